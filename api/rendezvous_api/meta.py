@@ -1,0 +1,43 @@
+"""What both kinds share: object metadata and conditions."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class OwnerReference:
+    """``metadata.ownerReferences[]``: the object is deleted by the cluster when all its owners are gone."""
+
+    kind: str
+    name: str
+    uid: str
+    api_version: str = "v1"
+
+
+@dataclass(frozen=True)
+class ObjectMeta:
+    """The part of Kubernetes object metadata that the project reads. Times are RFC 3339 strings."""
+
+    name: str
+    namespace: str = ""
+    uid: str = ""
+    resource_version: str = ""
+    generation: int = 0
+    creation_timestamp: str = ""
+    deletion_timestamp: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    owner_references: tuple[OwnerReference, ...] = ()
+
+
+@dataclass(frozen=True)
+class Condition:
+    """``metav1.Condition``: what was observed, for people and for ``kubectl wait``."""
+
+    type: str
+    status: str
+    """``True``, ``False`` or ``Unknown``."""
+    reason: str
+    message: str = ""
+    last_transition_time: str = ""
+    observed_generation: int = 0

@@ -1,0 +1,43 @@
+"""Every name by which the parts of the project, and its users, refer to something in the cluster."""
+
+GROUP = "rdzv.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+
+RENDEZVOUS_KIND = "Rendezvous"
+RENDEZVOUS_PLURAL = "rendezvous"
+PARTICIPANT_KIND = "RendezvousParticipant"
+PARTICIPANT_PLURAL = "rendezvousparticipants"
+
+LABEL_RENDEZVOUS = f"{GROUP}/rendezvous"
+"""On a pod: the Rendezvous that it belongs to; makes the pod *known* to the operator. Participants carry it, too."""
+
+LABEL_RUN_ID = f"{GROUP}/run-id"
+"""On a pod: the run that its agent joins when it is started without ``--rdzv-id``."""
+
+LABEL_CREATED_BY = f"{GROUP}/created-by"
+"""On a Rendezvous: who made it. The operator deletes only what an agent made (`CREATED_BY_AGENT`)."""
+
+CREATED_BY_AGENT = "agent"
+
+LABEL_JOBSET_UID = "jobset.sigs.k8s.io/jobset-uid"
+"""Set by JobSet on its pods; all child jobs of one JobSet are one run."""
+
+LABEL_JOB_COMPLETION_INDEX = "batch.kubernetes.io/job-completion-index"
+"""Set by Kubernetes on the pods of an indexed Job."""
+
+ANNOTATION_RESTART_REQUESTED_AT = f"{GROUP}/restart-requested-at"
+"""On a Rendezvous: any new value asks for a new round (compare ``kubectl rollout restart``)."""
+
+CONDITION_READY = "Ready"
+CONDITION_CLOSED = "Closed"
+
+UNNAMED_RUN = "none"
+"""The run of agents without a run id; torch's own default for ``--rdzv-id`` (torch.distributed.run)."""
+
+MAX_REFUSED = 100
+MAX_CLOSED_RUNS = 10
+MAX_HISTORY = 10
+MAX_MISSING = 10
+MAX_MESSAGE_LENGTH = 1024
+MAX_NODES = 2000

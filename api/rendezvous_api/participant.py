@@ -1,0 +1,54 @@
+"""The RendezvousParticipant: one agent, written by it alone, as ``crds/rendezvousparticipant.yaml`` defines it."""
+
+from dataclasses import dataclass, field
+
+from rendezvous_api.meta import ObjectMeta
+from rendezvous_api.reasons import AttemptReason, LeaveReason, ParticipantState
+
+
+@dataclass(frozen=True)
+class ParticipantSpec:
+    """What the agent asks for and who it is."""
+
+    rendezvous_name: str
+    rendezvous_uid: str
+    node_id: str
+    incarnation: str
+    """8 characters, new for each handler object: tells a restarted agent from its predecessor of the same name."""
+    attempt: int
+    """1 for the first join of an incarnation, one more with each further join."""
+    attempt_reason: AttemptReason
+    address: str
+    """Host name or IP address at which the other nodes reach this one."""
+    store_port: int
+    """TCP port that is bound for the store, should this node become rank 0."""
+    state: ParticipantState
+    run_id: str | None = None
+    pod_name: str | None = None
+    pod_uid: str | None = None
+    node_name: str | None = None
+    pod_index: int | None = None
+    leave_reason: LeaveReason | None = None
+    close_requested: bool | None = None
+    """True: close the run for all (torch: RendezvousHandler.set_closed)."""
+
+
+@dataclass(frozen=True)
+class ParticipantStatus:
+    """The heartbeat. It says which attempt it speaks for, so that one from before a re-entry is recognised."""
+
+    incarnation: str = ""
+    attempt: int = 0
+    round: int = 0
+    """The round whose workers run here; 0 while the agent is inside next_rendezvous."""
+    rank: int | None = None
+    heartbeat_time: str | None = None
+
+
+@dataclass(frozen=True)
+class Participant:
+    """The whole object."""
+
+    metadata: ObjectMeta
+    spec: ParticipantSpec
+    status: ParticipantStatus = field(default_factory=ParticipantStatus)

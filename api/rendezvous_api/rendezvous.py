@@ -1,0 +1,150 @@
+"""The Rendezvous: one group of nodes that train together, as ``crds/rendezvous.yaml`` defines it."""
+
+from dataclasses import dataclass, field
+
+from rendezvous_api.meta import Condition, ObjectMeta
+from rendezvous_api.reasons import ClosedReason, FormationReason, RefusalReason
+
+
+@dataclass(frozen=True)
+class RendezvousSpec:
+    """What the user asks for. The defaults are those of the schema; all times are whole seconds."""
+
+    min_nodes: int
+    max_nodes: int
+    join_timeout_seconds: int = 600
+    last_call_timeout_seconds: int = 30
+    replacement_timeout_seconds: int = 30
+    scale_up_interval_seconds: int = 60
+    keep_alive_interval_seconds: int = 5
+    keep_alive_max_attempts: int = 3
+    suspect_timeout_seconds: int = 120
+    reentry_timeout_seconds: int = 330
+    run_id: str | None = None
+    max_restarts: int | None = None
+    closed: bool = False
+    ttl_seconds_after_closed: int | None = None
+
+    @property
+    def keep_alive_seconds(self) -> int:
+        """Silence, in seconds, after which a node counts as silent (torch: interval x attempts)."""
+        return self.keep_alive_interval_seconds * self.keep_alive_max_attempts
+
+
+@dataclass(frozen=True)
+class SeatHolder:
+    """Whose rank a member has taken over; see `Member.stands_in_for`."""
+
+    name: str
+    pod_index: int | None = None
+
+
+@dataclass(frozen=True)
+class Member:
+    """``status.participants[]``: one node of the current round."""
+
+    name: str
+    incarnation: str
+    attempt: int
+    rank: int
+    pod_index: int | None = None
+    stands_in_for: SeatHolder | None = None
+    """Set while the group is smaller than it was and this member fills the rank of one that was lost."""
+
+
+@dataclass(frozen=True)
+class Store:
+    """``status.store``: where the node of rank 0 serves the TCPStore of the current round."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """``status.refused[]``: the answer to one attempt of one agent that may not join."""
+
+    name: str
+    incarnation: str
+    attempt: int
+    reason: RefusalReason
+    message: str
+
+
+@dataclass(frozen=True)
+class ClosedRun:
+    """``status.closedRuns[]``: a run that takes no one any more."""
+
+    run_id: str
+    reason: ClosedReason
+
+
+@dataclass(frozen=True)
+class Missing:
+    """``status.formation.missing[]``: a node that the next round waits for, and why it is not there."""
+
+    name: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Formation:
+    """``status.formation``: how far the next round is; absent while a round simply runs."""
+
+    reason: FormationReason
+    message: str
+    start_time: str
+    joined: int
+    missing: tuple[Missing, ...] = ()
+
+
+@dataclass(frozen=True)
+class RoundRecord:
+    """``status.history[]``: one round. The last entry is the current one; it runs while it has no ``end_time``."""
+
+    round: int
+    run_id: str
+    nodes: int
+    start_time: str
+    end_time: str | None = None
+    reason: str | None = None
+    """A `RoundEndReason`, or the `ClosedReason` of the run."""
+
+
+@dataclass(frozen=True)
+class RendezvousStatus:
+    """What the operator, and it alone, has decided."""
+
+    observed_generation: int = 0
+    run_id: str | None = None
+    closed_runs: tuple[ClosedRun, ...] = ()
+    refused: tuple[Refusal, ...] = ()
+    round: int = 0
+    nodes: int = 0
+    participants: tuple[Member, ...] = ()
+    spares: tuple[str, ...] = ()
+    store: Store | None = None
+    round_start_time: str | None = None
+    waiting_nodes: int = 0
+    observed_restart_request: str | None = None
+    restarts: int = 0
+    formation: Formation | None = None
+    history: tuple[RoundRecord, ...] = ()
+    conditions: tuple[Condition, ...] = ()
+
+    def condition(self, condition_type: str) -> Condition | None:
+        """The condition of that type, or None."""
+        return next((condition for condition in self.conditions if condition.type == condition_type), None)
+
+    def closed_reason(self, run_id: str | None) -> ClosedReason | None:
+        """Why that run is closed, or None when it is not."""
+        return next((run.reason for run in self.closed_runs if run.run_id == run_id), None)
+
+
+@dataclass(frozen=True)
+class Rendezvous:
+    """The whole object."""
+
+    metadata: ObjectMeta
+    spec: RendezvousSpec
+    status: RendezvousStatus = field(default_factory=RendezvousStatus)

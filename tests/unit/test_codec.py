@@ -1,0 +1,92 @@
+"""Dataclasses to and from JSON."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from rendezvous_api.codec import DecodeError, decode, encode, json_name
+from rendezvous_api.reasons import AttemptReason
+from rendezvous_api.rendezvous import Member, Rendezvous, RendezvousSpec, RendezvousStatus, SeatHolder
+
+
+@dataclass(frozen=True)
+class Inner:
+    pod_uid: str
+    reason: AttemptReason = AttemptReason.START
+
+
+@dataclass(frozen=True)
+class Outer:
+    inner: Inner
+    many: tuple[Inner, ...] = ()
+    count: int | None = None
+    on: bool = False
+
+
+@pytest.mark.parametrize(
+    ("field", "expected"),
+    [
+        ("run_id", "runID"),
+        ("pod_uid", "podUID"),
+        ("uid", "uid"),
+        ("min_nodes", "minNodes"),
+        ("ttl_seconds_after_closed", "ttlSecondsAfterClosed"),
+    ],
+)
+def test_names_follow_the_conventions(field: str, expected: str) -> None:
+    assert json_name(field) == expected
+
+
+def test_what_is_encoded_decodes_to_the_same() -> None:
+    value = Outer(Inner("a"), (Inner("b", AttemptReason.WORKER_FAILURE),), 0, True)
+    encoded = encode(value)
+    assert encoded == {
+        "inner": {"podUID": "a", "reason": "Start"},
+        "many": [{"podUID": "b", "reason": "WorkerFailure"}],
+        "count": 0,
+        "on": True,
+    }
+    assert decode(Outer, encoded) == value
+
+
+def test_unset_fields_are_left_out_and_zeros_are_not() -> None:
+    assert encode(RendezvousStatus()) == {
+        "observedGeneration": 0,
+        "round": 0,
+        "nodes": 0,
+        "waitingNodes": 0,
+        "restarts": 0,
+    }
+    assert encode(Member("a", "i", 1, 0, 0, SeatHolder("b"))) == {
+        "name": "a",
+        "incarnation": "i",
+        "attempt": 1,
+        "rank": 0,
+        "podIndex": 0,
+        "standsInFor": {"name": "b"},
+    }
+
+
+def test_unknown_fields_are_ignored() -> None:
+    spec = decode(RendezvousSpec, {"minNodes": 1, "maxNodes": 2, "fromTheFuture": {}})
+    assert spec == RendezvousSpec(1, 2)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"metadata": {"name": "a"}}, "spec: is required"),
+        ({"metadata": {"name": "a"}, "spec": {"minNodes": 1}}, "spec.maxNodes: is required"),
+        ({"metadata": {"name": "a"}, "spec": {"minNodes": "1", "maxNodes": 1}}, "spec.minNodes: '1' is no int"),
+        ({"metadata": {"name": "a"}, "spec": {"minNodes": True, "maxNodes": 1}}, "spec.minNodes: True is no int"),
+        ({"metadata": {"name": 1}, "spec": {"minNodes": 1, "maxNodes": 1}}, "metadata.name: 1 is no str"),
+    ],
+)
+def test_errors_name_the_field_and_the_value(data: dict[str, object], message: str) -> None:
+    with pytest.raises(DecodeError, match=f"^{message}$"):
+        decode(Rendezvous, data)
+
+
+def test_an_unknown_reason_is_named_with_its_place() -> None:
+    with pytest.raises(DecodeError, match=r"^many\[1\]\.reason: 'Whim' is no AttemptReason$"):
+        decode(Outer, {"inner": {"podUID": "a"}, "many": [{"podUID": "b"}, {"podUID": "c", "reason": "Whim"}]})
