@@ -1,0 +1,161 @@
+"""What people see of the kinds through kubectl: columns, selectors, explanations; and that the examples apply."""
+
+import json
+import re
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from rendezvous_api import names
+from rendezvous_controlplane import LocalControlPlane
+
+ROOT = Path(__file__).parents[2]
+Json = dict[str, Any]
+
+RENDEZVOUS: Json = {
+    "apiVersion": names.API_VERSION,
+    "kind": names.RENDEZVOUS_KIND,
+    "metadata": {"name": "train"},
+    "spec": {"minNodes": 1, "maxNodes": 4},
+}
+RENDEZVOUS_STATUS: Json = {
+    "runID": "run-1",
+    "round": 7,
+    "nodes": 1,
+    "participants": [{"name": "train.train-0", "incarnation": "abcd1234", "attempt": 1, "rank": 0}],
+    "store": {"host": "10.0.0.1", "port": 29500},
+    "waitingNodes": 2,
+    "restarts": 3,
+    "formation": {"reason": "LastCall", "message": "", "startTime": "2026-01-02T03:04:05Z", "joined": 5},
+    "conditions": [
+        {
+            "type": "Ready",
+            "status": "False",
+            "reason": "WaitingForMembers",
+            "message": "train-1 is Pending",
+            "lastTransitionTime": "2026-01-02T03:04:05Z",
+        }
+    ],
+}
+
+
+def participant(rendezvous: str) -> Json:
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": names.PARTICIPANT_KIND,
+        "metadata": {"name": f"{rendezvous}.pod-0"},
+        "spec": {
+            "rendezvousName": rendezvous,
+            "rendezvousUID": "0b5c7d5e-64ab-4c47-8b4f-5c6d2f9e9b1a",
+            "runID": "run-1",
+            "nodeID": "pod-0",
+            "incarnation": "abcd1234",
+            "attempt": 2,
+            "attemptReason": "WorkerFailure",
+            "address": "10.0.0.1",
+            "storePort": 29500,
+            "podName": "pod-0",
+            "podUID": "4d5c4d0f-5ad9-4f9b-8d56-9f4f33c4fcd5",
+            "nodeName": "gpu-a",
+            "state": "Left",
+            "leaveReason": "TimedOut",
+        },
+    }
+
+
+def write(control_plane: LocalControlPlane, namespace: str, body: Json, status: Json | None = None) -> None:
+    control_plane.kubectl("create", "--namespace", namespace, "--filename=-", input=json.dumps(body))
+    if status is not None:
+        kind, name = body["kind"].lower(), body["metadata"]["name"]
+        patch = json.dumps({"status": status})
+        control_plane.kubectl(
+            "patch", kind, name, "--namespace", namespace, "--subresource=status", "--type=merge", f"--patch={patch}"
+        )
+
+
+def table(control_plane: LocalControlPlane, namespace: str, *args: str) -> list[list[str]]:
+    """Header and rows that `kubectl get` prints, but for the age at the end."""
+    lines = control_plane.kubectl("get", *args, "--namespace", namespace).splitlines()
+    cells = [re.split(r"\s{2,}", line.strip()) for line in lines]
+    assert cells[0][-1] == "AGE"
+    assert all(re.fullmatch(r"\d+s", row[-1]) for row in cells[1:])
+    return [row[:-1] for row in cells]
+
+
+def test_columns_of_rendezvous(control_plane: LocalControlPlane, namespace: str) -> None:
+    write(control_plane, namespace, RENDEZVOUS, RENDEZVOUS_STATUS)
+    header = ["NAME", "READY", "REASON", "RUN", "ROUND", "NODES", "MIN", "MAX", "WAITING", "RESTARTS"]
+    row = ["train", "False", "WaitingForMembers", "run-1", "7", "1", "1", "4", "2", "3"]
+    assert table(control_plane, namespace, "rdzv") == [header, row]
+    header += ["STORE", "PORT", "JOINED", "MESSAGE"]
+    row += ["10.0.0.1", "29500", "5", "train-1 is Pending"]
+    assert table(control_plane, namespace, "rendezvous", "--output=wide") == [header, row]
+
+
+def test_columns_of_participants(control_plane: LocalControlPlane, namespace: str) -> None:
+    heartbeat = {
+        "incarnation": "abcd1234",
+        "attempt": 2,
+        "round": 7,
+        "rank": 3,
+        "heartbeatTime": datetime.now(timezone.utc).isoformat(timespec="microseconds").replace("+00:00", "Z"),
+    }
+    write(control_plane, namespace, participant("train"), heartbeat)
+    header = ["NAME", "RENDEZVOUS", "RUN", "STATE", "ROUND", "RANK", "NODE", "ADDRESS", "ATTEMPT", "HEARTBEAT"]
+    row = ["train.pod-0", "train", "run-1", "Left", "7", "3", "gpu-a", "10.0.0.1", "2"]
+    found = table(control_plane, namespace, "rdzvp")
+    assert found[0] == header
+    assert found[1][:-1] == row
+    assert re.fullmatch(r"\d+s", found[1][-1])
+    wide = table(control_plane, namespace, "rdzvp", "--output=wide")
+    assert wide[0] == [*header, "WHY", "LEFT", "POD"]
+    assert wide[1][-3:] == ["WorkerFailure", "TimedOut", "pod-0"]
+
+
+def test_participants_of_one_rendezvous_are_selected_by_the_server(
+    control_plane: LocalControlPlane, namespace: str
+) -> None:
+    for rendezvous in ("train", "eval"):
+        write(control_plane, namespace, participant(rendezvous))
+    found = table(control_plane, namespace, "rdzvp", "--field-selector=spec.rendezvousName=eval")
+    assert [row[0] for row in found] == ["NAME", "eval.pod-0"]
+
+
+@pytest.mark.parametrize(
+    ("field", "kind", "words"),
+    [
+        (
+            "rendezvous.spec.lastCallTimeoutSeconds",
+            "integer",
+            ["Time in seconds", "first round", "`last_call_timeout` of `--rdzv-conf`", "With 0", "Defaults to 30."],
+        ),
+        ("rendezvous.spec.maxRestarts", "integer", ["With 0 the first failure closes", "If it is not set"]),
+        ("rdzv.status.formation.reason", "string", ["WaitingForReplacements", "LastCall means"]),
+        ("rdzv.status.waitingNodes", "integer", ["num_nodes_waiting()"]),
+        ("rendezvousparticipant.status.heartbeatTime", "string", ["never compares it with another clock"]),
+        ("rdzvp.spec.leaveReason", "string", ["TimedOut means"]),
+    ],
+)
+def test_explanation_teaches(control_plane: LocalControlPlane, field: str, kind: str, words: list[str]) -> None:
+    text = " ".join(control_plane.kubectl("explain", field).split())
+    assert f"FIELD: {field.rsplit('.', 1)[1]} <{kind}>" in text
+    assert [phrase for phrase in words if phrase not in text] == []
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        pytest.param(document, id=f"{path.relative_to(ROOT / 'examples')}:{document['metadata']['name']}")
+        for path in sorted((ROOT / "examples").rglob("*.yaml"))
+        for document in yaml.safe_load_all(path.read_text())
+        if document and document["kind"] == names.RENDEZVOUS_KIND
+    ],
+)
+def test_example_is_accepted_as_it_is(control_plane: LocalControlPlane, namespace: str, document: Json) -> None:
+    document["metadata"].pop("namespace", None)
+    control_plane.kubectl(
+        "create", "--namespace", namespace, "--validate=strict", "--filename=-", input=json.dumps(document)
+    )
