@@ -1,0 +1,58 @@
+"""The folder where the control plane's programs are kept, shared by every process of this user."""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from .report import Report, duration
+
+
+def cache_dir() -> Path:
+    """`$XDG_CACHE_HOME/kube-rendezvous`, or `~/.cache/kube-rendezvous`; it need not exist yet."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    # The XDG rules say that a relative path there is to be ignored.
+    root = Path(base) if base and os.path.isabs(base) else Path.home() / ".cache"
+    return root / "kube-rendezvous"
+
+
+@contextlib.contextmanager
+def exclusive(report: Report) -> Iterator[None]:
+    """Hold the cache for this process alone, so that two do not build the same thing; says so while it waits."""
+    folder = cache_dir()
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "lock", "a+", encoding="ascii") as file:
+        started = time.monotonic()
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                file.seek(0)
+                holder = file.read().strip() or "?"
+                waited = duration(time.monotonic() - started)
+                report.progress(f"waiting for process {holder}, which is filling {folder}: {waited}")
+                time.sleep(0.2)
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+def fill(folder: Path, make: Callable[[Path], None]) -> None:
+    """Make `folder`, a sub-folder of the cache, whole or not at all. Call it while holding `exclusive`.
+
+    make: is given an empty folder to fill; when it raises, nothing of it stays.
+    """
+    for left_over in folder.parent.glob(".partial-*"):  # of a process that was killed: nobody else holds the cache now
+        shutil.rmtree(left_over, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=".partial-", dir=folder.parent) as temporary:
+        new = Path(temporary) / folder.name
+        new.mkdir()
+        make(new)
+        shutil.rmtree(folder, ignore_errors=True)
+        new.rename(folder)

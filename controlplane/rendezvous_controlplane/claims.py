@@ -1,0 +1,35 @@
+"""What one control plane keeps for itself while others run on the same machine: its port and its data folder."""
+
+import fcntl
+import socket
+from pathlib import Path
+from typing import IO
+
+from .errors import ControlPlaneError
+
+
+def hold_port(host: str) -> socket.socket:
+    """A socket that keeps a free port of `host` for us, until it is closed, without listening on it.
+
+    kube-apiserver is told to share the port (SO_REUSEPORT), which only processes of the same user can. So nobody else
+    can take it, neither before the API server has started nor while it is stopped; and as this socket does not listen,
+    no connection ever comes to it.
+    """
+    holder = socket.socket()
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    holder.bind((host, 0))
+    return holder
+
+
+def hold_folder(folder: Path) -> IO[str]:
+    """Hold `folder` until the file returned is closed, or this process ends.
+
+    Raises ControlPlaneError when another control plane holds it.
+    """
+    lock = open(folder / "lock", "a", encoding="ascii")  # noqa: SIM115 - it stays open: that is the point
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise ControlPlaneError(f"another control plane is using {folder}") from None
+    return lock

@@ -1,0 +1,71 @@
+"""One server process (etcd or kube-apiserver), started under a guard."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import guard
+
+
+class Server:
+    """A server that ends when this process ends, whatever ends it.
+
+    Args:
+        name: for messages.
+        command: what to run.
+        log: the file that its output is appended to.
+        ending: the signal that ends it.
+        temporary: a folder that is removed should this process vanish without stopping the server; None for none.
+    """
+
+    def __init__(
+        self, name: str, command: Sequence[str], log: Path, ending: signal.Signals, temporary: Path | None
+    ) -> None:
+        self.name = name
+        self.log = log
+        guarded = [sys.executable, "-I", "-S", guard.__file__, str(os.getpid()), str(int(ending)), str(temporary or "")]
+        with open(log, "ab") as output:
+            self._guard = subprocess.Popen(
+                [*guarded, *command],
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # a Ctrl-C in a terminal goes to us alone: we stop the servers in order
+            )
+        assert self._guard.stdin is not None
+        self._pipe = self._guard.stdin
+
+    @property
+    def exit_code(self) -> int | None:
+        """The server's exit code (128 + N after signal N), or None while it runs."""
+        return self._guard.poll()
+
+    def stop(self) -> None:
+        """End the server, if that is not done yet, and wait for it.
+
+        A server that has not ended guard.GRACE_SECONDS after its signal is killed.
+        """
+        if self._pipe.closed:
+            return
+        with contextlib.suppress(BrokenPipeError):  # it has ended already
+            self._pipe.write(b".")
+            self._pipe.flush()
+        try:
+            self._guard.wait(guard.GRACE_SECONDS + 5)
+        except subprocess.TimeoutExpired:
+            self._guard.kill()  # and the kernel ends the server with it
+            self._guard.wait()
+        with contextlib.suppress(BrokenPipeError):
+            self._pipe.close()
+
+    def log_tail(self, lines: int = 15) -> str:
+        """The last lines of the log, each indented and cut at 300 characters."""
+        try:
+            text = self.log.read_text(encoding="utf-8", errors="replace")
+        except OSError as error:
+            return f"  (no log: {error})"
+        return "\n".join(f"  {line[:300]}" for line in text.splitlines()[-lines:]) or "  (its log is empty)"
