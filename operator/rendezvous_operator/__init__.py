@@ -1,0 +1,1 @@
+"""The operator: decides membership, liveness and ranks of every Rendezvous."""

@@ -1,0 +1,208 @@
+"""The operator's requests to the API server; kopf makes only the watches.
+
+Objects are plain JSON here: pods and custom resources are read by the same few calls, and what they mean is decided in
+`cache`.
+"""
+
+import json
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import aiohttp
+from kubernetes.aio import client, config
+from kubernetes.aio.config.config_exception import ConfigException
+
+from rendezvous_api import names
+
+Json = dict[str, Any]
+
+POD_KIND: Final = "Pod"
+KINDS: Final = (names.RENDEZVOUS_KIND, names.PARTICIPANT_KIND, POD_KIND)
+"""What the operator lists and watches. Rendezvous come last, so that none is older than the participants it names."""
+
+_PLURALS = {
+    names.RENDEZVOUS_KIND: f"/apis/{names.API_VERSION}|{names.RENDEZVOUS_PLURAL}",
+    names.PARTICIPANT_KIND: f"/apis/{names.API_VERSION}|{names.PARTICIPANT_PLURAL}",
+    POD_KIND: "/api/v1|pods",
+}
+_SELECTORS = {POD_KIND: names.LABEL_RENDEZVOUS}
+_PAGE = 500
+
+
+class UnreachableError(Exception):
+    """The API server did not answer, or answered that it cannot at the moment (5xx, 429). Worth another try."""
+
+
+class ConflictError(Exception):
+    """The object has changed since it was read (409)."""
+
+
+class RefusedError(Exception):
+    """The API server refuses the request for good: no permission, or an object that it does not accept."""
+
+
+@dataclass(frozen=True)
+class EventTarget:
+    """The object that a Kubernetes Event is about."""
+
+    namespace: str
+    name: str
+    uid: str
+
+
+class Cluster:
+    """Requests to one API server. Use `connect` to make one; raises the three errors above and nothing else."""
+
+    def __init__(self, api: client.ApiClient, identity: str, answered: Callable[[bool], None]) -> None:
+        self._api = api
+        self._identity = identity
+        self._answered = answered
+
+    @classmethod
+    async def connect(cls, identity: str, answered: Callable[[bool], None]) -> "Cluster":
+        """Configure from the pod's service account, else from the kubeconfig (``KUBECONFIG``).
+
+        Args:
+            identity: name of this operator process in the Events that it sends.
+            answered: is told of each request whether the API server answered it.
+
+        Raises:
+            RefusedError: neither is there.
+        """
+        configuration = client.Configuration()
+        try:
+            config.load_incluster_config(client_configuration=configuration)
+        except ConfigException:
+            try:
+                await config.load_kube_config(client_configuration=configuration)
+            except (ConfigException, OSError) as error:
+                raise RefusedError(f"neither a service account nor a usable kubeconfig: {error}") from error
+        configuration.connection_pool_maxsize = 64
+        return cls(client.ApiClient(configuration), identity, answered)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._api.close()
+
+    async def list(self, kind: str, namespace: str | None) -> list[Json]:
+        """All objects of a kind (of pods: those that are labelled), in one namespace or in all."""
+        return [item async for item in self._pages(kind, namespace)]
+
+    async def _pages(self, kind: str, namespace: str | None) -> AsyncIterator[Json]:
+        query = {"limit": str(_PAGE)}
+        if kind in _SELECTORS:
+            query["labelSelector"] = _SELECTORS[kind]
+        while True:
+            page = await self._request("GET", _path(kind, namespace), query)
+            for item in page["items"]:
+                yield item
+            token = page["metadata"].get("continue")
+            if not token:
+                return
+            query["continue"] = token
+
+    async def read(self, kind: str, namespace: str, name: str) -> Json | None:
+        """One object, or None when it is not there."""
+        try:
+            return await self._request("GET", _path(kind, namespace, name))
+        except _NotFoundError:
+            return None
+
+    async def write_status(
+        self, namespace: str, name: str, uid: str, resource_version: str, status: Json
+    ) -> Json | None:
+        """Replace the status of a Rendezvous that is still as it was read. Returns it as written; None: it is gone."""
+        body = {
+            "apiVersion": names.API_VERSION,
+            "kind": names.RENDEZVOUS_KIND,
+            "metadata": {"namespace": namespace, "name": name, "uid": uid, "resourceVersion": resource_version},
+            "status": status,
+        }
+        try:
+            return await self._request("PUT", _path(names.RENDEZVOUS_KIND, namespace, name) + "/status", body=body)
+        except _NotFoundError:
+            return None
+
+    async def delete(self, kind: str, namespace: str, name: str, uid: str, resource_version: str) -> None:
+        """Delete an object that is still as it was read. One that is gone already is no error."""
+        body = {"preconditions": {"uid": uid, "resourceVersion": resource_version}}
+        try:
+            await self._request("DELETE", _path(kind, namespace, name), body=body)
+        except _NotFoundError:
+            return
+
+    async def emit(self, target: EventTarget, reason: str, note: str, *, warning: bool, timestamp: str) -> None:
+        """Create a Kubernetes Event about a Rendezvous. ``timestamp`` is RFC 3339 with microseconds."""
+        body = {
+            "apiVersion": "events.k8s.io/v1",
+            "kind": "Event",
+            "metadata": {"generateName": f"{target.name}-", "namespace": target.namespace},
+            "eventTime": timestamp,
+            "type": "Warning" if warning else "Normal",
+            "reason": reason,
+            "action": reason,
+            "note": note[: names.MAX_MESSAGE_LENGTH],
+            "reportingController": f"{names.GROUP}/operator",
+            "reportingInstance": self._identity,
+            "regarding": {
+                "apiVersion": names.API_VERSION,
+                "kind": names.RENDEZVOUS_KIND,
+                "namespace": target.namespace,
+                "name": target.name,
+                "uid": target.uid,
+            },
+        }
+        await self._request("POST", f"/apis/events.k8s.io/v1/namespaces/{target.namespace}/events", body=body)
+
+    async def _request(
+        self, method: str, path: str, query: dict[str, str] | None = None, *, body: Json | None = None
+    ) -> Json:
+        request = await self._api.param_serialize(
+            method,
+            path,
+            query_params=list((query or {}).items()),
+            header_params={"Accept": "application/json", "Content-Type": "application/json"},
+            body=body,
+            auth_settings=["BearerToken"],
+        )
+        timeout = aiohttp.ClientTimeout(total=30, sock_connect=5)
+        try:
+            response = await self._api.call_api(*request, _request_timeout=timeout)
+            data = await response.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            self._answered(False)
+            raise UnreachableError(f"{method} {path}: {error or type(error).__name__}") from error
+        # An API server that starts or is overloaded answers, but has not looked.
+        self._answered(response.status < 500 and response.status != 429)
+        if not 200 <= response.status <= 299:
+            raise _translated(response.status, f"{method} {path}: {_message(data) or response.reason}")
+        answer: Json = json.loads(data)
+        return answer
+
+
+class _NotFoundError(RefusedError):
+    """The API server does not know the object (404)."""
+
+
+def _path(kind: str, namespace: str | None, name: str | None = None) -> str:
+    prefix, plural = _PLURALS[kind].split("|")
+    where = f"/namespaces/{namespace}" if namespace else ""
+    return f"{prefix}{where}/{plural}" + (f"/{name}" if name else "")
+
+
+def _message(data: bytes) -> str:
+    try:
+        return str(json.loads(data).get("message", ""))
+    except (ValueError, AttributeError):
+        return data.decode(errors="replace")[:200]
+
+
+def _translated(status: int | None, text: str) -> Exception:
+    if status == 404:
+        return _NotFoundError(text)
+    if status == 409:
+        return ConflictError(text)
+    if status is None or status == 429 or status >= 500:
+        return UnreachableError(f"{text} ({status})")
+    return RefusedError(f"{text} ({status})")

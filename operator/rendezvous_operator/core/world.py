@@ -1,0 +1,150 @@
+"""What the core sees and what it answers; nothing in here decides anything."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from rendezvous_api.participant import Participant
+from rendezvous_api.reasons import EventReason
+from rendezvous_api.rendezvous import Rendezvous, RendezvousStatus
+
+
+@dataclass(frozen=True)
+class Now:
+    """One moment on two clocks."""
+
+    monotonic: float
+    """Seconds on the operator's own clock; everything but the ttl is decided on it."""
+    wall: datetime
+    """Aware, UTC; for the times that people read, and for ``ttlSecondsAfterClosed``."""
+
+    @property
+    def timestamp(self) -> str:
+        """The wall time as the Kubernetes API writes it (RFC 3339, whole seconds)."""
+        return self.wall.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@dataclass(frozen=True)
+class Pod:
+    """A pod in the namespace of the Rendezvous, reduced to what decisions depend on."""
+
+    uid: str
+    name: str
+    known: bool = True
+    """Carries the label ``rdzv.dev/rendezvous`` with this Rendezvous' name. Others are read only to learn their run."""
+    phase: str = "Running"
+    leaving: str | None = None
+    """Why it will end soon (deletionTimestamp, condition DisruptionTarget), else None."""
+    run_id: str | None = None
+    """Label ``rdzv.dev/run-id``, else JobSet's UID, else the UID of the controller; None for a bare pod."""
+    workload: str | None = None
+    """JobSet's UID, else the UID of the controller: what all pods of one piece of work share."""
+    problem: str | None = None
+    """Why it does not run yet, for people: ``Pending (0/3 nodes are available: Insufficient nvidia.com/gpu)``."""
+
+    @property
+    def live(self) -> bool:
+        """Neither ended nor about to end."""
+        return self.phase not in ("Succeeded", "Failed") and self.leaving is None
+
+
+@dataclass(frozen=True)
+class SeenParticipant:
+    """A participant and when it was last seen to change, on the operator's monotonic clock."""
+
+    object: Participant
+    heard_at: float
+    """When heartbeatTime, incarnation or attempt was last seen to change."""
+    read_at: float | None = None
+    """When the API server itself, not a watch, last gave this object."""
+
+
+@dataclass(frozen=True, order=True)
+class Target:
+    """One object to read from the API server before it is called silent or gone, or to learn its run."""
+
+    kind: str
+    """``RendezvousParticipant`` or ``Pod``."""
+    name: str
+    uid: str = ""
+    """Of a pod: the one that is meant; another pod of that name means that this one is gone."""
+
+
+@dataclass(frozen=True)
+class World:
+    """Everything that is known about one Rendezvous at one moment."""
+
+    rendezvous: Rendezvous
+    participants: Mapping[str, SeenParticipant] = field(default_factory=dict)
+    """By name."""
+    pods: Mapping[str, Pod] = field(default_factory=dict)
+    """By UID."""
+    absent: frozenset[Target] = frozenset()
+    """Objects that are known not to be there: deleted, missing in a complete list, or answered with 404."""
+    complete: bool = True
+    """All kinds have been listed since the last gap of a watch. Nothing is decided before."""
+    answering_since: float = 0.0
+    """Since when the API server has answered the operator; silence from before says nothing about an agent."""
+
+
+Fact = tuple[str | int, ...]
+"""Something that holds now and whose age matters, such as ``("asked", 7)``: round 7 has been asked to end."""
+
+
+@dataclass(frozen=True)
+class FailedCheckIns:
+    """Check-ins that failed at one host of the store, in rounds without a good one in between."""
+
+    host: str
+    """Name of the member of rank 0."""
+    count: int
+    round: int
+    """The last round that was counted; a decision that has to be taken again does not count it twice."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What one operator process remembers of a Rendezvous. Never stored: a new leader starts with an empty one."""
+
+    since: Mapping[Fact, float] = field(default_factory=dict)
+    """Since when, on the monotonic clock, each fact has held without a break."""
+    grace_from: float = float("-inf")
+    """Silence from before this moment does not count; see `liveness`."""
+    failed_check_ins: FailedCheckIns | None = None
+
+
+@dataclass(frozen=True)
+class Event:
+    """A Kubernetes Event about the Rendezvous, to be sent once the status is written."""
+
+    reason: EventReason
+    message: str
+    warning: bool = False
+
+
+@dataclass(frozen=True)
+class Deletion:
+    """An object to delete, exactly as it was seen: both the UID and the resourceVersion are preconditions."""
+
+    kind: str
+    name: str
+    uid: str
+    resource_version: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The answer of the core for one turn."""
+
+    status: RendezvousStatus
+    """To be written with the resourceVersion of the object that was decided on; nothing to write where it is equal."""
+    memory: Memory
+    explanation: str
+    """One line for people: what the Rendezvous is waiting for, or why this was decided."""
+    confirm: frozenset[Target] = frozenset()
+    """Read these from the API server, then decide again."""
+    deletions: tuple[Deletion, ...] = ()
+    events: tuple[Event, ...] = ()
+    wake_at: float | None = None
+    """Decide again at this moment (monotonic) even if nothing is seen to change."""

@@ -1,0 +1,46 @@
+"""A pod's JSON, reduced to what decisions depend on."""
+
+from rendezvous_api import names
+from rendezvous_operator.cluster import Json
+from rendezvous_operator.core.world import Pod
+
+
+def pod_from_object(item: Json) -> Pod:
+    """Read a pod as the API server gives it. What a decision does not depend on is dropped here."""
+    metadata, status = item["metadata"], item.get("status", {})
+    labels = metadata.get("labels", {})
+    phase = status.get("phase", "Pending")
+    workload = labels.get(names.LABEL_JOBSET_UID) or _controller(metadata)
+    return Pod(
+        uid=metadata["uid"],
+        name=metadata["name"],
+        known=names.LABEL_RENDEZVOUS in labels,
+        phase=phase,
+        leaving=_leaving(metadata, status),
+        run_id=labels.get(names.LABEL_RUN_ID) or workload,
+        workload=workload,
+        problem=_problem(phase, status),
+    )
+
+
+def _controller(metadata: Json) -> str | None:
+    return next((owner["uid"] for owner in metadata.get("ownerReferences", []) if owner.get("controller")), None)
+
+
+def _leaving(metadata: Json, status: Json) -> str | None:
+    for condition in status.get("conditions", []):
+        if condition["type"] == "DisruptionTarget" and condition["status"] == "True":
+            return f"its pod is being evicted ({condition.get('reason', 'DisruptionTarget')})"
+    return "its pod is being deleted" if metadata.get("deletionTimestamp") else None
+
+
+def _problem(phase: str, status: Json) -> str | None:
+    """Why a pod does not run its agent yet: the scheduler's words, or those of a container that waits."""
+    for condition in status.get("conditions", []):
+        if condition["type"] == "PodScheduled" and condition["status"] == "False" and condition.get("message"):
+            return f"{phase} ({condition['message']})"
+    for container in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
+        waiting = container.get("state", {}).get("waiting") or {}
+        if waiting.get("reason"):
+            return f"{phase} ({waiting['reason']})"
+    return None if phase == "Running" else phase

@@ -1,0 +1,222 @@
+"""From what is seen to what is written: one turn for one Rendezvous at a time, one PUT of its status per turn."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import datetime, timezone
+
+from rendezvous_api import names
+from rendezvous_api.codec import encode
+from rendezvous_operator.cache import Cache, Key
+from rendezvous_operator.cluster import (
+    KINDS,
+    Cluster,
+    ConflictError,
+    EventTarget,
+    Json,
+    RefusedError,
+    UnreachableError,
+)
+from rendezvous_operator.core import explain, retention
+from rendezvous_operator.core.decide import decide
+from rendezvous_operator.core.world import Decision, Deletion, Memory, Now, Target, World
+from rendezvous_operator.work_queue import WorkQueue
+
+logger = logging.getLogger(__name__)
+
+WORKERS = 8
+RESYNC_DELAY_SECONDS = 1.0
+
+
+class Reconciler:
+    """Decides on every Rendezvous whenever something about it was seen to change, or its time has come.
+
+    Everything that it knows can be read anew from the API server, so it may be killed at any moment. Two of them at
+    once are wasteful, not wrong: each writes only over the version that it decided on.
+    """
+
+    def __init__(
+        self, cluster: Cluster, cache: Cache, clock: Callable[[], float], namespace: str | None = None
+    ) -> None:
+        """Serve all namespaces, or only one. ``clock`` gives monotonic seconds, the same as the cache's."""
+        self._cluster = cluster
+        self._cache = cache
+        self._clock = clock
+        self._namespace = namespace
+        self._queue: WorkQueue[Key] = WorkQueue(clock)
+        self._memories: dict[Key, Memory] = {}
+        self._written_at: dict[Key, float] = {}
+        self._explained: dict[Key, str] = {}
+        self._resyncs: dict[str, asyncio.Task[None]] = {}
+        self._workers: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """List everything, however long the API server takes to answer, and begin to decide."""
+        for kind in KINDS:
+            await self._sync(kind)
+        logger.info("all kinds are listed: %d rendezvous, decisions begin", len(self._cache.keys()))
+        self._workers = [asyncio.create_task(self._work(), name=f"reconciler-{i}") for i in range(WORKERS)]
+
+    async def stop(self) -> None:
+        """End all work; what was not written will be decided again by the next operator."""
+        tasks = [*self._workers, *self._resyncs.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def event(self, kind: str, event_type: str | None, item: Json) -> None:
+        """Take in one event of a watch. A type of None means that the watch began with a list again."""
+        if event_type is None:
+            # Between two watches deletions can be missed: only a list of our own shows what is gone.
+            self._resync_soon(kind)
+        seen = self._cache.object_gone if event_type == "DELETED" else self._cache.object_seen
+        for key in seen(kind, item):
+            self._queue.add(key)
+
+    def _resync_soon(self, kind: str) -> None:
+        if kind not in self._resyncs:
+            self._resyncs[kind] = asyncio.create_task(self._resync(kind), name=f"resync-{kind}")
+
+    async def _resync(self, kind: str) -> None:
+        await asyncio.sleep(RESYNC_DELAY_SECONDS)
+        del self._resyncs[kind]
+        await self._sync(kind)
+
+    async def _sync(self, kind: str) -> None:
+        backoff = 0.5
+        while True:
+            try:
+                objects = await self._cluster.list(kind, self._namespace)
+            except (UnreachableError, RefusedError, ConflictError) as error:
+                logger.warning("waiting for the API server to list every %s: %s", kind, error)
+                await asyncio.sleep(backoff)
+                backoff = min(backoff * 2, 10.0)
+                continue
+            for key in self._cache.list_seen(kind, objects):
+                self._queue.add(key)
+            return
+
+    async def _work(self) -> None:
+        while True:
+            key = await self._queue.get()
+            try:
+                await self._turn(key)
+                self._queue.succeeded(key)
+            except ConflictError:
+                await self._read_again(key)
+            except UnreachableError as error:
+                backoff = self._queue.add_after_failure(key)
+                logger.warning("%s: no answer from the API server, next try in %.1f s: %s", key, backoff, error)
+            except RefusedError as error:
+                backoff = self._queue.add_after_failure(key)
+                logger.error("%s: the API server refuses, next try in %.1f s: %s", key, backoff, error)
+            except Exception:
+                # A defect in one turn must stop neither the other Rendezvous nor this one for ever.
+                backoff = self._queue.add_after_failure(key)
+                logger.exception("%s: the decision failed, next try in %.1f s", key, backoff)
+            finally:
+                self._queue.done(key)
+
+    async def _read_again(self, key: Key) -> None:
+        """Somebody else has written: decide again on what is there now."""
+        self._queue.add_after_failure(key)
+        try:
+            item = await self._cluster.read(names.RENDEZVOUS_KIND, *key)
+        except (UnreachableError, RefusedError):
+            return  # the turn that follows will find out
+        if item is not None:
+            for touched in self._cache.object_seen(names.RENDEZVOUS_KIND, item):
+                self._queue.add(touched)
+
+    async def _turn(self, key: Key) -> None:
+        world = self._cache.world(key)
+        if world is None:
+            await self._clean_up_after(key)
+            return
+        decision = decide(self._now(), world, self._memories.get(key, Memory()))
+        self._memories[key] = decision.memory
+        if decision.confirm:
+            await asyncio.gather(*(self._read(key, target) for target in decision.confirm))
+            self._queue.add(key)
+            return
+        if decision.wake_at is not None:
+            self._queue.add(key, decision.wake_at)
+        if await self._write(key, world, decision):
+            await self._tell(key, world, decision)
+        for deletion in decision.deletions:
+            await self._delete(key, deletion)
+
+    async def _read(self, key: Key, target: Target) -> None:
+        self._cache.target_read(key, target, await self._cluster.read(target.kind, key.namespace, target.name))
+
+    async def _write(self, key: Key, world: World, decision: Decision) -> bool:
+        """Write the status if it is new. Returns whether it was written now, not later or not at all."""
+        before, after = world.rendezvous.status, decision.status
+        if before == after:
+            return False
+        if explain.meaning(before) == explain.meaning(after):
+            may_write_at = self._written_at.get(key, float("-inf")) + _patience(world)
+            if self._clock() < may_write_at:
+                self._queue.add(key, may_write_at)
+                return False
+        metadata = world.rendezvous.metadata
+        written = await self._cluster.write_status(
+            key.namespace, key.name, metadata.uid, metadata.resource_version, encode(after)
+        )
+        self._written_at[key] = self._clock()
+        if written is not None:
+            self._cache.object_seen(names.RENDEZVOUS_KIND, written)
+        return True
+
+    async def _tell(self, key: Key, world: World, decision: Decision) -> None:
+        """Log the decision, and send its Events: only now is it true."""
+        for event in decision.events:
+            logger.info(
+                "%s: %s: %s", key, event.reason, event.message, extra=_fields(key, decision, event.reason.value)
+            )
+        if self._explained.get(key) != decision.explanation:
+            self._explained[key] = decision.explanation
+            logger.info("%s: %s", key, decision.explanation, extra=_fields(key, decision, "Explanation"))
+        target = EventTarget(key.namespace, key.name, world.rendezvous.metadata.uid)
+        for event in decision.events:
+            timestamp = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+            try:
+                await self._cluster.emit(
+                    target, event.reason.value, event.message, warning=event.warning, timestamp=timestamp
+                )
+            except (UnreachableError, RefusedError, ConflictError) as error:
+                # Events are a courtesy; the status has it all.
+                logger.warning("%s: the event %s was not sent: %s", key, event.reason, error)
+
+    async def _delete(self, key: Key, deletion: Deletion) -> None:
+        logger.info("%s: deleting %s %s: %s", key, deletion.kind, deletion.name, deletion.why)
+        try:
+            await self._cluster.delete(
+                deletion.kind, key.namespace, deletion.name, deletion.uid, deletion.resource_version
+            )
+        except ConflictError:
+            logger.info("%s: %s %s has changed and is kept", key, deletion.kind, deletion.name)
+
+    async def _clean_up_after(self, key: Key) -> None:
+        """Nobody decides for a Rendezvous that is gone; its participants are still deleted once they are over."""
+        for state in (self._memories, self._written_at, self._explained):
+            state.pop(key, None)
+        orphans = self._cache.orphans(key)
+        deletions, wake_at = retention.orphans(self._now(), orphans)
+        if wake_at is not None:
+            self._queue.add(key, wake_at)
+        for deletion in deletions:
+            await self._delete(key, deletion)
+
+    def _now(self) -> Now:
+        return Now(self._clock(), datetime.now(timezone.utc))
+
+
+def _fields(key: Key, decision: Decision, reason: str) -> dict[str, str | int]:
+    """What a machine that reads the JSON logs can select by."""
+    return {"rendezvous": str(key), "round": decision.status.round, "reason": reason}
+
+
+def _patience(world: World) -> float:
+    """Least time in seconds between two writes that change only counts and messages: each goes to every agent."""
+    return 1.0 + len(world.participants) / 100

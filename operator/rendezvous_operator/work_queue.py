@@ -1,0 +1,81 @@
+"""A queue of keys, each due at some moment, each worked on by one worker at a time (compare client-go's workqueue)."""
+
+import asyncio
+import heapq
+import random
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+
+FIRST_BACKOFF_SECONDS = 0.2
+LONGEST_BACKOFF_SECONDS = 30.0
+
+
+class WorkQueue(Generic[K]):
+    """Keys in the order in which they are due. Adding a key that is there already only moves it forward."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._due: dict[K, float] = {}
+        self._heap: list[tuple[float, int, K]] = []
+        self._counter = 0
+        self._working: set[K] = set()
+        self._failures: dict[K, int] = {}
+        self._changed = asyncio.Event()
+
+    def add(self, key: K, at: float | None = None) -> None:
+        """Make a key due now, or at a moment (the clock's seconds), unless it is due earlier already."""
+        moment = self._clock() if at is None else at
+        if key in self._due and self._due[key] <= moment:
+            return
+        self._due[key] = moment
+        self._counter += 1
+        heapq.heappush(self._heap, (moment, self._counter, key))
+        self._changed.set()
+
+    def add_after_failure(self, key: K) -> float:
+        """Make a key due after a back-off that doubles with each failure in a row. Returns the back-off in seconds."""
+        failures = self._failures[key] = self._failures.get(key, 0) + 1
+        longest = min(LONGEST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2.0 ** min(failures - 1, 16))
+        # Half of it is jitter: operators and keys that failed together shall not come back together.
+        backoff = longest * random.uniform(0.5, 1.0)
+        self.add(key, self._clock() + backoff)
+        return backoff
+
+    def succeeded(self, key: K) -> None:
+        """Forget the failures of a key."""
+        self._failures.pop(key, None)
+
+    async def get(self) -> K:
+        """Wait for a key that is due and that nobody works on; the caller calls `done` when it has been worked on."""
+        while True:
+            self._changed.clear()
+            now = self._clock()
+            waiting: list[tuple[float, int, K]] = []
+            found: K | None = None
+            while self._heap and self._heap[0][0] <= now:
+                moment, order, key = heapq.heappop(self._heap)
+                if self._due.get(key) != moment:
+                    continue  # it was moved forward, and has been worked on since
+                if key in self._working:
+                    waiting.append((moment, order, key))
+                    continue
+                found = key
+                break
+            for item in waiting:
+                heapq.heappush(self._heap, item)
+            if found is not None:
+                del self._due[found]
+                self._working.add(found)
+                return found
+            later = [moment for moment, _, _ in self._heap if moment > now][:1]
+            try:
+                await asyncio.wait_for(self._changed.wait(), later[0] - now if later else None)
+            except TimeoutError:
+                continue
+
+    def done(self, key: K) -> None:
+        """The worker that got the key is done with it."""
+        self._working.discard(key)
+        self._changed.set()

@@ -1,0 +1,233 @@
+"""What the cache makes of events, lists and reads, on a clock of the test's own."""
+
+from typing import Any
+
+import pytest
+
+from rendezvous_api import names
+from rendezvous_operator.cache import Cache, Key
+from rendezvous_operator.cluster import KINDS, POD_KIND
+from rendezvous_operator.core.world import Target
+
+KEY = Key("ns", "train")
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def rendezvous(
+    version: int = 1, uid: str = "r-1", created: str = "2026-01-01T00:00:00Z", **status: Any
+) -> dict[str, Any]:
+    metadata = {"name": "train", "namespace": "ns", "uid": uid, "resourceVersion": str(version)}
+    return {
+        "metadata": {**metadata, "creationTimestamp": created},
+        "spec": {"minNodes": 1, "maxNodes": 2},
+        "status": status,
+    }
+
+
+def participant(name: str = "train.a", version: int = 1, beat: str | None = None, **changes: Any) -> dict[str, Any]:
+    spec = {
+        "rendezvousName": "train",
+        "rendezvousUID": "r-1",
+        "nodeID": "a",
+        "incarnation": "aaaaaaaa",
+        "attempt": 1,
+        "attemptReason": "Start",
+        "address": "10.0.0.1",
+        "storePort": 1,
+        "state": "Joined",
+        **changes,
+    }
+    status = {"incarnation": "aaaaaaaa", "attempt": 1, "round": 1, "heartbeatTime": beat} if beat else {}
+    metadata = {"name": name, "namespace": "ns", "uid": f"uid-{name}", "resourceVersion": str(version)}
+    return {"metadata": metadata, "spec": spec, "status": status}
+
+
+def pod(uid: str = "p-1", phase: str = "Running", label: str | None = "train") -> dict[str, Any]:
+    labels = {names.LABEL_RENDEZVOUS: label} if label else {}
+    return {
+        "metadata": {"name": f"pod-{uid}", "namespace": "ns", "uid": uid, "labels": labels},
+        "status": {"phase": phase},
+    }
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def cache(clock: Clock) -> Cache:
+    """A cache that has seen a Rendezvous and complete lists of everything."""
+    cache = Cache(clock)
+    cache.api_server_answered(True)
+    for kind in KINDS:
+        cache.list_seen(kind, [rendezvous()] if kind == names.RENDEZVOUS_KIND else [])
+    return cache
+
+
+def test_nothing_is_complete_before_all_kinds_are_listed(clock: Clock) -> None:
+    cache = Cache(clock)
+    for kind in KINDS[:-1]:
+        cache.list_seen(kind, [rendezvous()] if kind == names.RENDEZVOUS_KIND else [])
+    world = cache.world(KEY)
+    assert world is not None
+    assert not world.complete
+    assert cache.list_seen(KINDS[-1], []) == {KEY}
+    world = cache.world(KEY)
+    assert world is not None
+    assert world.complete
+
+
+def test_a_heartbeat_that_says_nothing_new_asks_for_no_decision(cache: Cache, clock: Clock) -> None:
+    assert cache.object_seen(names.PARTICIPANT_KIND, participant(beat="1")) == {KEY}
+    clock.now += 5
+    assert cache.object_seen(names.PARTICIPANT_KIND, participant(version=2, beat="2")) == set()
+    world = cache.world(KEY)
+    assert world is not None
+    assert world.participants["train.a"].heard_at == clock.now
+
+
+def test_a_heartbeat_after_a_silence_asks_for_a_decision(cache: Cache, clock: Clock) -> None:
+    cache.object_seen(names.PARTICIPANT_KIND, participant(beat="1"))
+    clock.now += 15
+    assert cache.object_seen(names.PARTICIPANT_KIND, participant(version=2, beat="2")) == {KEY}
+
+
+def test_an_object_that_comes_late_is_ignored(cache: Cache) -> None:
+    cache.object_seen(names.PARTICIPANT_KIND, participant(version=7, attempt=2))
+    assert cache.object_seen(names.PARTICIPANT_KIND, participant(version=6)) == set()
+    assert cache.object_seen(names.RENDEZVOUS_KIND, rendezvous(version=0, round=9)) == set()
+    world = cache.world(KEY)
+    assert world is not None
+    assert world.participants["train.a"].object.spec.attempt == 2
+    assert world.rendezvous.status.round == 0
+
+
+def test_an_unchanged_object_does_not_sound_like_a_heartbeat(cache: Cache, clock: Clock) -> None:
+    cache.object_seen(names.PARTICIPANT_KIND, participant(beat="1"))
+    heard_at = clock.now
+    clock.now += 20
+    cache.target_read(KEY, Target(names.PARTICIPANT_KIND, "train.a"), participant(beat="1"))
+    world = cache.world(KEY)
+    assert world is not None
+    seen = world.participants["train.a"]
+    assert (seen.heard_at, seen.read_at) == (heard_at, clock.now)
+
+
+@pytest.mark.parametrize("how", ["event", "list", "read"])
+def test_a_participant_that_is_gone_is_known_to_be_absent_until_it_comes_back(cache: Cache, how: str) -> None:
+    cache.object_seen(names.RENDEZVOUS_KIND, rendezvous(version=2, participants=[_member("train.a")]))
+    cache.object_seen(names.PARTICIPANT_KIND, participant())
+    target = Target(names.PARTICIPANT_KIND, "train.a")
+    match how:
+        case "event":
+            assert cache.object_gone(names.PARTICIPANT_KIND, participant()) == {KEY}
+        case "list":
+            assert cache.list_seen(names.PARTICIPANT_KIND, []) == {KEY}
+        case "read":
+            cache.target_read(KEY, target, None)
+    world = cache.world(KEY)
+    assert world is not None
+    assert world.participants == {}
+    assert target in world.absent
+    cache.object_seen(names.PARTICIPANT_KIND, participant(version=9))
+    world = cache.world(KEY)
+    assert world is not None
+    assert world.absent == frozenset()
+
+
+def test_the_deletion_of_an_older_object_of_the_name_does_not_remove_the_newer_one(cache: Cache) -> None:
+    cache.object_seen(names.PARTICIPANT_KIND, participant())
+    older = participant()
+    older["metadata"]["uid"] = "former"
+    cache.object_gone(names.PARTICIPANT_KIND, older)
+    world = cache.world(KEY)
+    assert world is not None
+    assert set(world.participants) == {"train.a"}
+
+
+def test_a_pod_that_is_gone_is_absent_for_its_participants(cache: Cache) -> None:
+    cache.object_seen(POD_KIND, pod())
+    cache.object_seen(names.PARTICIPANT_KIND, participant(podName="pod-p-1", podUID="p-1"))
+    assert cache.object_gone(POD_KIND, pod()) == {KEY}
+    world = cache.world(KEY)
+    assert world is not None
+    assert Target(POD_KIND, "pod-p-1", "p-1") in world.absent
+    cache.object_gone(names.PARTICIPANT_KIND, participant(podName="pod-p-1", podUID="p-1"))
+    world = cache.world(KEY)
+    assert world is not None
+    assert not any(target.kind == POD_KIND for target in world.absent)
+
+
+def test_a_pod_that_is_read_without_the_label_is_not_known(cache: Cache) -> None:
+    cache.object_seen(names.PARTICIPANT_KIND, participant(podName="pod-p-1", podUID="p-1"))
+    cache.target_read(KEY, Target(POD_KIND, "pod-p-1", "p-1"), pod(label=None))
+    world = cache.world(KEY)
+    assert world is not None
+    assert not world.pods["p-1"].known
+    # It is in no list of labelled pods, and is not forgotten for that.
+    cache.list_seen(POD_KIND, [])
+    world = cache.world(KEY)
+    assert world is not None
+    assert "p-1" in world.pods
+
+
+def test_another_pod_of_the_same_name_means_that_the_pod_is_gone(cache: Cache) -> None:
+    cache.object_seen(names.PARTICIPANT_KIND, participant(podName="pod-p-1", podUID="p-1"))
+    target = Target(POD_KIND, "pod-p-1", "p-1")
+    cache.target_read(KEY, target, pod(uid="p-2"))
+    world = cache.world(KEY)
+    assert world is not None
+    assert target in world.absent
+
+
+def test_a_pod_whose_label_is_changed_moves(cache: Cache) -> None:
+    cache.object_seen(POD_KIND, pod())
+    assert cache.object_seen(POD_KIND, pod(label="other")) == {KEY, Key("ns", "other")}
+    world = cache.world(KEY)
+    assert world is not None
+    assert world.pods == {}
+
+
+def test_silence_does_not_count_while_the_api_server_is_away(cache: Cache, clock: Clock) -> None:
+    cache.api_server_answered(False)
+    clock.now += 100
+    world = cache.world(KEY)
+    assert world is not None
+    assert world.answering_since == clock.now
+    cache.api_server_answered(True)
+    clock.now += 10
+    world = cache.world(KEY)
+    assert world is not None
+    assert world.answering_since == clock.now - 10
+
+
+def test_a_rendezvous_that_is_made_anew_replaces_its_predecessor(cache: Cache) -> None:
+    newer = rendezvous(version=50, uid="r-2", created="2026-01-01T00:01:00Z")
+    assert cache.object_seen(names.RENDEZVOUS_KIND, newer) == {KEY}
+    # The deletion of the predecessor may be seen afterwards.
+    cache.object_gone(names.RENDEZVOUS_KIND, rendezvous())
+    world = cache.world(KEY)
+    assert world is not None
+    assert world.rendezvous.metadata.uid == "r-2"
+
+
+def test_nothing_is_kept_of_what_is_gone(cache: Cache) -> None:
+    cache.object_seen(POD_KIND, pod())
+    cache.object_seen(names.PARTICIPANT_KIND, participant())
+    cache.object_gone(names.RENDEZVOUS_KIND, rendezvous())
+    assert set(cache.orphans(KEY)) == {"train.a"}
+    cache.object_gone(names.PARTICIPANT_KIND, participant())
+    cache.object_gone(POD_KIND, pod())
+    assert cache.keys() == []
+
+
+def _member(name: str) -> dict[str, Any]:
+    return {"name": name, "incarnation": "aaaaaaaa", "attempt": 1, "rank": 0}

@@ -1,0 +1,71 @@
+"""What is read from a pod's JSON."""
+
+from typing import Any
+
+import pytest
+
+from rendezvous_api import names
+from rendezvous_operator.pods import pod_from_object
+
+
+def pod(labels: dict[str, str] | None = None, **status: Any) -> dict[str, Any]:
+    metadata = {"name": "a", "uid": "u", "labels": labels or {}}
+    return {"metadata": metadata, "status": {"phase": "Running", **status}}
+
+
+def test_the_run_is_that_of_the_label_else_of_the_jobset_else_of_the_controller() -> None:
+    item = pod()
+    assert pod_from_object(item).run_id is None
+    item["metadata"]["ownerReferences"] = [
+        {"uid": "some-owner", "kind": "ConfigMap"},
+        {"uid": "job-uid", "kind": "Job", "controller": True},
+    ]
+    assert pod_from_object(item).run_id == "job-uid"
+    item["metadata"]["labels"][names.LABEL_JOBSET_UID] = "jobset-uid"
+    assert pod_from_object(item).run_id == "jobset-uid"
+    item["metadata"]["labels"][names.LABEL_RUN_ID] = "mine"
+    seen = pod_from_object(item)
+    assert (seen.run_id, seen.workload) == ("mine", "jobset-uid")
+
+
+@pytest.mark.parametrize(
+    ("status", "problem"),
+    [
+        ({}, None),
+        ({"phase": "Pending"}, "Pending"),
+        (
+            {"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False", "message": "0/3"}]},
+            "Pending (0/3)",
+        ),
+        (
+            {"phase": "Pending", "containerStatuses": [{"state": {"waiting": {"reason": "ImagePullBackOff"}}}]},
+            "Pending (ImagePullBackOff)",
+        ),
+        (
+            {"phase": "Running", "containerStatuses": [{"state": {"waiting": {"reason": "CrashLoopBackOff"}}}]},
+            "Running (CrashLoopBackOff)",
+        ),
+    ],
+)
+def test_why_a_pod_does_not_run_is_told(status: dict[str, Any], problem: str | None) -> None:
+    assert pod_from_object(pod(**status)).problem == problem
+
+
+def test_a_pod_leaves_when_it_is_deleted_or_evicted() -> None:
+    assert pod_from_object(pod()).leaving is None
+    deleted = pod()
+    deleted["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    assert pod_from_object(deleted).leaving == "its pod is being deleted"
+    condition = {"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI"}
+    evicted = pod_from_object(pod(conditions=[condition]))
+    assert evicted.leaving == "its pod is being evicted (EvictionByEvictionAPI)"
+    assert not evicted.live
+    kept = pod(conditions=[{**condition, "status": "False"}])
+    assert pod_from_object(kept).leaving is None
+
+
+@pytest.mark.parametrize(
+    ("phase", "live"), [("Running", True), ("Pending", True), ("Failed", False), ("Succeeded", False)]
+)
+def test_an_ended_pod_is_not_live(phase: str, live: bool) -> None:
+    assert pod_from_object(pod(phase=phase)).live is live

@@ -1,0 +1,167 @@
+"""Rule 8: ranks are stable."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.unit.worlds import Scenario, participant
+
+from rendezvous_api.participant import Participant
+from rendezvous_api.reasons import AttemptReason
+from rendezvous_api.rendezvous import Member, SeatHolder
+from rendezvous_operator.core.ranks import first_ranks, in_first_order, in_later_order, later_ranks
+
+CHECK_IN_FAILED = AttemptReason.CHECK_IN_FAILED
+
+
+def group(*nodes: str, **indices: int) -> tuple[Member, ...]:
+    """Members in the order of their ranks; keyword arguments give the pod index of some."""
+    return tuple(Member(node, "first", 1, rank, indices.get(node)) for rank, node in enumerate(nodes))
+
+
+def asking(*nodes: str, **indices: int) -> list[Participant]:
+    return [participant(node, attempt=2, index=indices.get(node)) for node in nodes]
+
+
+def next_group(members: tuple[Member, ...], nodes: list[Participant], limit: int = 99) -> tuple[Member, ...]:
+    return later_ranks(in_later_order(nodes, members, ())[:limit], members)
+
+
+def names(members: tuple[Member, ...]) -> list[str]:
+    return [member.name for member in members]
+
+
+# The first round
+
+
+def test_rule_08_the_first_round_goes_by_pod_index() -> None:
+    assert names(first_ranks(in_first_order(asking("x", "y", "z", x=2, y=0, z=1)))) == ["y", "z", "x"]
+
+
+def test_rule_08_without_an_index_for_each_it_goes_by_natural_order_of_names() -> None:
+    assert names(first_ranks(in_first_order(asking("n-10", "n-9", "n-1")))) == ["n-1", "n-9", "n-10"]
+    repeated = [participant("b", index=0), participant("a", index=0)]
+    assert names(first_ranks(in_first_order(repeated))) == ["a", "b"]
+
+
+# Later rounds
+
+
+def test_rule_08_who_stays_keeps_its_rank() -> None:
+    members = group("c", "a", "b")
+    assert names(next_group(members, asking("a", "b", "c"))) == ["c", "a", "b"]
+
+
+def test_rule_08_a_hole_goes_to_the_same_name() -> None:
+    members = group("a", "b", "c")
+    again = [*asking("a", "c"), participant("b", incarnation="second")]
+    assert names(next_group(members, again)) == ["a", "b", "c"]
+
+
+def test_rule_08_else_to_the_same_pod_index_coming_back() -> None:
+    members = group("p-aaa", "p-bbb", "p-ccc", **{"p-aaa": 0, "p-bbb": 1, "p-ccc": 2})
+    back = asking("p-aaa", "p-ccc", "p-new", "p-eee", **{"p-aaa": 0, "p-ccc": 2, "p-new": 1, "p-eee": 7})
+    assert names(next_group(members, back, limit=3)) == ["p-aaa", "p-new", "p-ccc"]
+
+
+def test_rule_08_indices_that_repeat_are_ignored() -> None:
+    members = group("a", "b", **{"a": 0, "b": 1})
+    back = asking("a", "x", "y", **{"a": 0, "x": 1, "y": 1})
+    assert names(next_group(members, back, limit=2)) == ["a", "x"]
+
+
+def test_rule_08_else_to_a_spare_else_to_a_newcomer() -> None:
+    members = group("a", "b", "c")
+    nodes = [participant("early", created=0), participant("spare", created=5), *asking("a")]
+    order = in_later_order(nodes, members, ("spare",))
+    assert names(later_ranks(order, members)) == ["a", "spare", "early"]
+
+
+def test_rule_08_when_the_group_shrinks_the_highest_ranks_move_into_the_holes() -> None:
+    members = group("a", "b", "c", "d", "e")
+    assert names(next_group(members, asking("b", "c", "d", "e"))) == ["e", "b", "c", "d"]
+    assert names(next_group(members, asking("b", "d", "e"))) == ["d", "b", "e"]
+
+
+# Standing in
+
+
+def test_rule_08_who_was_stood_in_for_gets_its_rank_back() -> None:
+    shrunk = next_group(group("a", "b", "c", "d"), asking("b", "c", "d"))
+    assert names(shrunk) == ["d", "b", "c"]
+    assert shrunk[0].stands_in_for == SeatHolder("a", None)
+    grown = next_group(shrunk, asking("a", "b", "c", "d"))
+    assert names(grown) == ["a", "b", "c", "d"]
+    assert all(member.stands_in_for is None for member in grown)
+
+
+def test_rule_08_also_by_pod_index() -> None:
+    indices = {"a": 0, "b": 1, "c": 2}
+    shrunk = next_group(group("a", "b", "c", **indices), asking("b", "c", **indices))
+    assert shrunk[0].stands_in_for == SeatHolder("a", 0)
+    assert names(next_group(shrunk, asking("b", "c", "a2", b=1, c=2, a2=0))) == ["a2", "b", "c"]
+
+
+def test_rule_08_standing_in_lasts_while_the_group_is_that_small() -> None:
+    shrunk = next_group(group("a", "b", "c", "d"), asking("b", "c", "d"))
+    once_more = next_group(shrunk, asking("b", "c", "d"))
+    assert once_more[0].stands_in_for == SeatHolder("a", None)
+    with_another = next_group(once_more, asking("b", "c", "d", "x"))
+    assert names(with_another) == ["d", "b", "c", "x"]
+    assert with_another[0].stands_in_for is None
+    # a is a newcomer like any other now.
+    assert names(next_group(with_another, asking("a", "b", "c", "d", "x"))) == ["d", "b", "c", "x", "a"]
+
+
+def test_rule_08_a_stand_in_of_a_stand_in_stands_in_for_the_first() -> None:
+    shrunk = next_group(group("a", "b", "c", "d"), asking("b", "c", "d"))
+    again = next_group(shrunk, asking("b", "c"))
+    assert names(again) == ["c", "b"]
+    assert again[0].stands_in_for == SeatHolder("a", None)
+
+
+# Another host
+
+
+def test_rule_08_after_two_failed_check_ins_at_one_host_another_member_becomes_rank_0() -> None:
+    scenario = Scenario(3, 3)
+    scenario.join("a", "b", "c")
+    for _ in range(2):
+        assert scenario.group == ["a", "b", "c"]
+        scenario.reenter("a", "b", "c", reason=CHECK_IN_FAILED)
+    assert scenario.group == ["b", "a", "c"]
+    assert scenario.status.store is not None
+    assert scenario.status.store.host == "b.local"
+
+
+def test_rule_08_a_good_round_in_between_forgives_the_host() -> None:
+    scenario = Scenario(2, 2)
+    scenario.join("a", "b")
+    for reason in (CHECK_IN_FAILED, AttemptReason.WORKER_FAILURE, CHECK_IN_FAILED):
+        scenario.reenter("a", "b", reason=reason)
+    assert scenario.group == ["a", "b"]
+
+
+# Whatever comes
+
+
+NODES = st.sampled_from([f"n{number}" for number in range(8)])
+
+
+@given(
+    before=st.lists(NODES, min_size=1, max_size=6, unique=True),
+    rounds=st.lists(st.lists(NODES, min_size=1, max_size=6, unique=True), min_size=1, max_size=4),
+    indexed=st.booleans(),
+)
+def test_rule_08_ranks_are_a_permutation_and_whoever_can_keeps_its_own(
+    before: list[str], rounds: list[list[str]], indexed: bool
+) -> None:
+    indices = {node: int(node[1:]) for node in (f"n{number}" for number in range(8))} if indexed else {}
+    members = group(*before, **indices)
+    for nodes in rounds:
+        after = next_group(members, asking(*nodes, **indices))
+        assert sorted(names(after)) == sorted(nodes)
+        assert [member.rank for member in after] == list(range(len(nodes)))
+        for member in members:
+            returned = member.stands_in_for is not None and member.stands_in_for.name in nodes
+            if member.name in nodes and member.rank < len(nodes) and not returned:
+                assert after[member.rank].name == member.name
+        members = after

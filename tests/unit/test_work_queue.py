@@ -1,0 +1,96 @@
+"""The queue of the operator, on a clock of the test's own."""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import TypeVar
+
+from rendezvous_operator.work_queue import LONGEST_BACKOFF_SECONDS, WorkQueue
+
+T = TypeVar("T")
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def due(awaitable: Awaitable[T]) -> T | None:
+    """What can be had now, without waiting for any time to pass."""
+    task = asyncio.ensure_future(awaitable)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    if task.done():
+        return task.result()
+    task.cancel()
+    return None
+
+
+def test_keys_come_in_the_order_in_which_they_are_due() -> None:
+    async def scenario() -> None:
+        clock = Clock()
+        queue: WorkQueue[str] = WorkQueue(clock)
+        queue.add("later", 105)
+        queue.add("soon", 101)
+        assert await due(queue.get()) is None
+        clock.now = 110
+        assert [await due(queue.get()), await due(queue.get()), await due(queue.get())] == ["soon", "later", None]
+
+    asyncio.run(scenario())
+
+
+def test_a_key_that_is_added_twice_comes_once_and_at_the_earlier_moment() -> None:
+    async def scenario() -> None:
+        clock = Clock()
+        queue: WorkQueue[str] = WorkQueue(clock)
+        queue.add("a", 150)
+        queue.add("a", 101)
+        queue.add("a", 130)
+        clock.now = 102
+        assert await due(queue.get()) == "a"
+        queue.done("a")
+        clock.now = 200
+        assert await due(queue.get()) is None
+
+    asyncio.run(scenario())
+
+
+def test_a_key_is_worked_on_by_one_worker_at_a_time_and_not_forgotten() -> None:
+    async def scenario() -> None:
+        queue: WorkQueue[str] = WorkQueue(Clock())
+        queue.add("a")
+        assert await due(queue.get()) == "a"
+        queue.add("a")
+        queue.add("b")
+        assert await due(queue.get()) == "b"
+        assert await due(queue.get()) is None
+        queue.done("a")
+        assert await due(queue.get()) == "a"
+
+    asyncio.run(scenario())
+
+
+def test_a_waiting_worker_is_woken_by_a_new_key() -> None:
+    async def scenario() -> None:
+        queue: WorkQueue[str] = WorkQueue(Clock())
+        worker = asyncio.ensure_future(queue.get())
+        await asyncio.sleep(0)
+        queue.add("a")
+        assert await asyncio.wait_for(worker, 5) == "a"
+
+    asyncio.run(scenario())
+
+
+def test_the_back_off_grows_to_a_bound_and_is_forgotten_after_a_success() -> None:
+    async def scenario() -> None:
+        queue: WorkQueue[str] = WorkQueue(Clock())
+        backoffs = [queue.add_after_failure("a") for _ in range(30)]
+        assert 0.1 <= backoffs[0] <= 0.2
+        assert 1.6 <= backoffs[4] <= 3.2
+        assert all(LONGEST_BACKOFF_SECONDS / 2 <= backoff <= LONGEST_BACKOFF_SECONDS for backoff in backoffs[10:])
+        queue.succeeded("a")
+        assert queue.add_after_failure("a") <= 0.2
+
+    asyncio.run(scenario())
