@@ -1,0 +1,1 @@
+"""The handler: what torchrun loads by ``--rdzv-backend=kubernetes``."""

@@ -1,0 +1,139 @@
+"""One agent and what it has towards the API server: its name, its own object, its view, its thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from rendezvous_api.participant import ParticipantSpec
+from rendezvous_api.reasons import AttemptReason, LeaveReason, ParticipantState
+from rendezvous_api.rendezvous import Rendezvous, RendezvousSpec
+from rendezvous_handler.agent_thread import AgentThread
+from rendezvous_handler.client import Cluster
+from rendezvous_handler.identity import identify, is_loopback, local_address, new_incarnation, pod_claims
+from rendezvous_handler.participant import OwnParticipant
+from rendezvous_handler.settings import Settings
+from rendezvous_handler.view import RendezvousView
+
+T = TypeVar("T")
+
+_WATCH_SECONDS = 45
+_LONGEST_REQUEST_SECONDS = 10.0
+
+
+class Agent:
+    """The agent of one handler, from the first use of the handler to its end. Its threads run until `stop`."""
+
+    def __init__(self, settings: Settings, cluster: Cluster):
+        """Find out the agent's name and begin to watch the Rendezvous.
+
+        Args:
+            settings: what the user has set.
+            cluster: the API server.
+
+        Raises:
+            OSError: the name cannot be reserved among the agents of this pod.
+        """
+        self.settings = settings
+        self.cluster = cluster
+        pod = pod_claims(cluster.bearer_token())
+        self.namespace = settings.namespace or (pod.namespace if pod else cluster.namespace)
+        """Of the Rendezvous."""
+        self.reference = f"{self.namespace}/{settings.name}"
+        """NAMESPACE/NAME of the Rendezvous, for messages."""
+        self.incarnation = new_incarnation()
+        self.attempt = 0
+        """The number of the last attempt to join; 0 before the first."""
+        self.stopped = False
+        self.request_seconds = min(float(settings.read_timeout), _LONGEST_REQUEST_SECONDS)
+        self.identity = identify(self.namespace, settings.name, settings.node_id, pod)
+        in_own_namespace = pod is not None and pod.namespace == self.namespace
+        self.participant = OwnParticipant(
+            cluster, self.namespace, self.identity.name, owned_by_pod=in_own_namespace, timeout=self.request_seconds
+        )
+        self.view = RendezvousView(cluster, self.namespace, settings.name, _WATCH_SECONDS, self.request_seconds)
+        self._thread = AgentThread(self.participant.beat, name=f"rendezvous-agent-{settings.name}")
+        self._thread.start()
+        self.view.start()
+
+    def stop(self) -> None:
+        """End both threads and give the name away. Does not leave the rendezvous."""
+        self.stopped = True
+        self.view.stop()
+        self._thread.stop()
+        if self.identity.slot is not None:
+            self.identity.slot.close()
+
+    def address(self) -> str:
+        """The address at which the other nodes reach this one.
+
+        Raises:
+            OSError: it cannot be found out: a name cannot be resolved, or there is no route.
+            ValueError: inside a pod, it is one that only this pod can reach.
+        """
+        address = self.settings.local_addr or local_address(self.cluster.url)
+        if self.cluster.in_pod and is_loopback(address):
+            raise ValueError(
+                f"{address} is a loopback address, at which no other pod reaches this one: set --local-addr to the "
+                "address of the pod (status.podIP, by the downward API)"
+            )
+        return address
+
+    def call(self, function: Callable[[], T], timeout: float | None = None) -> T:
+        """Make a request in the agent's thread; see `AgentThread.call`."""
+        return self._thread.call(function, timeout)
+
+    def next_attempt(
+        self, rendezvous: Rendezvous, reason: AttemptReason, address: str, store_port: int
+    ) -> ParticipantSpec:
+        """What the own object is to say to get into a round of that Rendezvous."""
+        self.attempt += 1
+        pod = self.identity.pod
+        return ParticipantSpec(
+            rendezvous_name=rendezvous.metadata.name,
+            rendezvous_uid=rendezvous.metadata.uid,
+            node_id=self.identity.node_id,
+            incarnation=self.incarnation,
+            attempt=self.attempt,
+            attempt_reason=reason,
+            address=address,
+            store_port=store_port,
+            state=ParticipantState.JOINED,
+            run_id=self.settings.run_id,
+            pod_name=pod.name if pod else None,
+            pod_uid=pod.uid if pod else None,
+            node_name=pod.node_name if pod else None,
+            pod_index=self.identity.pod_index,
+        )
+
+    def join(self, attempt: ParticipantSpec, limits: RendezvousSpec) -> None:
+        """Ask for a place in a round, and send heartbeats from then on. After an error, the same may be asked again.
+
+        Args:
+            attempt: what to ask for.
+            limits: the keep-alive times of the Rendezvous.
+
+        Raises:
+            NameTakenError: another agent has the name.
+            ApiError: the API server refuses, or does not answer.
+        """
+        interval = float(limits.keep_alive_interval_seconds)
+        # A heartbeat that takes longer than its interval is worth less than the next one.
+        self.participant.timeout = min(interval, self.request_seconds)
+        self._thread.interval, self._thread.tolerance = interval, float(limits.keep_alive_seconds)
+        self.call(lambda: self.participant.join(attempt))
+
+    def take_seat(self, current_round: int, rank: int) -> None:
+        """Let the heartbeat say which round runs here, at once."""
+        self.participant.seat = (current_round, rank)
+        self._thread.beat_now()
+
+    def leave(self, reason: LeaveReason, timeout: float) -> None:
+        """Say that this agent is not coming back, and send no more heartbeats.
+
+        Raises:
+            NotDoneError: not within ``timeout`` seconds.
+            ApiError: the API server refuses, or does not answer.
+        """
+        self._thread.interval = None
+        self.call(lambda: self.participant.leave(reason), timeout)

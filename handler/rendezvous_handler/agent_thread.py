@@ -1,0 +1,144 @@
+"""The thread that makes all requests of an agent except its watch, one after the other, and sends its heartbeats.
+
+torch raises SignalException from a signal handler, at any bytecode of the main thread, also in the middle of a request
+(torch/distributed/elastic/multiprocessing/api.py, ``_terminate_process_handler``). So the main thread makes none: it
+hands them over and waits at a `queue.SimpleQueue`, which a signal can interrupt without leaving a lock behind.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from rendezvous_handler.errors import ApiError
+
+_logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class NotDoneError(Exception):
+    """A call was not finished in the time that was left for it. It may still be carried out later."""
+
+
+class AgentThread:
+    """Carries out calls in the order in which they come, and a heartbeat every interval."""
+
+    def __init__(self, beat: Callable[[], None], name: str):
+        """Start nothing yet.
+
+        Args:
+            beat: sends one heartbeat.
+            name: of the thread.
+        """
+        self.interval: float | None = None
+        """Seconds from the start of one heartbeat to that of the next; None: no heartbeats."""
+        self.tolerance = 15.0
+        """Seconds without a successful heartbeat after which the user is told."""
+        self._beat = beat
+        self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._next_beat = 0.0
+        self._last_success = 0.0
+        self._warned = False
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread after the calls that were handed over before."""
+        self.interval = None
+        self._calls.put(None)
+
+    def call(self, function: Callable[[], T], timeout: float | None = None) -> T:
+        """Carry out a function and return its result, or raise its exception.
+
+        Args:
+            function: what to do.
+            timeout: seconds to wait for it; None: as long as it takes.
+
+        Raises:
+            NotDoneError: it has not been finished in time.
+        """
+        reply: queue.SimpleQueue[tuple[T | None, Exception | None]] = queue.SimpleQueue()
+
+        def answer() -> None:
+            try:
+                reply.put((function(), None))
+            except Exception as error:  # noqa: BLE001 - raised again in the thread that has asked
+                reply.put((None, error))
+
+        self._calls.put(answer)
+        deadline = math.inf if timeout is None else time.monotonic() + timeout
+        while True:
+            try:
+                result, error = reply.get(timeout=max(0.0, min(1.0, deadline - time.monotonic())))
+            except queue.Empty:
+                if time.monotonic() >= deadline:
+                    raise NotDoneError(f"not done within {timeout:.1f} s") from None
+                if not self._thread.is_alive():
+                    raise NotDoneError("this agent was stopped") from None
+            else:
+                break
+        if error is not None:
+            raise error
+        return result  # type: ignore[return-value]
+
+    def beat_now(self) -> None:
+        """Send a heartbeat at once, without waiting for it."""
+        self._calls.put(self._send_beat)
+
+    def _run(self) -> None:
+        self._last_success = time.monotonic()
+        while True:
+            try:
+                call = self._calls.get(timeout=self._until_next_beat())
+            except queue.Empty:
+                self._send_beat()
+                continue
+            if call is None:
+                return
+            call()
+
+    def _until_next_beat(self) -> float | None:
+        if self.interval is None:
+            self._next_beat = 0.0
+            return None
+        now = time.monotonic()
+        if not self._next_beat or self._next_beat > now + self.interval:
+            self._next_beat = now + self.interval
+        return max(0.0, self._next_beat - now)
+
+    def _send_beat(self) -> None:
+        if self.interval is None:
+            return
+        now = time.monotonic()
+        self._next_beat = now + self.interval  # from its start: one that timed out is followed by another at once
+        try:
+            self._beat()
+        except ApiError as error:
+            _logger.debug("heartbeat failed: %s", error.explain())
+            self._tell_failure(error, now)
+        except Exception:
+            _logger.exception("heartbeat failed unexpectedly")
+        else:
+            self._last_success = time.monotonic()
+            if self._warned:
+                self._warned = False
+                _logger.info("heartbeats reach the API server again")
+
+    def _tell_failure(self, error: ApiError, now: float) -> None:
+        if not self._warned and now - self._last_success > self.tolerance:
+            self._warned = True
+            _logger.warning(
+                "no heartbeat has reached the API server for %.0f s; training goes on, but the operator may take this "
+                "node for lost: %s",
+                now - self._last_success,
+                error.explain(),
+            )

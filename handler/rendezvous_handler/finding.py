@@ -1,0 +1,139 @@
+"""Finding the Rendezvous to join, and creating it when there is none."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+from torch.distributed.elastic.rendezvous import RendezvousConnectionError, RendezvousStateError
+
+from rendezvous_api import codec, names
+from rendezvous_api.rendezvous import Rendezvous, RendezvousSpec
+from rendezvous_handler.agent import Agent
+from rendezvous_handler.errors import AlreadyExistsError, ApiError, InvalidError, UnreachableError
+from rendezvous_handler.settings import differences
+from rendezvous_handler.waiting import JoinWait
+
+_logger = logging.getLogger(__name__)
+
+_SPEC_OF_AN_AGENT = (
+    "minNodes",
+    "maxNodes",
+    "joinTimeoutSeconds",
+    "lastCallTimeoutSeconds",
+    "keepAliveIntervalSeconds",
+    "keepAliveMaxAttempts",
+    "suspectTimeoutSeconds",
+)
+"""What torch knows too, and what the schema ties to that; for the rest its defaults hold."""
+
+
+class Finder:
+    """Finds the Rendezvous of one agent, in the main thread."""
+
+    def __init__(self, agent: Agent, wait: JoinWait):
+        """Do nothing yet.
+
+        Args:
+            agent: who joins.
+            wait: how long, and who is told.
+        """
+        self._agent = agent
+        self._wait = wait
+
+    def find(self) -> Rendezvous:
+        """Return the Rendezvous; waits for an answer of the API server, and creates the object if there is none.
+
+        Raises:
+            RendezvousConnectionError: the API server cannot be reached, or refuses what an agent needs.
+            RendezvousStateError: there is none, and it may not be created.
+            RendezvousTimeoutError: it was deleted by its owner, and not created again within the join timeout.
+        """
+        view = self._agent.view
+        last_seen = view.last_seen
+        while True:
+            state = view.state
+            if state.rendezvous is not None:
+                self._wait.limit = float(state.rendezvous.spec.join_timeout_seconds)
+                self._compare(state.rendezvous)
+                return state.rendezvous
+            if state.error is not None and not isinstance(state.error, UnreachableError):
+                raise RendezvousConnectionError(state.error.explain())
+            self._wait.tick()
+            if not state.read:
+                self._await_first_answer()
+            elif not self._wait.reporter.outage(self._agent.cluster.contact) and state.error is None:
+                self._do_without(last_seen)
+            self._wait.pause()
+
+    def _compare(self, rendezvous: Rendezvous) -> None:
+        if self._agent.attempt == 0 and (found := differences(self._agent.settings, rendezvous.spec)):
+            _logger.warning(
+                "the Rendezvous %s says otherwise than this torchrun, and it wins: %s",
+                self._agent.reference,
+                "; ".join(found),
+            )
+
+    def _await_first_answer(self) -> None:
+        contact, settings = self._agent.cluster.contact, self._agent.settings
+        self._wait.reporter.first_contact(contact, settings.join_timeout)
+        # Nothing else is known yet that could say how long to wait.
+        if self._wait.clock.elapsed > settings.join_timeout:
+            raise RendezvousConnectionError(
+                f"the API server at {self._agent.cluster.url} has not answered for {settings.join_timeout} s "
+                f"(join_timeout of --rdzv-conf): {contact.cause}"
+            )
+
+    def _do_without(self, last_seen: Rendezvous | None) -> None:
+        """There is no Rendezvous: create one if that is for the agents to do."""
+        agent = self._agent
+        made_by_agent = last_seen is None or names.LABEL_CREATED_BY in last_seen.metadata.labels
+        if agent.settings.create and made_by_agent:
+            self._create()
+        elif last_seen is None:
+            raise RendezvousStateError(
+                f"there is no Rendezvous {agent.reference}, and create=false in --rdzv-conf forbids to create it"
+            )
+        else:
+            # Its owner has deleted it, perhaps only to create it anew; another one from --nnodes is not what was meant.
+            self._wait.reporter.absent("it was deleted; waiting for it to be created again")
+            if self._wait.over:
+                self._wait.give_up(f"the Rendezvous {agent.reference} was deleted, and not created again")
+
+    def _create(self) -> None:
+        agent, settings = self._agent, self._agent.settings
+        spec = RendezvousSpec(
+            min_nodes=settings.min_nodes,
+            max_nodes=settings.max_nodes,
+            join_timeout_seconds=settings.join_timeout,
+            last_call_timeout_seconds=settings.last_call_timeout,
+            keep_alive_interval_seconds=settings.keep_alive_interval,
+            keep_alive_max_attempts=settings.keep_alive_max_attempt,
+        )
+        if spec.keep_alive_seconds > spec.suspect_timeout_seconds:  # the schema wants that one to be the longer
+            spec = replace(spec, suspect_timeout_seconds=spec.keep_alive_seconds)
+        encoded = codec.encode(spec)
+        body = {
+            "apiVersion": names.API_VERSION,
+            "kind": names.RENDEZVOUS_KIND,
+            "metadata": {"name": settings.name, "labels": {names.LABEL_CREATED_BY: names.CREATED_BY_AGENT}},
+            # Only what torch knows too; for the rest the defaults of the schema hold.
+            "spec": {key: encoded[key] for key in _SPEC_OF_AN_AGENT},
+        }
+        try:
+            agent.call(lambda: agent.cluster.create_rendezvous(agent.namespace, body, agent.request_seconds))
+        except AlreadyExistsError:
+            _logger.debug("another agent has created %s", agent.reference)
+        except UnreachableError:
+            self._wait.reporter.outage(agent.cluster.contact)
+        except InvalidError as error:
+            raise RendezvousStateError(f"the API server refuses to create {agent.reference}: {error}") from None
+        except ApiError as error:
+            raise RendezvousConnectionError(error.explain()) from None
+        else:
+            _logger.info(
+                "created the Rendezvous %s for %d to %d nodes (--nnodes)",
+                agent.reference,
+                settings.min_nodes,
+                settings.max_nodes,
+            )

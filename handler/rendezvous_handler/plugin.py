@@ -1,0 +1,38 @@
+"""Entry point of the group ``torchrun.handlers``: how torchrun finds this back end.
+
+torch loads this module while it imports ``torch.distributed.elastic.rendezvous``
+(torch/distributed/elastic/rendezvous/registry.py, ``_register_out_of_tree_handlers``), in every process that imports
+it. So nothing here may import torch at its top (it is half initialised then) nor anything slow (the Kubernetes client).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch.distributed.elastic.rendezvous import RendezvousHandler, RendezvousParameters
+
+
+def get_creator() -> Callable[[RendezvousParameters], RendezvousHandler]:
+    """Return the creator of handlers; always the same function, since torch refuses to register an unequal one."""
+    return create_handler
+
+
+def create_handler(params: RendezvousParameters) -> RendezvousHandler:
+    """Create the handler of one torchrun agent. Reads the configuration; makes no request yet.
+
+    Args:
+        params: what torchrun collected from ``--rdzv-endpoint``, ``--rdzv-id``, ``--nnodes``, ``--rdzv-conf`` and
+            ``--local-addr``.
+
+    Raises:
+        ValueError: ``--rdzv-endpoint`` is no legal name, or a value of ``--rdzv-conf`` is wrong.
+        torch.distributed.elastic.rendezvous.RendezvousConnectionError: there is no configuration for the Kubernetes
+            API: neither a service account in a pod nor a kubeconfig.
+    """
+    from rendezvous_handler.handler import KubernetesRendezvousHandler
+    from rendezvous_handler.logs import show_messages
+
+    show_messages()
+    return KubernetesRendezvousHandler.from_parameters(params)

@@ -1,0 +1,159 @@
+"""What the user has set: ``--rdzv-endpoint``, ``--rdzv-id``, ``--nnodes`` and ``--rdzv-conf``, checked."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rendezvous_api import names
+from rendezvous_api.rendezvous import RendezvousSpec
+
+if TYPE_CHECKING:
+    from torch.distributed.elastic.rendezvous import RendezvousParameters
+
+_TORCHRUN_NODES = (1, 1)
+"""``--nnodes`` when it is not given."""
+
+_DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_PORTS = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?")
+
+_DEFAULTS = {
+    "join_timeout": 600,
+    "last_call_timeout": 30,
+    "close_timeout": 30,
+    "heartbeat_timeout": 5,
+    "keep_alive_interval": 5,
+    "keep_alive_max_attempt": 3,
+    "read_timeout": 60,
+}
+"""The keys and the values of torch's c10d back end (torch/distributed/elastic/rendezvous/dynamic_rendezvous.py,
+``create_handler``, and c10d_rendezvous_backend.py)."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that one handler was told. Times are whole seconds."""
+
+    backend: str
+    namespace: str | None
+    """Namespace of the Rendezvous; None: that of the agent."""
+    name: str
+    """Name of the Rendezvous."""
+    raw_run_id: str
+    """``--rdzv-id`` as it was given, for `RendezvousHandler.get_run_id`."""
+    min_nodes: int
+    max_nodes: int
+    local_addr: str | None
+    join_timeout: int
+    last_call_timeout: int
+    close_timeout: int
+    keep_alive_interval: int
+    keep_alive_max_attempt: int
+    read_timeout: int
+    node_id: str | None
+    store_ports: range
+    """Ports that the store may use; ``range(0, 1)``: any."""
+    create: bool
+    """Whether to create the Rendezvous when there is none."""
+    given: frozenset[str]
+    """The keys of ``--rdzv-conf`` that were given."""
+
+    @property
+    def run_id(self) -> str | None:
+        """The run to join; None when ``--rdzv-id`` was not given (torchrun then passes ``none``)."""
+        return None if self.raw_run_id in ("", names.UNNAMED_RUN) else self.raw_run_id
+
+
+def read_settings(params: RendezvousParameters) -> Settings:
+    """Check what torchrun passes on. As c10d does, ignore unknown keys and ``timeout``, which torchrun adds itself.
+
+    Raises:
+        ValueError: a value is wrong; the message names its key.
+    """
+    namespace, name = _parse_endpoint(params.endpoint, params.run_id)
+    config = params.config
+    numbers = {key: _positive_integer(key, config.get(key, default)) for key, default in _DEFAULTS.items()}
+    numbers.pop("heartbeat_timeout")  # checked as in c10d; here a heartbeat may take no longer than its interval
+    node_id = config.get("node_id")
+    return Settings(
+        backend=params.backend,
+        namespace=namespace,
+        name=name,
+        raw_run_id=params.run_id,
+        min_nodes=params.min_nodes,
+        max_nodes=params.max_nodes,
+        local_addr=params.local_addr,
+        node_id=None if node_id is None else str(node_id),
+        store_ports=_parse_ports(config.get("store_port")),
+        create=_parse_bool("create", config.get("create", True)),
+        given=frozenset(config),
+        **numbers,
+    )
+
+
+def differences(settings: Settings, spec: RendezvousSpec) -> list[str]:
+    """Where the user's settings and the Rendezvous disagree; the latter wins. One text for each, with both values."""
+    found = []
+    asked, actual = (settings.min_nodes, settings.max_nodes), (spec.min_nodes, spec.max_nodes)
+    if asked not in (actual, _TORCHRUN_NODES):
+        found.append(f"--nnodes={asked[0]}:{asked[1]}, Rendezvous {actual[0]}:{actual[1]}")
+    for key, actual_value in (
+        ("join_timeout", spec.join_timeout_seconds),
+        ("last_call_timeout", spec.last_call_timeout_seconds),
+        ("keep_alive_interval", spec.keep_alive_interval_seconds),
+        ("keep_alive_max_attempt", spec.keep_alive_max_attempts),
+    ):
+        if key in settings.given and getattr(settings, key) != actual_value:
+            found.append(f"{key}={getattr(settings, key)}, Rendezvous {actual_value}")
+    return found
+
+
+def _parse_endpoint(endpoint: str, run_id: str) -> tuple[str | None, str]:
+    if not endpoint:
+        if run_id != names.UNNAMED_RUN and _DNS_LABEL.fullmatch(run_id):
+            return None, run_id
+        raise ValueError(
+            "--rdzv-endpoint is empty, and --rdzv-id cannot stand in for it: "
+            f"{run_id!r} is no name of a Rendezvous. Set --rdzv-endpoint to NAME or NAMESPACE/NAME"
+        )
+    namespace, slash, name = endpoint.rpartition("/")
+    parts = [namespace, name] if slash else [name]
+    if not all(_DNS_LABEL.fullmatch(part) for part in parts):
+        raise ValueError(
+            f"--rdzv-endpoint {endpoint!r} is no legal name: it must be NAME or NAMESPACE/NAME of a Rendezvous, each "
+            "at most 63 characters of a-z, 0-9 and '-', beginning and ending with a letter or digit"
+        )
+    return namespace or None, name
+
+
+def _positive_integer(key: str, value: Any) -> int:
+    try:
+        number = int(value)
+    except (TypeError, ValueError):
+        number = 0
+    if number <= 0:
+        raise ValueError(f"--rdzv-conf {key}={value}: must be a positive integer")
+    return number
+
+
+def _parse_ports(value: Any) -> range:
+    if value is None:
+        return range(0, 1)
+    match = _PORTS.fullmatch(str(value))
+    if match:
+        first = int(match[1])
+        last = int(match[2] or first)
+        if 0 < first <= last < 65536:
+            return range(first, last + 1)
+    raise ValueError(f"--rdzv-conf store_port={value}: must be a port from 1 to 65535, or a range of ports FIRST-LAST")
+
+
+def _parse_bool(key: str, value: Any) -> bool:
+    # The spellings of torch's RendezvousParameters.get_as_bool, whose own message does not show the value.
+    spelled = str(value).lower()
+    if spelled in ("1", "true", "t", "yes", "y"):
+        return True
+    if spelled in ("0", "false", "f", "no", "n"):
+        return False
+    raise ValueError(f"--rdzv-conf {key}={value}: must be true or false")

@@ -1,0 +1,238 @@
+"""The TCPStore of a round: its port, its server at the node of rank 0, and the check-in of all members there."""
+
+from __future__ import annotations
+
+import logging
+import random
+import socket
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+
+from torch.distributed import DistError, PrefixStore, TCPStore
+from torch.distributed.elastic.rendezvous import RendezvousStoreInfo
+
+from rendezvous_handler.admission import Admission
+from rendezvous_handler.identity import bindable_address
+from rendezvous_handler.torch_compat import serve_store
+
+_logger = logging.getLogger(__name__)
+
+_SLOW_CONNECT_SECONDS = 2.0
+_LONGEST_TRY_SECONDS = 3.0
+_MEMBERS = "check-in"
+_COMPLETE = "complete"
+_LEFT = "check-out"
+
+STORE_ERRORS = (DistError, RuntimeError, OSError)
+"""What torch's stores raise: DistError, and RuntimeError from older releases and for some failures."""
+
+
+class StorePortError(Exception):
+    """No port could be bound for the store."""
+
+
+class StorePort:
+    """A bound TCP port that does not listen yet, so that no one can connect before the store is served.
+
+    (A client of a socket that listens and is not served waits for ever, whatever its timeout.)
+    """
+
+    def __init__(self, address: str, ports: range):
+        """Bind a port at one address, not at all interfaces.
+
+        Args:
+            address: host name or IP address of this node.
+            ports: to choose from; ``range(0, 1)`` for any.
+
+        Raises:
+            OSError: the address cannot be resolved.
+            StorePortError: the address is not one of this node, or all ports are in use.
+        """
+        self.address = address
+        family, sockaddr = bindable_address(address)
+        self._socket = socket.socket(family, socket.SOCK_STREAM)
+        for port, reuse in [(port, False) for port in ports] + [(port, True) for port in ports]:
+            # With SO_REUSEADDR a port can be bound that somebody else has bound but not opened yet. So it is the second
+            # choice: it serves the agent that was restarted and finds connections of its predecessor in TIME_WAIT.
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, reuse)
+            try:
+                self._socket.bind((sockaddr[0], port, *sockaddr[2:]))
+            except OSError as error:
+                problem = error
+            else:
+                # Connections in TIME_WAIT stand in the way unless this was set for the socket that accepted them.
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, True)
+                self.port = int(self._socket.getsockname()[1])
+                return
+        self._socket.close()
+        wanted = "any port" if ports[0] == 0 else f"store_port {ports[0]}-{ports[-1]}"
+        raise StorePortError(f"cannot bind {wanted} at {address}: {problem}") from None
+
+    def detach(self) -> int:
+        """Hand over the file descriptor."""
+        return self._socket.detach()
+
+    def close(self) -> None:
+        """Give the port back; does nothing after `detach`."""
+        self._socket.close()
+
+
+class RoundStore:
+    """One member's part in the store of one round.
+
+    The rank-0 member keeps the server apart from the client that it gives to the agent: the server would otherwise live
+    as long as anybody holds that client.
+    """
+
+    def __init__(self, admission: Admission, port: StorePort, timeout: int, shared: bool, done: Callable[[], None]):
+        """Make no connection yet.
+
+        Args:
+            admission: the round.
+            port: the bound port of this node; it is closed here, or served by rank 0.
+            timeout: seconds within which all members must have checked in; then also that of the agent's store.
+            shared: the workers use this store too; otherwise the worker of rank 0 will serve one at a port that is
+                agreed on here (torch: ``TORCH_DISABLE_SHARE_RDZV_TCP_STORE``).
+            done: called when the check-in has succeeded or failed, in another thread.
+        """
+        self.admission = admission
+        self.complete = False
+        """All members have checked in."""
+        self.error: Exception | None = None
+        """Why the check-in failed."""
+        self.bootstrap: RendezvousStoreInfo | None = None
+        """MASTER_ADDR and MASTER_PORT of the workers, once the check-in is complete."""
+        self._port = port
+        self._timeout = timeout
+        self._shared = shared
+        self._done = done
+        self._closed = False
+        self._server: TCPStore | None = None
+        self._client: TCPStore | None = None
+
+    def start_check_in(self) -> None:
+        """Connect, and wait for the others, in a thread of its own: a connect cannot be interrupted."""
+        threading.Thread(target=self._check_in, name="rendezvous-check-in", daemon=True).start()
+
+    def agent_store(self) -> PrefixStore:
+        """The store for the agent's own keys. The workers use the same server without a prefix."""
+        return PrefixStore(self._prefix("agent"), self._client)
+
+    def check_out(self) -> threading.Event:
+        """Say in the store that this member needs it no more; the event is set when that is done, or has failed."""
+        done = threading.Event()
+
+        def count() -> None:
+            try:
+                self._members_store().add(_LEFT, 1)
+            except STORE_ERRORS as error:
+                _logger.debug("could not count out of round %d: %s", self.admission.round, error)
+            finally:
+                done.set()
+
+        if self.complete and self.admission.rank != 0:
+            threading.Thread(target=count, name="rendezvous-check-out", daemon=True).start()
+        else:
+            done.set()
+        return done
+
+    def others_left(self) -> bool:
+        """Whether nobody needs this member's server any more: it has none, or all others have counted out."""
+        if self._server is None or not self.complete:
+            return True
+        try:
+            return bool(PrefixStore(self._prefix("members"), self._server).add(_LEFT, 0) >= self.admission.nodes - 1)
+        except STORE_ERRORS:
+            return True
+
+    def close(self) -> None:
+        """Let the server go. A check-in that still runs fails, here and at the other members."""
+        self._closed = True
+        self._port.close()
+        self._server = None
+
+    def _check_in(self) -> None:
+        deadline = time.monotonic() + self._timeout
+        try:
+            if self.admission.rank == 0:
+                store = self.admission.store
+                self._server = serve_store(store.host, store.port, self._port.detach(), self._timeout)
+            else:
+                self._port.close()
+            self._await_server(deadline)
+            self._connect()
+            if self.admission.rank == 0:
+                # Before it counts itself in: so nobody ever waits for an address that a lost member did not write.
+                self.bootstrap = self._agree_on_bootstrap()
+            self._await_members(deadline)
+            self.bootstrap = self.bootstrap or self._agree_on_bootstrap()
+            self.complete = True
+        except STORE_ERRORS as error:
+            self.error = error
+        if self._closed:
+            self._server = None
+        self._done()
+
+    def _await_server(self, deadline: float) -> None:
+        # torch's client could wait for the server itself, but its back-off makes it a second late, it cannot be
+        # stopped, and it prints a C++ stack trace for each try.
+        host, port = self.admission.store.host, self.admission.store.port
+        pause = 0.005
+        while True:
+            if self._closed:
+                raise ConnectionAbortedError("the check-in was given up")
+            try:
+                left = deadline - time.monotonic()
+                socket.create_connection((host, port), timeout=min(max(0.1, left), _LONGEST_TRY_SECONDS)).close()
+            except OSError as error:
+                if time.monotonic() >= deadline:
+                    raise TimeoutError(f"no store at {host}:{port} after {self._timeout} s: {error}") from None
+                time.sleep(pause * random.uniform(0.5, 1.0))
+                pause = min(2 * pause, 0.5)
+            else:
+                return
+
+    def _connect(self) -> None:
+        host, port = self.admission.store.host, self.admission.store.port
+        start = time.monotonic()
+        self._client = TCPStore(
+            host, port, is_master=False, wait_for_workers=False, timeout=timedelta(seconds=self._timeout)
+        )
+        took = time.monotonic() - start
+        if took > _SLOW_CONNECT_SECONDS:
+            _logger.warning(
+                "connecting to the store at %s:%d took %.1f s. torch looks up the name of the address (a PTR query) at "
+                "each connect, the workers too: check that the name server of this node answers such queries quickly",
+                host,
+                port,
+                took,
+            )
+
+    def _agree_on_bootstrap(self) -> RendezvousStoreInfo:
+        store = self.admission.store
+        if self._shared:
+            return RendezvousStoreInfo(master_addr=store.host, master_port=store.port)
+        return RendezvousStoreInfo.build(self.admission.rank, self.agent_store(), local_addr=store.host)
+
+    def _await_members(self, deadline: float) -> None:
+        store = self._members_store()
+        if store.add(_MEMBERS, 1) == self.admission.nodes:
+            store.set(_COMPLETE, "1")
+        left = max(0.1, deadline - time.monotonic())
+        try:
+            store.wait([_COMPLETE], timedelta(seconds=left))
+        except STORE_ERRORS as error:
+            if time.monotonic() < deadline:
+                raise
+            there = store.add(_MEMBERS, 0)
+            raise TimeoutError(
+                f"{there} of {self.admission.nodes} members have come to the store within {self._timeout} s"
+            ) from error
+
+    def _members_store(self) -> PrefixStore:
+        return PrefixStore(self._prefix("members"), self._client)
+
+    def _prefix(self, part: str) -> str:
+        return f"rdzv.dev/{self.admission.round}/{part}"

@@ -1,0 +1,95 @@
+"""The configuration that a pod has, and a pod without it."""
+
+import socket
+from pathlib import Path
+
+import pytest
+from kubernetes.client import Configuration
+from kubernetes.config import incluster_config, load_kube_config
+from tests.integration.handler_support import Node, PlayedOperator
+from torch.distributed.elastic.rendezvous import RendezvousConnectionError, RendezvousParameters
+
+from rendezvous_controlplane import LocalControlPlane
+from rendezvous_handler.plugin import create_handler
+
+
+def own_address() -> str:
+    """An address of this machine that is no loopback address; the test is skipped where there is none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # sends nothing
+        except OSError:
+            pytest.skip("this machine has no network")
+        return str(probe.getsockname()[0])
+
+
+@pytest.fixture
+def in_pod(
+    control_plane: LocalControlPlane, namespace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> PlayedOperator:
+    """This process finds what kubelet mounts into a container."""
+    operator = PlayedOperator(control_plane, namespace)
+    operator.core.create_namespaced_service_account(namespace, {"metadata": {"name": "agent"}})
+    control_plane.kubectl(
+        *("create", "clusterrolebinding", namespace, "--clusterrole=cluster-admin"),
+        f"--serviceaccount={namespace}:agent",
+    )
+    container = {"name": "main", "image": "none"}
+    pod = operator.core.create_namespaced_pod(
+        namespace, {"metadata": {"name": "w-0"}, "spec": {"serviceAccountName": "agent", "containers": [container]}}
+    )
+    token = control_plane.kubectl(
+        *("create", "token", "agent", "-n", namespace, "--bound-object-kind=Pod", "--bound-object-name=w-0"),
+        f"--bound-object-uid={pod.metadata.uid}",
+    )
+    (tmp_path / "token").write_text(token.strip())
+    (tmp_path / "namespace").write_text(namespace)
+    configuration = Configuration()
+    load_kube_config(str(control_plane.kubeconfig), client_configuration=configuration)
+    (tmp_path / "ca.crt").write_bytes(Path(configuration.ssl_ca_cert).read_bytes())
+    monkeypatch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(tmp_path / "token"))
+    monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", str(tmp_path / "ca.crt"))
+    monkeypatch.setattr("rendezvous_handler.configuration._TOKEN_FILE", str(tmp_path / "token"))
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(control_plane.port))
+    return operator
+
+
+def make(local_addr: str | None) -> Node:
+    return Node(create_handler(RendezvousParameters("kubernetes", "train", "none", 1, 1, local_addr, close_timeout=2)))
+
+
+def test_the_service_account_of_a_pod_is_enough(in_pod: PlayedOperator) -> None:
+    in_pod.create()
+    node = make(own_address()).join()
+    found = in_pod.joined({"train.w-0": 1})
+    assert found["train.w-0"]["spec"]["address"] == own_address()
+    in_pod.publish(found)
+    node.returned()
+    assert node.handler.shutdown()
+
+
+@pytest.mark.parametrize("local_addr", [None, "127.0.0.1", "localhost"])
+def test_a_loopback_address_is_refused(in_pod: PlayedOperator, local_addr: str | None) -> None:
+    in_pod.create()
+    node = make(local_addr)  # here the API server itself is at a loopback address, so the route to it is one too
+    raised = node.join().raised()
+    assert type(raised) is ValueError
+    assert "loopback" in str(raised)
+    assert "--local-addr" in str(raised)
+    node.handler.shutdown()
+
+
+def test_a_pod_without_a_token(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "192.0.2.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "missing"))
+    with pytest.raises(RendezvousConnectionError, match="automountServiceAccountToken: true"):
+        make(None)
+
+
+def test_no_configuration_at_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "missing"))
+    with pytest.raises(RendezvousConnectionError, match=r"neither that of a pod .* nor a kubeconfig"):
+        make(None)

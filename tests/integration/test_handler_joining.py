@@ -1,0 +1,260 @@
+"""Joining, rounds and re-entry against a real API server; the test plays the operator."""
+
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from tests.integration.handler_support import Nodes, PlayedOperator, eventually
+from torch.distributed import TCPStore
+from torch.distributed.elastic.rendezvous import (
+    RendezvousClosedError,
+    RendezvousGracefulExitError,
+    RendezvousStateError,
+    RendezvousTimeoutError,
+)
+
+from rendezvous_controlplane import LocalControlPlane
+
+
+@pytest.fixture
+def operator(control_plane: LocalControlPlane, namespace: str) -> PlayedOperator:
+    return PlayedOperator(control_plane, namespace)
+
+
+@pytest.fixture
+def nodes(control_plane: LocalControlPlane, namespace: str) -> Iterator[Nodes]:
+    made = Nodes(control_plane, namespace)
+    yield made
+    made.shut_down()
+
+
+def test_a_join_is_one_write_and_the_round_reaches_all(operator: PlayedOperator, nodes: Nodes) -> None:
+    operator.create()
+    a, b = nodes.node("a").join(), nodes.node("b").join()
+    members = operator.joined({"train.a": 1, "train.b": 1})
+    for name, item in members.items():
+        assert item["metadata"]["generation"] == 1
+        assert item["metadata"]["labels"] == {"rdzv.dev/rendezvous": "train"}
+        assert item["spec"]["attemptReason"] == "Start"
+        assert item["spec"]["nodeID"] == name.removeprefix("train.")
+        assert "runID" not in item["spec"]
+        assert "ownerReferences" not in item["metadata"]
+
+    operator.publish(members)
+    first, second = a.returned(), b.returned()
+    assert (first.rank, first.world_size) == (0, 2)
+    assert (second.rank, second.world_size) == (1, 2)
+    store = members["train.a"]["spec"]
+    for info in (first, second):
+        assert info.bootstrap_store_info is not None
+        assert info.bootstrap_store_info.master_addr == store["address"]
+        assert info.bootstrap_store_info.master_port == store["storePort"]
+    first.store.set("key", "value")
+    assert second.store.get("key") == b"value"
+    assert a.handler.use_agent_store
+    assert [a.handler.num_nodes_waiting(), b.handler.num_nodes_waiting()] == [0, 0]
+
+    heartbeats = {name: item.get("status") for name, item in operator.participants().items()}
+    assert eventually(
+        lambda: all((item.get("status") or {}).get("round") == 1 for item in operator.participants().values()),
+        f"heartbeats that claim round 1: {heartbeats}",
+        timeout=1.0,
+    )
+    assert operator.participant("train.b")["status"]["rank"] == 1
+
+
+def test_workers_find_the_store_without_a_prefix(operator: PlayedOperator, nodes: Nodes) -> None:
+    operator.create()
+    node = nodes.node("a").join()
+    operator.publish(operator.joined({"train.a": 1}))
+    info = node.returned().bootstrap_store_info
+    assert info is not None
+    worker = TCPStore(info.master_addr, info.master_port, is_master=False, timeout=timedelta(seconds=10))
+    assert worker.num_keys() <= 4  # ours alone: check-in, complete and what torch itself keeps
+
+
+def test_unshared_store_agrees_on_another_port(
+    operator: PlayedOperator, nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
+    operator.create()
+    a, b = nodes.node("a").join(), nodes.node("b").join()
+    members = operator.joined({"train.a": 1, "train.b": 1})
+    operator.publish(members)
+    infos = [node.returned().bootstrap_store_info for node in (a, b)]
+    assert infos[0] == infos[1]
+    assert infos[0] is not None
+    assert infos[0].master_port != members["train.a"]["spec"]["storePort"]
+    assert not a.handler.use_agent_store
+
+
+def test_membership_change_makes_all_join_again_with_a_new_store(operator: PlayedOperator, nodes: Nodes) -> None:
+    operator.create()
+    a, b = nodes.node("a").join(), nodes.node("b").join()
+    operator.publish(operator.joined({"train.a": 1, "train.b": 1}))
+    before = a.returned()
+    b.returned()
+    c = nodes.node("c").join()
+    operator.joined({"train.a": 1, "train.b": 1, "train.c": 1})
+    operator.write(waitingNodes=1)
+    for node in (a, b):
+        assert eventually(node.handler.num_nodes_waiting, "num_nodes_waiting") == 1
+        node.join()
+    members = operator.joined({"train.a": 2, "train.b": 2, "train.c": 1})
+    assert members["train.a"]["spec"]["attemptReason"] == "MembershipChange"
+    assert a.handler.num_nodes_waiting() == 0
+    operator.publish(members, round_number=2)
+    after = a.returned()
+    assert [after.world_size, b.returned().rank, c.returned().rank] == [3, 1, 2]
+    assert after.bootstrap_store_info != before.bootstrap_store_info
+    after.store.set("x", "y")
+    assert c.returned().store.get("x") == b"y"
+
+
+def test_worker_failure_is_named(operator: PlayedOperator, nodes: Nodes) -> None:
+    operator.create()
+    a = nodes.node("a").join()
+    operator.publish(operator.joined({"train.a": 1}))
+    a.returned()
+    assert a.handler.num_nodes_waiting() == 0
+    a.join()
+    assert operator.joined({"train.a": 2})["train.a"]["spec"]["attemptReason"] == "WorkerFailure"
+
+
+@pytest.mark.parametrize(
+    ("reason", "error"),
+    [
+        ("RunSucceeded", RendezvousGracefulExitError),
+        ("RunClosed", RendezvousClosedError),
+        ("OtherRunActive", RendezvousStateError),
+    ],
+)
+def test_refusals(operator: PlayedOperator, nodes: Nodes, reason: str, error: type[Exception]) -> None:
+    operator.create()
+    a = nodes.node("a").join()
+    operator.joined({"train.a": 1})
+    operator.refuse("train.a", reason, "use another --rdzv-id")
+    raised = a.raised()
+    assert type(raised) is error
+    assert "use another --rdzv-id" in str(raised)
+
+
+def test_a_round_without_this_attempt_does_not_admit(operator: PlayedOperator, nodes: Nodes) -> None:
+    operator.create()
+    a = nodes.node("a").join()
+    members = operator.joined({"train.a": 1})
+    members["train.a"]["spec"]["incarnation"] = "00000000"
+    operator.publish(members)
+    with pytest.raises(AssertionError, match="not within"):
+        eventually(lambda: not a.waits(), "it returns", timeout=1.0)
+
+
+def test_timeout_names_what_is_missing_and_is_written(operator: PlayedOperator, nodes: Nodes) -> None:
+    operator.create(min_nodes=2, joinTimeoutSeconds=2)
+    a = nodes.node("a").join()
+    operator.joined({"train.a": 1})
+    operator.write(
+        conditions=operator.ready("WaitingForNodes", "1 of at least 2 nodes"),
+        formation={
+            "reason": "WaitingForNodes",
+            "message": "1 of at least 2 nodes",
+            "startTime": "2026-01-01T00:00:00Z",
+            "joined": 1,
+            "missing": [{"name": "train-1", "message": "Pending (Insufficient nvidia.com/gpu)"}],
+        },
+    )
+    raised = a.raised()
+    assert type(raised) is RendezvousTimeoutError
+    assert "WaitingForNodes: 1 of at least 2 nodes; train-1: Pending (Insufficient nvidia.com/gpu)" in str(raised)
+    spec = operator.participant("train.a")["spec"]
+    assert (spec["state"], spec["leaveReason"]) == ("Left", "TimedOut")
+    a.handler.shutdown()
+    assert operator.participant("train.a")["spec"]["leaveReason"] == "TimedOut"
+
+
+def test_a_spare_waits_without_a_deadline(operator: PlayedOperator, nodes: Nodes) -> None:
+    operator.create(joinTimeoutSeconds=2)
+    a = nodes.node("a").join()
+    operator.joined({"train.a": 1})
+    operator.write(spares=["train.a"], conditions=operator.ready("Running", "x", "True"))
+    with pytest.raises(AssertionError, match="not within"):
+        eventually(lambda: not a.waits(), "it gives up", timeout=4.0)
+    operator.write(spares=[])
+    assert type(a.raised(timeout=5.0)) is RendezvousTimeoutError
+
+
+def test_a_missing_member_makes_the_others_join_again(operator: PlayedOperator, nodes: Nodes) -> None:
+    operator.create()
+    a, b = nodes.node("a", read_timeout=2).join(), nodes.node("b", read_timeout=2).join()
+    members = operator.joined({"train.a": 1, "train.b": 1})
+    ghost = {"spec": {"incarnation": "00000000", "attempt": 1, "address": "127.0.0.1", "storePort": 1}}
+    operator.publish({**members, "train.z": ghost})
+    members = operator.joined({"train.a": 2, "train.b": 2})
+    assert {item["spec"]["attemptReason"] for item in members.values()} == {"CheckInFailed"}
+    operator.publish(members, round_number=2)
+    assert [a.returned().world_size, b.returned().rank] == [2, 1]
+
+
+def test_an_unreachable_store_makes_all_join_again(operator: PlayedOperator, nodes: Nodes) -> None:
+    operator.create()
+    nodes.node("a", read_timeout=1).join()
+    members = operator.joined({"train.a": 1})
+    ghost = {"spec": {"incarnation": "00000000", "attempt": 1, "address": "127.0.0.1", "storePort": 1}}
+    operator.publish({**members, "train.0": ghost})
+    assert operator.joined({"train.a": 2})["train.a"]["spec"]["attemptReason"] == "CheckInFailed"
+
+
+def test_a_superseded_check_in_is_given_up_at_once(operator: PlayedOperator, nodes: Nodes) -> None:
+    operator.create()
+    a = nodes.node("a", read_timeout=60).join()
+    members = operator.joined({"train.a": 1})
+    ghost = {"spec": {"incarnation": "00000000", "attempt": 1, "address": "127.0.0.1", "storePort": 1}}
+    operator.publish({**members, "train.z": ghost})
+    with pytest.raises(AssertionError, match="not within"):
+        eventually(lambda: not a.waits(), "it returns", timeout=0.5)
+    operator.write(waitingNodes=1)
+    members = operator.joined({"train.a": 2}, timeout=2.0)
+    operator.publish(members, round_number=2)
+    assert a.returned().world_size == 1
+
+
+def test_a_new_rendezvous_of_the_same_name_is_joined_anew(operator: PlayedOperator, nodes: Nodes) -> None:
+    operator.create()
+    a = nodes.node("a").join()
+    first = operator.joined({"train.a": 1})["train.a"]["spec"]["rendezvousUID"]
+    operator.delete()
+    made = operator.create()
+    members = operator.joined({"train.a": 2})
+    assert members["train.a"]["spec"]["rendezvousUID"] == made["metadata"]["uid"] != first
+    operator.publish(members)
+    a.returned()
+
+    # And while its workers run.
+    operator.delete()
+    operator.create()
+    assert eventually(a.handler.num_nodes_waiting, "num_nodes_waiting") == 1
+
+
+def test_deleted_while_training_ends_nothing(operator: PlayedOperator, nodes: Nodes) -> None:
+    operator.create()
+    a = nodes.node("a").join()
+    operator.publish(operator.joined({"train.a": 1}))
+    a.returned()
+    operator.delete()
+    with pytest.raises(AssertionError, match="not within"):
+        eventually(a.handler.num_nodes_waiting, "num_nodes_waiting", timeout=1.0)
+
+
+def test_many_nodes_in_one_process(operator: PlayedOperator, nodes: Nodes) -> None:
+    operator.create(max_nodes=16)
+    made = [nodes.node(f"n{number:02}").join() for number in range(12)]
+    operator.publish(operator.joined({f"train.n{number:02}": 1 for number in range(12)}))
+    infos = [node.returned(timeout=40) for node in made]
+    assert [info.rank for info in infos] == list(range(12))
+    ended = [threading.Thread(target=node.handler.shutdown) for node in made]
+    for thread in ended:
+        thread.start()
+    for thread in ended:
+        thread.join(10)
+    assert {item["spec"]["leaveReason"] for item in operator.participants().values()} == {"Succeeded"}

@@ -1,0 +1,208 @@
+"""Whose object it is: predecessors, siblings, successors; and who the agent is inside a pod."""
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from tests.integration.handler_support import Nodes, PlayedOperator, eventually
+from torch.distributed.elastic.rendezvous import RendezvousStateError
+
+from rendezvous_controlplane import LocalControlPlane
+
+
+@pytest.fixture
+def operator(control_plane: LocalControlPlane, namespace: str) -> PlayedOperator:
+    return PlayedOperator(control_plane, namespace)
+
+
+@pytest.fixture
+def nodes(control_plane: LocalControlPlane, namespace: str) -> Iterator[Nodes]:
+    made = Nodes(control_plane, namespace)
+    yield made
+    made.shut_down()
+
+
+def make_pod(control_plane: LocalControlPlane, operator: PlayedOperator, name: str) -> tuple[str, Any]:
+    """A pod object (no kubelet runs it) and a kubeconfig with the token that it would have got."""
+    if not operator.core.list_namespaced_service_account(operator.namespace).items:
+        operator.core.create_namespaced_service_account(operator.namespace, {"metadata": {"name": "agent"}})
+        rules = [
+            {"apiGroups": ["rdzv.dev"], "resources": ["rendezvous"], "verbs": ["get", "list", "watch", "create"]},
+            {
+                "apiGroups": ["rdzv.dev"],
+                "resources": ["rendezvousparticipants"],
+                "verbs": ["get", "create", "update", "patch", "delete"],
+            },
+            {"apiGroups": ["rdzv.dev"], "resources": ["rendezvousparticipants/status"], "verbs": ["update", "patch"]},
+        ]
+        control_plane.kubectl("apply", "-f", "-", input=_role(operator.namespace, rules))
+    pod = {
+        "metadata": {"name": name},
+        "spec": {
+            "serviceAccountName": "agent",
+            "nodeName": "node-1",
+            "containers": [{"name": "main", "image": "none"}],
+        },
+    }
+    made = operator.core.create_namespaced_pod(operator.namespace, pod)
+    token = control_plane.kubectl(
+        *("create", "token", "agent", "-n", operator.namespace),
+        *("--bound-object-kind=Pod", f"--bound-object-name={name}", f"--bound-object-uid={made.metadata.uid}"),
+    ).strip()
+    return made.metadata.uid, control_plane.kubeconfig_with_token(token)
+
+
+def _role(namespace: str, rules: Any) -> str:
+    meta = {"name": "agent", "namespace": namespace}
+    api = "rbac.authorization.k8s.io/v1"
+    binding = {
+        "apiVersion": api,
+        "kind": "RoleBinding",
+        "metadata": meta,
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "agent"},
+        "subjects": [{"kind": "ServiceAccount", "name": "agent", "namespace": namespace}],
+    }
+    role = {"apiVersion": api, "kind": "Role", "metadata": meta, "rules": rules}
+    return json.dumps({"apiVersion": "v1", "kind": "List", "items": [role, binding]})
+
+
+def test_a_restarted_node_takes_its_predecessors_object(operator: PlayedOperator, nodes: Nodes) -> None:
+    operator.create()
+    first = nodes.node("a").join()
+    before = operator.joined({"train.a": 1})["train.a"]
+    second = nodes.node("a").join()
+    after = eventually(
+        lambda: (
+            (item := operator.participant("train.a"))["spec"]["incarnation"] != before["spec"]["incarnation"] and item
+        ),
+        "the new incarnation",
+    )
+    assert after["metadata"]["uid"] == before["metadata"]["uid"]
+    assert after["spec"]["attempt"] == 1
+
+    # The first one notices, says by whom, and never takes the name back.
+    raised = first.raised()
+    assert type(raised) is RendezvousStateError
+    assert after["spec"]["incarnation"] in str(raised)
+    assert "node_id" in str(raised)
+    first.handler.shutdown()
+    assert operator.participant("train.a")["spec"] == after["spec"]
+    operator.publish({"train.a": after})
+    assert second.returned().world_size == 1
+    first_error = first.join().raised()
+    assert "shut down" in str(first_error)
+
+
+def test_a_predecessor_in_a_round_notices_and_never_writes_over_its_successor(
+    operator: PlayedOperator, nodes: Nodes
+) -> None:
+    operator.create()
+    first = nodes.node("a").join()
+    operator.publish(operator.joined({"train.a": 1}))
+    first.returned()
+
+    def heartbeat() -> Any:
+        return operator.participant("train.a").get("status") or {}
+
+    eventually(lambda: heartbeat().get("round") == 1, "its heartbeat")
+    second = nodes.node("a").join()
+    assert eventually(first.handler.num_nodes_waiting, "num_nodes_waiting") == 1
+    successor = operator.participant("train.a")["spec"]["incarnation"]
+    eventually(lambda: heartbeat()["incarnation"] == successor, "the heartbeat of the successor")
+    for _ in range(25):
+        assert (heartbeat()["incarnation"], heartbeat()["round"]) == (successor, 0)
+        time.sleep(0.1)
+    assert type(first.join().raised()) is RendezvousStateError
+    assert second.waits()
+
+
+def test_a_deleted_object_is_created_anew(operator: PlayedOperator, nodes: Nodes) -> None:
+    operator.create()
+    a = nodes.node("a").join()
+    before = operator.joined({"train.a": 1})["train.a"]
+    operator.delete_participant("train.a")
+    after = operator.joined({"train.a": 2})
+    assert after["train.a"]["metadata"]["uid"] != before["metadata"]["uid"]
+    operator.publish(after)
+    a.returned()
+    operator.delete_participant("train.a")
+    assert eventually(a.handler.num_nodes_waiting, "num_nodes_waiting") == 1
+    a.join()
+    assert operator.joined({"train.a": 3})["train.a"]["spec"]["attemptReason"] == "MembershipChange"
+
+
+def test_identity_in_a_pod(control_plane: LocalControlPlane, operator: PlayedOperator, nodes: Nodes) -> None:
+    operator.create()
+    uid, kubeconfig = make_pod(control_plane, operator, "train-3")
+    first = nodes.node("ignored", kubeconfig=kubeconfig).join()
+    found = operator.joined({"train.train-3": 1})["train.train-3"]
+    spec = found["spec"]
+    assert (spec["podName"], spec["podUID"], spec["nodeName"], spec["podIndex"]) == ("train-3", uid, "node-1", 3)
+    (owner,) = found["metadata"]["ownerReferences"]
+    assert owner == {"apiVersion": "v1", "kind": "Pod", "name": "train-3", "uid": uid}
+
+    # Another agent of the same pod gets a name of its own; when the first one goes, the next gets that one's.
+    nodes.node("sibling", kubeconfig=kubeconfig).join()
+    operator.joined({"train.train-3": 1, "train.train-3.1": 1})
+    first.handler.shutdown()
+    nodes.node("ignored", kubeconfig=kubeconfig).join()
+    again = operator.joined({"train.train-3": 1, "train.train-3.1": 1})["train.train-3"]
+    assert again["metadata"]["uid"] == found["metadata"]["uid"]
+
+
+def test_the_object_of_a_former_pod_is_replaced(
+    control_plane: LocalControlPlane, operator: PlayedOperator, nodes: Nodes
+) -> None:
+    made = operator.create()
+    # As the garbage collector, which does not run here, would leave it for a moment.
+    left_behind = operator.create_participant(
+        {
+            "apiVersion": "rdzv.dev/v1alpha1",
+            "kind": "RendezvousParticipant",
+            "metadata": {"name": "train.train-0", "labels": {"rdzv.dev/rendezvous": "train"}},
+            "spec": {
+                "rendezvousName": "train",
+                "rendezvousUID": made["metadata"]["uid"],
+                "nodeID": "train-0",
+                "incarnation": "00000000",
+                "attempt": 7,
+                "attemptReason": "Start",
+                "address": "10.0.0.9",
+                "storePort": 4000,
+                "podName": "train-0",
+                "podUID": "gone",
+                "state": "Joined",
+            },
+        }
+    )
+    uid, kubeconfig = make_pod(control_plane, operator, "train-0")
+    nodes.node("train-0", kubeconfig=kubeconfig).join()
+    found = eventually(
+        lambda: (item := operator.participants().get("train.train-0")) and item["spec"]["podUID"] == uid and item,
+        "its own object",
+    )
+    assert found["metadata"]["uid"] != left_behind["metadata"]["uid"]
+
+
+def test_the_owner_reference_is_left_out_in_another_namespace(
+    control_plane: LocalControlPlane, operator: PlayedOperator, nodes: Nodes
+) -> None:
+    operator.create()
+    other = PlayedOperator(control_plane, f"{operator.namespace}-b")
+    control_plane.kubectl("create", "namespace", other.namespace)
+    _, kubeconfig = make_pod(control_plane, other, "w-0")
+    control_plane.kubectl(
+        *("create", "rolebinding", "other", "-n", operator.namespace, "--clusterrole=admin"),
+        f"--serviceaccount={other.namespace}:agent",
+    )
+    control_plane.kubectl(
+        *("create", "clusterrole", f"x-{other.namespace}", "--verb=*", "--resource=*.rdzv.dev"),
+    )
+    control_plane.kubectl(
+        *("create", "rolebinding", "rdzv", "-n", operator.namespace, f"--clusterrole=x-{other.namespace}"),
+        f"--serviceaccount={other.namespace}:agent",
+    )
+    nodes.node("w", kubeconfig=kubeconfig).join()
+    assert "ownerReferences" not in operator.joined({"train.w-0": 1})["train.w-0"]["metadata"]

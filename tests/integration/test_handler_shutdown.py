@@ -1,0 +1,150 @@
+"""Leaving: who serves the store for how long, and what shutdown does when nothing answers."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.integration.handler_support import Nodes, PlayedOperator, eventually
+from torch.distributed.elastic.rendezvous import RendezvousClosedError, RendezvousHandler
+
+from rendezvous_controlplane import LocalControlPlane
+
+
+@pytest.fixture
+def operator(control_plane: LocalControlPlane, namespace: str) -> PlayedOperator:
+    return PlayedOperator(control_plane, namespace)
+
+
+@pytest.fixture
+def nodes(control_plane: LocalControlPlane, namespace: str) -> Iterator[Nodes]:
+    made = Nodes(control_plane, namespace)
+    yield made
+    made.shut_down()
+
+
+class Shutdown:
+    """A call of shutdown in a thread."""
+
+    def __init__(self, handler: RendezvousHandler):
+        self.result: bool | None = None
+        self._handler = handler
+        self._start = time.monotonic()
+        self.seconds = 0.0
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        self.result = self._handler.shutdown()
+        self.seconds = time.monotonic() - self._start
+
+    def runs(self) -> bool:
+        return self._thread.is_alive()
+
+    def end(self, timeout: float = 20.0) -> "Shutdown":
+        self._thread.join(timeout)
+        assert not self.runs()
+        return self
+
+
+def test_rank_0_serves_until_the_others_have_left(operator: PlayedOperator, nodes: Nodes) -> None:
+    operator.create()
+    a, b = (nodes.node(name, close_timeout=20).join() for name in ("a", "b"))
+    operator.publish(operator.joined({"train.a": 1, "train.b": 1}))
+    a.returned()
+    other = b.returned().store
+    shutdown = Shutdown(a.handler)
+    eventually(lambda: operator.participant("train.a")["spec"]["state"] == "Left", "rank 0 has left")
+    time.sleep(0.5)
+    assert shutdown.runs()
+    other.set("still", "served")
+    assert Shutdown(b.handler).end().result
+    assert shutdown.end(5).result
+
+
+def test_rank_0_serves_until_the_others_have_joined_again(operator: PlayedOperator, nodes: Nodes) -> None:
+    operator.create()
+    a, b = (nodes.node(name, close_timeout=20).join() for name in ("a", "b"))
+    operator.publish(operator.joined({"train.a": 1, "train.b": 1}))
+    a.returned()
+    b.returned()
+    shutdown = Shutdown(a.handler)
+    time.sleep(0.5)
+    assert shutdown.runs()
+    b.join()
+    shutdown.end(5)
+
+
+def test_serving_is_bounded(operator: PlayedOperator, nodes: Nodes) -> None:
+    operator.create()
+    a, b = nodes.node("a", close_timeout=2).join(), nodes.node("b").join()
+    operator.publish(operator.joined({"train.a": 1, "train.b": 1}))
+    a.returned()
+    b.returned()
+    shutdown = Shutdown(a.handler).end()
+    assert shutdown.result
+    assert 1.5 < shutdown.seconds < 4
+
+
+def test_shutdown_twice_writes_once(operator: PlayedOperator, nodes: Nodes) -> None:
+    operator.create()
+    a = nodes.node("a").join()
+    operator.publish(operator.joined({"train.a": 1}))
+    a.returned()
+    assert a.handler.shutdown()
+    version = operator.participant("train.a")["metadata"]["resourceVersion"]
+    assert a.handler.shutdown()
+    time.sleep(1.5)  # longer than a heartbeat's interval
+    assert operator.participant("train.a")["metadata"]["resourceVersion"] == version
+
+
+def test_shutdown_ends_a_join_of_another_thread(operator: PlayedOperator, nodes: Nodes) -> None:
+    operator.create()
+    a = nodes.node("a").join()
+    operator.joined({"train.a": 1})
+    assert a.handler.shutdown()
+    assert type(a.raised(5)) is RendezvousClosedError
+
+
+def test_shutdown_without_an_api_server_is_bounded() -> None:
+    root = Path(__file__).parents[2]
+    with LocalControlPlane() as own:
+        own.apply(root / "crds")
+        operator = PlayedOperator(own, "default")
+        operator.create()
+        nodes = Nodes(own, "default")
+        a = nodes.node("a", close_timeout=2).join()
+        operator.publish(operator.joined({"train.a": 1}))
+        a.returned()
+        own.stop_apiserver()
+        shutdown = Shutdown(a.handler).end()
+        assert shutdown.result is False
+        assert shutdown.seconds < 4
+
+
+def test_one_store_port_serves_one_round_after_the_other(operator: PlayedOperator, nodes: Nodes) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    operator.create()
+    a, b = nodes.node("a", store_port=str(port)).join(), nodes.node("b").join()
+    for round_number in (1, 2, 3):
+        members = operator.joined({"train.a": round_number, "train.b": round_number})
+        assert members["train.a"]["spec"]["storePort"] == port
+        operator.publish(members, round_number)
+        infos = [a.returned(), b.returned()]  # held, as torch's agent holds its store until the next round
+        infos[0].store.set("key", str(round_number))
+        assert infos[1].store.get("key") == str(round_number).encode()
+        a.join()
+        b.join()
+    operator.joined({"train.a": 4, "train.b": 4})
+
+
+def test_a_store_port_in_use_is_named(operator: PlayedOperator, nodes: Nodes) -> None:
+    operator.create()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        raised = nodes.node("a", store_port=str(port)).join().raised()
+    assert f"cannot bind store_port {port}-{port} at 127.0.0.1" in str(raised)

@@ -1,0 +1,143 @@
+"""Who an agent is: claims of its token, names, places, addresses."""
+
+import base64
+import json
+import socket
+from typing import Any
+
+import pytest
+
+from rendezvous_handler import identity
+from rendezvous_handler.identity import PodClaims, participant_name, pod_claims, pod_index, subdomain
+
+
+def token(claims: Any) -> str:
+    payload = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
+    return f"header.{payload}.signature"
+
+
+BOUND = {
+    "namespace": "team",
+    "pod": {"name": "train-0", "uid": "u-1"},
+    "node": {"name": "node-a", "uid": "n-1"},
+    "serviceaccount": {"name": "default", "uid": "s-1"},
+}
+
+
+def test_claims_of_a_bound_token() -> None:
+    assert pod_claims(token({"kubernetes.io": BOUND})) == PodClaims("team", "train-0", "u-1", "node-a")
+
+
+def test_a_token_from_before_scheduling_names_no_node() -> None:
+    without = {key: value for key, value in BOUND.items() if key != "node"}
+    assert pod_claims(token({"kubernetes.io": without})) == PodClaims("team", "train-0", "u-1", None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "abc",
+        "a.b.c",
+        "a.!!!.c",
+        token({}),
+        token([]),
+        token("text"),
+        token({"kubernetes.io": {"namespace": "team", "serviceaccount": {"name": "default"}}}),
+        token({"kubernetes.io": "text"}),
+    ],
+)
+def test_other_tokens_have_no_pod(text: str) -> None:
+    assert pod_claims(text) is None
+
+
+@pytest.mark.parametrize(
+    ("pod", "environment", "expected"),
+    [
+        ("train-7", {}, 7),
+        ("train-0", {}, 0),
+        ("train-abc12", {}, None),
+        ("train-7x", {}, None),
+        ("train", {}, None),
+        ("train-5-xk2lp", {"JOB_COMPLETION_INDEX": "5"}, 5),
+        ("train-9", {"JOB_COMPLETION_INDEX": "3"}, 3),
+        ("train-9", {"JOB_COMPLETION_INDEX": "?"}, 9),
+        ("train-4294967296000", {}, None),
+    ],
+)
+def test_pod_index(pod: str, environment: dict[str, str], expected: int | None) -> None:
+    assert pod_index(pod, environment) == expected
+
+
+def test_names() -> None:
+    assert participant_name("train", "train-0") == "train.train-0"
+    assert participant_name("train", "train-0", ".2") == "train.train-0.2"
+
+
+def test_a_long_name_is_shortened_and_stays_unique() -> None:
+    first, second = (participant_name("r" * 63, "p" * 250, suffix) for suffix in ("", ".1"))
+    assert first != second
+    for name in (first, second):
+        assert len(name) == 253
+        assert name.startswith("r" * 63 + ".")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Host_7.Example.COM-123", "host-7.example.com-123"),
+        ("a..b", "a.b"),
+        ("-a-.-", "a"),
+        ("___", "node"),
+        ("n1", "n1"),
+    ],
+)
+def test_subdomain(text: str, expected: str) -> None:
+    assert subdomain(text) == expected
+
+
+def test_outside_a_pod(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: "My-Host")
+    monkeypatch.setattr("os.getpid", lambda: 42)
+    found = identity.identify("default", "train", None, pod=None)
+    assert (found.name, found.node_id) == ("train.my-host-42", "My-Host-42")
+    assert (found.pod, found.pod_index, found.slot) == (None, None, None)
+    assert identity.identify("default", "train", "Node_1", pod=None).name == "train.node-1"
+
+
+def test_the_agents_of_one_pod_get_the_lowest_free_name() -> None:
+    pod = PodClaims("team", "train-2", "uid-of-this-test", "node-a")
+    first = identity.identify("team", "train", None, pod)
+    second = identity.identify("team", "train", "mine", pod)
+    assert (first.name, first.node_id, first.pod_index) == ("train.train-2", "train-2", 2)
+    assert (second.name, second.node_id) == ("train.train-2.1", "mine")
+    elsewhere = [
+        identity.identify("team", "other", None, pod),
+        identity.identify("other", "train", None, pod),
+        identity.identify("team", "train", None, PodClaims("team", "train-2", "another-uid", None)),
+    ]
+    assert [found.name for found in elsewhere] == ["other.train-2", "train.train-2", "train.train-2"]
+    assert first.slot is not None
+    first.slot.close()
+    third = identity.identify("team", "train", None, pod)
+    assert third.name == "train.train-2"
+    for found in [second, third, *elsewhere]:
+        assert found.slot is not None
+        found.slot.close()
+
+
+def test_incarnations_fit_the_schema() -> None:
+    found = {identity.new_incarnation() for _ in range(100)}
+    assert len(found) == 100
+    assert all(len(text) == 8 and text.isalnum() and text == text.lower() for text in found)
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"), [("127.0.0.1", True), ("::1", True), ("192.0.2.1", False), ("localhost", True)]
+)
+def test_loopback(address: str, expected: bool) -> None:
+    assert identity.is_loopback(address) is expected
+
+
+def test_the_address_is_that_of_the_route() -> None:
+    assert identity.local_address("https://127.0.0.1:6443") == "127.0.0.1"

@@ -1,0 +1,74 @@
+"""Which reason an agent gives for leaving, and why it joins again."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from torch.distributed.elastic.rendezvous import RendezvousGracefulExitError, RendezvousParameters
+
+from rendezvous_api.reasons import LeaveReason
+from rendezvous_handler.handler import KubernetesRendezvousHandler
+from rendezvous_handler.settings import read_settings
+
+
+def make_handler() -> KubernetesRendezvousHandler:
+    """A handler that never gets so far as to need an API server."""
+    no_cluster: Any = None
+    parameters = RendezvousParameters("kubernetes", "train", "run", 1, 1)
+    return KubernetesRendezvousHandler(read_settings(parameters), no_cluster)
+
+
+def while_propagating(error: BaseException, look: Callable[[], LeaveReason]) -> LeaveReason:
+    """What the handler says in a ``finally``, as launch_agent calls shutdown."""
+    try:
+        try:
+            raise error
+        finally:
+            reason = look()
+    except type(error):
+        return reason
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (RuntimeError("workers failed"), LeaveReason.FAILED),
+        (KeyboardInterrupt(), LeaveReason.FAILED),
+        (SystemExit(1), LeaveReason.FAILED),
+        (SystemExit("text"), LeaveReason.FAILED),
+        (SystemExit(0), LeaveReason.SUCCEEDED),
+        (SystemExit(), LeaveReason.SUCCEEDED),
+        (RendezvousGracefulExitError("done"), LeaveReason.SUCCEEDED),
+    ],
+)
+def test_an_exception_on_its_way_means_failed(error: BaseException, expected: LeaveReason) -> None:
+    assert while_propagating(error, make_handler()._reason_to_leave) is expected
+
+
+def test_no_exception_means_succeeded() -> None:
+    assert make_handler()._reason_to_leave() is LeaveReason.SUCCEEDED
+
+
+def test_an_exception_from_before_does_not_count() -> None:
+    try:
+        raise RuntimeError("handled by whoever starts the agent")
+    except RuntimeError:
+        handler = make_handler()
+        assert handler._reason_to_leave() is LeaveReason.SUCCEEDED
+        assert while_propagating(ValueError("of its own"), handler._reason_to_leave) is LeaveReason.FAILED
+
+
+def test_unused_handlers_end_at_once() -> None:
+    handler = make_handler()
+    assert handler.num_nodes_waiting() == 0
+    assert handler.shutdown()
+    assert handler.shutdown()
+    assert handler.get_backend() == "kubernetes"
+    assert handler.get_run_id() == "run"
+
+
+def test_the_shared_store_can_be_declined(monkeypatch: pytest.MonkeyPatch) -> None:
+    handler = make_handler()
+    assert handler.use_agent_store
+    monkeypatch.setenv("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
+    assert not handler.use_agent_store

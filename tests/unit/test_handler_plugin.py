@@ -1,0 +1,97 @@
+"""How torchrun finds the handler, and what depends on the torchrun program."""
+
+import logging
+import subprocess
+import sys
+import types
+from importlib.metadata import entry_points
+
+import pytest
+from torch.distributed.elastic.rendezvous import RendezvousGracefulExitError
+
+from rendezvous_handler import plugin, torch_compat
+from rendezvous_handler.logs import show_messages
+
+
+def test_the_entry_point_imports_neither_torch_nor_kubernetes() -> None:
+    code = (
+        "import sys, rendezvous_handler.plugin as plugin; plugin.get_creator();"
+        "print([name for name in ('torch', 'kubernetes', 'urllib3') if name in sys.modules])"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+
+
+def test_both_names_are_registered() -> None:
+    found = {point.name: point.load() for point in entry_points(group="torchrun.handlers")}
+    assert found["kubernetes"] is found["kube-rendezvous"] is plugin.get_creator
+    assert plugin.get_creator() is plugin.get_creator() is plugin.create_handler
+
+
+def test_torch_has_registered_it() -> None:
+    code = (
+        "from torch.distributed.elastic.rendezvous import rendezvous_handler_registry as registry;"
+        "print(sorted(registry._registry))"
+    )
+    assert "'kube-rendezvous', 'kubernetes'" in subprocess.check_output([sys.executable, "-c", code], text=True)
+
+
+def program(name: str | None, **attributes: object) -> types.ModuleType:
+    module = types.ModuleType("__main__")
+    module.__spec__ = None if name is None else types.SimpleNamespace(name=name)  # type: ignore[assignment]
+    module.__dict__.update(attributes)
+    return module
+
+
+def test_torchrun_is_recognised(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch.distributed.run as run
+
+    def is_torchrun(main: types.ModuleType) -> bool:
+        monkeypatch.setitem(sys.modules, "__main__", main)
+        return torch_compat.is_torchrun()
+
+    assert is_torchrun(program("torch.distributed.run"))
+    assert is_torchrun(program("torch.distributed.launch"))
+    assert is_torchrun(program(None, main=run.main))  # the console script
+    assert not is_torchrun(program(None, main=print))
+    assert not is_torchrun(program(None))
+    assert not is_torchrun(program("pytest", main=run.main))
+
+
+def test_exit_without_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(RendezvousGracefulExitError, match="done"):
+        torch_compat.exit_without_training("done")
+    monkeypatch.setattr(torch_compat, "is_torchrun", lambda: True)
+    with pytest.raises(SystemExit) as ended:
+        torch_compat.exit_without_training("done")
+    assert ended.value.code == 0
+
+
+def test_events_never_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**_: object) -> None:
+        raise TypeError("another torch")
+
+    torch_compat.record_event("name", "run", "message", failed=False, host="h")
+    monkeypatch.setattr(torch_compat, "construct_and_record_rdzv_event", refuse)
+    torch_compat.record_event("name", "run", "message", failed=True, host="h", rank=1)
+
+
+def test_messages_are_shown_unless_the_program_has_set_up_logging(monkeypatch: pytest.MonkeyPatch) -> None:
+    logger = logging.getLogger("rendezvous_handler")
+    root = logging.getLogger()
+    before = (logger.handlers[:], logger.level, logger.propagate, root.handlers[:])
+    try:
+        logger.handlers[:] = []
+        show_messages()
+        assert logger.handlers == []  # pytest's own handlers are there
+        root.handlers[:] = []
+        monkeypatch.setenv("LOGLEVEL", "debug")
+        show_messages()
+        show_messages()
+        assert len(logger.handlers) == 1
+        assert logger.level == logging.DEBUG
+        logger.handlers[:] = []
+        monkeypatch.setenv("LOGLEVEL", "nonsense")
+        show_messages()
+        assert logger.level == logging.INFO
+    finally:
+        logger.handlers[:], logger.level, logger.propagate, root.handlers[:] = before

@@ -1,0 +1,153 @@
+"""What of the command line is taken, and how wrong values are named."""
+
+from typing import Any
+
+import pytest
+from torch.distributed.elastic.rendezvous import RendezvousParameters
+
+from rendezvous_api.rendezvous import RendezvousSpec
+from rendezvous_handler.settings import Settings, differences, read_settings
+
+
+def read(endpoint: str = "train", run_id: str = "none", nodes: tuple[int, int] = (1, 1), **conf: Any) -> Settings:
+    # torchrun adds timeout=900 itself.
+    return read_settings(RendezvousParameters("kubernetes", endpoint, run_id, *nodes, None, timeout=900, **conf))
+
+
+def test_defaults_are_those_of_c10d() -> None:
+    settings = read()
+    assert (settings.join_timeout, settings.last_call_timeout, settings.close_timeout) == (600, 30, 30)
+    assert (settings.keep_alive_interval, settings.keep_alive_max_attempt, settings.read_timeout) == (5, 3, 60)
+    assert settings.create
+    assert settings.node_id is None
+    assert settings.store_ports == range(0, 1)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "run_id", "expected"),
+    [
+        ("train", "none", (None, "train")),
+        ("team-a/train", "none", ("team-a", "train")),
+        ("", "my-run", (None, "my-run")),
+        ("train", "Any Run_ID!", (None, "train")),
+        ("t" * 63, "none", (None, "t" * 63)),
+    ],
+)
+def test_endpoint(endpoint: str, run_id: str, expected: tuple[str | None, str]) -> None:
+    settings = read(endpoint, run_id)
+    assert (settings.namespace, settings.name) == expected
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "host:29400",
+        "a/b/c",
+        "/train",
+        "team/",
+        "Train",
+        "-train",
+        "train-",
+        "my.train",
+        "t" * 64,
+        "train\n",
+        "team a/t",
+    ],
+)
+def test_an_endpoint_that_is_no_name_is_refused(endpoint: str) -> None:
+    with pytest.raises(ValueError, match="no legal name") as refused:
+        read(endpoint)
+    assert repr(endpoint) in str(refused.value)
+    assert "NAMESPACE/NAME" in str(refused.value)
+
+
+@pytest.mark.parametrize("run_id", ["none", "My_Run", "x" * 64])
+def test_an_empty_endpoint_needs_a_run_id_that_is_a_name(run_id: str) -> None:
+    with pytest.raises(ValueError, match="--rdzv-endpoint is empty"):
+        read("", run_id)
+
+
+@pytest.mark.parametrize(("run_id", "expected"), [("none", None), ("", None), ("r1", "r1")])
+def test_run_id(run_id: str, expected: str | None) -> None:
+    settings = read(run_id=run_id)
+    assert settings.run_id == expected
+    assert settings.raw_run_id == run_id
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "join_timeout",
+        "last_call_timeout",
+        "close_timeout",
+        "heartbeat_timeout",
+        "keep_alive_interval",
+        "keep_alive_max_attempt",
+        "read_timeout",
+    ],
+)
+@pytest.mark.parametrize("value", ["0", "-1", "5.5", "soon", ""])
+def test_a_number_that_is_none_is_named(key: str, value: str) -> None:
+    with pytest.raises(ValueError, match="positive integer") as refused:
+        read(**{key: value})  # type: ignore[arg-type]
+    assert f"{key}={value}" in str(refused.value)
+
+
+def test_numbers_come_as_text() -> None:
+    assert read(join_timeout=" 7 ").join_timeout == 7
+
+
+def test_unknown_keys_are_ignored() -> None:
+    assert read(store_type="tcp", is_host="1", foo="bar").join_timeout == 600
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [("29500", range(29500, 29501)), ("4000-4002", range(4000, 4003)), ("7-7", range(7, 8))]
+)
+def test_store_port(value: str, expected: range) -> None:
+    assert read(store_port=value).store_ports == expected
+
+
+@pytest.mark.parametrize("value", ["0", "65536", "5-4", "a", "1-", "-1", "1,2", "0-5"])
+def test_a_store_port_that_is_none_is_named(value: str) -> None:
+    with pytest.raises(ValueError, match=f"store_port={value}"):
+        read(store_port=value)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [("false", False), ("0", False), ("No", False), ("true", True), ("1", True)]
+)
+def test_create(value: str, expected: bool) -> None:
+    assert read(create=value).create is expected
+
+
+def test_a_create_that_is_none_is_named() -> None:
+    with pytest.raises(ValueError, match="create=maybe"):
+        read(create="maybe")
+
+
+SPEC = RendezvousSpec(min_nodes=2, max_nodes=4)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "conf", "expected"),
+    [
+        ((1, 1), {}, []),
+        ((2, 4), {}, []),
+        ((2, 3), {}, ["--nnodes=2:3, Rendezvous 2:4"]),
+        ((1, 1), {"join_timeout": "600"}, []),
+        ((1, 1), {"join_timeout": "9", "close_timeout": "8"}, ["join_timeout=9, Rendezvous 600"]),
+        (
+            (3, 4),
+            {"keep_alive_interval": "1", "keep_alive_max_attempt": "9", "last_call_timeout": "1"},
+            [
+                "--nnodes=3:4, Rendezvous 2:4",
+                "last_call_timeout=1, Rendezvous 30",
+                "keep_alive_interval=1, Rendezvous 5",
+                "keep_alive_max_attempt=9, Rendezvous 3",
+            ],
+        ),
+    ],
+)
+def test_differences(nodes: tuple[int, int], conf: dict[str, str], expected: list[str]) -> None:
+    assert differences(read(nodes=nodes, **conf), SPEC) == expected

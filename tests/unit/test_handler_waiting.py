@@ -1,0 +1,138 @@
+"""How long an agent waits, and what it says meanwhile."""
+
+import logging
+
+import pytest
+
+from rendezvous_api.meta import Condition, ObjectMeta
+from rendezvous_api.rendezvous import Rendezvous, RendezvousSpec, RendezvousStatus
+from rendezvous_handler.client import Contact
+from rendezvous_handler.waiting import JoinClock, Reporter
+
+
+class Time:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_the_clock_counts_only_what_counts() -> None:
+    time = Time()
+    clock = JoinClock(time)
+    time.now += 5
+    clock.tick(answering=True, spare=False)
+    assert clock.used == 5
+    time.now += 100
+    clock.tick(answering=False, spare=False)
+    assert clock.used == 5
+    time.now += 1
+    clock.tick(answering=True, spare=False)
+    assert (clock.used, clock.elapsed) == (6, 106)
+
+
+def test_a_spare_gets_a_fresh_term() -> None:
+    time = Time()
+    clock = JoinClock(time)
+    time.now += 5
+    clock.tick(answering=True, spare=False)
+    time.now += 1000
+    clock.tick(answering=True, spare=True)
+    time.now += 1000
+    clock.tick(answering=True, spare=True)
+    time.now += 1
+    clock.tick(answering=True, spare=False)
+    assert clock.used == 0
+    time.now += 2
+    clock.tick(answering=True, spare=False)
+    assert clock.used == 2
+
+
+def rendezvous(message: str | None = None) -> Rendezvous:
+    conditions = () if message is None else (Condition("Ready", "False", "WaitingForNodes", message),)
+    return Rendezvous(ObjectMeta("train"), RendezvousSpec(1, 2), RendezvousStatus(conditions=conditions))
+
+
+class Told:
+    def __init__(self, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level(logging.INFO, "rendezvous_handler")
+        self._caplog = caplog
+        self.time = Time()
+        self.contact = Contact(self.time)
+        self.reporter = Reporter("team/train", "https://192.0.2.1", self.time)
+
+    def waiting(self, seen: Rendezvous, after: float = 0.0, spare: bool = False) -> list[str]:
+        self.time.now += after
+        self._caplog.clear()
+        self.reporter.waiting(seen, self.contact, spare)
+        return [f"{record.levelname[0]} {record.getMessage()}" for record in self._caplog.records]
+
+
+def test_the_explanation_is_told_when_it_changes_and_every_30_s(caplog: pytest.LogCaptureFixture) -> None:
+    told = Told(caplog)
+    told.reporter.joined(rendezvous(), must_change=True)
+    first = rendezvous("1 of at least 2 nodes")
+    assert told.waiting(first) == ["I waiting for team/train: WaitingForNodes: 1 of at least 2 nodes"]
+    assert told.waiting(first, after=29) == []
+    assert len(told.waiting(first, after=1)) == 1
+    assert len(told.waiting(rendezvous("other"))) == 1
+    assert told.waiting(rendezvous("other")) == []
+
+
+def test_an_operator_that_does_nothing_is_told_after_10_s(caplog: pytest.LogCaptureFixture) -> None:
+    told = Told(caplog)
+    told.reporter.joined(rendezvous(), must_change=True)
+    assert told.waiting(rendezvous(), after=9) == []
+    (warning,) = told.waiting(rendezvous(), after=2)
+    assert warning.startswith("W The operator has taken no notice of this node since it joined team/train")
+    assert "kubectl get pods" in warning
+    assert "taken no notice" in told.reporter.summary(rendezvous())
+    # Once it has, it is not asked for more.
+    assert told.waiting(rendezvous("x"))[0].startswith("I ")
+    assert "taken no notice" not in told.reporter.summary(rendezvous("x"))
+
+
+def test_an_operator_that_died_before_the_join_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    told = Told(caplog)
+    told.reporter.joined(rendezvous("old"), must_change=True)
+    told.waiting(rendezvous("old"))
+    assert told.waiting(rendezvous("old"), after=11)[0].startswith("W The operator")
+
+
+def test_taking_over_a_place_need_not_change_anything(caplog: pytest.LogCaptureFixture) -> None:
+    told = Told(caplog)
+    told.reporter.joined(rendezvous("old"), must_change=False)
+    assert told.waiting(rendezvous("old"), after=11)[0].startswith("I waiting")
+
+
+def test_an_outage_is_told_once_per_30_s_whatever_its_causes(caplog: pytest.LogCaptureFixture) -> None:
+    told = Told(caplog)
+    told.reporter.joined(rendezvous(), must_change=True)
+    told.contact.failed("connection refused")
+    assert told.waiting(rendezvous(), after=4) == []
+    (warning,) = told.waiting(rendezvous(), after=2)
+    assert warning.startswith("W the API server at https://192.0.2.1 does not answer")
+    assert "connection refused" in warning
+    told.contact.failed("timed out")
+    assert told.waiting(rendezvous(), after=29) == []
+    assert len(told.waiting(rendezvous(), after=2)) == 1
+    told.contact.answered()
+    assert told.waiting(rendezvous("x"))[0].startswith("I ")
+
+
+def test_the_first_contact_is_told_at_once(caplog: pytest.LogCaptureFixture) -> None:
+    told = Told(caplog)
+    told.reporter.first_contact(told.contact, 600)
+    assert caplog.messages == []
+    told.contact.failed("connection refused")
+    told.reporter.first_contact(told.contact, 600)
+    told.reporter.first_contact(told.contact, 600)
+    (warning,) = caplog.messages
+    assert "https://192.0.2.1 does not answer; trying on for at most 600 s. connection refused" in warning
+
+
+def test_a_spare_is_told_so(caplog: pytest.LogCaptureFixture) -> None:
+    told = Told(caplog)
+    told.reporter.joined(rendezvous("x"), must_change=True)
+    assert "this node is a spare" in told.waiting(rendezvous("x"), spare=True)[0]
