@@ -1,0 +1,55 @@
+"""An operator for each worker of pytest, and a job for each test."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.e2e.harness import Job, Process
+
+from rendezvous_controlplane import LocalControlPlane
+
+
+def start_operator(kubeconfig: Path, log: Path, *arguments: str) -> Process:
+    """Start an operator as a process of its own."""
+    command = [sys.executable, "-m", "rendezvous_operator.app", *arguments]
+    return Process(command, log, {**os.environ, "KUBECONFIG": str(kubeconfig)})
+
+
+@pytest.fixture(scope="session")
+def operator(control_plane: LocalControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    """The operator that serves all tests which do not disturb it."""
+    process = start_operator(control_plane.kubeconfig, tmp_path_factory.mktemp("operator") / "operator.log")
+    yield process
+    running = process.running
+    process.kill()
+    assert running, f"the operator ended by itself:\n{process.log[-6000:]}"
+
+
+@pytest.fixture
+def quiet_job(control_plane: LocalControlPlane, namespace: str, tmp_path: Path) -> Iterator[Job]:
+    """A job without an operator; the test starts one if it wants one."""
+    job = Job(control_plane, namespace, tmp_path, control_plane.kubeconfig)
+    yield job
+    job.end()
+
+
+@pytest.fixture
+def job(operator: Process, quiet_job: Job, request: pytest.FixtureRequest) -> Iterator[Job]:
+    """A job that the shared operator serves. A failing test shows what the Rendezvous and the agents said."""
+    yield quiet_job
+    report = getattr(request.node, "report", None)
+    if report is not None and report.failed:
+        for process in quiet_job.processes:
+            sys.stdout.write(f"---- {process.log_path.name}\n{process.log[-3000:]}\n")
+        sys.stdout.write(f"---- operator\n{operator.log[-3000:]}\n")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Let fixtures see whether their test failed."""
+    outcome = yield
+    report = outcome.get_result()  # type: ignore[attr-defined]
+    if report.when == "call":
+        item.report = report  # type: ignore[attr-defined]

@@ -1,0 +1,111 @@
+"""Every state that a Rendezvous goes through, as a watch shows it; and what must hold for all of them, in any order."""
+
+import itertools
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+
+from kubernetes import client, config, watch
+from tests.e2e.harness import Job, wait_until
+
+from rendezvous_api import names
+from rendezvous_api.codec import decode
+from rendezvous_api.rendezvous import Rendezvous, RendezvousStatus
+
+_WATCH_SECONDS = 3
+"""A watch is ended and begun anew, from where it was, after so long: so the recorder itself ends soon when told to."""
+
+
+@dataclass(frozen=True)
+class Sight:
+    """One state and when it was seen (``time.time()``)."""
+
+    at: float
+    status: RendezvousStatus
+
+
+class Recorder:
+    """Records the states of a job's Rendezvous while its ``with`` block runs. The API server must not go meanwhile."""
+
+    def __init__(self, job: Job) -> None:
+        self.sights: list[Sight] = []
+        self._job = job
+        self._error: Exception | None = None
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
+
+    def __enter__(self) -> "Recorder":
+        self._thread.start()
+        wait_until(lambda: self.sights, "the first state of the Rendezvous")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stopped.set()
+        self._thread.join(_WATCH_SECONDS + 10)
+        if self._error is not None and error is None:
+            raise self._error
+
+    def first(self, condition: Callable[[RendezvousStatus], bool], what: str, *, since: float = 0.0) -> Sight:
+        """The first state seen after ``since`` for which the condition holds; waits for it."""
+
+        def found() -> Sight | None:
+            seen = [sight for sight in list(self.sights) if sight.at >= since]
+            return next((sight for sight in seen if condition(sight.status)), None)
+
+        return wait_until(found, what, 90)
+
+    def assert_rules(self, min_nodes: int, max_nodes: int) -> None:
+        """What no state, and no step from one to the next, may break (rules 2, 3 and 4)."""
+        statuses = [sight.status for sight in self.sights]
+        for status in statuses:
+            assert [member.rank for member in status.participants] == list(range(status.nodes)), status
+            assert len({member.name for member in status.participants}) == status.nodes, status
+        for before, after in itertools.pairwise(statuses):
+            assert after.round in (before.round, before.round + 1), (before, after)
+            if after.round == before.round:
+                assert (after.participants, after.store) == (before.participants, before.store), (before, after)
+                continue
+            assert min_nodes <= after.nodes <= max_nodes, after
+            assert after.waiting_nodes == 0, after
+            if before.round:
+                assert before.waiting_nodes > 0, f"round {before.round} was replaced without having been asked to end"
+            earlier = {member.name: member for member in before.participants}
+            for member in after.participants:
+                if (old := earlier.get(member.name)) is not None:
+                    attempt, old_attempt = (member.incarnation, member.attempt), (old.incarnation, old.attempt)
+                    assert attempt != old_attempt, f"{member.name} is in round {after.round} without having re-entered"
+
+    def _run(self) -> None:
+        try:
+            self._record()
+        except Exception as error:  # noqa: BLE001 - raised again in the thread of the test
+            self._error = error
+
+    def _record(self) -> None:
+        configuration = client.Configuration()
+        config.load_kube_config(str(self._job.control_plane.kubeconfig), client_configuration=configuration)
+        with client.ApiClient(configuration) as connection:
+            api = client.CustomObjectsApi(connection)
+            kind = (names.GROUP, names.VERSION, self._job.namespace, names.RENDEZVOUS_PLURAL)
+            one = {"field_selector": f"metadata.name={self._job.name}"}
+            listed = api.list_namespaced_custom_object(*kind, **one)
+            for item in listed["items"]:
+                self._saw(decode(Rendezvous, item))
+            version = listed["metadata"]["resourceVersion"]
+            while not self._stopped.is_set():
+                for event in watch.Watch().stream(
+                    api.list_namespaced_custom_object,
+                    *kind,
+                    **one,
+                    resource_version=version,
+                    timeout_seconds=_WATCH_SECONDS,
+                ):
+                    version = event["object"]["metadata"]["resourceVersion"]
+                    self._saw(decode(Rendezvous, event["object"]))
+
+    def _saw(self, rendezvous: Rendezvous) -> None:
+        self.sights.append(Sight(time.time(), rendezvous.status))

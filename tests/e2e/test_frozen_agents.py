@@ -1,0 +1,143 @@
+"""Agents that are stopped by SIGSTOP, and agents that the API server cannot hear, while training goes on (rule 9)."""
+
+import os
+import signal
+import time
+from itertools import pairwise
+
+import pytest
+from tests.e2e.harness import Job, rounds, wait_until
+from tests.e2e.proxy import Proxy
+
+from rendezvous_api import names
+from rendezvous_api.meta import Condition
+from rendezvous_api.reasons import ConditionReason, RoundEndReason
+
+CUT_OFF_SECONDS = 60
+SHORT_KEEP_ALIVE = {"keepAliveIntervalSeconds": 2, "keepAliveMaxAttempts": 5}
+
+
+def ready(job: Job) -> Condition:
+    condition = job.status.condition(names.CONDITION_READY)
+    assert condition is not None
+    return condition
+
+
+def wait_until_suspected(job: Job, node: str) -> None:
+    def suspected() -> bool:
+        condition = ready(job)
+        return (
+            condition.reason == ConditionReason.MEMBER_SUSPECTED and f"{job.name}.{node} is silent" in condition.message
+        )
+
+    wait_until(suspected, f"{node} to be suspected")
+    assert ready(job).status == "True", "a suspicion ends no round"
+
+
+def test_a_frozen_agent_is_a_suspect_and_lost_after_the_suspect_timeout(job: Job) -> None:
+    """The agent alone is frozen, that of rank 0: its workers, and those of the others, go on until it is lost."""
+    job.create(1, 2, suspectTimeoutSeconds=25, **SHORT_KEEP_ALIVE)
+    both = {"n0", "n1"}
+    for node in sorted(both):
+        job.agent(node)
+    job.wait_for_training(both)
+    frozen = job.agents["n0"].popen.pid
+    frozen_at = time.time()
+    os.kill(frozen, signal.SIGSTOP)
+    wait_until_suspected(job, "n0")
+    job.wait_for_training(both, since=time.time())
+
+    second = job.wait_for_round({"n1"}, after=1)
+    assert time.time() - frozen_at > 25 - 2  # its last heartbeat may have been that old
+    assert rounds(second) == [(2, RoundEndReason.MEMBER_LOST), (1, None)]
+    job.wait_for_training({"n1"}, since=frozen_at)
+    # Both trained until it was lost, not only until it was silent.
+    assert max(record.time for record in job.journal.records("step") if record.nodes == 2) - frozen_at > 20
+    assert job.ranks() == {"n1": 0}
+
+    woken_at = time.time()
+    os.kill(frozen, signal.SIGCONT)
+    job.wait_for_training(both, since=woken_at)
+    third = job.wait_for_round(both, after=2)
+    assert rounds(third)[1:] == [(1, RoundEndReason.SCALE_UP), (2, None)]
+    assert job.ranks() == {"n0": 0, "n1": 1}
+
+    job.stop_training()
+    assert [job.agents[node].wait() for node in sorted(both)] == [0, 0]
+    job.journal.assert_no_split()
+
+
+def test_a_frozen_node_is_lost_at_once_when_another_one_re_enters(job: Job) -> None:
+    """The whole node is frozen, and so the group hangs; the suspect timeout is the default, 120 s."""
+    job.create(2, 3, **SHORT_KEEP_ALIVE)
+    everyone = {"n0", "n1", "n2"}
+    for node in sorted(everyone):
+        job.agent(node)
+    job.wait_for_training(everyone)
+    job.wait_for_round(everyone)
+    frozen_at = time.monotonic()
+    job.agents["n2"].freeze()
+    wait_until_suspected(job, "n2")
+    assert job.rendezvous.spec.suspect_timeout_seconds == 120
+
+    worker = next(record.pid for record in job.journal.records("start") if record.node == "n0")
+    killed_at = time.time()
+    os.kill(worker, signal.SIGKILL)
+    second = job.wait_for_round({"n0", "n1"}, after=1)
+    assert time.monotonic() - frozen_at < 100
+    assert rounds(second) == [(3, RoundEndReason.MEMBER_LOST), (2, None)]
+    job.wait_for_training({"n0", "n1"}, since=killed_at)
+
+    woken_at = time.time()
+    job.agents["n2"].thaw()
+    job.wait_for_training(everyone, since=woken_at)
+    third = job.wait_for_round(everyone, after=2)
+    assert rounds(third)[1:] == [(2, RoundEndReason.SCALE_UP), (3, None)]
+    assert job.ranks() == {"n0": 0, "n1": 1, "n2": 2}
+
+    job.stop_training()
+    assert [job.agents[node].wait() for node in sorted(everyone)] == [0, 0, 0]
+    job.journal.assert_no_split()
+
+
+@pytest.mark.parametrize("silently", [True, False], ids=["nothing gets through", "connections are refused"])
+def test_nobody_restarts_when_a_third_of_the_members_is_cut_off_from_the_api_server(job: Job, silently: bool) -> None:
+    """60 s, four times the keep-alive of 15 s; keep-alive and suspect timeout are the defaults."""
+    job.create(2, 3)
+    everyone = {"n0", "n1", "n2"}
+    with Proxy(job.control_plane.port) as proxy:
+        around = str(job.control_plane.kubeconfig_via(proxy.port))
+        for node in sorted(everyone):
+            job.agent(node, environment={"KUBECONFIG": around} if node == "n0" else None)
+        job.wait_for_training(everyone)
+        first = job.wait_for_round(everyone)
+
+        cut_at = time.time()
+        if silently:
+            proxy.swallow()
+        else:
+            proxy.refuse()
+        wait_until_suspected(job, "n0")
+        time.sleep(max(0.0, cut_at + CUT_OFF_SECONDS - time.time()))
+        last_heartbeat = job.participant("n0")["status"]["heartbeatTime"]
+        proxy.mend()
+        mended_at = time.time()
+        wait_until(lambda: ready(job).reason == ConditionReason.RUNNING, "nobody to be suspected any more")
+        assert job.participant("n0")["status"]["heartbeatTime"] > last_heartbeat
+        job.wait_for_training(everyone, since=time.time())
+
+        assert job.status.round == first.round == 1
+        assert len(job.journal.records("start")) == 3
+        for node in sorted(everyone):
+            steps = [record.time for record in job.journal.records("step", since=cut_at) if record.node == node]
+            assert max(later - step for step, later in pairwise(steps)) < 10, f"{node} stood still"
+        assert time.time() - mended_at < 40
+
+        # It is told of the next round as before.
+        job.patch({"metadata": {"annotations": {names.ANNOTATION_RESTART_REQUESTED_AT: "now"}}})
+        job.wait_for_training(everyone, since=time.time() + 1)
+        second = job.wait_for_round(everyone, after=1)
+        assert rounds(second) == [(3, RoundEndReason.RESTART_REQUESTED), (3, None)]
+        job.stop_training()
+        assert [job.agents[node].wait() for node in sorted(everyone)] == [0, 0, 0]
+    job.journal.assert_no_split()

@@ -1,0 +1,28 @@
+"""Groups of several sizes form, train and end."""
+
+import pytest
+from tests.e2e.harness import Job
+
+
+@pytest.mark.parametrize(
+    ("minimum", "maximum", "nodes", "workers"),
+    [(2, 2, 2, 1), (1, 3, 3, 2), (2, 4, 3, 1), (4, 4, 4, 1)],
+)
+def test_a_group_forms_trains_and_ends(job: Job, minimum: int, maximum: int, nodes: int, workers: int) -> None:
+    job.create(minimum, maximum)
+    names = {f"n{number}" for number in range(nodes)}
+    agents = [job.agent(name, workers=workers) for name in sorted(names)]
+    job.wait_for_training(names)
+    status = job.wait_for_round(names)
+    assert status.round == 1
+    assert sorted(job.ranks().values()) == list(range(nodes))
+    started = job.journal.records("start")
+    assert len(started) == nodes * workers
+    assert {record.rank for record in started} == set(range(nodes * workers))
+    assert (
+        {record.master for record in started} == {f"{status.store.host}:{status.store.port}"} if status.store else False
+    )
+
+    job.stop_training()
+    assert [agent.wait() for agent in agents] == [0] * nodes
+    job.journal.assert_no_split()

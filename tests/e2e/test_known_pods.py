@@ -1,0 +1,132 @@
+"""Pods that carry the label are known: the operator sees in them who will come, and who is lost (rules 5, 6 and 9).
+
+Their agents learn from their tokens who they are, and have no other right than the Role of an agent.
+"""
+
+import time
+import uuid
+from collections.abc import Callable
+
+import pytest
+from tests.e2e.harness import Job, wait_until
+from tests.e2e.pods import Pods
+from tests.e2e.recorder import Recorder, Sight
+
+from rendezvous_api import names
+from rendezvous_api.reasons import ClosedReason, FormationReason, RoundEndReason
+
+UNSCHEDULABLE = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu."
+
+
+@pytest.fixture
+def pods(job: Job) -> Pods:
+    return Pods(job)
+
+
+def ready_message(job: Job) -> str:
+    ready = job.status.condition(names.CONDITION_READY)
+    return f"{ready.reason}: {ready.message}" if ready is not None else ""
+
+
+def test_a_pending_pod_is_waited_for_and_all_known_pods_need_no_last_call(job: Job, pods: Pods) -> None:
+    """Their run is that of their controller, and a pod that is started again when all is done ends well."""
+    job.create(1, 4, lastCallTimeoutSeconds=600)
+    workload = str(uuid.uuid4())
+    uids = {name: pods.create(name, owner_uid=workload) for name in ("train-0", "train-1")}
+    pods.write_status(
+        "train-1",
+        conditions=[
+            {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": UNSCHEDULABLE},
+        ],
+    )
+    expected = f"train-1 is Pending ({UNSCHEDULABLE})"
+    wait_until(lambda: expected in ready_message(job), "the reason why train-1 is not there")
+    agents = [pods.agent("train-0", uids["train-0"], light=True, run_id=None)]
+    last_call = f"{FormationReason.LAST_CALL}: 1 of at most 4 nodes; others have 600 s to come; {expected}"
+    wait_until(lambda: ready_message(job) == last_call, last_call)
+    wait_until(lambda: last_call in agents[0].log, "the same in the log of the agent that waits")
+    assert job.status.round == 0
+
+    pods.write_status("train-1", conditions=[{"type": "PodScheduled", "status": "True"}])
+    agents.append(pods.agent("train-1", uids["train-1"], light=True, run_id=None))
+    job.wait_for_training(set(uids), timeout=90)
+    status = job.wait_for_round(set(uids))
+    assert (status.round, status.run_id) == (1, workload)
+    assert [(member.name, member.rank, member.pod_index) for member in status.participants] == [
+        ("train.train-0", 0, 0),
+        ("train.train-1", 1, 1),
+    ]
+    found = job.participant("train-1")
+    spec = found["spec"]
+    assert (spec["podName"], spec["podUID"], spec["nodeName"]) == ("train-1", uids["train-1"], "node-of-train-1")
+    assert "runID" not in spec
+    assert [owner["uid"] for owner in found["metadata"]["ownerReferences"]] == [uids["train-1"]]
+
+    job.stop_training()
+    assert [agent.wait() for agent in agents] == [0, 0]
+    assert job.status.closed_reason(workload) is ClosedReason.RUN_SUCCEEDED
+    again = pods.agent("train-1", uids["train-1"], light=True, run_id=None)
+    assert again.wait() == 0
+    assert "this node ends without having trained" in again.log
+
+
+def test_what_a_pod_says_counts_at_once_although_its_agent_still_beats(job: Job, pods: Pods) -> None:
+    job.create(1, 4, lastCallTimeoutSeconds=600, replacementTimeoutSeconds=1)
+    # Heartbeats have the default times: nobody would be missed within 15 s, or called lost within two minutes.
+    run = {names.LABEL_RUN_ID: "nightly"}
+    uids = {name: pods.create(name, labels=run) for name in ("p-0", "p-1", "p-2", "p-3")}
+    for name, uid in uids.items():
+        pods.agent(name, uid, light=True, run_id=None)
+    left = set(uids)
+    job.wait_for_training(left, timeout=150)
+    assert job.status.run_id == "nightly"
+
+    seconds = []
+    with Recorder(job) as recorder:
+
+        def disturb(victim: str, act: Callable[[], None]) -> Sight:
+            assert job.agents[victim].running
+            began = time.time()
+            act()
+            asked = recorder.first(lambda status: status.waiting_nodes > 0, f"{victim} to be missed", since=began)
+            assert job.agents[victim].running
+            seconds.append(asked.at - began)
+            return asked
+
+        def evict() -> None:
+            condition = {"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI"}
+            pods.write_status("p-3", conditions=[condition])
+
+        evicted = disturb("p-3", evict)
+        assert evicted.status.history[-1].reason == RoundEndReason.MEMBER_EVICTED
+        left -= {"p-3"}
+        job.wait_for_training(left, since=evicted.at)
+        # It was asked like the others, and may not join while its pod is about to go.
+        assert job.agents["p-3"].running
+        job.agents["p-3"].kill()
+
+        failed = disturb("p-2", lambda: pods.write_status("p-2", phase="Failed"))
+        assert failed.status.history[-1].reason == RoundEndReason.MEMBER_LOST
+        left -= {"p-2"}
+        job.wait_for_training(left, since=failed.at)
+        job.agents["p-2"].kill()
+
+        gone = disturb("p-1", lambda: pods.delete("p-1", grace_seconds=0))
+        # The API server lets a watch see a pod that is deleted by force as terminating first, for some milliseconds.
+        assert gone.status.history[-1].reason in (RoundEndReason.MEMBER_EVICTED, RoundEndReason.MEMBER_LOST)
+        left -= {"p-1"}
+        job.wait_for_training(left, since=gone.at)
+        job.agents["p-1"].kill()
+    recorder.assert_rules(1, 4)
+    # Measured from before kubectl is started. It takes some tenths of a second, most of them in kubectl, but the
+    # machine of a test may be busy; all of it is far below the keep-alive time.
+    assert min(seconds) < 1, seconds
+    assert max(seconds) < 5, seconds
+    status = job.status
+    # An eviction is no failure.
+    assert status.restarts == [record.reason for record in status.history].count(RoundEndReason.MEMBER_LOST)
+    assert job.ranks() == {"p-0": 0}
+
+    job.stop_training()
+    assert job.agents["p-0"].wait() == 0
+    job.journal.assert_no_split()

@@ -1,0 +1,73 @@
+"""Nodes join a job that trains already (rule 6)."""
+
+import time
+from functools import partial
+
+from tests.e2e.harness import Job, rounds, wait_until
+
+from rendezvous_api import names
+from rendezvous_api.reasons import ConditionReason, FormationReason, RoundEndReason
+from rendezvous_api.rendezvous import RendezvousStatus
+
+
+def test_a_second_node_joins_a_running_job_of_one_to_two_nodes_with_default_settings(job: Job) -> None:
+    """The default backend of torch backend loses both nodes here."""
+    agents = [job.agent("n0", nnodes="1:2")]
+    job.wait_for_training({"n0"}, timeout=90)  # the last call, 30 s, ends without a second node
+    rendezvous = job.rendezvous
+    assert rendezvous.metadata.labels[names.LABEL_CREATED_BY] == names.CREATED_BY_AGENT
+    assert (rendezvous.spec.min_nodes, rendezvous.spec.max_nodes) == (1, 2)
+    assert (rendezvous.spec.last_call_timeout_seconds, rendezvous.spec.scale_up_interval_seconds) == (30, 60)
+
+    agents.append(job.agent("n1", nnodes="1:2"))
+    job.wait_for_training({"n0", "n1"}, timeout=90)
+    status = job.wait_for_round({"n0", "n1"})
+    assert rounds(status) == [(1, RoundEndReason.SCALE_UP), (2, None)]
+    assert job.ranks() == {"n0": 0, "n1": 1}
+    # The job goes on with two; nobody has failed on the way.
+    job.wait_for_training({"n0", "n1"}, since=time.time() + 2)
+    started = job.journal.records("start")
+    assert sorted((record.node, record.nodes) for record in started) == [("n0", 1), ("n0", 2), ("n1", 2)]
+    assert {record.restarts for record in started} == {0}
+    assert status.store is not None
+    assert {record.master for record in started if record.nodes == 2} == {f"{status.store.host}:{status.store.port}"}
+
+    job.stop_training()
+    assert [agent.wait() for agent in agents] == [0, 0]
+    job.journal.assert_no_split()
+
+
+def test_nodes_that_trickle_in_are_gathered_while_training_goes_on_and_cost_one_restart(job: Job) -> None:
+    job.create(1, 4, lastCallTimeoutSeconds=0, scaleUpIntervalSeconds=3600)
+    agents = [job.agent("n0")]
+    job.wait_for_training({"n0"})
+
+    for number, node in enumerate(("n1", "n2"), 1):
+        agents.append(job.agent(node))
+        status = wait_until(partial(gathered, job, number), f"{number} newcomers to be gathered")
+        assert status.waiting_nodes == 0
+        assert status.formation is not None
+        assert status.formation.reason is FormationReason.GATHERING
+        ready = status.condition(names.CONDITION_READY)
+        assert ready is not None
+        assert (ready.status, ready.reason) == ("True", ConditionReason.RUNNING)
+        assert status.formation.message in ready.message
+        job.wait_for_training({"n0"}, since=time.time() + 1)
+    assert len(job.journal.records("start")) == 1
+
+    # The round has run for longer than that by now.
+    job.patch({"spec": {"scaleUpIntervalSeconds": 1}})
+    everyone = {"n0", "n1", "n2"}
+    job.wait_for_training(everyone)
+    status = job.wait_for_round(everyone)
+    assert rounds(status) == [(1, RoundEndReason.SCALE_UP), (3, None)]
+    assert len(job.journal.records("start")) == 4
+
+    job.stop_training()
+    assert [agent.wait() for agent in agents] == [0, 0, 0]
+    job.journal.assert_no_split()
+
+
+def gathered(job: Job, newcomers: int) -> RendezvousStatus | None:
+    status = job.status
+    return status if status.formation is not None and status.formation.joined == newcomers else None

@@ -1,0 +1,242 @@
+"""The operator as a process, on a real API server. The tests write participants, as agents would."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.e2e.harness import Process, wait_until
+
+from rendezvous_api import names
+from rendezvous_api.codec import decode
+from rendezvous_api.rendezvous import Rendezvous, RendezvousStatus
+from rendezvous_controlplane import LocalControlPlane
+
+
+class Group:
+    """One Rendezvous in a namespace, and participants written by hand."""
+
+    def __init__(self, control_plane: LocalControlPlane, namespace: str, name: str = "train") -> None:
+        self.control_plane = control_plane
+        self.namespace = namespace
+        self.name = name
+        self.uid = ""
+
+    def kubectl(self, *arguments: str, input: str | None = None) -> str:
+        return self.control_plane.kubectl("-n", self.namespace, *arguments, input=input)
+
+    def create(self, **spec: Any) -> None:
+        spec = {"minNodes": 2, "maxNodes": 2, "lastCallTimeoutSeconds": 0, **spec}
+        self._write(names.RENDEZVOUS_KIND, self.name, spec, {})
+        self.uid = json.loads(self.kubectl("get", "rdzv", self.name, "-o", "json"))["metadata"]["uid"]
+
+    def join(self, node: str, attempt: int = 1, **spec: Any) -> None:
+        full = {
+            "rendezvousName": self.name,
+            "rendezvousUID": self.uid,
+            "nodeID": node,
+            "incarnation": "aaaaaaaa",
+            "attempt": attempt,
+            "attemptReason": "Start" if attempt == 1 else "WorkerFailure",
+            "address": "127.0.0.1",
+            "storePort": 4000,
+            "state": "Joined",
+            **spec,
+        }
+        self._write(names.PARTICIPANT_KIND, f"{self.name}.{node}", full, {names.LABEL_RENDEZVOUS: self.name})
+
+    def _write(self, kind: str, name: str, spec: dict[str, Any], labels: dict[str, str]) -> None:
+        metadata = {"name": name, "namespace": self.namespace, "labels": labels}
+        item = {"apiVersion": names.API_VERSION, "kind": kind, "metadata": metadata, "spec": spec}
+        self.kubectl("apply", "-f", "-", input=json.dumps(item))
+
+    @property
+    def status(self) -> RendezvousStatus:
+        return decode(Rendezvous, json.loads(self.kubectl("get", "rdzv", self.name, "-o", "json"))).status
+
+    def wait_for_round(self, number: int) -> RendezvousStatus:
+        def published() -> RendezvousStatus | None:
+            status = self.status
+            return status if status.round >= number else None
+
+        return wait_until(published, f"round {number} of {self.name}", 30)
+
+
+class Operators:
+    """Starts operator processes; all are ended with the test."""
+
+    def __init__(self, kubeconfig: Path, folder: Path) -> None:
+        self._kubeconfig = kubeconfig
+        self._folder = folder
+        self.started: list[Process] = []
+
+    def start(self, *arguments: str) -> Process:
+        command = [sys.executable, "-m", "rendezvous_operator.app", *arguments]
+        log = self._folder / f"operator-{len(self.started)}.log"
+        self.started.append(Process(command, log, {**os.environ, "KUBECONFIG": str(self._kubeconfig)}))
+        return self.started[-1]
+
+
+@pytest.fixture
+def operators(control_plane: LocalControlPlane, tmp_path: Path) -> Iterator[Operators]:
+    operators = Operators(control_plane.kubeconfig, tmp_path)
+    yield operators
+    for process in operators.started:
+        process.kill()
+
+
+@pytest.fixture
+def group(control_plane: LocalControlPlane, namespace: str) -> Group:
+    return Group(control_plane, namespace)
+
+
+def test_a_killed_operator_loses_nothing(operators: Operators, group: Group) -> None:
+    group.create()
+    group.join("a")
+    first = operators.start("--namespace", group.namespace)
+    wait_until(lambda: group.status.run_id, "the run to be claimed", 30)
+    first.kill()
+    group.join("b")  # while nobody looks
+    second = operators.start("--namespace", group.namespace)
+    published = group.wait_for_round(1)
+    assert [member.name for member in published.participants] == ["train.a", "train.b"]
+
+    second.kill()
+    group.join("a", 2)
+    third = operators.start("--namespace", group.namespace)
+    wait_until(lambda: group.status.waiting_nodes, "the round to be asked to end", 30)
+    third.kill()
+    operators.start("--namespace", group.namespace)
+    group.join("b", 2)
+    again = group.wait_for_round(2)
+    assert again.restarts == 1
+    assert [(record.round, record.reason) for record in again.history] == [(1, "WorkerFailed"), (2, None)]
+
+
+def test_two_operators_publish_each_round_once(operators: Operators, group: Group) -> None:
+    logs = [operators.start("--namespace", group.namespace) for _ in range(2)]
+    group.create()
+    for attempt in (1, 2, 3):
+        for node in ("a", "b"):
+            group.join(node, attempt)
+        status = group.wait_for_round(attempt)
+        assert {(member.name, member.attempt) for member in status.participants} == {
+            ("train.a", attempt),
+            ("train.b", attempt),
+        }
+    assert group.status.round == 3
+    told = sum(log.log.count("RoundPublished: round 2 ") for log in logs)
+    assert told == 1, "only the operator whose write was accepted may tell of it"
+
+
+def test_one_operator_serves_many_rendezvous_in_many_namespaces(
+    operators: Operators, control_plane: LocalControlPlane, namespace: str
+) -> None:
+    operators.start()
+    groups = [Group(control_plane, namespace, f"group-{number}") for number in range(3)]
+    for number in range(3):
+        control_plane.kubectl("create", "namespace", f"{namespace}-{number}")
+        groups.append(Group(control_plane, f"{namespace}-{number}"))
+    for group in groups:
+        group.create()
+        for node in ("a", "b"):
+            group.join(node)
+    for group in groups:
+        assert group.wait_for_round(1).participants[0].name == f"{group.name}.a"
+
+
+def test_an_operator_of_one_namespace_leaves_others_alone(
+    operators: Operators, control_plane: LocalControlPlane, namespace: str
+) -> None:
+    control_plane.kubectl("create", "namespace", f"{namespace}-other")
+    mine, other = Group(control_plane, namespace), Group(control_plane, f"{namespace}-other")
+    for group in (mine, other):
+        group.create()
+        for node in ("a", "b"):
+            group.join(node)
+    operators.start("--namespace", namespace)
+    mine.wait_for_round(1)
+    assert other.status == RendezvousStatus()
+
+
+def test_nothing_but_the_status_is_written_and_no_finalizers(operators: Operators, group: Group) -> None:
+    operators.start("--namespace", group.namespace)
+    group.create()
+    for node in ("a", "b"):
+        group.join(node)
+    group.wait_for_round(1)
+    for item in json.loads(group.kubectl("get", "rdzv,rdzvp", "-o", "json"))["items"]:
+        metadata = item["metadata"]
+        assert "finalizers" not in metadata
+        assert set(metadata["annotations"]) == {"kubectl.kubernetes.io/last-applied-configuration"}
+    group.kubectl("delete", "rdzv,rdzvp", "--all", "--wait", "--timeout=10s")
+
+
+def test_events_tell_what_happened(operators: Operators, group: Group) -> None:
+    operators.start("--namespace", group.namespace)
+    group.create()
+    for node in ("a", "b"):
+        group.join(node)
+    group.wait_for_round(1)
+    group.join("b", 2)
+
+    def reasons() -> set[tuple[str, str]]:
+        items = json.loads(group.kubectl("get", "events.events.k8s.io", "-o", "json"))["items"]
+        return {(item["type"], item["reason"]) for item in items if item["regarding"]["uid"] == group.uid}
+
+    wanted = {("Normal", "RunClaimed"), ("Normal", "RoundPublished"), ("Warning", "RoundEnded")}
+    wait_until(lambda: reasons() >= wanted, f"the events {wanted}", 20)
+    described = group.kubectl("describe", "rdzv", "train")
+    assert "RoundPublished" in described
+    assert "train.b asks to join again: WorkerFailure" in described
+
+
+def test_machines_can_read_the_log_and_each_decision_is_in_it_once(operators: Operators, group: Group) -> None:
+    process = operators.start("--namespace", group.namespace, "--log-format", "json")
+    group.create()
+    for node in ("a", "b"):
+        group.join(node)
+    group.wait_for_round(1)
+    wait_until(lambda: "Running" in process.log, "the decision in the log", 10)
+    lines = [json.loads(line) for line in process.log.splitlines()]
+    decisions = [line for line in lines if line.get("rendezvous") == f"{group.namespace}/train"]
+    published = [line for line in decisions if line["reason"] == "RoundPublished"]
+    assert [line["round"] for line in published] == [1]
+    messages = [line["message"] for line in decisions]
+    assert len(messages) == len(set(messages))
+
+
+def test_a_closed_rendezvous_is_deleted_when_its_time_has_come(operators: Operators, group: Group) -> None:
+    operators.start("--namespace", group.namespace)
+    group.create(ttlSecondsAfterClosed=2)
+    for node in ("a", "b"):
+        group.join(node)
+    group.wait_for_round(1)
+    group.join("a", state="Left", leaveReason="Succeeded")
+    wait_until(lambda: not group.kubectl("get", "rdzv", "-o", "name"), "the Rendezvous to be deleted", 20)
+
+
+def test_an_operator_started_before_the_crds_waits_for_them_and_says_so(operators: Operators, tmp_path: Path) -> None:
+    root = Path(__file__).parents[2]
+    with LocalControlPlane() as bare:
+        process = Operators(bare.kubeconfig, tmp_path).start()
+        try:
+            wait_until(lambda: "waiting for the API server to list every Rendezvous" in process.log, "a word", 20)
+            bare.apply(root / "crds")
+            group = Group(bare, "default")
+            group.create()
+            for node in ("a", "b"):
+                group.join(node)
+            group.wait_for_round(1)
+        finally:
+            process.kill()
+
+
+def test_without_a_configuration_the_operator_says_what_is_missing(tmp_path: Path) -> None:
+    environment = {**os.environ, "KUBECONFIG": str(tmp_path / "none"), "HOME": str(tmp_path)}
+    process = Process([sys.executable, "-m", "rendezvous_operator.app"], tmp_path / "log", environment)
+    assert process.wait(30) == 1
+    assert "neither a service account nor a usable kubeconfig" in process.log
