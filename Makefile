@@ -1,0 +1,63 @@
+# What developers and new users do with a checkout; `make help` lists it. Nothing has to be installed beforehand but
+# Python 3.11 or later, make and bash: everything else goes to .venv/ and to ~/.cache/kube-rendezvous/.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+BIN := .venv/bin
+PACKAGES := api operator handler controlplane
+SOURCES := $(PACKAGES) demo examples tests $(if $(wildcard benchmarks/*.py),benchmarks)
+
+# The end-to-end tests mostly wait for processes, so there are more workers than cores.
+TEST_WORKERS ?= 4
+TEST_ARGS ?=
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: setup ## Train on four nodes, lose rank 0 and the operator, and go on: the whole story in 3 minutes
+	@$(BIN)/python -m demo
+
+.PHONY: playground
+playground: setup ## Keep a control plane and the operator running, to try torchrun by hand; Ctrl-C ends it
+	@$(BIN)/python -m demo.playground
+
+.PHONY: test
+test: setup ## Run all tests: unit, integration, end-to-end (TEST_ARGS="-k name" to choose)
+	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal $(TEST_ARGS)
+
+.PHONY: check
+check: setup ## Check format, style, types, imports between packages, and generated files
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy $(SOURCES)
+	$(BIN)/lint-imports
+	hack/check-generated
+
+.PHONY: format
+format: setup ## Bring the source code into the project's format
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+.PHONY: setup
+setup: .venv/.environment .venv/.control-plane ## Make .venv and the control plane's programs (done by all of the above)
+	@:
+
+# These two files only say when it was done last. They go with .venv; should the cache with the programs be emptied
+# after that, whatever starts a control plane fills it again.
+.venv/.environment: pyproject.toml uv.lock hack/setup hack/uv
+	@hack/setup environment
+	@touch $@
+
+.venv/.control-plane: .venv/.environment $(wildcard controlplane/rendezvous_controlplane/gobuild/go.*)
+	@hack/setup control-plane
+	@touch $@
+
+.PHONY: clean
+clean: ## Remove .venv and what tools have left in the checkout (not the cache in the home directory)
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find $(wildcard $(SOURCES)) -type d -name __pycache__ -prune -exec rm -rf {} +
