@@ -45,7 +45,7 @@ def _open(console: Console, stage: Stage) -> None:
     kubectl = ensure_kubectl()
     console.lines(
         "",
-        f"export KUBECONFIG={stage.plane.kubeconfig} OMP_NUM_THREADS=1",
+        f"export KUBECONFIG={stage.plane.kubeconfig} OMP_NUM_THREADS=1 GLOO_SOCKET_IFNAME=lo",
         f"export PATH={tools}:$PATH",
         *([] if shutil.which("kubectl") else [f"alias kubectl={kubectl}"]),
         "",
@@ -65,7 +65,10 @@ def _open(console: Console, stage: Stage) -> None:
         "kubectl explain rendezvous.spec",
         "",
     )
-    console.tell("When training has succeeded, the next one needs another --rdzv-id. What the operator decides:")
+    console.tell(
+        "When training has succeeded, the next one needs another --rdzv-id, and another folder for its checkpoints. "
+        "What the operator decides:"
+    )
     console.lines("")
 
 

@@ -8,6 +8,7 @@ import os
 import sys
 import time
 
+from torch.distributed.elastic.multiprocessing import SignalException
 from torch.distributed.elastic.rendezvous import (
     RendezvousClosedError,
     RendezvousConnectionError,
@@ -28,7 +29,7 @@ from rendezvous_handler.errors import ApiError, NoConfigurationError, Unreachabl
 from rendezvous_handler.joining import Join
 from rendezvous_handler.settings import Settings, read_settings
 from rendezvous_handler.store import RoundStore
-from rendezvous_handler.torch_compat import record_event
+from rendezvous_handler.torch_compat import record_event, workers_failed_for_good
 
 _logger = logging.getLogger(__name__)
 
@@ -181,7 +182,8 @@ class KubernetesRendezvousHandler(RendezvousHandler):  # type: ignore[misc]  # t
         if counted_out is not None:
             # Longer than that it takes only where the node of rank 0 is gone, and then nobody is waiting for it.
             counted_out.wait(min(_COUNT_SECONDS, max(0.0, deadline - time.monotonic())))
-        self._serve_the_others(deadline)
+        if not isinstance(sys.exc_info()[1], SignalException):  # a signal wants the process to end now
+            self._serve_the_others(deadline)
         self._close()
         return self._left
 
@@ -211,6 +213,8 @@ class KubernetesRendezvousHandler(RendezvousHandler):  # type: ignore[misc]  # t
 
     def _reason_to_leave(self) -> LeaveReason:
         """Failed while an exception ends the agent; launch_agent calls shutdown in a ``finally``."""
+        if workers_failed_for_good():
+            return LeaveReason.FAILED
         error = sys.exc_info()[1]
         if error is None or error is self._error_before or isinstance(error, RendezvousGracefulExitError):
             return LeaveReason.SUCCEEDED

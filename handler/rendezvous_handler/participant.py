@@ -56,10 +56,12 @@ class OwnParticipant:
             name: of the object.
             owned_by_pod: whether it is to go with its pod. Only in the pod's own namespace: an owner in another one
                 counts as absent, and the object would be deleted at once.
-            timeout: seconds that a request may take.
+            timeout: seconds that a request may take, except a heartbeat.
         """
         self.name = name
         self.timeout = timeout
+        self.beat_timeout = timeout
+        """Seconds that a heartbeat may take."""
         self.spec: ParticipantSpec | None = None
         """As it was last written; None before the first join."""
         self.took_over = False
@@ -109,9 +111,9 @@ class OwnParticipant:
         operation: Json = {"op": "add", "path": "/status", "value": codec.encode(status)}
         patch = [*self._tests(self._uid, spec.incarnation), operation]
         try:
-            self._cluster.patch_participant_status(self._namespace, self.name, patch, self.timeout)
-        except NotFoundError:
-            self.gone = True
+            self._cluster.patch_participant_status(self._namespace, self.name, patch, self.beat_timeout)
+        except NotFoundError as error:
+            self._note_absence(error)
         except InvalidError:
             self._check_holder(spec.incarnation)
             if not self.lost:
@@ -222,8 +224,8 @@ class OwnParticipant:
         patch = [*self._tests(self._uid, spec.incarnation), operation]
         try:
             self._cluster.patch_participant(self._namespace, self.name, patch, self.timeout)
-        except NotFoundError:
-            self.gone = True
+        except NotFoundError as error:
+            self._note_absence(error)
         except InvalidError:
             self._check_holder(spec.incarnation)
             if self.taken:
@@ -236,13 +238,18 @@ class OwnParticipant:
         """After HTTP 422: find out whether a ``test`` failed, because the object is no longer this agent's."""
         try:
             found = self._cluster.get_participant(self._namespace, self.name, self.timeout)
-        except NotFoundError:
-            self.gone = True
+        except NotFoundError as error:
+            self._note_absence(error)
             return
         if found["spec"].get("incarnation") != incarnation:
             self.taken = NameTakenError(self.name, _holder(found["spec"]))
         elif found["metadata"]["uid"] != self._uid:
             self.gone = True
+
+    def _note_absence(self, error: NotFoundError) -> None:
+        if error.api_is_missing:  # that says nothing about the object, and must not end anybody's training
+            raise error
+        self.gone = True
 
     @staticmethod
     def _tests(uid: str, incarnation: str) -> JsonPatch:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from datetime import timedelta
+from types import FrameType
 from typing import Any, NoReturn
 
 import torch
@@ -63,6 +64,22 @@ def is_torchrun() -> bool:
     launcher = sys.modules.get("torch.distributed.run")
     # The console script does nothing but call this function, whatever the script is called.
     return launcher is not None and getattr(program, "main", None) is launcher.main
+
+
+def workers_failed_for_good() -> bool:
+    """Whether the agent is just now stopping failed workers that it will not start again.
+
+    Up to torch 2.7 it calls the handler's ``shutdown`` itself at that point (``LocalElasticAgent._shutdown``), before
+    there is an exception that tells failure from success. Of its functions only ``_stop_workers`` stands for failure
+    then: for a restart it is told so and leaves the handler alone. From 2.8 on only the launcher calls ``shutdown``.
+    """
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        module = str(frame.f_globals.get("__name__"))
+        if frame.f_code.co_name == "_stop_workers" and module.startswith("torch.distributed.elastic.agent"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def record_event(name: str, run_id: str, message: str, failed: bool, host: str, rank: int | None = None) -> None:

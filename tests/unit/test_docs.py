@@ -322,16 +322,20 @@ def said_by_the_code() -> tuple[tuple[str, ...], ...]:
     found = set()
     for folder in PRODUCT:
         for path in folder.rglob("*.py"):
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-                if isinstance(node, ast.expr) and (parts := pieces(node)):
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            inside = {value for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for value in node.values}
+            for node in ast.walk(tree):
+                if isinstance(node, ast.expr) and node not in inside and (parts := pieces(node)):
                     found.add(tuple(parts))
     return tuple(found)
 
 
 def comes_from_the_code(message: str) -> bool:
-    """Whether a string of the code, with at least 16 characters of its own, is in the message with its gaps filled."""
-    for parts in said_by_the_code():
-        if sum(map(len, parts)) >= 16 and re.search(".*?".join(map(re.escape, parts)), message):
+    """Whether the message begins with a string of the code, of at least 16 characters, with its gaps filled."""
+    for first, *others in said_by_the_code():
+        # A gap at the beginning is a name.
+        pattern = ".*?".join(map(re.escape, [first, *others])) if first else r"\S+" + ".*?".join(map(re.escape, others))
+        if len(first) + sum(map(len, others)) >= 16 and re.match(pattern, message):
             return True
     return False
 
@@ -345,6 +349,8 @@ def quoted_messages() -> Iterator[Any]:
 def test_a_message_in_troubleshooting_comes_from_the_code(message: str) -> None:
     assert "\n" not in message
     assert comes_from_the_code(message)
+    _, refused, answer = message.partition(" does not take this node: ")
+    assert not refused or comes_from_the_code(answer), "that is what the operator says"
 
 
 @pytest.mark.parametrize("heading", ["### Of an agent", "### Of the operator"])

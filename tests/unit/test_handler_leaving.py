@@ -58,6 +58,21 @@ def test_an_exception_from_before_does_not_count() -> None:
         assert while_propagating(ValueError("of its own"), handler._reason_to_leave) is LeaveReason.FAILED
 
 
+@pytest.mark.parametrize(
+    ("module", "function", "expected"),
+    [
+        ("torch.distributed.elastic.agent.server.local_elastic_agent", "_stop_workers", LeaveReason.FAILED),
+        ("torch.distributed.elastic.agent.server.api", "run", LeaveReason.SUCCEEDED),
+        ("somebody.else", "_stop_workers", LeaveReason.SUCCEEDED),
+    ],
+)
+def test_older_agents_that_stop_failed_workers(module: str, function: str, expected: LeaveReason) -> None:
+    # Up to torch 2.7 there is no exception yet when the agent calls shutdown.
+    agent: dict[str, Any] = {"__name__": module}
+    exec(f"def {function}(shutdown):\n    return shutdown()", agent)
+    assert agent[function](make_handler()._reason_to_leave) is expected
+
+
 def test_unused_handlers_end_at_once() -> None:
     handler = make_handler()
     assert handler.num_nodes_waiting() == 0

@@ -242,6 +242,17 @@ def test_rule_11_after_success_a_start_of_the_same_workload_has_nothing_left_to_
     assert scenario.refused == {"a2": RefusalReason.RUN_SUCCEEDED}
 
 
+def test_rule_11_a_spare_that_has_ended_with_its_run_is_a_fresh_start_when_it_comes_again() -> None:
+    scenario = two("one")
+    scenario.join("c", run="one")
+    scenario.leave("a", reason=SUCCEEDED)
+    assert scenario.refused == {"c": RefusalReason.RUN_SUCCEEDED}
+    scenario.leave("c", reason=SUCCEEDED)
+    assert scenario.status.spares == ()
+    scenario.restart("c")
+    assert scenario.refused == {"c": RefusalReason.RUN_CLOSED}
+
+
 def test_rule_11_an_answer_stays_until_its_agent_has_left() -> None:
     scenario = two("one")
     scenario.join("c", run="two")

@@ -1,0 +1,37 @@
+"""Every reachable state of a small world is visited, and every rule is checked in it (see `small_world`)."""
+
+import pytest
+from tests.unit.small_world import Setup
+from tests.unit.small_world_search import Search
+
+THREE = [
+    (Setup("joins, re-entries, deaths", 2, 2), 1_500),
+    (Setup("joins, re-entries, deaths", 2, 3), 2_000),
+    (Setup("the operator is replaced", 2, 3, leaders=True), 2_500),
+    (Setup("the restart budget", 2, 2, max_restarts=1), 4_500),
+    (Setup("the user closes and opens", 2, 3, spec_closed=True), 15_000),
+]
+TWO = [
+    (Setup("silence and lost paths", 1, 2, runs=("A", "A"), silence=True), 20_000),
+    (Setup("ends, leaves, closing", 1, 2, runs=("A", "A"), ends=True), 12_000),
+    (Setup("known pods", 1, 2, runs=("A", "A"), pods=True), 20_000),
+]
+
+
+@pytest.mark.parametrize(
+    ("setup", "at_least"),
+    [
+        pytest.param(
+            setup, at_least, id=f"{len(setup.runs)} nodes, {setup.min_nodes} to {setup.max_nodes}: {setup.name}"
+        )
+        for setup, at_least in THREE + TWO
+    ],
+)
+def test_all_rules_hold_in_every_state_and_every_state_leads_to_a_good_end(setup: Setup, at_least: int) -> None:
+    search = Search(setup)
+    search.run()
+    steps = search.check_liveness()
+    visited = f"{len(search.found)} states, {search.transitions} transitions, {search.decisions} decisions"
+    print(f"{visited}; every state ends within {steps} steps")
+    # An empty search would find nothing wrong.
+    assert len(search.found) >= at_least
