@@ -31,7 +31,7 @@ _logger = logging.getLogger(__name__)
 
 _FIRST_BACK_OFF = 1.0
 _LONGEST_BACK_OFF = 30.0
-_SLOW_CHECK_IN_SECONDS = 5.0
+_SLOW_CHECK_IN_SECONDS = 10.0
 
 
 class Join:

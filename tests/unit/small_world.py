@@ -104,7 +104,9 @@ class Setup:
     pods: bool = False
     """Pods are known: evicted, deleted, made anew."""
     ends: bool = False
-    """Agents finish, give up, run out of time, or close the run."""
+    """Agents finish, fail for good, or run out of time."""
+    closes: bool = False
+    """Agents ask to close their run."""
     spec_closed: bool = False
     """The user closes the Rendezvous and opens it again."""
     leaders: bool = False
@@ -233,6 +235,8 @@ def steps(node: Node, shared: Shared, setup: Setup) -> Iterator[tuple[str, Node]
         yield from _steps_at_the_api(node, shared, setup)
         if setup.ends:
             yield from _ends(node)
+        if setup.closes and not node.close:
+            yield "asks to close", node._replace(close=True)
 
 
 def _may_be_suspect(node: Node, shared: Shared) -> bool:
@@ -296,5 +300,3 @@ def _ends(node: Node) -> Iterator[tuple[str, Node]]:
         yield "fails for good", ended(node, FAILED)
     if node.process == WAITS and not node.refused:
         yield "runs out of time", ended(node, TIMED_OUT)
-    if not node.close:
-        yield "asks to close", node._replace(close=True)

@@ -295,6 +295,8 @@ def _is_good(setup: Setup, shared: Shared, nodes: tuple[Node, ...]) -> bool:
         asked = shared.waiting and any(node.current and node.process for node in nodes)
         return not unanswered and not asked and not busy
     members = [node for node in nodes if node.member]
+    if shared.round_run in dict(shared.closed) and any(node.current and node.process == TRAINS for node in members):
+        return True  # the members of a closed run go on in peace, and the next run waits for their end
     complete = shared.published and not shared.waiting and shared.round_run == shared.run
     trains = all(node.current and node.process == TRAINS and node.claims and not node.silence for node in members)
     return complete and trains and (len(members) >= setup.max_nodes or not unanswered)

@@ -10,10 +10,11 @@ THREE = [
     (Setup("the operator is replaced", 2, 3, leaders=True), 2_500),
     (Setup("the restart budget", 2, 2, max_restarts=1), 4_500),
     (Setup("the user closes and opens", 2, 3, spec_closed=True), 15_000),
+    (Setup("agents close their run", 2, 3, closes=True), 10_000),
 ]
 TWO = [
     (Setup("silence and lost paths", 1, 2, runs=("A", "A"), silence=True), 20_000),
-    (Setup("ends, leaves, closing", 1, 2, runs=("A", "A"), ends=True), 12_000),
+    (Setup("ends and leaves", 1, 2, runs=("A", "A"), ends=True), 3_000),
     (Setup("known pods", 1, 2, runs=("A", "A"), pods=True), 20_000),
 ]
 
