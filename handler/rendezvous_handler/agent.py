@@ -119,7 +119,7 @@ class Agent:
         """
         interval = float(limits.keep_alive_interval_seconds)
         # A heartbeat that takes longer than its interval is worth less than the next one.
-        self.participant.beat_timeout = min(interval, self.request_seconds)
+        self.participant.beat_timeout = min(float(self.settings.heartbeat_timeout), interval, self.request_seconds)
         self._thread.interval, self._thread.tolerance = interval, float(limits.keep_alive_seconds)
         self.call(lambda: self.participant.join(attempt))
 

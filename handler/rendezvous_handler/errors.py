@@ -90,3 +90,7 @@ class InvalidError(ApiError):
 
 class ExpiredError(ApiError):
     """HTTP 410: the resource version is too old to watch from."""
+
+
+class UnreadableError(ApiError):
+    """The server has sent an object that is not what this release understands: the state is corrupt, or newer."""

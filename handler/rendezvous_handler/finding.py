@@ -5,12 +5,16 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
-from torch.distributed.elastic.rendezvous import RendezvousConnectionError, RendezvousStateError
+from torch.distributed.elastic.rendezvous import (
+    RendezvousConnectionError,
+    RendezvousError,
+    RendezvousStateError,
+)
 
 from rendezvous_api import codec, names
 from rendezvous_api.rendezvous import Rendezvous, RendezvousSpec
 from rendezvous_handler.agent import Agent
-from rendezvous_handler.errors import AlreadyExistsError, ApiError, InvalidError, UnreachableError
+from rendezvous_handler.errors import AlreadyExistsError, ApiError, InvalidError, UnreachableError, UnreadableError
 from rendezvous_handler.settings import differences
 from rendezvous_handler.waiting import JoinWait
 
@@ -26,6 +30,16 @@ _SPEC_OF_AN_AGENT = (
     "suspectTimeoutSeconds",
 )
 """What torch knows too, and what the schema ties to that; for the rest its defaults hold."""
+
+
+def rendezvous_error(error: ApiError) -> RendezvousError:
+    """The error that torch's own back ends raise where reading the state fails for good.
+
+    As in torch (c10d_rendezvous_backend.py, ``_call_store`` and ``_decode_state``), it is RendezvousStateError where
+    the state was got and makes no sense, and RendezvousConnectionError where it was not.
+    """
+    kind = RendezvousStateError if isinstance(error, UnreadableError) else RendezvousConnectionError
+    return kind(error.explain())
 
 
 class Finder:
@@ -46,7 +60,7 @@ class Finder:
 
         Raises:
             RendezvousConnectionError: the API server cannot be reached, or refuses what an agent needs.
-            RendezvousStateError: there is none, and it may not be created.
+            RendezvousStateError: there is none, and it may not be created; or it cannot be read.
             RendezvousTimeoutError: it was deleted by its owner, and not created again within the join timeout.
         """
         view = self._agent.view
@@ -58,7 +72,7 @@ class Finder:
                 self._compare(state.rendezvous)
                 return state.rendezvous
             if state.error is not None and not isinstance(state.error, UnreachableError):
-                raise RendezvousConnectionError(state.error.explain())
+                raise rendezvous_error(state.error)
             self._wait.tick()
             if not state.read:
                 self._await_first_answer()

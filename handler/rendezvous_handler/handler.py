@@ -17,6 +17,7 @@ from torch.distributed.elastic.rendezvous import (
     RendezvousInfo,
     RendezvousParameters,
     RendezvousStateError,
+    RendezvousTimeoutError,
 )
 
 from rendezvous_api.reasons import AttemptReason, LeaveReason
@@ -26,6 +27,7 @@ from rendezvous_handler.agent_thread import NotDoneError
 from rendezvous_handler.client import Cluster
 from rendezvous_handler.configuration import connect
 from rendezvous_handler.errors import ApiError, NoConfigurationError, UnreachableError
+from rendezvous_handler.finding import rendezvous_error
 from rendezvous_handler.joining import Join
 from rendezvous_handler.settings import Settings, read_settings
 from rendezvous_handler.store import RoundStore
@@ -97,7 +99,8 @@ class KubernetesRendezvousHandler(RendezvousHandler):  # type: ignore[misc]  # t
         Raises:
             RendezvousClosedError: the run takes no one any more.
             RendezvousConnectionError: the API server cannot be reached, or refuses what an agent needs.
-            RendezvousStateError: another run is active, or another agent has taken this one's name.
+            RendezvousStateError: another run is active, another agent has taken this one's name, or the Rendezvous
+                cannot be read.
             RendezvousTimeoutError: no round within the join timeout; the message says why.
             SystemExit: with code 0: the run has succeeded without this node.
         """
@@ -132,13 +135,14 @@ class KubernetesRendezvousHandler(RendezvousHandler):  # type: ignore[misc]  # t
 
         Raises:
             RendezvousConnectionError: it is not known yet, and the API server does not say within read_timeout.
+            RendezvousStateError: what the API server says cannot be read.
         """
         view = self._started().view
         deadline = time.monotonic() + self._settings.read_timeout
         while not view.state.read:
             error = view.state.error
             if error is not None and (time.monotonic() > deadline or not isinstance(error, UnreachableError)):
-                raise RendezvousConnectionError(error.explain())
+                raise rendezvous_error(error)
             time.sleep(_POLL_SECONDS)
         rendezvous = view.state.rendezvous
         return rendezvous is not None and admission.is_closed(rendezvous.status)
@@ -148,7 +152,8 @@ class KubernetesRendezvousHandler(RendezvousHandler):  # type: ignore[misc]  # t
 
         Raises:
             RendezvousStateError: this node has not joined yet, so there is no object in which it could ask for that.
-            RendezvousConnectionError: the API server refuses, or does not answer within close_timeout.
+            RendezvousConnectionError: the API server refuses, or cannot be reached.
+            RendezvousTimeoutError: it was not done within close_timeout.
         """
         agent = self._started()
         if agent.participant.spec is None:
@@ -156,7 +161,7 @@ class KubernetesRendezvousHandler(RendezvousHandler):  # type: ignore[misc]  # t
         try:
             agent.call(agent.participant.request_close, self._settings.close_timeout)
         except NotDoneError as error:
-            raise RendezvousConnectionError(f"cannot close {agent.reference}: {error}") from None
+            raise RendezvousTimeoutError(f"cannot close {agent.reference} (close_timeout): {error}") from None
         except ApiError as error:
             raise RendezvousConnectionError(error.explain()) from None
 

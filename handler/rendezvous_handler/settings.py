@@ -48,6 +48,7 @@ class Settings:
     join_timeout: int
     last_call_timeout: int
     close_timeout: int
+    heartbeat_timeout: int
     keep_alive_interval: int
     keep_alive_max_attempt: int
     read_timeout: int
@@ -74,7 +75,6 @@ def read_settings(params: RendezvousParameters) -> Settings:
     namespace, name = _parse_endpoint(params.endpoint, params.run_id)
     config = params.config
     numbers = {key: _positive_integer(key, config.get(key, default)) for key, default in _DEFAULTS.items()}
-    numbers.pop("heartbeat_timeout")  # checked as in c10d; here a heartbeat may take no longer than its interval
     node_id = config.get("node_id")
     return Settings(
         backend=params.backend,

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from rendezvous_api import codec, names
 from rendezvous_api.rendezvous import Rendezvous
 from rendezvous_handler.client import Cluster, Json, WatchStream
-from rendezvous_handler.errors import ApiError, ExpiredError
+from rendezvous_handler.errors import ApiError, ExpiredError, UnreadableError
 
 _logger = logging.getLogger(__name__)
 
@@ -116,7 +116,8 @@ class RendezvousView:
                 # Such as an object that this release does not understand. Whoever waits for the view must hear of it.
                 _logger.exception("the view of the Rendezvous failed unexpectedly; it is read anew")
                 self._resource_version = ""
-                problem = ApiError(f"{type(error).__name__}: {error}", "read", names.RENDEZVOUS_PLURAL, self._namespace)
+                text = f"{type(error).__name__}: {error}"
+                problem = UnreadableError(text, "read", names.RENDEZVOUS_PLURAL, self._namespace)
                 self._publish(replace(self.state, error=problem))
                 self._stopped.wait(_LONGEST_BACK_OFF)
 

@@ -18,6 +18,7 @@ def test_defaults_are_those_of_c10d() -> None:
     settings = read()
     assert (settings.join_timeout, settings.last_call_timeout, settings.close_timeout) == (600, 30, 30)
     assert (settings.keep_alive_interval, settings.keep_alive_max_attempt, settings.read_timeout) == (5, 3, 60)
+    assert settings.heartbeat_timeout == 5
     assert settings.create
     assert settings.node_id is None
     assert settings.store_ports == range(0, 1)

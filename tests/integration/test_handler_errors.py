@@ -1,0 +1,115 @@
+"""torch's errors and timeouts, where they are not tested elsewhere: docs/torch-api.md says where each one is."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tests.integration.handler_support import Node, Nodes, PlayedOperator, make_handler, proxy_to
+from torch.distributed.elastic import rendezvous
+from torch.distributed.elastic.rendezvous import (
+    RendezvousClosedError,
+    RendezvousError,
+    RendezvousGracefulExitError,
+    RendezvousStateError,
+    RendezvousTimeoutError,
+)
+
+from rendezvous_controlplane import LocalControlPlane
+
+CRD = Path(__file__).parents[2] / "crds" / "rendezvous.yaml"
+UNREADABLE = """
+apiVersion: rdzv.dev/v1alpha1
+kind: Rendezvous
+metadata: {name: train}
+spec: {minNodes: two, maxNodes: 2}
+"""
+
+
+@pytest.fixture
+def operator(control_plane: LocalControlPlane, namespace: str) -> PlayedOperator:
+    return PlayedOperator(control_plane, namespace)
+
+
+@pytest.fixture
+def nodes(control_plane: LocalControlPlane, namespace: str) -> Iterator[Nodes]:
+    made = Nodes(control_plane, namespace)
+    yield made
+    made.shut_down()
+
+
+def test_all_of_torchs_errors_are_rendezvous_errors() -> None:
+    found = {name for name in rendezvous.__all__ if name.endswith("Error")}
+    assert len(found) == 6
+    assert all(issubclass(getattr(rendezvous, name), RendezvousError) for name in found)
+
+
+@pytest.mark.parametrize(
+    ("reason", "expected"),
+    [("RunClosed", RendezvousClosedError), ("RunSucceeded", RendezvousGracefulExitError)],
+)
+def test_one_except_clause_catches_what_ends_a_join(
+    operator: PlayedOperator, nodes: Nodes, reason: str, expected: type[RendezvousError]
+) -> None:
+    operator.create()
+    a = nodes.node("a").join()
+    operator.joined({"train.a": 1})
+    operator.refuse("train.a", reason, "run none is over")
+    with pytest.raises(RendezvousError, match="run none is over") as raised:
+        a.returned()
+    assert type(raised.value) is expected
+
+
+def test_a_state_that_cannot_be_read(tmp_path: Path) -> None:
+    """As where the CRD is of a later release than the handler."""
+    crd = yaml.safe_load(CRD.read_text())
+    for version in crd["spec"]["versions"]:
+        version["schema"]["openAPIV3Schema"] = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    (tmp_path / "crd.yaml").write_text(yaml.safe_dump(crd))
+    with LocalControlPlane() as plane:
+        plane.apply(tmp_path / "crd.yaml")
+        plane.kubectl("create", "-f", "-", input=UNREADABLE)
+        handler = make_handler(plane.kubeconfig, "train", node_id="a")
+        raised = Node(handler).join().raised()
+        assert type(raised) is RendezvousStateError
+        assert "cannot read rendezvous in namespace default: DecodeError: spec.minNodes: 'two' is no int" in str(raised)
+        with pytest.raises(RendezvousStateError, match=r"spec\.minNodes"):
+            handler.is_closed()
+        handler.shutdown()
+
+
+def test_close_timeout_bounds_closing(
+    control_plane: LocalControlPlane, operator: PlayedOperator, nodes: Nodes, namespace: str
+) -> None:
+    operator.create()
+    with proxy_to(control_plane) as proxy:
+        a = nodes.node("a", kubeconfig=control_plane.kubeconfig_via(proxy.port), close_timeout=1, read_timeout=30)
+        a.join()
+        operator.publish(operator.joined({"train.a": 1}))
+        a.returned()
+        proxy.go_silent()
+        with pytest.raises(
+            RendezvousTimeoutError, match=rf"cannot close {namespace}/train \(close_timeout\): not done"
+        ):
+            a.handler.set_closed()
+        assert not a.handler.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("conf", "expected"),
+    [
+        ({"heartbeat_timeout": "2"}, 2.0),
+        ({"heartbeat_timeout": "60"}, 5.0),  # no longer than its interval
+        ({"heartbeat_timeout": "60", "read_timeout": "3"}, 3.0),
+        ({}, 5.0),
+    ],
+)
+def test_heartbeat_timeout_bounds_a_heartbeat(
+    operator: PlayedOperator, nodes: Nodes, conf: dict[str, Any], expected: float
+) -> None:
+    operator.create(keepAliveIntervalSeconds=5)
+    a = nodes.node("a", **conf).join()
+    operator.publish(operator.joined({"train.a": 1}))
+    a.returned()
+    assert a.handler._agent.participant.beat_timeout == expected
