@@ -19,17 +19,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="rendezvous-control-plane", description=sys.modules[__package__].__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="start a control plane, and stop it at Ctrl-C or SIGTERM")
+    run.add_argument(
+        "--port", type=port, default=0, help="port of the API server on 127.0.0.1; any free one without this"
+    )
     run.add_argument("--data-dir", type=Path, help="keep its data here; a temporary folder without this")
     run.add_argument("--kubeconfig-out", type=Path, help="where to write the kubeconfig as well, while it runs")
     commands.add_parser("build", help="only see to it that kube-apiserver, etcd and kubectl are there")
     options = parser.parse_args(arguments)
     try:
-        return _build() if options.command == "build" else _run(options.data_dir, options.kubeconfig_out)
+        return _build() if options.command == "build" else _run(options.port, options.data_dir, options.kubeconfig_out)
     except ControlPlaneError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+
+
+def port(text: str) -> int:
+    """A port, of which argparse says `invalid port value` when it is none."""
+    number = int(text)
+    if number not in range(65536):
+        raise ValueError(text)
+    return number
 
 
 def _build() -> int:
@@ -41,7 +52,7 @@ def _build() -> int:
     return 0
 
 
-def _run(data_dir: Path | None, kubeconfig_out: Path | None) -> int:
+def _run(api_port: int, data_dir: Path | None, kubeconfig_out: Path | None) -> int:
     if kubeconfig_out is not None and kubeconfig_out.exists():
         raise ControlPlaneError(f"{kubeconfig_out} exists already: it would be overwritten")
     ensure_binaries()
@@ -49,7 +60,7 @@ def _run(data_dir: Path | None, kubeconfig_out: Path | None) -> int:
     asked_to_stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: asked_to_stop.set())
-    with LocalControlPlane(data_dir) as plane, _copy(plane.kubeconfig, kubeconfig_out) as kubeconfig:
+    with LocalControlPlane(data_dir, port=api_port) as plane, _copy(plane.kubeconfig, kubeconfig_out) as kubeconfig:
         print(f"Kubernetes  {plane.version} with etcd {program_version(plane.binaries.etcd)}")
         print(f"  from      {plane.binaries.source}")
         print(f"API server  {plane.url}, ready after {plane.start_seconds:.1f} s")

@@ -8,16 +8,27 @@ from typing import IO
 from .errors import ControlPlaneError
 
 
-def hold_port(host: str) -> socket.socket:
-    """A socket that keeps a free port of `host` for us, until it is closed, without listening on it.
+def hold_port(host: str, port: int = 0) -> socket.socket:
+    """A socket that keeps a port of `host` (0: any free one) for us, until it is closed, without listening on it.
+
+    Raises ControlPlaneError when somebody else has the port.
 
     kube-apiserver is told to share the port (SO_REUSEPORT), which only processes of the same user can. So nobody else
     can take it, neither before the API server has started nor while it is stopped; and as this socket does not listen,
     no connection ever comes to it.
     """
     holder = socket.socket()
-    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    holder.bind((host, 0))
+    try:
+        if port:
+            # With SO_REUSEPORT alone one could share it with another control plane of the same user.
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections in TIME_WAIT do not count
+                probe.bind((host, port))
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        holder.bind((host, port))
+    except OSError as error:
+        holder.close()
+        raise ControlPlaneError(f"port {port} of {host} cannot be had: {error}") from None
     return holder
 
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import IO, TYPE_CHECKING
 from urllib.parse import quote
 
 from .binaries import Binaries, ensure_binaries, ensure_kubectl
@@ -33,6 +33,9 @@ from .errors import ControlPlaneError
 from .report import Report
 from .server import Server
 
+if TYPE_CHECKING:
+    from kubernetes.client import ApiClient
+
 _ADMIN = "admin"
 # The longest path of a unix socket is 108 bytes on Linux and 104 on macOS, with the zero at its end.
 _SOCKET_PATH_BYTES = 103
@@ -47,9 +50,13 @@ class LocalControlPlane:
     no controllers either, so nothing collects garbage, and a pod gets no service account that it does not name.
     Any number of them run side by side. The servers end when this process ends, even by SIGKILL.
 
+    Whoever has code for torch.distributed.elastic.rendezvous.etcd_server.EtcdServer finds its methods here: `start`,
+    `stop`, `get_host`, `get_port`, `get_endpoint`, `get_client`. Back ends find it by `KUBECONFIG`, not by an endpoint.
+
     Args:
         data_dir: where data, logs and kubeconfigs are kept; made if missing, kept afterwards, and used again by the
             next control plane that is given it. None: a temporary folder, which goes with `stop`.
+        port: of the API server, from 1 to 65535; 0 for any free one.
         users: further users and the groups of each, for `kubeconfig_for`. `admin`, in system:masters, is always there.
         apiserver_args: further flags of kube-apiserver; they come last, so they win.
         start_timeout: how long, in seconds, the servers may take until they are ready.
@@ -60,6 +67,7 @@ class LocalControlPlane:
         self,
         data_dir: Path | str | None = None,
         *,
+        port: int = 0,
         users: Mapping[str, Sequence[str]] | None = None,
         apiserver_args: Sequence[str] = (),
         start_timeout: float = 120.0,
@@ -67,6 +75,9 @@ class LocalControlPlane:
     ) -> None:
         if users and _ADMIN in users:
             raise ValueError(f"the user {_ADMIN!r} is always there, in system:masters: choose another name")
+        if port not in range(65536):
+            raise ValueError(f"port {port}: must be from 1 to 65535, or 0 for any free one")
+        self._given_port = port
         self._given_dir = None if data_dir is None else Path(data_dir).absolute()
         self._users = {_ADMIN: ("system:masters",), **(users or {})}
         self._apiserver_args = tuple(apiserver_args)
@@ -138,13 +149,37 @@ class LocalControlPlane:
                 return f"{server.name} ended with exit code {server.exit_code}; {server.log}:\n{server.log_tail()}"
         return None
 
+    # ---- the same by the names that EtcdServer has
+
+    def get_host(self) -> str:
+        """The host of the API server: 127.0.0.1, which serves this machine alone."""
+        return HOST
+
+    def get_port(self) -> int:
+        """The port of the API server; raises ControlPlaneError, unlike EtcdServer, when it is not started."""
+        return self.port
+
+    def get_endpoint(self) -> str:
+        """HOST:PORT of the API server. Not for --rdzv-endpoint: there the name of an object belongs."""
+        return f"{HOST}:{self.port}"
+
+    def get_client(self) -> "ApiClient":
+        """A client of the official Kubernetes package, as admin: `kubernetes.client.CoreV1Api(plane.get_client())`."""
+        from kubernetes import client, config  # a second, which nobody else has to wait for
+
+        configuration = client.Configuration()
+        config.load_kube_config(str(self.kubeconfig), client_configuration=configuration)
+        configuration.proxy = None  # no proxy leads to this machine
+        return client.ApiClient(configuration)
+
     # ---- starting and stopping
 
     def start(self) -> None:
         """Start etcd and the API server and return when it is ready; about 3 s on two cores, once built.
 
-        Raises BinariesError when the programs cannot be had, and ControlPlaneError, with the end of the logs, when a
-        server ends or is not ready within `start_timeout`. Afterwards nothing runs.
+        Raises BinariesError when the programs cannot be had, and ControlPlaneError when the port or the data folder is
+        in use or, with the end of the logs, when a server ends or is not ready within `start_timeout`. Afterwards
+        nothing runs.
         """
         if self._data_dir is not None:
             raise ControlPlaneError("the control plane is started already")
@@ -152,7 +187,7 @@ class LocalControlPlane:
         started = time.monotonic()
         try:
             self._prepare_data_dir()
-            self._port_holder = hold_port(HOST)
+            self._port_holder = hold_port(HOST, self._given_port)
             self._start_etcd()
             self.start_apiserver()
         except BaseException:
