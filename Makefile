@@ -16,7 +16,7 @@ TEST_ARGS ?=
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: setup ## Train on four nodes, lose rank 0 and the operator, and go on: the whole story in 3 minutes
@@ -29,6 +29,15 @@ playground: setup ## Keep a control plane and the operator running, to try torch
 .PHONY: test
 test: setup ## Run all tests: unit, integration, end-to-end (TEST_ARGS="-k name" to choose)
 	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal $(TEST_ARGS)
+
+# The operator needs a newer Python than the handler, so it runs in the other environment.
+.PHONY: test-oldest-torch
+test-oldest-torch: setup .venv-oldest/.environment ## Test the handler, and the main job, with the oldest torch and Python
+	@.venv-oldest/bin/python -c 'import sys, torch; print("== torch", torch.__version__, "on Python", sys.version.split()[0])'
+	@.venv-oldest/bin/python -m pytest -n $(TEST_WORKERS) --dist worksteal $(TEST_ARGS) \
+		$(wildcard tests/unit/test_handler_*.py tests/integration/test_handler_*.py)
+	@OPERATOR_PYTHON=$(CURDIR)/$(BIN)/python \
+		.venv-oldest/bin/python -m pytest -n $(TEST_WORKERS) --dist worksteal $(TEST_ARGS) -m main_job tests/e2e
 
 .PHONY: check
 check: setup ## Check format, style, types, imports between packages, and generated files
@@ -57,7 +66,11 @@ setup: .venv/.environment .venv/.control-plane ## Make .venv and the control pla
 	@hack/setup control-plane
 	@touch $@
 
+.venv-oldest/.environment: hack/oldest-torch.txt pyproject.toml hack/setup hack/uv
+	@hack/setup oldest-torch
+	@touch $@
+
 .PHONY: clean
-clean: ## Remove .venv and what tools have left in the checkout (not the cache in the home directory)
-	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+clean: ## Remove .venv, .venv-oldest and what tools have left in the checkout (not the cache in the home directory)
+	rm -rf .venv .venv-oldest build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find $(wildcard $(SOURCES)) -type d -name __pycache__ -prune -exec rm -rf {} +

@@ -12,8 +12,11 @@ from rendezvous_controlplane import LocalControlPlane
 
 
 def start_operator(kubeconfig: Path, log: Path, *arguments: str) -> Process:
-    """Start an operator as a process of its own."""
-    command = [sys.executable, "-m", "rendezvous_operator.app", *arguments]
+    """Start an operator as a process of its own.
+
+    Agents run on older versions of Python than the operator. When the tests do, too, OPERATOR_PYTHON names its Python.
+    """
+    command = [os.environ.get("OPERATOR_PYTHON", sys.executable), "-m", "rendezvous_operator.app", *arguments]
     return Process(command, log, {**os.environ, "KUBECONFIG": str(kubeconfig)})
 
 

@@ -228,10 +228,11 @@ class Job:
         max_restarts: int = 100,
         environment: Mapping[str, str] | None = None,
         arguments: Sequence[str] = (),
+        launcher: Sequence[str] = (str(Path(sys.executable).with_name("torchrun")),),
     ) -> Process:
         """Start a torchrun as a node of that name would. ``nnodes`` 1:1 is torchrun's default: the object decides."""
         command = [
-            str(Path(sys.executable).with_name("torchrun")),
+            *launcher,
             "--rdzv-backend=kubernetes",
             f"--rdzv-endpoint={self.namespace}/{self.name}",
             *([f"--rdzv-id={run_id}"] if run_id is not None else []),
@@ -245,6 +246,10 @@ class Job:
             str(self.folder),
             *(["--light"] if light else []),
         ]
+        return self.program(node, command, environment)
+
+    def program(self, node: str, command: Sequence[str], environment: Mapping[str, str] | None = None) -> Process:
+        """Start any program as a node of that name."""
         variables = {
             **os.environ,
             "KUBECONFIG": str(self.kubeconfig),

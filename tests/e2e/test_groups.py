@@ -4,6 +4,7 @@ import pytest
 from tests.e2e.harness import Job
 
 
+@pytest.mark.main_job
 @pytest.mark.parametrize(
     ("minimum", "maximum", "nodes", "workers"),
     [(2, 2, 2, 1), (1, 3, 3, 2), (2, 4, 3, 1), (4, 4, 4, 1)],

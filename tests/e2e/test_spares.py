@@ -2,6 +2,7 @@
 
 import time
 
+import pytest
 from tests.e2e.harness import Job, wait_until
 from tests.e2e.recorder import Recorder
 
@@ -10,6 +11,7 @@ from rendezvous_api.reasons import RoundEndReason
 JOIN_TIMEOUT_SECONDS = 4
 
 
+@pytest.mark.main_job
 def test_a_spare_waits_beyond_the_join_timeout_takes_over_at_once_and_ends_well(job: Job) -> None:
     # Whoever waited for replacements would be two minutes late.
     job.create(

@@ -10,6 +10,7 @@ from rendezvous_api.reasons import RoundEndReason
 NODES = {"n0", "n1"}
 
 
+@pytest.mark.main_job
 @pytest.mark.parametrize(
     ("crashing", "environment"),
     [

@@ -1,0 +1,126 @@
+"""Every way in which torch lets somebody start a node: see "From a program" in docs/torch.md."""
+
+import json
+import sys
+from typing import Any
+
+import pytest
+from tests.e2e.harness import Job, Process, wait_until
+
+ELASTIC_LAUNCH = """
+import json, os, sys, time
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+
+def train(stop, value):
+    import torch, torch.distributed as dist
+
+    dist.init_process_group("gloo")
+    print("TRAINS", flush=True)
+    while not os.path.exists(stop):
+        time.sleep(0.1)
+    total = torch.tensor([value])
+    dist.all_reduce(total)
+    dist.barrier()
+    return [dist.get_rank(), dist.get_world_size(), int(total)]
+
+
+if __name__ == "__main__":
+    _, endpoint, node, stop = sys.argv
+    config = LaunchConfig(
+        min_nodes=2,
+        max_nodes=2,
+        nproc_per_node=2,
+        run_id="run-1",
+        rdzv_backend="kubernetes",
+        rdzv_endpoint=endpoint,
+        rdzv_configs={"node_id": node},
+        local_addr="127.0.0.1",
+        max_restarts=100,
+    )
+    print("RESULT", json.dumps(elastic_launch(config, train)(stop, 10)))
+"""
+
+HANDLER = """
+import json, sys
+from torch.distributed.elastic.rendezvous import RendezvousParameters, rendezvous_handler_registry
+from torch.distributed.elastic.rendezvous.registry import get_rendezvous_handler
+
+_, endpoint, node, backend = sys.argv
+if backend != "kubernetes":
+    from rendezvous_handler.plugin import create_handler
+
+    rendezvous_handler_registry.register(backend, create_handler)
+params = RendezvousParameters(backend, endpoint, "run-1", 2, 2, local_addr="127.0.0.1", node_id=node)
+handler = get_rendezvous_handler(params)
+info = handler.next_rendezvous()
+info.store.set(f"from-{info.rank}", node)
+other = info.store.get(f"from-{1 - info.rank}").decode()
+master = info.bootstrap_store_info
+found = [handler.get_backend(), handler.get_run_id(), info.rank, info.world_size, other, master.master_addr]
+assert handler.shutdown()
+print("RESULT", json.dumps(found))
+"""
+
+
+def start(job: Job, program: str, nodes: tuple[str, ...], *arguments: str) -> list[Process]:
+    """Run the program as each of these nodes; it gets the endpoint, the node, and the arguments."""
+    script = job.folder / "program.py"
+    script.write_text(program)
+    endpoint = f"{job.namespace}/{job.name}"
+    return [job.program(node, [sys.executable, str(script), endpoint, node, *arguments]) for node in nodes]
+
+
+def result(process: Process) -> Any:
+    (line,) = [line for line in process.log.splitlines() if line.startswith("RESULT ")]
+    return json.loads(line.removeprefix("RESULT "))
+
+
+@pytest.mark.main_job
+def test_torch_distributed_run_as_a_module(job: Job) -> None:
+    job.create(2, 2)
+    nodes = {"n0", "n1"}
+    agents = [job.agent(node, launcher=(sys.executable, "-m", "torch.distributed.run")) for node in sorted(nodes)]
+    job.wait_for_training(nodes)
+    job.stop_training()
+    assert [agent.wait() for agent in agents] == [0, 0]
+
+
+@pytest.mark.main_job
+def test_elastic_launch_with_a_launch_config(job: Job) -> None:
+    job.create(2, 2)
+    stop = job.folder / "stop"
+    first, second = start(job, ELASTIC_LAUNCH, ("n0", "n1"), str(stop))
+    wait_until(lambda: first.log.count("TRAINS") + second.log.count("TRAINS") == 4, "four workers that train")
+    (spare,) = start(job, ELASTIC_LAUNCH, ("n2",), str(stop))
+    wait_until(lambda: job.status.spares == (f"{job.name}.n2",), "n2 to be a spare")
+    job.stop_training()
+    assert [first.wait(), second.wait()] == [0, 0]
+    ranks = job.ranks()
+    for node, process in (("n0", first), ("n1", second)):
+        expected = {str(rank): [rank, 4, 40] for rank in (2 * ranks[node], 2 * ranks[node] + 1)}
+        assert result(process) == expected
+    # torch's own error for a handler that has nothing to do; see "Exit code 0 without training" in docs/torch.md.
+    assert spare.wait() == 1
+    assert "this node ends without having trained" in spare.log
+    assert "AttributeError: 'NoneType' object has no attribute 'is_failed'" in spare.log
+
+
+@pytest.mark.main_job
+@pytest.mark.parametrize("backend", ["kubernetes", "my-own-name"])
+def test_get_rendezvous_handler_by_entry_point_and_by_register(job: Job, backend: str) -> None:
+    job.create(2, 2)
+    processes = start(job, HANDLER, ("n0", "n1"), backend)
+    assert [process.wait() for process in processes] == [0, 0], "\n".join(process.log for process in processes)
+    found = {node: result(process) for node, process in zip(("n0", "n1"), processes, strict=True)}
+    ranks = job.ranks()
+    assert sorted(ranks.values()) == [0, 1]
+    assert found["n0"] == [backend, "run-1", ranks["n0"], 2, "n1", "127.0.0.1"]
+    assert found["n1"] == [backend, "run-1", ranks["n1"], 2, "n0", "127.0.0.1"]
+
+
+def test_a_name_that_nobody_has_registered(job: Job) -> None:
+    program = HANDLER.replace('if backend != "kubernetes":', "if False:")
+    (process,) = start(job, program, ("n0",), "my-own-name")
+    assert process.wait() == 1
+    assert "The rendezvous backend 'my-own-name' is not registered" in process.log
