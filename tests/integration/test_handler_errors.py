@@ -1,4 +1,4 @@
-"""torch's errors and timeouts, where they are not tested elsewhere: docs/torch-api.md says where each one is."""
+"""torch's errors and timeouts, where they are not tested elsewhere: docs/torch.md says where each one is."""
 
 from collections.abc import Iterator
 from pathlib import Path
