@@ -35,7 +35,7 @@ test: setup ## Run all tests: unit, integration, end-to-end (TEST_ARGS="-k name"
 test-oldest-torch: setup .venv-oldest/.environment ## Test the handler, and the main job, with the oldest torch and Python
 	@.venv-oldest/bin/python -c 'import sys, torch; print("== torch", torch.__version__, "on Python", sys.version.split()[0])'
 	@.venv-oldest/bin/python -m pytest -n $(TEST_WORKERS) --dist worksteal $(TEST_ARGS) \
-		$(wildcard tests/unit/test_handler_*.py tests/integration/test_handler_*.py)
+		$(wildcard $(foreach name,handler dynamic kubernetes_store store_keys,tests/[iu]*/test_$(name)*.py))
 	@OPERATOR_PYTHON=$(CURDIR)/$(BIN)/python \
 		.venv-oldest/bin/python -m pytest -n $(TEST_WORKERS) --dist worksteal $(TEST_ARGS) -m main_job tests/e2e
 

@@ -6,11 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from tests.e2e.test_coming_from import blocks
 
 PAGE = (Path(__file__).parents[2] / "docs" / "local-control-plane.md").read_text()
 
 
+@pytest.mark.main_job
 def test_the_lines_of_the_page(tmp_path: Path) -> None:
     after = PAGE.partition("### A launch on a single node\n")[2]
     lines = re.findall(r"^```sh\n(.*?)^```$", after, flags=re.MULTILINE | re.DOTALL)[0]
