@@ -128,6 +128,15 @@ def test_every_row_names_something_of_torch() -> None:
             assert unknown == set(), name
 
 
+def test_every_counterpart_exists() -> None:
+    cells = [cell for row in rows(TORCH.read_text()) for cell in row]
+    named = {name for cell in cells for name in _CODE.findall(cell) if re.fullmatch(r"rendezvous_\w+(\.\w+)+", name)}
+    assert {"rendezvous_handler.plugin.create_handler", "rendezvous_controlplane.LocalControlPlane"} <= named
+    for name in named:
+        module, _, attribute = name.rpartition(".")
+        assert hasattr(importlib.import_module(module), attribute), name
+
+
 # ---- tests that the pages name
 
 
