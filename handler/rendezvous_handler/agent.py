@@ -10,7 +10,7 @@ from rendezvous_api.reasons import AttemptReason, LeaveReason, ParticipantState
 from rendezvous_api.rendezvous import Rendezvous, RendezvousSpec
 from rendezvous_handler.agent_thread import AgentThread
 from rendezvous_handler.client import Cluster
-from rendezvous_handler.identity import identify, is_loopback, local_address, new_incarnation, pod_claims
+from rendezvous_handler.identity import identify, new_incarnation, node_address, pod_claims
 from rendezvous_handler.participant import OwnParticipant
 from rendezvous_handler.settings import Settings
 from rendezvous_handler.view import RendezvousView
@@ -71,13 +71,7 @@ class Agent:
             OSError: it cannot be found out: a name cannot be resolved, or there is no route.
             ValueError: inside a pod, it is one that only this pod can reach.
         """
-        address = self.settings.local_addr or local_address(self.cluster.url)
-        if self.cluster.in_pod and is_loopback(address):
-            raise ValueError(
-                f"{address} is a loopback address, at which no other pod reaches this one: set --local-addr to the "
-                "address of the pod (status.podIP, by the downward API)"
-            )
-        return address
+        return node_address(self.settings.local_addr, self.cluster.url, self.cluster.in_pod)
 
     def call(self, function: Callable[[], T], timeout: float | None = None) -> T:
         """Make a request in the agent's thread; see `AgentThread.call`."""

@@ -19,6 +19,7 @@ from kubernetes import config as kubernetes_config
 
 from rendezvous_api import names
 from rendezvous_handler.errors import (
+    CONFIG_MAP_PLURAL,
     AlreadyExistsError,
     ApiError,
     ConflictError,
@@ -26,6 +27,7 @@ from rendezvous_handler.errors import (
     ForbiddenError,
     InvalidError,
     NotFoundError,
+    TooLargeError,
     UnauthorizedError,
     UnreachableError,
 )
@@ -44,6 +46,8 @@ _KEEP_ALIVE_OPTIONS = [
     (socket.IPPROTO_TCP, getattr(socket, "TCP_KEEPINTVL", 0), 5),
     (socket.IPPROTO_TCP, getattr(socket, "TCP_KEEPCNT", 0), 3),
 ]
+
+_NOT_SENT = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
 
 _RETRYABLE = frozenset({408, 429, 500, 502, 503, 504})
 """Answers of a server, or of a proxy before it, that say: not now."""
@@ -99,6 +103,9 @@ class Cluster:
         pool = api_client.rest_client.pool_manager
         pool.connection_pool_kw["socket_options"] = [option for option in _KEEP_ALIVE_OPTIONS if option[1]]
         self._api = kubernetes_client.CustomObjectsApi(api_client)
+        core = _MergePatchClient(configuration)
+        core.rest_client = self._api.api_client.rest_client  # with its connections
+        self._core = kubernetes_client.CoreV1Api(core)
 
     @property
     def url(self) -> str:
@@ -195,6 +202,44 @@ class Cluster:
         body = {"preconditions": {"uid": uid}}
         self._call("delete", names.PARTICIPANT_PLURAL, api, *path, name, timeout=timeout, body=body)
 
+    def get_config_map(self, namespace: str, name: str, timeout: float) -> Json:
+        """Read a ConfigMap."""
+        api = self._core.read_namespaced_config_map
+        return self._config_map("get", api, name=name, namespace=namespace, timeout=timeout)
+
+    def create_config_map(self, namespace: str, body: Json, timeout: float) -> Json:
+        """Create a ConfigMap.
+
+        Raises:
+            AlreadyExistsError: there is one of that name.
+            TooLargeError: it is larger than a ConfigMap may be.
+        """
+        api = self._core.create_namespaced_config_map
+        return self._config_map("create", api, body=body, namespace=namespace, timeout=timeout)
+
+    def patch_config_map(self, namespace: str, name: str, patch: Json, timeout: float) -> Json:
+        """Apply a JSON merge patch (RFC 7386) to a ConfigMap.
+
+        Raises:
+            ConflictError: the patch has a resourceVersion, and the object has another one by now.
+            TooLargeError: the outcome would be larger than a ConfigMap may be.
+        """
+        api = self._core.patch_namespaced_config_map
+        return self._config_map("patch", api, name=name, body=patch, namespace=namespace, timeout=timeout)
+
+    def _config_map(
+        self, verb: str, api: Callable[..., Any], *, namespace: str, timeout: float, **arguments: Any
+    ) -> Json:
+        def request(*_: str, **options: Any) -> Json:
+            # As JSON: the client's own models of the built-in kinds differ between its releases.
+            response = api(namespace=namespace, _preload_content=False, **arguments, **options)
+            if response.status not in range(200, 300):
+                raise kubernetes_client.ApiException(http_resp=_ReadResponse(response))
+            return cast(Json, json.loads(response.data))
+
+        path = ("", "v1", namespace, CONFIG_MAP_PLURAL)
+        return cast(Json, self._call(verb, CONFIG_MAP_PLURAL, request, *path, timeout=timeout))
+
     def _call(
         self, verb: str, resource: str, api: Callable[..., Any], *arguments: Any, timeout: float, **options: Any
     ) -> Any:
@@ -208,6 +253,7 @@ class Cluster:
             problem = _translate(error, verb, resource, namespace)
         except (urllib3.exceptions.HTTPError, OSError) as error:
             problem = UnreachableError(f"{self.url}: {_cause(error)}", verb, resource, namespace)
+            problem.not_carried_out = isinstance(error, _NOT_SENT)
         except kubernetes_config.ConfigException as error:
             # The token is read again each minute, and is replaced by kubelet now and then.
             problem = UnreachableError(f"the service-account token cannot be read: {error}", verb, resource, namespace)
@@ -224,11 +270,19 @@ class Cluster:
 class _JsonPatchClient(kubernetes_client.ApiClient):  # type: ignore[misc]  # the client has no types
     """A client whose patches are JSON patches: those of custom objects are merge patches in its generated code."""
 
+    patches = "application/json-patch+json"
+
     def select_header_content_type(self, content_types: list[str], *more: Any) -> Any:
         """What the body of a request is; called by the generated code."""
         if any("patch" in content_type for content_type in content_types):
-            return "application/json-patch+json"
+            return self.patches
         return super().select_header_content_type(content_types, *more)
+
+
+class _MergePatchClient(_JsonPatchClient):
+    """A client whose patches are JSON merge patches; older releases take no content type with a call."""
+
+    patches = "application/merge-patch+json"
 
 
 class WatchStream:
@@ -298,12 +352,17 @@ def _translate(error: Any, verb: str, resource: str, namespace: str) -> ApiError
     where = (message, verb, resource, namespace)
     code = error.status or 0
     if code in _RETRYABLE or code == 0:
-        return UnreachableError(f"HTTP {code}: {message}", verb, resource, namespace)
+        problem = UnreachableError(f"HTTP {code}: {message}", verb, resource, namespace)
+        problem.not_carried_out = code == 429
+        return problem
     if code == 409 and status.get("reason") == "AlreadyExists":
         return AlreadyExistsError(*where)
     if code == 404:
         details = status.get("details") or {}
         return NotFoundError(*where, kind=str(details.get("kind", "")), name=str(details.get("name", "")))
+    causes = (status.get("details") or {}).get("causes") or []
+    if code == 413 or (code == 422 and any(cause.get("reason") == "FieldValueTooLong" for cause in causes)):
+        return TooLargeError(*where)
     by_code = {401: UnauthorizedError, 403: ForbiddenError, 409: ConflictError, 410: ExpiredError, 422: InvalidError}
     return by_code.get(code, ApiError)(*where)
 

@@ -9,6 +9,10 @@ _ROLE = (
     f"{names.PARTICIPANT_PLURAL} get, create, update, patch, delete; {names.PARTICIPANT_PLURAL}/status update, patch"
 )
 
+CONFIG_MAP_PLURAL = "configmaps"
+
+_CONFIG_MAP_ROLE = f"the Role of an agent without operator, apiGroups ['']: {CONFIG_MAP_PLURAL} get, create, patch"
+
 
 class NoConfigurationError(Exception):
     """There is no configuration for the API server."""
@@ -31,6 +35,9 @@ class ApiError(Exception):
 class UnreachableError(ApiError):
     """No answer, or one that says: not now. Asking again later may help."""
 
+    not_carried_out = False
+    """The server has certainly not done what was asked for. Otherwise nobody knows."""
+
 
 class UnauthorizedError(ApiError):
     """HTTP 401: the server does not know who asks."""
@@ -47,7 +54,8 @@ class ForbiddenError(ApiError):
         """See `ApiError.explain`."""
         if "ValidatingAdmissionPolicy" in str(self):  # which says by itself what it wants
             return super().explain()
-        return f"{super().explain()}. The agent's service account needs {_ROLE}"
+        role = _CONFIG_MAP_ROLE if self.resource == CONFIG_MAP_PLURAL else _ROLE
+        return f"{super().explain()}. The agent's service account needs {role}"
 
 
 class NotFoundError(ApiError):
@@ -86,6 +94,10 @@ class ConflictError(ApiError):
 
 class InvalidError(ApiError):
     """HTTP 422: a ``test`` of a JSON patch failed, or the schema refuses the object."""
+
+
+class TooLargeError(InvalidError):
+    """HTTP 413, or 422 for its size: the object would be larger than its kind may be."""
 
 
 class ExpiredError(ApiError):

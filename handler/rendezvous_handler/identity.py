@@ -143,6 +143,27 @@ def local_address(api_server_url: str) -> str:
         return str(probe.getsockname()[0])
 
 
+def node_address(local_addr: str | None, api_server_url: str, in_pod: bool) -> str:
+    """The address at which the other nodes reach this one.
+
+    Args:
+        local_addr: what the user has given (``--local-addr``); None: the local address of the route to the API server.
+        api_server_url: of the API server.
+        in_pod: this process runs in a pod.
+
+    Raises:
+        OSError: it cannot be found out: a name cannot be resolved, or there is no route.
+        ValueError: inside a pod, it is one that only this pod can reach.
+    """
+    address = local_addr or local_address(api_server_url)
+    if in_pod and is_loopback(address):
+        raise ValueError(
+            f"{address} is a loopback address, at which no other pod reaches this one: set --local-addr to the "
+            "address of the pod (status.podIP, by the downward API)"
+        )
+    return address
+
+
 def bindable_address(address: str) -> tuple[socket.AddressFamily, Any]:
     """Address family and socket address (port 0) of a host name or IP address.
 

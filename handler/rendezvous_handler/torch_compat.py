@@ -9,13 +9,16 @@ from types import FrameType
 from typing import Any, NoReturn
 
 import torch
-from torch.distributed import TCPStore
+from torch.distributed import DistStoreError, TCPStore
 from torch.distributed.elastic.events import NodeState, construct_and_record_rdzv_event
 from torch.distributed.elastic.rendezvous import RendezvousGracefulExitError
 
 _logger = logging.getLogger(__name__)
 
 _LAUNCHERS = ("torch.distributed.run", "torch.distributed.launch")
+
+QueueEmptyError: type[Exception] = getattr(torch.distributed, "QueueEmptyError", DistStoreError)
+"""What ``Store.queue_pop`` raises; older releases have no queues."""
 
 
 def serve_store(host: str, port: int, listen_fd: int, timeout: int) -> TCPStore:
