@@ -11,14 +11,19 @@ THREE = [
     (Setup("the restart budget", 2, 2, max_restarts=1), 4_500),
     (Setup("the user closes and opens", 2, 3, spec_closed=True), 15_000),
     (Setup("agents close their run", 2, 3, closes=True), 10_000),
+    (Setup("ends and leaves", 2, 2, ends=True), 30_000),
+    (Setup("ends and leaves", 2, 3, ends=True), 40_000),
+    (Setup("silence and lost paths", 2, 2, silence=True), 400_000),
+    (Setup("silence and lost paths", 2, 3, silence=True), 350_000),
+    (Setup("known pods", 2, 3, pods=True), 350_000),
 ]
 TWO = [
-    (Setup("silence and lost paths", 1, 2, runs=("A", "A"), silence=True), 20_000),
-    (Setup("ends and leaves", 1, 2, runs=("A", "A"), ends=True), 3_000),
-    (Setup("known pods", 1, 2, runs=("A", "A"), pods=True), 20_000),
+    # With three nodes this has many millions of states.
+    (Setup("silence, ends and closing together", 1, 2, runs=("A", "A"), silence=True, ends=True, closes=True), 50_000),
 ]
 
 
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
     ("setup", "at_least"),
     [
