@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from rendezvous_api.meta import Condition, ObjectMeta
 from rendezvous_api.reasons import ClosedReason, FormationReason, RefusalReason
 
+HEARTBEATS_PER_SECOND = 100
+"""Of all agents of one Rendezvous together, at most, if there are no more of them than maxNodes."""
+
 
 @dataclass(frozen=True)
 class RendezvousSpec:
@@ -26,9 +29,19 @@ class RendezvousSpec:
     ttl_seconds_after_closed: int | None = None
 
     @property
+    def heartbeat_seconds(self) -> int:
+        """Time between two heartbeats of an agent: longer in a group that could be large, for the API server's sake.
+
+        Follows from the spec alone, so that agents and operator always agree on it. (The kubelet writes its lease each
+        10 s, and less important things every 5 minutes, for the same reason: KEP-589.)
+        """
+        fewest = -(-self.max_nodes // HEARTBEATS_PER_SECOND)
+        return max(self.keep_alive_interval_seconds, fewest)
+
+    @property
     def keep_alive_seconds(self) -> int:
         """Silence, in seconds, after which a node counts as silent (torch: interval x attempts)."""
-        return self.keep_alive_interval_seconds * self.keep_alive_max_attempts
+        return self.heartbeat_seconds * self.keep_alive_max_attempts
 
 
 @dataclass(frozen=True)

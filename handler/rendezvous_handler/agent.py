@@ -8,6 +8,7 @@ from typing import TypeVar
 from rendezvous_api.participant import ParticipantSpec
 from rendezvous_api.reasons import AttemptReason, LeaveReason, ParticipantState
 from rendezvous_api.rendezvous import Rendezvous, RendezvousSpec
+from rendezvous_handler.admission import Admission
 from rendezvous_handler.agent_thread import AgentThread
 from rendezvous_handler.client import Cluster
 from rendezvous_handler.identity import identify, new_incarnation, node_address, pod_claims
@@ -19,6 +20,8 @@ T = TypeVar("T")
 
 _WATCH_SECONDS = 45
 _LONGEST_REQUEST_SECONDS = 10.0
+_FIRST_BEATS_PER_SECOND = 200
+"""Of all members of a group together, once a round has begun."""
 
 
 class Agent:
@@ -51,7 +54,9 @@ class Agent:
         self.participant = OwnParticipant(
             cluster, self.namespace, self.identity.name, owned_by_pod=in_own_namespace, timeout=self.request_seconds
         )
-        self.view = RendezvousView(cluster, self.namespace, settings.name, _WATCH_SECONDS, self.request_seconds)
+        self.view = RendezvousView(
+            cluster, self.namespace, settings.name, self.identity.name, _WATCH_SECONDS, self.request_seconds
+        )
         self._thread = AgentThread(self.participant.beat, name=f"rendezvous-agent-{settings.name}")
         self._thread.start()
         self.view.start()
@@ -111,16 +116,16 @@ class Agent:
             NameTakenError: another agent has the name.
             ApiError: the API server refuses, or does not answer.
         """
-        interval = float(limits.keep_alive_interval_seconds)
+        interval = float(limits.heartbeat_seconds)
         # A heartbeat that takes longer than its interval is worth less than the next one.
         self.participant.beat_timeout = min(float(self.settings.heartbeat_timeout), interval, self.request_seconds)
         self._thread.interval, self._thread.tolerance = interval, float(limits.keep_alive_seconds)
         self.call(lambda: self.participant.join(attempt))
 
-    def take_seat(self, current_round: int, rank: int) -> None:
-        """Let the heartbeat say which round runs here, at once."""
-        self.participant.seat = (current_round, rank)
-        self._thread.beat_now()
+    def take_seat(self, admission: Admission) -> None:
+        """Let the heartbeat say which round runs here: soon, but not with a thousand others in the same moment."""
+        self.participant.seat = (admission.round, admission.rank)
+        self._thread.beat_within(min(admission.nodes / _FIRST_BEATS_PER_SECOND, self._thread.interval or 0.0))
 
     def leave(self, reason: LeaveReason, timeout: float) -> None:
         """Say that this agent is not coming back, and send no more heartbeats.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import queue
+import random
 import threading
 import time
 from collections.abc import Callable
@@ -20,6 +21,12 @@ from rendezvous_handler.errors import ApiError
 _logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+_SHORTEST_INTERVAL = 0.9
+"""As a part of the interval between two heartbeats."""
+
+_PAUSE_AFTER_FAILURE = (0.05, 0.25)
+"""As parts of the interval; priority and fairness of the API server asks for a second (Retry-After)."""
 
 
 class NotDoneError(Exception):
@@ -37,7 +44,7 @@ class AgentThread:
             name: of the thread.
         """
         self.interval: float | None = None
-        """Seconds from the start of one heartbeat to that of the next; None: no heartbeats."""
+        """Seconds from the start of one heartbeat to that of the next, at most; None: no heartbeats."""
         self.tolerance = 15.0
         """Seconds without a successful heartbeat after which the user is told."""
         self._beat = beat
@@ -90,9 +97,14 @@ class AgentThread:
             raise error
         return result  # type: ignore[return-value]
 
-    def beat_now(self) -> None:
-        """Send a heartbeat at once, without waiting for it."""
-        self._calls.put(self._send_beat)
+    def beat_within(self, seconds: float) -> None:
+        """Send a heartbeat at some moment of the next seconds, without waiting for it."""
+        at = time.monotonic() + random.uniform(0.0, seconds)
+
+        def hasten() -> None:
+            self._next_beat = min(self._next_beat or at, at)
+
+        self._calls.put(hasten)
 
     def _run(self) -> None:
         self._last_success = time.monotonic()
@@ -112,18 +124,26 @@ class AgentThread:
             return None
         now = time.monotonic()
         if not self._next_beat or self._next_beat > now + self.interval:
-            self._next_beat = now + self.interval
+            self._next_beat = self._moment_of_next(now, self.interval)
         return max(0.0, self._next_beat - now)
 
+    @staticmethod
+    def _moment_of_next(start: float, interval: float) -> float:
+        # The agents of a group join in the same moment: without jitter they would all write in the same moments, too.
+        return start + interval * random.uniform(_SHORTEST_INTERVAL, 1.0)
+
     def _send_beat(self) -> None:
-        if self.interval is None:
+        interval = self.interval
+        if interval is None:
             return
         now = time.monotonic()
-        self._next_beat = now + self.interval  # from its start: one that timed out is followed by another at once
+        self._next_beat = self._moment_of_next(now, interval)  # from its start: soon after one that timed out
         try:
             self._beat()
         except ApiError as error:
             _logger.debug("heartbeat failed: %s", error.explain())
+            # An API server that is overloaded must not be asked again at once by everyone.
+            self._next_beat = max(self._next_beat, time.monotonic() + interval * random.uniform(*_PAUSE_AFTER_FAILURE))
             self._tell_failure(error, now)
         except Exception:
             _logger.exception("heartbeat failed unexpectedly")

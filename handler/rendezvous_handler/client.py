@@ -98,11 +98,10 @@ class Cluster:
         self.in_pod = in_pod
         self.contact = Contact()
         configuration.retries = False
-        api_client = _JsonPatchClient(configuration)
-        # The client lets nobody set these, and a half-open connection is found out by them alone between two requests.
-        pool = api_client.rest_client.pool_manager
-        pool.connection_pool_kw["socket_options"] = [option for option in _KEEP_ALIVE_OPTIONS if option[1]]
-        self._api = kubernetes_client.CustomObjectsApi(api_client)
+        self._api = _custom_objects(configuration)
+        # A watch holds its connection for long. From a pool of its own it takes none that a request has just used: so
+        # once the object has been read and is watched, the write that joins finds a connection open.
+        self._watch_api = _custom_objects(configuration)
         core = _MergePatchClient(configuration)
         core.rest_client = self._api.api_client.rest_client  # with its connections
         self._core = kubernetes_client.CoreV1Api(core)
@@ -139,7 +138,7 @@ class Cluster:
         response = self._call(
             "watch",
             names.RENDEZVOUS_PLURAL,
-            self._api.list_namespaced_custom_object,
+            self._watch_api.list_namespaced_custom_object,
             *_path(namespace, names.RENDEZVOUS_PLURAL),
             # A server that has gone without a word is noticed when nothing, not even the end, came by then.
             timeout=seconds + 10,
@@ -265,6 +264,14 @@ class Cluster:
         else:
             self.contact.answered()
         raise problem
+
+
+def _custom_objects(configuration: Any) -> Any:
+    api_client = _JsonPatchClient(configuration)
+    # The client lets nobody set these, and a half-open connection is found out by them alone between two requests.
+    pool = api_client.rest_client.pool_manager
+    pool.connection_pool_kw["socket_options"] = [option for option in _KEEP_ALIVE_OPTIONS if option[1]]
+    return kubernetes_client.CustomObjectsApi(api_client)
 
 
 class _JsonPatchClient(kubernetes_client.ApiClient):  # type: ignore[misc]  # the client has no types

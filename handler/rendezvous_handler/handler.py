@@ -68,13 +68,18 @@ class KubernetesRendezvousHandler(RendezvousHandler):  # type: ignore[misc]  # t
 
     @classmethod
     def from_parameters(cls, params: RendezvousParameters) -> KubernetesRendezvousHandler:
-        """Create a handler from what torchrun passes; see `rendezvous_handler.plugin.create_handler`."""
+        """Create a handler from what torchrun passes; see `rendezvous_handler.plugin.create_handler`.
+
+        It begins to watch the Rendezvous at once, in a thread: what can be known before the node joins is known then.
+        """
         settings = read_settings(params)
         try:
             cluster = connect()
         except NoConfigurationError as error:
             raise RendezvousConnectionError(str(error)) from None
-        return cls(settings, cluster)
+        handler = cls(settings, cluster)
+        handler._started()
+        return handler
 
     def get_backend(self) -> str:
         """The name under which torch has created this handler."""
@@ -208,7 +213,7 @@ class KubernetesRendezvousHandler(RendezvousHandler):  # type: ignore[misc]  # t
             self._store.check_out()
         store = Join(agent, reason, self._store, self.use_agent_store).run()
         self._store, self._in_round = store, store.admission
-        agent.take_seat(store.admission.round, store.admission.rank)
+        agent.take_seat(store.admission)
         return store
 
     def _reason_to_join(self) -> AttemptReason:

@@ -31,6 +31,22 @@ class _Backoffs:
             longest = min(longest * 2, 5.0)
 
 
+class _NoDiffBase(kopf.DiffBaseStorage):
+    """No record of what an object was like: no handler of ours asks kopf what has changed.
+
+    kopf's own storages copy each object of each event to find that out, which is a quarter of all that an event costs.
+    """
+
+    def build(self, *, body: kopf.Body, extra_fields: Any = None) -> kopf.BodyEssence:
+        return kopf.BodyEssence()
+
+    def fetch(self, *, body: kopf.Body) -> kopf.BodyEssence | None:
+        return None
+
+    def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
+        pass
+
+
 def settings() -> kopf.OperatorSettings:
     """What kopf is told: watch these kinds, write nothing, never give up."""
     wanted = kopf.OperatorSettings()
@@ -40,7 +56,7 @@ def settings() -> kopf.OperatorSettings:
     # Should anything of kopf ever write to an object, it shall be under our name.
     wanted.persistence.finalizer = f"{names.GROUP}/kopf-finalizer"
     wanted.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=names.GROUP)
-    wanted.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix=names.GROUP)
+    wanted.persistence.diffbase_storage = _NoDiffBase()
     wanted.watching.label_selectors["pods"] = names.LABEL_RENDEZVOUS
     wanted.watching.connect_timeout = 5
     wanted.watching.server_timeout = 5 * 60

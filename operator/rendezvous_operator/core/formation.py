@@ -163,8 +163,9 @@ def known_but_missing(
     turn: Turn, status: RendezvousStatus, agents: Mapping[str, Agent], waiting: Sequence[Agent]
 ) -> list[Missing]:
     """Known pods whose agents have not joined, and why."""
+    members = _names_of(status)
     there = {agent.object.spec.pod_uid for agent in waiting} | {
-        agent.object.spec.pod_uid for agent in agents.values() if agent.name in _names_of(status)
+        agent.object.spec.pod_uid for agent in agents.values() if agent.name in members
     }
     pods = sorted(_known_pods(turn, status, agents), key=lambda pod: pod.name)
     return [Missing(pod.name, f"is {pod.problem or pod.phase}") for pod in pods if pod.uid not in there]
@@ -181,12 +182,11 @@ def _waits_for(
     """What the next round waits for, in words."""
     spec, joined = turn.spec, len(queue)
     missing = known_but_missing(turn, status, agents, queue)
+    back = set(_names(queue))
     lost = [
         Missing(view.member.name, f"was lost ({view.why})")
         for view in members
-        if has_round(status)
-        and view.state in (MemberState.LOST, MemberState.FAILED)
-        and view.member.name not in _names(queue)
+        if has_round(status) and view.state in (MemberState.LOST, MemberState.FAILED) and view.member.name not in back
     ]
     if held_by:
         message = f"{joined} {_nodes(joined)} joined; {explain.listing([*held_by, *lost])}"

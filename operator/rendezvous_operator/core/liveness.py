@@ -175,7 +175,8 @@ def _hear(turn: Turn, agents: dict[str, Agent]) -> dict[str, Agent]:
         turn.memory = replace(turn.memory, grace_from=turn.now.monotonic)
         turn.counts_from = turn.now.monotonic
         silences = {name: _silence(turn, turn.world.participants[name]) for name in expected}
-    return {name: replace(agent, silence=silences.get(name, Silence.NONE)) for name, agent in agents.items()}
+    silent = {name: silence for name, silence in silences.items() if silence}
+    return agents | {name: replace(agents[name], silence=silence) for name, silence in silent.items()}
 
 
 def _silence(turn: Turn, seen: SeenParticipant) -> Silence:
