@@ -39,6 +39,15 @@ test-oldest-torch: setup .venv-oldest/.environment ## Test the handler, and the 
 	@OPERATOR_PYTHON=$(CURDIR)/$(BIN)/python \
 		.venv-oldest/bin/python -m pytest -n $(TEST_WORKERS) --dist worksteal $(TEST_ARGS) -m main_job tests/e2e
 
+.PHONY: bench
+bench: setup ## Measure this rendezvous beside torch's own, up to 1,000 nodes: a quarter of an hour on a quiet machine
+	@$(BIN)/python -m benchmarks
+	@$(BIN)/python -m benchmarks.report
+
+.PHONY: bench-quick
+bench-quick: setup ## The same with fewer sizes and runs, in some minutes
+	@$(BIN)/python -m benchmarks --quick
+
 .PHONY: check
 check: setup ## Check format, style, types, imports between packages, and generated files
 	$(BIN)/ruff check

@@ -12,44 +12,35 @@ The clients are asyncio tasks of this one process, with a connection for the wat
 before the burst begins. etcd and kube-apiserver are real and run on this machine, etcd without fsync. The clients
 are a service account, so that priority and fairness of the API server hold for them as in a cluster.
 
-    python benchmarks/one_object_or_many.py
+    python -m benchmarks.one_object_or_many
 """
 
 import argparse
 import asyncio
-import base64
 import contextlib
 import json
 import os
 import platform
 import random
-import ssl
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import aiohttp
+from benchmarks.bare import PARTICIPANTS, Api, Json, participant
+from benchmarks.cluster import NAMESPACE, ROOT, Cluster, running_cluster
 
 from rendezvous_api import names
-from rendezvous_api.codec import encode
-from rendezvous_api.participant import ParticipantSpec
-from rendezvous_api.reasons import AttemptReason, ParticipantState
 from rendezvous_controlplane import LocalControlPlane
 from rendezvous_controlplane.binaries import program_version
 
-ROOT = Path(__file__).parents[1]
-NAMESPACE = "benchmark"
 GROUP = "benchmark.rdzv.dev"
 SHARED_PLURAL = "sharedlists"
 FIRST_BACK_OFF, LONGEST_BACK_OFF = 0.01, 1.0
-
-Json = dict[str, Any]
 
 SHARED_CRD: Json = {
     "apiVersion": "apiextensions.k8s.io/v1",
@@ -111,30 +102,6 @@ class Result:
     way: str
     clients: int
     bursts: list[Burst] = field(default_factory=list)
-
-
-class Api:
-    """The API server for one client: a session with two connections."""
-
-    def __init__(self, url: str, token: str, context: ssl.SSLContext) -> None:
-        connector = aiohttp.TCPConnector(limit=2, ssl=context, keepalive_timeout=600)
-        self.session = aiohttp.ClientSession(
-            url,
-            connector=connector,
-            headers={"Authorization": f"Bearer {token}"},
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=30),
-            read_bufsize=2**20,
-        )
-
-    async def request(self, method: str, path: str, body: Json | None = None, merge: bool = False) -> tuple[int, Json]:
-        """HTTP status and answer."""
-        kind = "application/merge-patch+json" if merge else "application/json"
-        data = None if body is None else json.dumps(body)
-        async with self.session.request(method, path, data=data, headers={"Content-Type": kind}) as response:
-            answer = await response.read()
-            # An overloaded API server says so in plain text.
-            text = response.content_type != "application/json"
-            return response.status, {"message": answer.decode()} if text else json.loads(answer)
 
 
 class Client:
@@ -222,26 +189,8 @@ class OwnObject(Client):
     async def join(self) -> None:
         """Create the object."""
         rendezvous = self.path.rpartition("/")[2]
-        spec = ParticipantSpec(
-            rendezvous_name=rendezvous,
-            rendezvous_uid=self.uid,
-            node_id=self.name,
-            incarnation="abcd1234",
-            attempt=1,
-            attempt_reason=AttemptReason.START,
-            address="192.0.2.1",
-            store_port=29500,
-            state=ParticipantState.JOINED,
-            run_id="run-1",
-        )
-        body = {
-            "apiVersion": names.API_VERSION,
-            "kind": names.PARTICIPANT_KIND,
-            "metadata": {"name": f"{rendezvous}.{self.name}", "labels": {names.LABEL_RENDEZVOUS: rendezvous}},
-            "spec": encode(spec),
-        }
-        path = f"/apis/{names.API_VERSION}/namespaces/{NAMESPACE}/{names.PARTICIPANT_PLURAL}"
-        await self.write_at_last("POST", path, body)
+        body = participant(rendezvous, self.uid, self.name)
+        await self.write_at_last("POST", PARTICIPANTS, body)
 
 
 class CompareAndSet(Client):
@@ -281,13 +230,10 @@ WAYS: dict[str, type[Client]] = {
 class Benchmark:
     """One control plane with an operator, on which bursts are measured."""
 
-    def __init__(self, plane: LocalControlPlane, kubeconfig: Path, limit: float) -> None:
-        self.plane = plane
+    def __init__(self, cluster: Cluster, limit: float) -> None:
+        self.cluster = cluster
         self.limit = limit
-        config = json.loads(kubeconfig.read_text(encoding="utf-8"))
-        self.token = config["users"][0]["user"]["token"]
-        authority = base64.b64decode(config["clusters"][0]["cluster"]["certificate-authority-data"])
-        self.context = ssl.create_default_context(cadata=authority.decode("ascii"))
+        self.context = cluster.tls()
         self.number = 0
 
     async def burst(self, way: str, clients: int) -> Burst:
@@ -301,7 +247,7 @@ class Benchmark:
         collection = f"/apis/{group}/namespaces/{NAMESPACE}/{plural}"
         count = Count()
         async with contextlib.AsyncExitStack() as cleanup:
-            apis = [Api(self.plane.url, self.token, self.context) for _ in range(clients)]
+            apis = [Api(self.cluster.plane.url, self.cluster.token, self.context) for _ in range(clients)]
             for api in apis:
                 cleanup.push_async_callback(api.session.close)
             body = {"apiVersion": group, "kind": kind, "metadata": {"name": name}, **spec}
@@ -344,8 +290,7 @@ class Benchmark:
             await asyncio.sleep(0.1)
 
     async def _clean_up(self, api: Api, collection: str) -> None:
-        participants = f"/apis/{names.API_VERSION}/namespaces/{NAMESPACE}/{names.PARTICIPANT_PLURAL}"
-        for path in (collection, participants):
+        for path in (collection, PARTICIPANTS):
             await api.request("DELETE", path)
         await asyncio.sleep(1)  # let the operator and the API server come to rest
 
@@ -359,37 +304,13 @@ def _back_offs() -> Iterator[float]:
 
 
 @contextlib.contextmanager
-def _cluster(folder: Path) -> Iterator[tuple[LocalControlPlane, Path]]:
-    """A control plane with the CRDs and a running operator; both act as service accounts."""
-    with LocalControlPlane() as plane:
-        shared = folder / "sharedlists.json"
+def _cluster() -> Iterator[Cluster]:
+    """A cluster that knows the shared object, too."""
+    with tempfile.TemporaryDirectory() as folder:
+        shared = Path(folder) / "sharedlists.json"
         shared.write_text(json.dumps(SHARED_CRD), encoding="utf-8")
-        plane.apply([ROOT / "crds", shared])
-        plane.kubectl("create", "namespace", NAMESPACE)
-        kubeconfigs = {}
-        for account in ("agents", "operator"):
-            plane.kubectl("create", "serviceaccount", "-n", NAMESPACE, account)
-            plane.kubectl(
-                "create", "clusterrolebinding", account, "--clusterrole=cluster-admin",
-                f"--serviceaccount={NAMESPACE}:{account}",
-            )  # fmt: skip
-            token = plane.kubectl("create", "token", "-n", NAMESPACE, account, "--duration=4h").strip()
-            kubeconfigs[account] = plane.kubeconfig_with_token(token)
-        log = folder / "operator.log"
-        with log.open("w") as output:
-            operator = subprocess.Popen(
-                [sys.executable, "-m", "rendezvous_operator.app"],
-                env={**os.environ, "KUBECONFIG": str(kubeconfigs["operator"])},
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
-        try:
-            yield plane, kubeconfigs["agents"]
-            if operator.poll() is not None:
-                raise RuntimeError(f"the operator has ended by itself:\n{log.read_text()[-3000:]}")
-        finally:
-            operator.terminate()
-            operator.wait(30)
+        with running_cluster([shared]) as cluster:
+            yield cluster
 
 
 async def _measure_all(benchmark: Benchmark, plan: Sequence[tuple[str, int]], repeats: int) -> AsyncIterator[Result]:
@@ -446,10 +367,10 @@ def _write(path: Path, machine: Json, limit: float, results: Sequence[Result]) -
 
 async def _run(arguments: argparse.Namespace) -> None:
     plan = [(way, size) for way in WAYS for size in (arguments.sizes if way != "many" else arguments.sizes_many)]
-    with tempfile.TemporaryDirectory() as folder, _cluster(Path(folder)) as (plane, kubeconfig):
-        machine = _machine(plane)
+    with _cluster() as cluster:
+        machine = _machine(cluster.plane)
         print(", ".join(f"{key} {value}" for key, value in machine.items()), file=sys.stderr)
-        benchmark = Benchmark(plane, kubeconfig, arguments.limit)
+        benchmark = Benchmark(cluster, arguments.limit)
         await benchmark.burst("many", 2)  # the first one pays for what is done once
         results: list[Result] = []
         async for result in _measure_all(benchmark, plan, arguments.repeats):
@@ -462,7 +383,9 @@ async def _run(arguments: argparse.Namespace) -> None:
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, prog="one_object_or_many.py"
+        prog="python -m benchmarks.one_object_or_many",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--sizes", type=int, nargs="+", default=[8, 32, 128], help="clients, for the shared object")
     parser.add_argument("--sizes-many", type=int, nargs="+", default=[8, 32, 128, 256], help="clients, for own objects")

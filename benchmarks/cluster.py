@@ -1,0 +1,118 @@
+"""The control plane and the operator that everything here is measured on: real ones, of this machine."""
+
+import base64
+import contextlib
+import json
+import os
+import re
+import ssl
+import subprocess
+import sys
+import tempfile
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rendezvous_controlplane import LocalControlPlane
+
+ROOT = Path(__file__).parents[1]
+NAMESPACE = "benchmark"
+
+_SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)")
+_LABEL = re.compile(r'(\w+)="([^"]*)"')
+
+Samples = Counter[tuple[str, tuple[tuple[str, str], ...]]]
+"""Values of metrics, by name and sorted labels."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What a benchmark needs to know of the control plane."""
+
+    plane: LocalControlPlane
+    kubeconfig: Path
+    """Of a service account, so that priority and fairness of the API server hold for it as in a cluster."""
+    token: str
+    operator: int
+    """Process id."""
+
+    @property
+    def admin_token(self) -> str:
+        """Of a user that priority and fairness does not hold back: for what is no part of a measurement."""
+        config = json.loads(self.plane.kubeconfig.read_text(encoding="utf-8"))
+        return str(config["users"][0]["user"]["token"])
+
+    def tls(self) -> ssl.SSLContext:
+        """Trusts this API server."""
+        config = json.loads(self.kubeconfig.read_text(encoding="utf-8"))
+        authority = base64.b64decode(config["clusters"][0]["cluster"]["certificate-authority-data"])
+        return ssl.create_default_context(cadata=authority.decode("ascii"))
+
+    def processes(self) -> dict[str, int]:
+        """Process ids of the servers, by what they are."""
+        found = {"operator": self.operator}
+        for name in ("kube-apiserver", "etcd"):
+            found[name] = _child_called(name)
+        return found
+
+    def metrics(self) -> Samples:
+        """What the API server says of itself at ``/metrics``."""
+        headers = {"Authorization": f"Bearer {self.admin_token}"}
+        request = urllib.request.Request(f"{self.plane.url}/metrics", headers=headers)
+        with urllib.request.urlopen(request, context=self.tls(), timeout=60) as answer:
+            text = answer.read().decode()
+        samples: Samples = Counter()
+        for line in text.splitlines():
+            if found := _SAMPLE.match(line):
+                name, labels, value = found.groups()
+                samples[name, tuple(sorted(_LABEL.findall(labels or "")))] = float(value)  # type: ignore[assignment]
+        return samples
+
+
+@contextlib.contextmanager
+def running_cluster(further_objects: Sequence[Path] = ()) -> Iterator[Cluster]:
+    """A control plane with the CRDs and a running operator; operator and agents act as service accounts."""
+    with tempfile.TemporaryDirectory() as folder, LocalControlPlane() as plane:
+        plane.apply([ROOT / "crds", *further_objects])
+        plane.kubectl("create", "namespace", NAMESPACE)
+        tokens, kubeconfigs = {}, {}
+        for account in ("agents", "operator"):
+            plane.kubectl("create", "serviceaccount", "-n", NAMESPACE, account)
+            plane.kubectl(
+                "create", "clusterrolebinding", account, "--clusterrole=cluster-admin",
+                f"--serviceaccount={NAMESPACE}:{account}",
+            )  # fmt: skip
+            tokens[account] = plane.kubectl("create", "token", "-n", NAMESPACE, account, "--duration=4h").strip()
+            kubeconfigs[account] = plane.kubeconfig_with_token(tokens[account])
+        log = Path(folder) / "operator.log"
+        with log.open("w") as output:
+            operator = subprocess.Popen(
+                [sys.executable, "-m", "rendezvous_operator.app"],
+                env={**os.environ, "KUBECONFIG": str(kubeconfigs["operator"])},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        try:
+            yield Cluster(plane, kubeconfigs["agents"], tokens["agents"], operator.pid)
+            if operator.poll() is not None:
+                raise RuntimeError(f"the operator has ended by itself:\n{log.read_text()[-3000:]}")
+        finally:
+            operator.terminate()
+            operator.wait(30)
+
+
+def _child_called(name: str) -> int:
+    """The one process of that name among the descendants of this one."""
+    pids = [os.getpid()]
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            for task in Path(f"/proc/{pid}/task").iterdir():
+                pids.extend(int(child) for child in (task / "children").read_text().split())
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            if os.path.basename(arguments[0].decode()) == name:
+                return pid
+    raise LookupError(f"this process has no descendant called {name}")
