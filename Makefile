@@ -40,7 +40,7 @@ test-oldest-torch: setup .venv-oldest/.environment ## Test the handler, and the 
 		.venv-oldest/bin/python -m pytest -n $(TEST_WORKERS) --dist worksteal $(TEST_ARGS) -m main_job tests/e2e
 
 .PHONY: bench
-bench: setup ## Measure this rendezvous beside torch's own, up to 1,000 nodes: a quarter of an hour on a quiet machine
+bench: setup ## Measure this rendezvous beside torch's own, up to 1,000 nodes: some 10 minutes on a quiet machine
 	@$(BIN)/python -m benchmarks
 	@$(BIN)/python -m benchmarks.report
 

@@ -35,8 +35,8 @@ class Cluster:
     kubeconfig: Path
     """Of a service account, so that priority and fairness of the API server hold for it as in a cluster."""
     token: str
-    operator: int
-    """Process id."""
+    operator: int | None = None
+    """Process id, if there is one."""
 
     @property
     def admin_token(self) -> str:
@@ -52,7 +52,7 @@ class Cluster:
 
     def processes(self) -> dict[str, int]:
         """Process ids of the servers, by what they are."""
-        found = {"operator": self.operator}
+        found = {"operator": self.operator} if self.operator is not None else {}
         for name in ("kube-apiserver", "etcd"):
             found[name] = _child_called(name)
         return found
@@ -72,8 +72,8 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def running_cluster(further_objects: Sequence[Path] = ()) -> Iterator[Cluster]:
-    """A control plane with the CRDs and a running operator; operator and agents act as service accounts."""
+def running_cluster(further_objects: Sequence[Path] = (), *, operator: bool = True) -> Iterator[Cluster]:
+    """A control plane with the CRDs and a running operator, if it is wanted; it and the agents are service accounts."""
     with tempfile.TemporaryDirectory() as folder, LocalControlPlane() as plane:
         plane.apply([ROOT / "crds", *further_objects])
         plane.kubectl("create", "namespace", NAMESPACE)
@@ -86,21 +86,24 @@ def running_cluster(further_objects: Sequence[Path] = ()) -> Iterator[Cluster]:
             )  # fmt: skip
             tokens[account] = plane.kubectl("create", "token", "-n", NAMESPACE, account, "--duration=4h").strip()
             kubeconfigs[account] = plane.kubeconfig_with_token(tokens[account])
+        if not operator:
+            yield Cluster(plane, kubeconfigs["agents"], tokens["agents"])
+            return
         log = Path(folder) / "operator.log"
         with log.open("w") as output:
-            operator = subprocess.Popen(
+            process = subprocess.Popen(
                 [sys.executable, "-m", "rendezvous_operator.app"],
                 env={**os.environ, "KUBECONFIG": str(kubeconfigs["operator"])},
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
         try:
-            yield Cluster(plane, kubeconfigs["agents"], tokens["agents"], operator.pid)
-            if operator.poll() is not None:
+            yield Cluster(plane, kubeconfigs["agents"], tokens["agents"], process.pid)
+            if process.poll() is not None:
                 raise RuntimeError(f"the operator has ended by itself:\n{log.read_text()[-3000:]}")
         finally:
-            operator.terminate()
-            operator.wait(30)
+            process.terminate()
+            process.wait(30)
 
 
 def _child_called(name: str) -> int:

@@ -24,8 +24,8 @@ _PROBES = 40
 _PROBE_LOOPS = 200_000
 
 
-def without_name_lookups(arguments: Sequence[str]) -> str:
-    """Run this program again with a hosts file that answers what TCPStore asks, unless that has been done.
+def without_name_lookups(module: str, arguments: Sequence[str]) -> str:
+    """Run this program, a module, again with a hosts file that answers what TCPStore asks, unless that has been done.
 
     torch's TCPStore looks up the name of the address at each connect, in the IPv4-mapped form, so that a common hosts
     file does not answer; a name server that is slow makes every backend slow. The file is bound in a mount namespace,
@@ -42,7 +42,7 @@ def without_name_lookups(arguments: Sequence[str]) -> str:
     for flags in (["--mount"], ["--mount", "--map-root-user"]):
         unshare = ["unshare", *flags, "sh", "-c"]
         if shutil.which("unshare") and subprocess.run([*unshare, _BIND_AND_RUN, "sh", own, "true"]).returncode == 0:
-            program = [sys.executable, "-m", "benchmarks", *arguments]
+            program = [sys.executable, "-m", module, *arguments]
             os.execvp("unshare", [*unshare, _BIND_AND_RUN, "sh", str(own), *program])
     del os.environ[_WITHIN]
     return "left to the machine's name server, since no mount namespace could be made"

@@ -1,0 +1,146 @@
+"""Groups larger than this machine can hold: the real decision core on N participants, and a simulated API server.
+
+* decide: seconds of one decision while N - 1 of N nodes wait, and while N train; bytes of the status that comes out.
+* join: N agents ask at once. The server answers so many requests a second, lets 300 of one service account wait and
+  refuses the others (priority and fairness: hand size 6, queue length 50); who is refused comes again after 0.2 to
+  1.2 s, as the handler does. Time until the last one is in, and how many refusals there were.
+* heartbeats: the most in any one second, with the interval that follows from maxNodes, once all have joined at once.
+
+    python -m benchmarks.large_groups
+"""
+
+import argparse
+import heapq
+import json
+import random
+import time
+from collections import Counter, deque
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timezone
+
+from rendezvous_api.codec import encode
+from rendezvous_api.meta import ObjectMeta
+from rendezvous_api.participant import Participant, ParticipantSpec, ParticipantStatus
+from rendezvous_api.reasons import AttemptReason, ParticipantState
+from rendezvous_api.rendezvous import Rendezvous, RendezvousSpec, RendezvousStatus
+from rendezvous_operator.core.decide import decide
+from rendezvous_operator.core.world import Memory, Now, SeenParticipant, World
+
+_NOW = Now(1_000_000.0, datetime(2030, 1, 1, tzinfo=timezone.utc))
+_WAITING_AT_MOST = 300
+_RETRY_SECONDS = (0.2, 1.2)
+_FIRST_BEATS_PER_SECOND = 200
+_HEARTBEAT_JITTER = (0.9, 1.0)
+_SIMULATED_SECONDS = 600
+
+
+def world(nodes: int, joined: int, status: RendezvousStatus, claimed_round: int = 0) -> World:
+    """A Rendezvous for N nodes and the participants that have joined."""
+    participants = {}
+    for i in range(joined):
+        name = f"train.train-{i}-x7k2p"
+        spec = ParticipantSpec(
+            rendezvous_name="train",
+            rendezvous_uid="uid",
+            node_id=f"train-{i}",
+            incarnation="abcd1234",
+            attempt=1,
+            attempt_reason=AttemptReason.START,
+            address="192.0.2.1",
+            store_port=29500,
+            state=ParticipantState.JOINED,
+            run_id="run-1",
+            pod_index=i,
+        )
+        heartbeat = ParticipantStatus("abcd1234", 1, claimed_round) if claimed_round else ParticipantStatus()
+        participant = Participant(
+            ObjectMeta(name, uid=name, creation_timestamp="2030-01-01T00:00:00Z"), spec, heartbeat
+        )
+        participants[name] = SeenParticipant(participant, _NOW.monotonic, None)
+    rendezvous = Rendezvous(ObjectMeta("train", uid="uid"), RendezvousSpec(nodes, nodes), status)
+    return World(rendezvous, participants, {}, frozenset())
+
+
+def decisions(nodes: int) -> tuple[float, float, int]:
+    """Seconds of a decision while a round forms and while it runs, and bytes of the status with the round."""
+    forming = world(nodes, nodes - 1, RendezvousStatus())
+    first = decide(_NOW, forming, Memory())
+    forming = replace(forming, rendezvous=replace(forming.rendezvous, status=first.status))
+    published = decide(_NOW, world(nodes, nodes, RendezvousStatus()), Memory())
+    running = world(nodes, nodes, published.status, published.status.round)
+    size = len(json.dumps(encode(published.status), separators=(",", ":")))
+    return _fastest(forming, first.memory), _fastest(running, published.memory), size
+
+
+def _fastest(of: World, memory: Memory) -> float:
+    times = []
+    for _ in range(5):
+        began = time.perf_counter()
+        decide(_NOW, of, memory)
+        times.append(time.perf_counter() - began)
+    return min(times)
+
+
+def joins(nodes: int, per_second: float, chance: random.Random) -> tuple[float, int]:
+    """Seconds until the last of N agents is in, and refusals, at a server that does so many requests a second."""
+    arrivals = [chance.uniform(0, 0.05) for _ in range(nodes)]
+    heapq.heapify(arrivals)
+    waiting: deque[float] = deque()
+    free_at, refusals, last = 0.0, 0, 0.0
+    while arrivals or waiting:
+        if waiting and (not arrivals or free_at <= arrivals[0]):
+            begins = max(free_at, waiting.popleft())
+            free_at = last = begins + 1 / per_second
+            continue
+        now = heapq.heappop(arrivals)
+        if len(waiting) < _WAITING_AT_MOST:
+            waiting.append(now)
+        else:
+            refusals += 1
+            heapq.heappush(arrivals, now + chance.uniform(*_RETRY_SECONDS))
+    return last, refusals
+
+
+def heartbeats(nodes: int, chance: random.Random) -> int:
+    """The most heartbeats in any one second, some time after all have joined in the same moment."""
+    interval = RendezvousSpec(nodes, nodes).heartbeat_seconds
+    seconds: Counter[int] = Counter()
+    for _ in range(nodes):
+        moment = chance.uniform(0, min(interval, nodes / _FIRST_BEATS_PER_SECOND))
+        while moment < _SIMULATED_SECONDS:
+            seconds[int(moment)] += 1
+            moment += interval * chance.uniform(*_HEARTBEAT_JITTER)
+    return max(count for second, count in seconds.items() if second >= interval)
+
+
+def _rows(sizes: Sequence[int], rates: Sequence[float]) -> list[Sequence[str]]:
+    chance = random.Random(0)
+    head = ["nodes", "decide, forming: ms", "decide, running: ms", "status: KB"]
+    head += [f"join at {rate:.0f}/s: s (refusals)" for rate in rates]
+    rows: list[Sequence[str]] = [[*head, "heartbeat interval: s", "most heartbeats in a second"]]
+    for nodes in sizes:
+        forming, running, size = decisions(nodes)
+        cells = [str(nodes), f"{forming * 1000:.1f}", f"{running * 1000:.1f}", f"{size / 1000:.0f}"]
+        for rate in rates:
+            seconds, refusals = joins(nodes, rate, chance)
+            cells.append(f"{seconds:.1f} ({refusals})")
+        rows.append([*cells, str(RendezvousSpec(nodes, nodes).heartbeat_seconds), str(heartbeats(nodes, chance))])
+    return rows
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.large_groups",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--sizes", type=int, nargs="+", default=[128, 1000, 2000, 5000, 10000])
+    parser.add_argument("--rates", type=float, nargs="+", default=[350, 2000], help="requests a second of the server")
+    arguments = parser.parse_args()
+    print("\n".join(f"| {' | '.join(row)} |" for row in _rows(arguments.sizes, arguments.rates)))
+
+
+if __name__ == "__main__":
+    main()
