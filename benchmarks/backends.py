@@ -138,7 +138,7 @@ class Kubernetes(Backend):
         if self._pods:
             self._request("DELETE", _PODS, {"gracePeriodSeconds": 0})
             self._pods = 0
-        time.sleep(1)  # let the operator and the API server come to rest
+        time.sleep(0.5)  # let the operator and the API server come to rest
 
     def _make_pods(self, rendezvous: str, count: int) -> dict[int, str]:
         """Pods without a kubelet, and for each a kubeconfig with a token that is bound to it."""

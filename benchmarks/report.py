@@ -75,7 +75,7 @@ def page(runs: Sequence[Found], findings: str) -> str:
             "",
             _markdown(list(_requests(runs))),
             "",
-            "While a group trains, only heartbeats are written (every 5 s by default, or `maxNodes` / 100). Over 20 s:",
+            "While a group trains, only heartbeats are written (every 5 s by default, or `maxNodes` / 100). Over 15 s:",
             "",
             _markdown(list(_idle(runs))),
             "",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from benchmarks.backends import Backend, Shape
 from benchmarks.group import Group, NotFinishedError, Seen
 
-SETTLE_SECONDS = 1.5
+SETTLE_SECONDS = 1.0
 """Between the moment that a group is complete, or that members wait, and what happens next."""
 
 

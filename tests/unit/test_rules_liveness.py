@@ -4,6 +4,7 @@ import pytest
 from tests.unit.worlds import Scenario
 
 from rendezvous_api.reasons import AttemptReason, LeaveReason
+from rendezvous_api.rendezvous import RendezvousSpec
 from rendezvous_operator.core.world import Target
 
 WORKER_FAILURE = AttemptReason.WORKER_FAILURE
@@ -62,6 +63,26 @@ def test_rule_09_silence_is_death_while_a_round_is_formed() -> None:
     scenario.at(31)
     assert scenario.status.round == 0
     assert "1 of at least 2 nodes" in scenario.explanation
+
+
+def test_rule_09_a_group_that_may_be_large_has_longer_intervals_and_is_silent_later() -> None:
+    scenario = Scenario(2, 1000, last_call_timeout_seconds=40)
+    scenario.join("a", "b")
+    scenario.silent("b")
+    scenario.at(29)
+    assert "2 of at most 1000 nodes" in scenario.explanation
+    scenario.at(31)
+    assert "1 of at least 2 nodes" in scenario.explanation
+
+
+@pytest.mark.parametrize(("max_nodes", "interval"), [(1, 5), (500, 5), (501, 6), (1000, 10), (2000, 20)])
+def test_rule_09_all_heartbeats_of_a_group_are_at_most_100_a_second(max_nodes: int, interval: int) -> None:
+    spec = RendezvousSpec(1, max_nodes)
+    assert (spec.heartbeat_seconds, spec.keep_alive_seconds) == (interval, 3 * interval)
+
+
+def test_rule_09_an_interval_that_the_user_has_set_is_never_shortened() -> None:
+    assert RendezvousSpec(1, 1000, keep_alive_interval_seconds=30).heartbeat_seconds == 30
 
 
 def test_rule_09_nobody_is_called_silent_before_the_object_was_read() -> None:
