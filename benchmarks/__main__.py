@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -154,6 +155,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer sizes and runs; does not count for the page")
     parser.add_argument("--json", type=Path, help="where all numbers go (default: benchmarks/results/, or build/)")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that all servers end, too
     lookups = machine.without_name_lookups("benchmarks", sys.argv[1:])
     found = run(arguments.quick, lookups)
     stamp = found["machine"]["date"].replace(" UTC", "").replace(" ", "-").replace(":", "")

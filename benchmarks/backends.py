@@ -102,7 +102,7 @@ class Kubernetes(Backend):
         }
         if not kubeconfigs:
             kubeconfigs = {i: str(self._cluster.kubeconfig) for i in range(shape.members)}
-        command = {"do": "create", "parameters": parameters, "kubeconfigs": kubeconfigs, "quick_names": False}
+        command = {"do": "create", "parameters": parameters, "kubeconfigs": kubeconfigs}
         group.create(range(shape.members), shape.alone, command)
 
     def create_rendezvous(self, shape: Shape) -> str:
@@ -111,7 +111,8 @@ class Kubernetes(Backend):
         spec = {
             "minNodes": shape.min_nodes,
             "maxNodes": shape.max_nodes,
-            "lastCallTimeoutSeconds": 0,
+            # A group that may be smaller must still begin with all of them; c10d takes no less than a second, either.
+            "lastCallTimeoutSeconds": 0 if shape.min_nodes == shape.max_nodes else 1,
             "replacementTimeoutSeconds": 0,
             "scaleUpIntervalSeconds": 0,
         }
@@ -223,8 +224,18 @@ class C10d(Backend):
         seconds = timedelta(seconds=_JOIN_SECONDS)
         self._store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False, timeout=seconds)
         parameters = self.parameters(shape) | {"endpoint": f"127.0.0.1:{self._store.port}", "is_host": "false"}
-        command = {"do": "create", "parameters": parameters, "kubeconfigs": {}, "quick_names": self.quick_names}
-        group.create(range(shape.members), shape.alone, command)
+        group.create(range(shape.members), shape.alone, self.command(parameters, shape))
+
+    def command(self, parameters: dict[str, Any], shape: Shape) -> dict[str, Any]:
+        """How members are created. Where their number changes, without the shared store: with it torch's own fail."""
+        changes = shape.min_nodes < shape.max_nodes or shape.members > shape.max_nodes
+        return {
+            "do": "create",
+            "parameters": parameters,
+            "kubeconfigs": {},
+            "quick_names": self.quick_names,
+            "shared_store": not changes,
+        }
 
     def parameters(self, shape: Shape) -> dict[str, Any]:
         """What both of torch's backends are given; their last call may not be shorter than a second."""
@@ -262,8 +273,7 @@ class EtcdV2(C10d):
     def open(self, group: Group, shape: Shape) -> None:
         """See base class."""
         parameters = self.parameters(shape) | {"backend": "etcd-v2", "endpoint": f"127.0.0.1:{self._port}"}
-        command = {"do": "create", "parameters": parameters, "kubeconfigs": {}, "quick_names": False}
-        group.create(range(shape.members), shape.alone, command)
+        group.create(range(shape.members), shape.alone, self.command(parameters, shape))
 
     def close(self) -> None:
         """See base class."""

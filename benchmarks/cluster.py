@@ -54,7 +54,7 @@ class Cluster:
         """Process ids of the servers, by what they are."""
         found = {"operator": self.operator} if self.operator is not None else {}
         for name in ("kube-apiserver", "etcd"):
-            found[name] = _child_called(name)
+            found[name] = _child_called(name, str(self.plane.data_dir))
         return found
 
     def metrics(self) -> Samples:
@@ -106,8 +106,8 @@ def running_cluster(further_objects: Sequence[Path] = (), *, operator: bool = Tr
             process.wait(30)
 
 
-def _child_called(name: str) -> int:
-    """The one process of that name among the descendants of this one."""
+def _child_called(name: str, folder: str) -> int:
+    """The descendant of this process that has that name and uses that folder."""
     pids = [os.getpid()]
     for pid in pids:
         with contextlib.suppress(OSError):
@@ -115,7 +115,7 @@ def _child_called(name: str) -> int:
                 pids.extend(int(child) for child in (task / "children").read_text().split())
     for pid in pids:
         with contextlib.suppress(OSError):
-            arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-            if os.path.basename(arguments[0].decode()) == name:
+            program, *arguments = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+            if os.path.basename(program) == name and any(folder in argument for argument in arguments):
                 return pid
-    raise LookupError(f"this process has no descendant called {name}")
+    raise LookupError(f"this process has no descendant {name} that uses {folder}")

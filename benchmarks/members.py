@@ -5,7 +5,7 @@ Times are those of CLOCK_MONOTONIC, which all processes of a machine share.
 
 Each command has ``do`` and, but for the last, ``ids``:
 
-* ``create``, with ``parameters`` of torch's RendezvousParameters, ``kubeconfigs`` by id, ``quick_names``: "created".
+* ``create``, see `Members.create`: "created".
 * ``create bare``, with ``nodes``, ``rendezvous``, ``url``, ``token``, ``authority``: "created".
 * ``join``, with ``at``: each calls next_rendezvous at that time: "joined" or "failed", of each.
 * ``run``, with ``rejoin``: each asks num_nodes_waiting as torchrun does: "told", of each, and then it joins again if it
@@ -63,9 +63,23 @@ class Members:
         threading.Thread(target=self._poll, daemon=True).start()
 
     def create(
-        self, ids: Sequence[int], parameters: dict[str, Any], kubeconfigs: dict[str, str], quick_names: bool
+        self,
+        ids: Sequence[int],
+        parameters: dict[str, Any],
+        kubeconfigs: dict[str, str],
+        quick_names: bool = False,
+        shared_store: bool = True,
     ) -> None:
-        """Create handlers as torchrun does. ``quick_names``: without c10d's inspection of the stack at each action."""
+        """Create handlers as torchrun does.
+
+        Args:
+            ids: of the members.
+            parameters: of torch's RendezvousParameters; ``{i}`` in a text is the member's number.
+            kubeconfigs: by member.
+            quick_names: without c10d's inspection of the stack at each action.
+            shared_store: workers use the agents' store, which is torch's default.
+        """
+        os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "0" if shared_store else "1"
         dynamic_rendezvous.get_method_name = (lambda depth=2: "") if quick_names else _STACK_INSPECTION
         for i in ids:
             if str(i) in kubeconfigs:

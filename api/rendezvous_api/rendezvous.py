@@ -5,8 +5,11 @@ from dataclasses import dataclass, field
 from rendezvous_api.meta import Condition, ObjectMeta
 from rendezvous_api.reasons import ClosedReason, FormationReason, RefusalReason
 
-HEARTBEATS_PER_SECOND = 100
-"""Of all agents of one Rendezvous together, at most, if there are no more of them than maxNodes."""
+HEARTBEATS_PER_SECOND = 70
+"""Of all agents of one Rendezvous together, at most, if there are no more of them than maxNodes.
+
+So many keep a quarter of one core of kube-apiserver busy, on the machine of the benchmarks.
+"""
 
 
 @dataclass(frozen=True)

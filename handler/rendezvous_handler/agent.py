@@ -18,7 +18,7 @@ from rendezvous_handler.view import RendezvousView
 
 T = TypeVar("T")
 
-_WATCH_SECONDS = 45
+_WATCH_SECONDS = 90
 _LONGEST_REQUEST_SECONDS = 10.0
 _FIRST_BEATS_PER_SECOND = 200
 """Of all members of a group together, once a round has begun."""

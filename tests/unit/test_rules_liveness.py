@@ -66,17 +66,17 @@ def test_rule_09_silence_is_death_while_a_round_is_formed() -> None:
 
 
 def test_rule_09_a_group_that_may_be_large_has_longer_intervals_and_is_silent_later() -> None:
-    scenario = Scenario(2, 1000, last_call_timeout_seconds=40)
+    scenario = Scenario(2, 1000, last_call_timeout_seconds=60)
     scenario.join("a", "b")
     scenario.silent("b")
-    scenario.at(29)
+    scenario.at(44)
     assert "2 of at most 1000 nodes" in scenario.explanation
-    scenario.at(31)
+    scenario.at(46)
     assert "1 of at least 2 nodes" in scenario.explanation
 
 
-@pytest.mark.parametrize(("max_nodes", "interval"), [(1, 5), (500, 5), (501, 6), (1000, 10), (2000, 20)])
-def test_rule_09_all_heartbeats_of_a_group_are_at_most_100_a_second(max_nodes: int, interval: int) -> None:
+@pytest.mark.parametrize(("max_nodes", "interval"), [(1, 5), (350, 5), (351, 6), (1000, 15), (2000, 29)])
+def test_rule_09_all_heartbeats_of_a_group_are_at_most_70_a_second(max_nodes: int, interval: int) -> None:
     spec = RendezvousSpec(1, max_nodes)
     assert (spec.heartbeat_seconds, spec.keep_alive_seconds) == (interval, 3 * interval)
 
