@@ -1,6 +1,5 @@
 """What is compared: how the place where members meet is made, for each backend."""
 
-import base64
 import contextlib
 import json
 import os
@@ -193,15 +192,13 @@ class Floor(Backend):
     def open(self, group: Group, shape: Shape) -> None:
         """See base class."""
         rendezvous = self._kubernetes.create_rendezvous(shape)
-        config = json.loads(self._cluster.kubeconfig.read_text(encoding="utf-8"))
-        authority = base64.b64decode(config["clusters"][0]["cluster"]["certificate-authority-data"]).decode()
         command = {
             "do": "create bare",
             "nodes": shape.max_nodes,
             "rendezvous": rendezvous,
             "url": self._cluster.plane.url,
             "token": self._cluster.token,
-            "authority": authority,
+            "authority": self._cluster.authority,
         }
         group.create(range(shape.members), shape.alone, command)
 

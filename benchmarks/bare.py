@@ -6,11 +6,12 @@ is one POST; then it looks for its round in the bytes of the watch, connects to 
 
 import asyncio
 import concurrent.futures
+import contextlib
 import json
 import random
 import re
 import ssl
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -56,6 +57,27 @@ class Api:
             # An overloaded API server says so in plain text.
             text = response.content_type != "application/json"
             return response.status, {"message": answer.decode()} if text else json.loads(answer)
+
+    async def watch(self, path: str) -> AsyncIterator[bytes]:
+        """The lines of a watch of one object, each an event; ends when the server ends it.
+
+        Raises:
+            WatchRefusedError: the server does not let this client watch now.
+        """
+        collection, _, name = path.rpartition("/")
+        query = {"watch": "true", "fieldSelector": f"metadata.name={name}"}
+        rest = b""
+        async with self.session.get(collection, params=query) as response:
+            if response.status != 200:
+                raise WatchRefusedError(f"watch of {path}: {response.status}")
+            async for chunk in response.content.iter_any():
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in lines:
+                    yield line
+
+
+class WatchRefusedError(Exception):
+    """The API server refuses a watch, for now: an overloaded one answers 429."""
 
 
 def participant(rendezvous: str, uid: str, node: str, port: int = 29500) -> Json:
@@ -129,23 +151,15 @@ class BareMember:
             await asyncio.sleep(random.uniform(*_PAUSE_SECONDS))
 
     async def _follow(self, watching: Callable[[], None]) -> None:
-        query = {"watch": "true", "fieldSelector": f"metadata.name={self._rendezvous}"}
         while True:
-            async with self._api.session.get(RENDEZVOUS, params=query) as response:
-                if response.status == 200:
-                    await self._read(response, watching)
+            with contextlib.suppress(WatchRefusedError):
+                async for line in self._api.watch(f"{RENDEZVOUS}/{self._rendezvous}"):
+                    watching()
+                    # Only the bytes: in a cluster each node parses its list on a processor of its own.
+                    found = _STORE.search(line)
+                    if found and line.count(b'"incarnation"') == self._nodes and not self._published.done():
+                        self._published.set_result((found[1].decode(), int(found[2])))
             await asyncio.sleep(random.uniform(*_PAUSE_SECONDS))
-
-    async def _read(self, response: aiohttp.ClientResponse, watching: Callable[[], None]) -> None:
-        rest = b""
-        async for chunk in response.content.iter_any():
-            watching()
-            *lines, rest = (rest + chunk).split(b"\n")
-            for line in lines:
-                # Only the bytes: in a cluster each node parses its list on a processor of its own.
-                found = _STORE.search(line)
-                if found and line.count(b'"incarnation"') == self._nodes and not self._published.done():
-                    self._published.set_result((found[1].decode(), int(found[2])))
 
     def _check_in(self, host: str, port: int) -> None:
         store = TCPStore(host, port, is_master=False, wait_for_workers=False, timeout=timedelta(seconds=_STORE_SECONDS))

@@ -44,11 +44,15 @@ class Cluster:
         config = json.loads(self.plane.kubeconfig.read_text(encoding="utf-8"))
         return str(config["users"][0]["user"]["token"])
 
+    @property
+    def authority(self) -> str:
+        """The certificate authority of the API server, PEM."""
+        config = json.loads(self.kubeconfig.read_text(encoding="utf-8"))
+        return base64.b64decode(config["clusters"][0]["cluster"]["certificate-authority-data"]).decode("ascii")
+
     def tls(self) -> ssl.SSLContext:
         """Trusts this API server."""
-        config = json.loads(self.kubeconfig.read_text(encoding="utf-8"))
-        authority = base64.b64decode(config["clusters"][0]["cluster"]["certificate-authority-data"])
-        return ssl.create_default_context(cadata=authority.decode("ascii"))
+        return ssl.create_default_context(cadata=self.authority)
 
     def processes(self) -> dict[str, int]:
         """Process ids of the servers, by what they are."""

@@ -6,7 +6,7 @@ their writes of the state were tried and lost. Each handler has connections of i
 they share the processors of this one, with each other, etcd and kube-apiserver. etcd runs without fsync. The agents are
 a service account, so that priority and fairness of the API server hold for them as in a cluster.
 
-    python benchmarks/dynamic_limits.py --nodes 2 8 32 64 128
+    python -m benchmarks.dynamic_limits --nodes 2 8 32 64 128
 """
 
 import argparse

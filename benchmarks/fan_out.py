@@ -63,14 +63,8 @@ class Watcher:
 
     async def follow(self) -> None:
         """Read the watch until it is cancelled."""
-        collection, _, name = self._path.rpartition("/")
-        query = {"watch": "true", "fieldSelector": f"metadata.name={name}"}
-        rest = b""
-        async with self._api.session.get(collection, params=query) as response:
-            async for chunk in response.content.iter_any():
-                *lines, rest = (rest + chunk).split(b"\n")
-                for line in lines:
-                    await self.received.put(len(line))
+        async for line in self._api.watch(self._path):
+            await self.received.put(len(line))
 
 
 async def fan_out(cluster: Cluster, nodes: int, listed: bool, repeats: int) -> tuple[list[float], int, float]:

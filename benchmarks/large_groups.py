@@ -24,14 +24,14 @@ from rendezvous_api.meta import ObjectMeta
 from rendezvous_api.participant import Participant, ParticipantSpec, ParticipantStatus
 from rendezvous_api.reasons import AttemptReason, ParticipantState
 from rendezvous_api.rendezvous import Rendezvous, RendezvousSpec, RendezvousStatus
+from rendezvous_handler.agent import FIRST_BEATS_PER_SECOND
+from rendezvous_handler.agent_thread import SHORTEST_INTERVAL
+from rendezvous_handler.joining import RETRY_SECONDS
 from rendezvous_operator.core.decide import decide
 from rendezvous_operator.core.world import Memory, Now, SeenParticipant, World
 
 _NOW = Now(1_000_000.0, datetime(2030, 1, 1, tzinfo=timezone.utc))
 _WAITING_AT_MOST = 300
-_RETRY_SECONDS = (0.2, 1.2)
-_FIRST_BEATS_PER_SECOND = 200
-_HEARTBEAT_JITTER = (0.9, 1.0)
 _SIMULATED_SECONDS = 600
 
 
@@ -98,7 +98,7 @@ def joins(nodes: int, per_second: float, chance: random.Random) -> tuple[float, 
             waiting.append(now)
         else:
             refusals += 1
-            heapq.heappush(arrivals, now + chance.uniform(*_RETRY_SECONDS))
+            heapq.heappush(arrivals, now + chance.uniform(*RETRY_SECONDS))
     return last, refusals
 
 
@@ -107,10 +107,10 @@ def heartbeats(nodes: int, chance: random.Random) -> int:
     interval = RendezvousSpec(nodes, nodes).heartbeat_seconds
     seconds: Counter[int] = Counter()
     for _ in range(nodes):
-        moment = chance.uniform(0, min(interval, nodes / _FIRST_BEATS_PER_SECOND))
+        moment = chance.uniform(0, min(interval, nodes / FIRST_BEATS_PER_SECOND))
         while moment < _SIMULATED_SECONDS:
             seconds[int(moment)] += 1
-            moment += interval * chance.uniform(*_HEARTBEAT_JITTER)
+            moment += interval * chance.uniform(SHORTEST_INTERVAL, 1.0)
     return max(count for second, count in seconds.items() if second >= interval)
 
 

@@ -3,7 +3,7 @@
 Reads commands from standard input, one JSON object a line, and writes what happens to standard output in the same way.
 Times are those of CLOCK_MONOTONIC, which all processes of a machine share.
 
-Each command has ``do`` and, but for the last, ``ids``:
+Each command has ``do`` and ``ids``:
 
 * ``create``, see `Members.create`: "created".
 * ``create bare``, with ``nodes``, ``rendezvous``, ``url``, ``token``, ``authority``: "created".
@@ -11,7 +11,6 @@ Each command has ``do`` and, but for the last, ``ids``:
 * ``run``, with ``rejoin``: each asks num_nodes_waiting as torchrun does: "told", of each, and then it joins again if it
   is to.
 * ``close``: each calls shutdown: "closed".
-* ``memory``: "memory", of this process in MB.
 """
 
 import asyncio
@@ -178,11 +177,6 @@ class Members:
                         threading.Thread(target=self._join, args=(i, 0.0), daemon=True).start()
 
 
-def _memory() -> None:
-    with open("/proc/self/statm", encoding="ascii") as file:
-        tell("memory", megabytes=int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6)
-
-
 def main() -> None:
     """Carry out commands until standard input ends."""
     logging.disable(logging.CRITICAL)  # a thousand agents in one process would log what nobody reads
@@ -198,7 +192,6 @@ def main() -> None:
         "join": members.join,
         "run": members.run,
         "close": members.close,
-        "memory": _memory,
     }
     tell("ready")
     with contextlib.suppress(KeyboardInterrupt):

@@ -124,19 +124,12 @@ class Client:
 
     async def watch(self) -> None:
         """Read the watch until all clients are in the list."""
-        collection, _, name = self.path.rpartition("/")
-        query = {"watch": "true", "fieldSelector": f"metadata.name={name}"}
-        rest = b""
-        async with self.api.session.get(collection, params=query) as response:
-            assert response.status == 200, f"watch: {response.status}"
-            async for chunk in response.content.iter_any():
-                self.watching.set()
-                self.count.watched_bytes += len(chunk)
-                *lines, rest = (rest + chunk).split(b"\n")
-                # Only the newest state counts, and to parse it is cheap as long as few members are in it.
-                if lines and self._is_complete(lines[-1]):
-                    self.complete.set()
-                    return
+        async for line in self.api.watch(self.path):
+            self.watching.set()
+            self.count.watched_bytes += len(line)
+            if self._is_complete(line):
+                self.complete.set()
+                return
         raise ConnectionError("the watch has ended")
 
     def _is_complete(self, line: bytes) -> bool:

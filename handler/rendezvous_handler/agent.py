@@ -20,7 +20,8 @@ T = TypeVar("T")
 
 _WATCH_SECONDS = 90
 _LONGEST_REQUEST_SECONDS = 10.0
-_FIRST_BEATS_PER_SECOND = 200
+
+FIRST_BEATS_PER_SECOND = 200
 """Of all members of a group together, once a round has begun."""
 
 
@@ -125,7 +126,7 @@ class Agent:
     def take_seat(self, admission: Admission) -> None:
         """Let the heartbeat say which round runs here: soon, but not with a thousand others in the same moment."""
         self.participant.seat = (admission.round, admission.rank)
-        self._thread.beat_within(min(admission.nodes / _FIRST_BEATS_PER_SECOND, self._thread.interval or 0.0))
+        self._thread.beat_within(min(admission.nodes / FIRST_BEATS_PER_SECOND, self._thread.interval or 0.0))
 
     def leave(self, reason: LeaveReason, timeout: float) -> None:
         """Say that this agent is not coming back, and send no more heartbeats.

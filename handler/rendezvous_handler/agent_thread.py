@@ -22,7 +22,7 @@ _logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_SHORTEST_INTERVAL = 0.9
+SHORTEST_INTERVAL = 0.9
 """As a part of the interval between two heartbeats."""
 
 _PAUSE_AFTER_FAILURE = (0.05, 0.25)
@@ -130,7 +130,7 @@ class AgentThread:
     @staticmethod
     def _moment_of_next(start: float, interval: float) -> float:
         # The agents of a group join in the same moment: without jitter they would all write in the same moments, too.
-        return start + interval * random.uniform(_SHORTEST_INTERVAL, 1.0)
+        return start + interval * random.uniform(SHORTEST_INTERVAL, 1.0)
 
     def _send_beat(self) -> None:
         interval = self.interval

@@ -5,6 +5,7 @@ Nothing here retries: who calls knows what waiting means. Every request is bound
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import socket
@@ -98,13 +99,16 @@ class Cluster:
         self.in_pod = in_pod
         self.contact = Contact()
         configuration.retries = False
+        # Made here and not when first needed: several threads make requests at once.
         self._api = _custom_objects(configuration)
         # A watch holds its connection for long. From a pool of its own it takes none that a request has just used: so
         # once the object has been read and is watched, the write that joins finds a connection open.
         self._watch_api = _custom_objects(configuration)
-        core = _MergePatchClient(configuration)
-        core.rest_client = self._api.api_client.rest_client  # with its connections
-        self._core = kubernetes_client.CoreV1Api(core)
+
+    @functools.cached_property
+    def _core(self) -> Any:
+        """The client of the back end without operator."""
+        return kubernetes_client.CoreV1Api(_with_keep_alive(_MergePatchClient(self.configuration)))
 
     @property
     def url(self) -> str:
@@ -267,11 +271,14 @@ class Cluster:
 
 
 def _custom_objects(configuration: Any) -> Any:
-    api_client = _JsonPatchClient(configuration)
+    return kubernetes_client.CustomObjectsApi(_with_keep_alive(_JsonPatchClient(configuration)))
+
+
+def _with_keep_alive(api_client: Any) -> Any:
     # The client lets nobody set these, and a half-open connection is found out by them alone between two requests.
     pool = api_client.rest_client.pool_manager
     pool.connection_pool_kw["socket_options"] = [option for option in _KEEP_ALIVE_OPTIONS if option[1]]
-    return kubernetes_client.CustomObjectsApi(api_client)
+    return api_client
 
 
 class _JsonPatchClient(kubernetes_client.ApiClient):  # type: ignore[misc]  # the client has no types

@@ -85,8 +85,8 @@ class KubernetesRendezvousBackend(RendezvousBackend):  # type: ignore[misc]  # t
         """How often `set_state` was called."""
         self.conflicts = 0
         """How often it has lost against another agent."""
-        self._map = ConfigMap(cluster, namespace, config_map_name(name, "state", run_id), name)
         self._name = config_map_name(name, "state", run_id)
+        self._map = ConfigMap(cluster, namespace, self._name, name)
         self._read_timeout = read_timeout
         self.owner = owner
         """With whom the ConfigMap goes, from the next write on."""

@@ -31,7 +31,9 @@ _logger = logging.getLogger(__name__)
 
 _FIRST_BACK_OFF = 1.0
 _LONGEST_BACK_OFF = 30.0
-_RETRY_SECONDS = (0.2, 1.2)
+RETRY_SECONDS = (0.2, 1.2)
+"""Between two tries to write an attempt: evenly spread between the two."""
+
 _SLOW_CHECK_IN_SECONDS = 10.0
 
 
@@ -127,7 +129,7 @@ class Join:
                 break
             # Priority and fairness of the API server lets some hundred requests of one service account wait and refuses
             # the others (HTTP 429): they must neither wait for long nor come again together.
-            self._wait.pause_for(random.uniform(*_RETRY_SECONDS))
+            self._wait.pause_for(random.uniform(*RETRY_SECONDS))
         _logger.info(
             "joined %s as %s (incarnation %s, attempt %d, %s); store address, should this be rank 0: %s:%d",
             agent.reference,

@@ -1,4 +1,4 @@
-"""Entry point of the group ``torchrun.handlers``: how torchrun finds this back end.
+"""Entry points of the group ``torchrun.handlers``: how torchrun finds both back ends.
 
 torch loads this module while it imports ``torch.distributed.elastic.rendezvous``
 (torch/distributed/elastic/rendezvous/registry.py, ``_register_out_of_tree_handlers``), in every process that imports
@@ -19,8 +19,13 @@ def get_creator() -> Callable[[RendezvousParameters], RendezvousHandler]:
     return create_handler
 
 
+def get_dynamic_creator() -> Callable[[RendezvousParameters], RendezvousHandler]:
+    """The same for ``--rdzv-backend=kubernetes-dynamic``."""
+    return create_dynamic_handler
+
+
 def create_handler(params: RendezvousParameters) -> RendezvousHandler:
-    """Create the handler of one torchrun agent. Reads the configuration; makes no request yet.
+    """Create the handler of one torchrun agent. It begins to watch in the background and waits for no answer yet.
 
     Args:
         params: what torchrun collected from ``--rdzv-endpoint``, ``--rdzv-id``, ``--nnodes``, ``--rdzv-conf`` and
@@ -36,3 +41,23 @@ def create_handler(params: RendezvousParameters) -> RendezvousHandler:
 
     show_messages()
     return KubernetesRendezvousHandler.from_parameters(params)
+
+
+def create_dynamic_handler(params: RendezvousParameters) -> RendezvousHandler:
+    """Create the handler of one torchrun agent: torch's own, over a ConfigMap.
+
+    Args:
+        params: what torchrun collected from ``--rdzv-endpoint``, ``--rdzv-id``, ``--nnodes``, ``--rdzv-conf`` and
+            ``--local-addr``.
+
+    Raises:
+        ValueError: a value is wrong; the message names it.
+        torch.distributed.elastic.rendezvous.RendezvousConnectionError: there is no configuration for the Kubernetes
+            API, or the API server does not answer or refuses.
+        torch.distributed.elastic.rendezvous.RendezvousStateError: the ConfigMap holds something else than a state.
+    """
+    from rendezvous_handler import dynamic_backend
+    from rendezvous_handler.logs import show_messages
+
+    show_messages()
+    return dynamic_backend.create_handler(params)

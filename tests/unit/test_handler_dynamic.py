@@ -11,7 +11,7 @@ import pytest
 import yaml
 from torch.distributed.elastic.rendezvous import RendezvousParameters, dynamic_rendezvous
 
-from rendezvous_handler import dynamic_plugin, errors
+from rendezvous_handler import errors, plugin
 from rendezvous_handler.config_map import CONFIG_MAP_BYTES, BackOff, Owner, config_map_name, owner_of
 from rendezvous_handler.dynamic_backend import create_backend
 from rendezvous_handler.identity import PodClaims
@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 
 def test_the_entry_point_imports_neither_torch_nor_kubernetes() -> None:
     code = (
-        "import sys, rendezvous_handler.dynamic_plugin as plugin; plugin.get_creator();"
+        "import sys, rendezvous_handler.plugin as plugin; plugin.get_dynamic_creator();"
         "print([name for name in ('torch', 'kubernetes', 'urllib3') if name in sys.modules])"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
@@ -29,8 +29,8 @@ def test_the_entry_point_imports_neither_torch_nor_kubernetes() -> None:
 
 def test_it_is_registered() -> None:
     found = {point.name: point.load() for point in entry_points(group="torchrun.handlers")}
-    assert found["kubernetes-dynamic"] is dynamic_plugin.get_creator
-    assert dynamic_plugin.get_creator() is dynamic_plugin.get_creator() is dynamic_plugin.create_handler
+    assert found["kubernetes-dynamic"] is plugin.get_dynamic_creator
+    assert plugin.get_dynamic_creator() is plugin.get_dynamic_creator() is plugin.create_dynamic_handler
 
 
 def test_the_role_is_the_one_that_errors_and_documentation_ask_for() -> None:
