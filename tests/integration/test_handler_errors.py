@@ -1,6 +1,5 @@
 """torch's errors and timeouts, where they are not tested elsewhere: docs/torch.md says where each one is."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,18 +24,6 @@ kind: Rendezvous
 metadata: {name: train}
 spec: {minNodes: two, maxNodes: 2}
 """
-
-
-@pytest.fixture
-def operator(control_plane: LocalControlPlane, namespace: str) -> PlayedOperator:
-    return PlayedOperator(control_plane, namespace)
-
-
-@pytest.fixture
-def nodes(control_plane: LocalControlPlane, namespace: str) -> Iterator[Nodes]:
-    made = Nodes(control_plane, namespace)
-    yield made
-    made.shut_down()
 
 
 def test_all_of_torchs_errors_are_rendezvous_errors() -> None:

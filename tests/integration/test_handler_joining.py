@@ -1,7 +1,6 @@
 """Joining, rounds and re-entry against a real API server; the test plays the operator."""
 
 import threading
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -13,20 +12,6 @@ from torch.distributed.elastic.rendezvous import (
     RendezvousStateError,
     RendezvousTimeoutError,
 )
-
-from rendezvous_controlplane import LocalControlPlane
-
-
-@pytest.fixture
-def operator(control_plane: LocalControlPlane, namespace: str) -> PlayedOperator:
-    return PlayedOperator(control_plane, namespace)
-
-
-@pytest.fixture
-def nodes(control_plane: LocalControlPlane, namespace: str) -> Iterator[Nodes]:
-    made = Nodes(control_plane, namespace)
-    yield made
-    made.shut_down()
 
 
 def test_a_join_is_one_write_and_the_round_reaches_all(operator: PlayedOperator, nodes: Nodes) -> None:

@@ -2,26 +2,12 @@
 
 import json
 import time
-from collections.abc import Iterator
 from typing import Any
 
-import pytest
 from tests.integration.handler_support import Nodes, PlayedOperator, eventually
 from torch.distributed.elastic.rendezvous import RendezvousStateError
 
 from rendezvous_controlplane import LocalControlPlane
-
-
-@pytest.fixture
-def operator(control_plane: LocalControlPlane, namespace: str) -> PlayedOperator:
-    return PlayedOperator(control_plane, namespace)
-
-
-@pytest.fixture
-def nodes(control_plane: LocalControlPlane, namespace: str) -> Iterator[Nodes]:
-    made = Nodes(control_plane, namespace)
-    yield made
-    made.shut_down()
 
 
 def make_pod(control_plane: LocalControlPlane, operator: PlayedOperator, name: str) -> tuple[str, Any]:

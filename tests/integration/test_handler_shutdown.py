@@ -3,26 +3,12 @@
 import socket
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from tests.integration.handler_support import Nodes, PlayedOperator, eventually
 from torch.distributed.elastic.rendezvous import RendezvousClosedError, RendezvousHandler
 
 from rendezvous_controlplane import LocalControlPlane
-
-
-@pytest.fixture
-def operator(control_plane: LocalControlPlane, namespace: str) -> PlayedOperator:
-    return PlayedOperator(control_plane, namespace)
-
-
-@pytest.fixture
-def nodes(control_plane: LocalControlPlane, namespace: str) -> Iterator[Nodes]:
-    made = Nodes(control_plane, namespace)
-    yield made
-    made.shut_down()
 
 
 class Shutdown:

@@ -60,11 +60,6 @@ class Torchruns:
 
 
 @pytest.fixture
-def operator(control_plane: LocalControlPlane, namespace: str) -> PlayedOperator:
-    return PlayedOperator(control_plane, namespace)
-
-
-@pytest.fixture
 def torchruns(control_plane: LocalControlPlane, namespace: str, tmp_path: Path) -> Iterator[Torchruns]:
     made = Torchruns(control_plane.kubeconfig, namespace, tmp_path)
     yield made
