@@ -10,7 +10,17 @@ from typing import Any
 
 from benchmarks.backends import C10D, C10D_STUBBED, ETCD, FLOOR, KUBERNETES
 from benchmarks.cluster import ROOT
-from benchmarks.figures import JOIN, LAST_COMER, RESTART, Figures, Found, goals, requests_per_node
+from benchmarks.figures import (
+    JOIN,
+    LAST_COMER,
+    NOT_MEASURED,
+    RESTART,
+    Figures,
+    Found,
+    Goal,
+    goals,
+    requests_per_node,
+)
 from benchmarks.plots import plots
 from benchmarks.scenarios import ALL, TOLD
 
@@ -34,7 +44,7 @@ def table(runs: Sequence[Found]) -> str:
     parts.append("Changes and losses")
     parts.append(_aligned(list(_changes(figures))))
     parts.append("Goals")
-    parts.append(_aligned([[_mark(goal.met), goal.what, goal.reached] for goal in goals(figures, runs)]))
+    parts.append(_aligned([[_mark(goal), goal.what, goal.reached] for goal in goals(figures, runs)]))
     return "\n\n".join(parts)
 
 
@@ -155,7 +165,7 @@ def _changes(figures: Figures) -> Iterator[Row]:
 
 def _goal_rows(figures: Figures, runs: Sequence[Found]) -> Iterator[Row]:
     for goal in goals(figures, runs):
-        yield [_mark(goal.met), goal.what, goal.wanted, goal.reached]
+        yield [_mark(goal), goal.what, goal.wanted, goal.reached]
 
 
 def _by_size(runs: Sequence[Found], phase: str) -> dict[int, list[Mapping[str, Any]]]:
@@ -234,8 +244,8 @@ def _short(backend: str) -> str:
     return backend.partition(",")[0] + (" stubbed" if "," in backend else "")
 
 
-def _mark(met: bool) -> str:
-    return "met" if met else "missed"
+def _mark(goal: Goal) -> str:
+    return "-" if goal.reached == NOT_MEASURED else "met" if goal.met else "missed"
 
 
 def _markdown(rows: Sequence[Row]) -> str:
