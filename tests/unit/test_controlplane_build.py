@@ -62,8 +62,9 @@ def test_the_module_has_the_version_that_is_reported() -> None:
     assert {(new, version) for _, new, version in replaced} == {(old, staging) for old, _, _ in replaced}
 
 
-def test_the_program_answers_to_every_name() -> None:
-    assert tuple(re.findall(r'^\t"(\S+)":\s+func', (MODULE / "main.go").read_text(), re.MULTILINE)) == build.SERVERS
+@pytest.mark.parametrize(("source", "names"), [("main.go", build.SERVERS), ("node/main.go", build.NODE_PROGRAMS)])
+def test_the_program_answers_to_every_name(source: str, names: tuple[str, ...]) -> None:
+    assert tuple(re.findall(r'^\t"(\S+)":\s+func', (MODULE / source).read_text(), re.MULTILINE)) == names
 
 
 def test_one_program_with_a_link_for_each_server(target: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,6 +85,24 @@ def test_one_program_with_a_link_for_each_server(target: Path, tmp_path: Path, m
         assert f"k8s.io/component-base/version.gitVersion={build.KUBERNETES_VERSION} " in linked
         assert environment["GOFLAGS"] == "-mod=mod"  # the user's stay, though what matters is stated over them
         assert (environment["GOWORK"], environment["CGO_ENABLED"], environment["GOTOOLCHAIN"]) == ("off", "0", "local")
+
+
+def test_the_programs_of_a_node_are_a_program_of_their_own(target: Path, tmp_path: Path) -> None:
+    stand_in(tmp_path / "path" / "go")
+    build.build_node_programs(target, Report(io.StringIO()))
+    assert sorted(path.name for path in target.iterdir()) == sorted([*build.NODE_PROGRAMS, "node"])
+    for name in build.NODE_PROGRAMS:
+        assert os.readlink(target / name) == "node"
+    calls = [json.loads(line)[0] for line in (tmp_path / "path" / "go.calls").read_text().splitlines()]
+    assert [arguments[-1] for arguments in calls[1:]] == ["./node", "./node"]
+
+
+def test_a_published_program_is_installed_into_the_folder(target: Path, tmp_path: Path) -> None:
+    stand_in(tmp_path / "path" / "go")
+    build.install_go_program("example.org/cmd/thing@v1.0.0", target, Report(io.StringIO()))
+    arguments, _, environment = json.loads((tmp_path / "path" / "go.calls").read_text().splitlines()[-1])
+    assert (arguments[0], arguments[-1]) == ("install", "example.org/cmd/thing@v1.0.0")
+    assert environment["GOBIN"] == str(target)
 
 
 def test_it_shows_how_far_it_is(target: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
