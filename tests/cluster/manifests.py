@@ -1,0 +1,158 @@
+"""The objects that the tests create, as people write them: a Rendezvous, and pods of each kind of workload.
+
+The image of the pods is empty; they mount this machine's programs, this repository with its virtual environment, and at
+/data a folder that all pods of a test share, whatever their node.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from testcluster import HOST_IMAGE, host_volume_mounts, host_volumes
+
+from rendezvous_api import names
+
+SERVICE_ACCOUNT = "rendezvous-agent"
+"""What examples/agent-rbac.yaml, and the chart for `workers.namespaces`, make in a namespace."""
+
+TRAIN = Path(__file__).with_name("train.py")
+DATA = "/data"
+
+Manifest = dict[str, Any]
+
+
+def rendezvous(name: str, min_nodes: int, max_nodes: int, **spec: Any) -> Manifest:
+    """A Rendezvous. Gathering times are short unless the test says otherwise; all others are the defaults."""
+    short = {"lastCallTimeoutSeconds": 10, "replacementTimeoutSeconds": 20, "scaleUpIntervalSeconds": 0}
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": names.RENDEZVOUS_KIND,
+        "metadata": {"name": name},
+        "spec": {"minNodes": min_nodes, "maxNodes": max_nodes, **short, **spec},
+    }
+
+
+def torchrun(endpoint: str, nnodes: str, *options: str, script: Sequence[str] = (str(TRAIN), DATA)) -> list[str]:
+    """The command of a pod: torchrun, further options of it, and the script with its arguments."""
+    return [
+        "torchrun",
+        "--rdzv-backend=kubernetes",
+        f"--rdzv-endpoint={endpoint}",
+        f"--nnodes={nnodes}",
+        "--nproc-per-node=1",
+        "--max-restarts=1000",
+        *options,
+        *script,
+    ]
+
+
+def pod_template(
+    rendezvous_name: str,
+    command: Sequence[str],
+    shared: Path,
+    *,
+    restart_policy: str = "Never",
+    toleration_seconds: int | None = None,
+    node: str | None = None,
+    labels: Mapping[str, str] | None = None,
+    environment: Mapping[str, str] | None = None,
+    grace_seconds: int = 30,
+) -> Manifest:
+    """Metadata and spec of a pod.
+
+    Args:
+        rendezvous_name: goes into the label by which the operator knows the pod; empty: no label.
+        command: of its only container.
+        shared: a folder of this machine, which the pod sees as /data.
+        restart_policy: of the pod.
+        toleration_seconds: how long it is left on a node that is NotReady or unreachable; None: Kubernetes' 300.
+        node: put it on this node, past the scheduler; None: the scheduler spreads the pods over the nodes.
+        labels: further labels.
+        environment: further variables.
+        grace_seconds: between SIGTERM and SIGKILL.
+    """
+    known = {names.LABEL_RENDEZVOUS: rendezvous_name} if rendezvous_name else {}
+    variables = {"OMP_NUM_THREADS": "1", "LOGLEVEL": "INFO", **(environment or {})}
+    spec: Manifest = {
+        "restartPolicy": restart_policy,
+        "serviceAccountName": SERVICE_ACCOUNT,
+        "terminationGracePeriodSeconds": grace_seconds,
+        "enableServiceLinks": False,
+        "containers": [
+            {
+                "name": "train",
+                "image": HOST_IMAGE,
+                "imagePullPolicy": "Never",
+                "command": list(command),
+                "env": [
+                    {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+                    *({"name": name, "value": value} for name, value in variables.items()),
+                ],
+                "volumeMounts": [*host_volume_mounts(), {"name": "data", "mountPath": DATA}],
+            }
+        ],
+        "volumes": [*host_volumes(), {"name": "data", "hostPath": {"path": str(shared), "type": "Directory"}}],
+        "topologySpreadConstraints": [
+            {
+                "topologyKey": "kubernetes.io/hostname",
+                "maxSkew": 1,
+                "whenUnsatisfiable": "ScheduleAnyway",
+                "labelSelector": {"matchLabels": {"app": "train"}},
+            }
+        ],
+    }
+    if toleration_seconds is not None:
+        spec["tolerations"] = [
+            {
+                "key": f"node.kubernetes.io/{state}",
+                "operator": "Exists",
+                "effect": "NoExecute",
+                "tolerationSeconds": toleration_seconds,
+            }
+            for state in ("not-ready", "unreachable")
+        ]
+    if node is not None:
+        spec["nodeName"] = node
+    return {"metadata": {"labels": {"app": "train", **known, **(labels or {})}}, "spec": spec}
+
+
+def indexed_job(name: str, pods: int, template: Manifest, **spec: Any) -> Manifest:
+    """An Indexed Job of so many pods, all of which must succeed."""
+    fields = {"completionMode": "Indexed", "completions": pods, "parallelism": pods, "backoffLimit": 20, **spec}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": name},
+        "spec": {**fields, "template": template},
+    }
+
+
+def stateful_set(name: str, pods: int, template: Manifest, **spec: Any) -> Manifest:
+    """A StatefulSet whose pods start all at once, without a Service."""
+    return _replicated("StatefulSet", name, pods, template, podManagementPolicy="Parallel", serviceName=name, **spec)
+
+
+def deployment(name: str, pods: int, template: Manifest, **spec: Any) -> Manifest:
+    """A Deployment."""
+    return _replicated("Deployment", name, pods, template, **spec)
+
+
+def bare_pod(name: str, template: Manifest) -> Manifest:
+    """A pod without an owner."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {**template["metadata"], "name": name},
+        "spec": template["spec"],
+    }
+
+
+def _replicated(kind: str, name: str, pods: int, template: Manifest, **spec: Any) -> Manifest:
+    template = {**template, "spec": {**template["spec"], "restartPolicy": "Always"}}
+    selector = {"matchLabels": {"app": "train"}}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": kind,
+        "metadata": {"name": name},
+        "spec": {"replicas": pods, "selector": selector, "template": template, **spec},
+    }

@@ -1,0 +1,90 @@
+"""The operator as a user installs it: the chart, with the image that this checkout builds."""
+
+import json
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from testcluster import Cluster
+
+ROOT = Path(__file__).parents[2]
+CHART = ROOT / "charts" / "kube-rendezvous"
+NAME = "kube-rendezvous"
+NAMESPACE = "kube-rendezvous"
+TEAM = "team"
+"""A namespace in which the chart makes the role of agents (`workers.namespaces`)."""
+
+_POD_SECURITY = "pod-security.kubernetes.io/enforce"
+
+
+def build_image(*options: str) -> tuple[Path, str]:
+    """Build the operator's image. Returns its archive and its name."""
+    subprocess.run([str(ROOT / "hack" / "build-image"), "--local", *options], cwd=ROOT, check=True)
+    archive = max((ROOT / "build").glob("kube-rendezvous-operator-*.tar"), key=lambda path: path.stat().st_mtime)
+    version = archive.stem.removeprefix("kube-rendezvous-operator-")
+    return archive, f"localhost/kube-rendezvous-operator:{version}"
+
+
+class Release:
+    """The release of the chart in the cluster.
+
+    Args:
+        cluster: the test cluster.
+        image: of the operator, with its tag; on both nodes.
+    """
+
+    def __init__(self, cluster: Cluster, image: str) -> None:
+        self.cluster = cluster
+        self.image = image
+
+    def install(self, *options: str, chart: Path = CHART) -> str:
+        """``helm upgrade --install`` with 2 replicas, waits until they are Ready; returns what helm said.
+
+        Args:
+            options: further ones, such as `--set log.verbose=true`.
+            chart: its folder.
+        """
+        repository, _, tag = self.image.rpartition(":")
+        for namespace in (NAMESPACE, TEAM):
+            self._create_namespace(namespace)
+        self.cluster.kubectl("label", "namespace", NAMESPACE, "--overwrite", f"{_POD_SECURITY}=restricted")
+        values = {
+            "image.repository": repository,
+            "image.tag": tag,
+            "image.pullPolicy": "Never",
+            "workers.namespaces": f"{{{TEAM}}}",
+        }
+        settings = [argument for name, value in values.items() for argument in ("--set", f"{name}={value}")]
+        arguments = ["upgrade", "--install", NAME, str(chart), "--namespace", NAMESPACE, *settings, *options]
+        return self.cluster.helm(*arguments, "--wait", "--timeout=4m")
+
+    def uninstall(self) -> None:
+        """Remove the release; the CRDs stay (`crds.keep`)."""
+        self.cluster.helm("uninstall", NAME, "--namespace", NAMESPACE, "--wait", "--timeout=2m", "--ignore-not-found")
+
+    def kubectl(self, *arguments: str) -> str:
+        """Run kubectl in the namespace of the release."""
+        return self.cluster.kubectl("--namespace", NAMESPACE, *arguments)
+
+    def pods(self) -> list[dict[str, Any]]:
+        """The operator's pods, as JSON."""
+        found: list[dict[str, Any]] = json.loads(self.kubectl("get", "pods", *self._selector, "--output=json"))["items"]
+        return found
+
+    def leader(self) -> str:
+        """The name of the operator pod that holds the Lease; empty if nobody does."""
+        holder = self.kubectl("get", "lease", f"{NAME}-operator", "--output=jsonpath={.spec.holderIdentity}")
+        return next((name for pod in self.pods() if (name := str(pod["metadata"]["name"])) in holder), "")
+
+    def logs(self, lines: int = 200) -> str:
+        """The ends of all operator pods' logs, each line with the pod's name."""
+        return self.kubectl("logs", *self._selector, "--prefix", f"--tail={lines}", "--all-containers")
+
+    @property
+    def _selector(self) -> Sequence[str]:
+        return (f"--selector=app.kubernetes.io/instance={NAME},app.kubernetes.io/component=operator",)
+
+    def _create_namespace(self, name: str) -> None:
+        manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+        self.cluster.kubectl("apply", "-f", "-", input=json.dumps(manifest))
