@@ -85,7 +85,7 @@ def page(runs: Sequence[Found], findings: str) -> str:
             "",
             _markdown(list(_requests(runs))),
             "",
-            "While a group trains, only heartbeats are written (every 5 s by default, or `maxNodes` / 70). Over 15 s:",
+            "While a group trains, only heartbeats are written (every 5 s by default, or `maxNodes` / 50). Over 15 s:",
             "",
             _markdown(list(_idle(runs))),
             "",

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from rendezvous_api.meta import Condition, ObjectMeta
 from rendezvous_api.reasons import ClosedReason, FormationReason, RefusalReason
 
-HEARTBEATS_PER_SECOND = 70
+HEARTBEATS_PER_SECOND = 50
 """Of all agents of one Rendezvous together, at most, if there are no more of them than maxNodes.
 
 So many keep a quarter of one core of kube-apiserver busy, on the machine of the benchmarks.

@@ -69,14 +69,14 @@ def test_rule_09_a_group_that_may_be_large_has_longer_intervals_and_is_silent_la
     scenario = Scenario(2, 1000, last_call_timeout_seconds=60)
     scenario.join("a", "b")
     scenario.silent("b")
-    scenario.at(44)
+    scenario.at(59)
     assert "2 of at most 1000 nodes" in scenario.explanation
-    scenario.at(46)
+    scenario.at(61)
     assert "1 of at least 2 nodes" in scenario.explanation
 
 
-@pytest.mark.parametrize(("max_nodes", "interval"), [(1, 5), (350, 5), (351, 6), (1000, 15), (2000, 29)])
-def test_rule_09_all_heartbeats_of_a_group_are_at_most_70_a_second(max_nodes: int, interval: int) -> None:
+@pytest.mark.parametrize(("max_nodes", "interval"), [(1, 5), (250, 5), (251, 6), (1000, 20), (2000, 40)])
+def test_rule_09_all_heartbeats_of_a_group_are_50_a_second_on_average(max_nodes: int, interval: int) -> None:
     spec = RendezvousSpec(1, max_nodes)
     assert (spec.heartbeat_seconds, spec.keep_alive_seconds) == (interval, 3 * interval)
 
