@@ -1,0 +1,107 @@
+"""The parts of the test cluster that need neither root nor a cluster."""
+
+import hashlib
+import io
+import json
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+from testcluster import certificates, host_image, images, waiting
+from testcluster.layout import ClusterError, state_dir
+
+from rendezvous_controlplane import Report
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    state_dir().mkdir(parents=True)
+
+
+def read(archive: tarfile.TarFile, name: str) -> bytes:
+    file = archive.extractfile(name)
+    assert file is not None
+    return file.read()
+
+
+def test_the_archive_of_an_image_is_consistent(tmp_path: Path) -> None:
+    layer = images.Layer()
+    layer.folder("tmp", mode=0o1777)
+    layer.link("bin", "usr/bin")
+    layer.file("pause", b"program", mode=0o755)
+    images.write_archive(tmp_path / "image.tar", "localhost/thing:1", layer, {"Entrypoint": ["/pause"]})
+    with tarfile.open(tmp_path / "image.tar") as archive:
+        (manifest,) = json.loads(read(archive, "manifest.json"))
+        assert manifest["RepoTags"] == ["localhost/thing:1"]
+        config = read(archive, manifest["Config"])
+        assert manifest["Config"] == f"{hashlib.sha256(config).hexdigest()}.json"
+        (content,) = (read(archive, name) for name in manifest["Layers"])
+    image = json.loads(config)
+    assert image["config"] == {"Entrypoint": ["/pause"]}
+    assert image["rootfs"]["diff_ids"] == [f"sha256:{hashlib.sha256(content).hexdigest()}"]
+    with tarfile.open(fileobj=io.BytesIO(content)) as files:
+        assert {entry.name: (entry.isdir(), entry.issym(), entry.mode) for entry in files} == {
+            "tmp": (True, False, 0o1777),
+            "bin": (False, True, 0o777),
+            "pause": (False, False, 0o755),
+        }
+        assert read(files, "pause") == b"program"
+
+
+def test_the_host_image_is_the_same_each_time_and_names_the_environment() -> None:
+    host_image.build_host_image()
+    first = host_image.host_archive().read_bytes()
+    host_image.host_archive().unlink()
+    host_image.build_host_image()
+    assert host_image.host_archive().read_bytes() == first
+    with tarfile.open(host_image.host_archive()) as archive:
+        (manifest,) = json.loads(read(archive, "manifest.json"))
+        variables = json.loads(read(archive, manifest["Config"]))["config"]["Env"]
+    assert any(variable.startswith(f"PATH={sys.prefix}/bin:") for variable in variables)
+
+
+def test_all_that_python_needs_is_mounted_and_nothing_twice() -> None:
+    volumes = {volume["name"]: Path(volume["hostPath"]["path"]) for volume in host_image.host_volumes()}
+    mounts = {mount["name"]: Path(mount["mountPath"]) for mount in host_image.host_volume_mounts()}
+    assert volumes == mounts
+    assert all(mount["readOnly"] for mount in host_image.host_volume_mounts())
+    for needed in (Path("/usr"), Path(sys.prefix), Path(sys.executable).resolve(), Path(__file__)):
+        assert sum(needed.is_relative_to(folder) for folder in mounts.values()) == 1, needed
+    assert not any(path.is_symlink() for path in mounts.values())
+
+
+def test_certificates_are_signed_by_the_authority_for_the_addresses_of_the_api_server() -> None:
+    certificates.make_certificates()
+    serving, authority = certificates.certificate("apiserver"), certificates.certificate("ca")
+    for address in ("198.18.0.1", "10.96.0.1"):
+        command = ["openssl", "verify", "-CAfile", authority, "-purpose", "sslserver", "-verify_ip", address, serving]
+        assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+    command = ["openssl", "verify", "-CAfile", authority, "-verify_ip", "198.18.0.2", serving]
+    assert subprocess.run(command, capture_output=True, check=False).returncode != 0
+    client = ["openssl", "verify", "-CAfile", authority, "-purpose", "sslclient"]
+    for name, good in (("apiserver-kubelet-client", True), ("apiserver", False)):
+        done = subprocess.run([*client, certificates.certificate(name)], capture_output=True, check=False)
+        assert (done.returncode == 0) is good
+
+
+def test_certificates_stay_until_another_one_is_asked_for() -> None:
+    certificates.make_certificates()
+    before = certificates.certificate("apiserver").read_text()
+    certificates.make_certificates()
+    assert certificates.certificate("apiserver").read_text() == before
+    certificates.make_serving_certificate()
+    after = certificates.certificate("apiserver").read_text()
+    assert certificates.fingerprint(after) != certificates.fingerprint(before)
+
+
+def test_waiting_in_vain_says_what_for_and_what_was_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "_SILENT_SECONDS", -1.0)
+    said = io.StringIO()
+    with pytest.raises(ClusterError, match=r"(?s)waited 0 s in vain for the bus: it rains\nthe log"):
+        waiting.wait_until("the bus", lambda: "it rains", Report(said), 0.05, interval=0.02, explain=lambda: "the log")
+    assert said.getvalue() == "waiting for the bus: it rains (0 s)\n"
+    states = iter(["not yet", ""])
+    waiting.wait_until("the bus", lambda: next(states), Report(io.StringIO()), 5, interval=0.0)
