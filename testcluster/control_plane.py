@@ -139,8 +139,8 @@ class ControlPlane:
         return [
             str(self._programs.kubernetes / "kube-controller-manager"),
             *_client_flags("system:kube-controller-manager"),
-            "--leader-elect=false",
             "--use-service-account-credentials",
+            "--flex-volume-plugin-dir=/run/volume-plugins",  # it would make its folder below /usr/libexec
             f"--root-ca-file={certificate('ca')}",
             f"--service-account-private-key-file={signing_key()}",
             f"--node-monitor-grace-period={NODE_GRACE_SECONDS}s",
@@ -151,15 +151,13 @@ class ControlPlane:
         return [
             str(self._programs.kubernetes / "kube-scheduler"),
             *_client_flags("system:kube-scheduler"),
-            "--leader-elect=false",
             "--profiling=false",
         ]
 
 
 def _client_flags(user: str) -> list[str]:
-    config = user_kubeconfig(user)
-    flags = ("--kubeconfig", "--authentication-kubeconfig", "--authorization-kubeconfig")
-    return [*(f"{flag}={config}" for flag in flags), "--bind-address=127.0.0.1"]
+    # They serve only their own machine, and nobody there asks: no --authentication-kubeconfig.
+    return [f"--kubeconfig={user_kubeconfig(user)}", "--bind-address=127.0.0.1", "--leader-elect=false"]
 
 
 def _etcd_is_deaf() -> str:
