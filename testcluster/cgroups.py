@@ -4,7 +4,7 @@ import contextlib
 import time
 from pathlib import Path
 
-from .layout import NODES, ClusterError
+from .layout import ClusterError
 
 # The group, below the root of each hierarchy, that holds a group for each node.
 PARENT = "kube-rendezvous"
@@ -15,13 +15,17 @@ def group_of(node: str) -> str:
     return f"/{PARENT}/{node}"
 
 
-def make_groups() -> None:
-    """Make the nodes' groups, if they are not there. Raises ClusterError when this machine has no control groups."""
+def make_group(node: str) -> None:
+    """Make a node's group, empty: what its pods have left there before would only keep the kubelet busy.
+
+    Raises ClusterError when this machine has no control groups. The node must be off.
+    """
     roots = _hierarchies()
     if not roots:
         raise ClusterError("no control groups are mounted on this machine: /proc/mounts has no cgroup or cgroup2")
     for root in roots:
-        for folder in (root / PARENT, *(root / PARENT / node for node in NODES)):
+        _remove_tree(root / PARENT / node)
+        for folder in (root / PARENT, root / PARENT / node):
             folder.mkdir(exist_ok=True)
             _allow(folder)
 
@@ -29,11 +33,7 @@ def make_groups() -> None:
 def remove_groups() -> None:
     """Remove the nodes' groups and all below them. Their processes must have ended."""
     for root in _hierarchies():
-        folder = root / PARENT
-        if folder.exists():
-            for group in sorted(folder.rglob("*/"), key=lambda path: len(path.parts), reverse=True):
-                _remove(group)
-            _remove(folder)
+        _remove_tree(root / PARENT)
 
 
 def left_groups() -> list[Path]:
@@ -56,6 +56,13 @@ def _allow(folder: Path) -> None:
         for controller in (folder.parent / "cgroup.controllers").read_text().split():
             with contextlib.suppress(OSError):  # such as one that the parent may not hand on
                 control.write_text(f"+{controller}")
+
+
+def _remove_tree(folder: Path) -> None:
+    if folder.exists():
+        for group in sorted(folder.rglob("*/"), key=lambda path: len(path.parts), reverse=True):
+            _remove(group)
+        _remove(folder)
 
 
 def _remove(group: Path) -> None:

@@ -195,7 +195,6 @@ class Cluster:
             shutil.copy2(pause_program(), first_process_program())
         make_certificates()
         make_credentials()
-        cgroups.make_groups()
         if not self.control_plane.machine.is_on:
             network.check_addresses_are_free()
             for node in self.nodes.values():  # their cables have gone with the switch

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rendezvous_controlplane import Report
 
-from . import network
+from . import cgroups, network
 from .credentials import user_kubeconfig
 from .layout import NODE_ADDRESSES, log_tail
 from .machine import Machine
@@ -46,6 +46,8 @@ class Node:
         Raises ClusterError, with the end of its log, when containerd does not answer.
         """
         if not self.machine.is_on:
+            self.machine.cut_power()  # it may have been left half prepared
+            cgroups.make_group(self.name)
             write_configuration(self.name, self._programs.debian)
             self.machine.switch_on(self._prepare)
         self._start_containerd()
