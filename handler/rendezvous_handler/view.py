@@ -20,6 +20,7 @@ _logger = logging.getLogger(__name__)
 
 _FIRST_BACK_OFF = 0.2
 _LONGEST_BACK_OFF = 15.0
+_STOP_SECONDS = 1.0
 _PER_NAME = ("participants", "refused")
 """Lists of the status with an entry for each participant."""
 
@@ -99,11 +100,17 @@ class RendezvousView:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread; does not wait for it."""
+        """End the thread, and wait for that, but not for long.
+
+        A process that ends while the thread makes a request is aborted (SIGABRT): Python then unwinds the thread, and
+        pydantic-core, through which the Kubernetes client makes its requests, cannot be unwound.
+        """
         self._stopped.set()
         stream = self._stream
         if stream is not None:
             stream.close()
+        if self._thread.is_alive():
+            self._thread.join(_STOP_SECONDS)
 
     def ring(self) -> None:
         """Wake whoever waits at the bell."""
@@ -151,6 +158,9 @@ class RendezvousView:
         seconds = round(self._watch_seconds * random.uniform(0.75, 1.25))
         stream = self._cluster.watch_rendezvous(self._namespace, self._name, self._resource_version, max(1, seconds))
         self._stream = stream
+        if self._stopped.is_set():  # since before there was a stream that could be closed
+            stream.close()
+            return
         if self.state.error is not None:
             self._publish(replace(self.state, error=None))
         for event in stream:
