@@ -5,17 +5,12 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
-from torch.distributed.elastic.rendezvous import (
-    RendezvousConnectionError,
-    RendezvousError,
-    RendezvousStateError,
-)
-
 from rendezvous_api import codec, names
 from rendezvous_api.rendezvous import Rendezvous, RendezvousSpec
 from rendezvous_handler.agent import Agent
 from rendezvous_handler.errors import AlreadyExistsError, ApiError, InvalidError, UnreachableError, UnreadableError
 from rendezvous_handler.settings import differences
+from rendezvous_handler.torch_errors import RendezvousConnectionError, RendezvousError, RendezvousStateError
 from rendezvous_handler.waiting import JoinWait
 
 _logger = logging.getLogger(__name__)

@@ -14,7 +14,8 @@ from torch.distributed import DistError, PrefixStore, TCPStore
 from torch.distributed.elastic.rendezvous import RendezvousStoreInfo
 
 from rendezvous_handler.admission import Admission
-from rendezvous_handler.identity import bindable_address
+from rendezvous_handler.store_port import StorePort as StorePort
+from rendezvous_handler.store_port import StorePortError as StorePortError
 from rendezvous_handler.torch_compat import serve_store
 
 _logger = logging.getLogger(__name__)
@@ -27,56 +28,6 @@ _LEFT = "check-out"
 
 STORE_ERRORS = (DistError, RuntimeError, OSError)
 """What torch's stores raise: DistError, and RuntimeError from older releases and for some failures."""
-
-
-class StorePortError(Exception):
-    """No port could be bound for the store."""
-
-
-class StorePort:
-    """A bound TCP port that does not listen yet, so that no one can connect before the store is served.
-
-    (A client of a socket that listens and is not served waits for ever, whatever its timeout.)
-    """
-
-    def __init__(self, address: str, ports: range):
-        """Bind a port at one address, not at all interfaces.
-
-        Args:
-            address: host name or IP address of this node.
-            ports: to choose from; ``range(0, 1)`` for any.
-
-        Raises:
-            OSError: the address cannot be resolved.
-            StorePortError: the address is not one of this node, or all ports are in use.
-        """
-        self.address = address
-        family, sockaddr = bindable_address(address)
-        self._socket = socket.socket(family, socket.SOCK_STREAM)
-        for port, reuse in [(port, False) for port in ports] + [(port, True) for port in ports]:
-            # With SO_REUSEADDR a port can be bound that somebody else has bound but not opened yet. So it is the second
-            # choice: it serves the agent that was restarted and finds connections of its predecessor in TIME_WAIT.
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, reuse)
-            try:
-                self._socket.bind((sockaddr[0], port, *sockaddr[2:]))
-            except OSError as error:
-                problem = error
-            else:
-                # Connections in TIME_WAIT stand in the way unless this was set for the socket that accepted them.
-                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, True)
-                self.port = int(self._socket.getsockname()[1])
-                return
-        self._socket.close()
-        wanted = "any port" if ports[0] == 0 else f"store_port {ports[0]}-{ports[-1]}"
-        raise StorePortError(f"cannot bind {wanted} at {address}: {problem}") from None
-
-    def detach(self) -> int:
-        """Hand over the file descriptor."""
-        return self._socket.detach()
-
-    def close(self) -> None:
-        """Give the port back; does nothing after `detach`."""
-        self._socket.close()
 
 
 class RoundStore:

@@ -9,8 +9,6 @@ import time
 from collections.abc import Callable
 from typing import NoReturn
 
-from torch.distributed.elastic.rendezvous import RendezvousClosedError, RendezvousTimeoutError
-
 from rendezvous_api.reasons import LeaveReason
 from rendezvous_api.rendezvous import Rendezvous, RendezvousStatus
 from rendezvous_handler.admission import explain
@@ -18,6 +16,7 @@ from rendezvous_handler.agent import Agent
 from rendezvous_handler.agent_thread import NotDoneError
 from rendezvous_handler.client import Contact
 from rendezvous_handler.errors import ApiError, UnreachableError
+from rendezvous_handler.torch_errors import RendezvousClosedError, RendezvousTimeoutError
 
 _logger = logging.getLogger(__name__)
 

@@ -1,0 +1,146 @@
+"""The meeting of the self-test's members, over the loopback interface."""
+
+import asyncio
+import socket
+from collections.abc import Coroutine
+from typing import Any
+
+import pytest
+
+from rendezvous_handler.meeting import Meeting, spelled, unless
+
+
+def bound() -> socket.socket:
+    sock = socket.socket()
+    sock.bind(("127.0.0.1", 0))
+    return sock
+
+
+def port_of(sock: socket.socket) -> int:
+    return int(sock.getsockname()[1])
+
+
+async def within(seconds: float, meeting: Coroutine[Any, Any, None]) -> bool:
+    """Whether it is done by then."""
+    end = asyncio.get_running_loop().time() + seconds
+    return await unless(lambda: asyncio.get_running_loop().time() > end, meeting)
+
+
+def meet(nodes: int, ranks: list[int], seconds: float, round_number: int = 7) -> list[bool]:
+    """Let rank 0 of round 7 and these ranks try for so long; returns who was done."""
+
+    async def run() -> list[bool]:
+        sock = bound()
+        port = port_of(sock)
+        visitors = [Meeting(round_number, rank, nodes).visit("127.0.0.1", port) for rank in ranks]
+        tries = [Meeting(7, 0, nodes).serve(sock), *visitors]
+        return list(await asyncio.gather(*(within(seconds, attempt) for attempt in tries)))
+
+    return asyncio.run(run())
+
+
+def test_all_are_done_once_all_are_there() -> None:
+    assert meet(50, list(range(1, 50)), 20) == 50 * [True]
+
+
+def test_nobody_is_done_while_one_is_missing() -> None:
+    assert meet(4, [1, 3], 0.7) == [False, False, False]
+
+
+def test_rank_0_knows_who_is_missing() -> None:
+    async def run() -> list[int]:
+        sock = bound()
+        host, visitor = Meeting(1, 0, 4), Meeting(1, 2, 4)
+        port = port_of(sock)
+        serving = asyncio.ensure_future(within(2, host.serve(sock)))
+        await within(0.5, visitor.visit("127.0.0.1", port))
+        assert visitor.problem == "it has answered, and waits for other members"
+        visiting = asyncio.ensure_future(within(1, visitor.visit("127.0.0.1", port)))
+        await asyncio.sleep(0.5)
+        missing = host.missing
+        await asyncio.gather(visiting, serving)
+        return missing
+
+    assert asyncio.run(run()) == [1, 3]
+
+
+def test_who_has_gone_again_counts_no_more() -> None:
+    async def run() -> tuple[bool, list[int]]:
+        sock = bound()
+        host = Meeting(1, 0, 3)
+        port = port_of(sock)
+        serving = asyncio.ensure_future(within(3, host.serve(sock)))
+        await within(0.3, Meeting(1, 1, 3).visit("127.0.0.1", port))
+        done = await within(0.5, Meeting(1, 2, 3).visit("127.0.0.1", port))
+        missing = host.missing
+        serving.cancel()
+        return done, missing
+
+    done, missing = asyncio.run(run())
+    assert not done
+    assert 1 in missing
+
+
+def test_a_member_of_another_round_counts_not() -> None:
+    assert meet(2, [1], 0.7, round_number=6) == [False, False]
+
+
+@pytest.mark.parametrize("said", [b"", b"GET / HTTP/1.1\r\n\r\n", b"kube-rendezvous-selftest 7 9\n", b"x" * 1000])
+def test_strangers_at_the_port_disturb_nobody(said: bytes) -> None:
+    async def run() -> list[bool]:
+        sock = bound()
+        port = port_of(sock)
+        host = asyncio.ensure_future(within(10, Meeting(7, 0, 2).serve(sock)))
+        await asyncio.sleep(0.1)
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(said)
+        await writer.drain()
+        member = await within(10, Meeting(7, 1, 2).visit("127.0.0.1", port))
+        writer.close()
+        return [await host, member]
+
+    assert asyncio.run(run()) == [True, True]
+
+
+def test_rank_0_may_come_late() -> None:
+    async def run() -> list[bool]:
+        sock = bound()
+        member = asyncio.ensure_future(within(10, Meeting(7, 1, 2).visit("127.0.0.1", port_of(sock))))
+        await asyncio.sleep(0.5)
+        return [await within(10, Meeting(7, 0, 2).serve(sock)), await member]
+
+    assert asyncio.run(run()) == [True, True]
+
+
+def test_what_answers_there_is_told_when_it_is_no_self_test() -> None:
+    async def run() -> str:
+        async def talk(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"SSH-2.0-OpenSSH\n")
+            await writer.drain()
+            writer.close()
+
+        sock = bound()
+        member = Meeting(7, 1, 2)
+        async with await asyncio.start_server(talk, sock=sock):
+            assert not await within(0.5, member.visit("127.0.0.1", port_of(sock)))
+        return member.problem
+
+    assert "something else than a self-test answers there: b'SSH-2.0-OpenSSH" in asyncio.run(run())
+
+
+def test_one_member_alone_has_met() -> None:
+    assert meet(1, [], 5) == [True]
+
+
+def test_what_stops_a_meeting_may_raise() -> None:
+    def stop() -> bool:
+        raise RuntimeError("too late")
+
+    with pytest.raises(RuntimeError, match="too late"):
+        asyncio.run(unless(stop, asyncio.sleep(60)))
+
+
+def test_ranks_are_spelled_for_people() -> None:
+    assert spelled([3]) == "rank 3"
+    assert spelled([1, 2]) == "ranks 1, 2"
+    assert spelled(list(range(1, 14))) == "ranks 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 3 more"
