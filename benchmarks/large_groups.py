@@ -26,7 +26,7 @@ from rendezvous_api.reasons import AttemptReason, ParticipantState
 from rendezvous_api.rendezvous import Rendezvous, RendezvousSpec, RendezvousStatus
 from rendezvous_handler.agent import FIRST_BEATS_PER_SECOND
 from rendezvous_handler.agent_thread import SHORTEST_INTERVAL
-from rendezvous_handler.joining import RETRY_SECONDS
+from rendezvous_handler.waiting import RETRY_SECONDS
 from rendezvous_operator.core.decide import decide
 from rendezvous_operator.core.world import Memory, Now, SeenParticipant, World
 

@@ -23,17 +23,15 @@ from rendezvous_handler.agent import Agent
 from rendezvous_handler.errors import ApiError, ConflictError, InvalidError, UnreachableError
 from rendezvous_handler.finding import Finder
 from rendezvous_handler.participant import NameTakenError
-from rendezvous_handler.store import RoundStore, StorePort, StorePortError
+from rendezvous_handler.store import RoundStore
+from rendezvous_handler.store_port import StorePort, StorePortError
 from rendezvous_handler.torch_compat import exit_without_training
-from rendezvous_handler.waiting import JoinWait
+from rendezvous_handler.waiting import RETRY_SECONDS, JoinWait
 
 _logger = logging.getLogger(__name__)
 
 _FIRST_BACK_OFF = 1.0
 _LONGEST_BACK_OFF = 30.0
-RETRY_SECONDS = (0.2, 1.2)
-"""Between two tries to write an attempt: evenly spread between the two."""
-
 _SLOW_CHECK_IN_SECONDS = 10.0
 
 

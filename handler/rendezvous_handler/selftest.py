@@ -37,13 +37,12 @@ from rendezvous_handler.participant import NameTakenError
 from rendezvous_handler.settings import Settings, read_settings
 from rendezvous_handler.store_port import StorePort, StorePortError
 from rendezvous_handler.torch_errors import RendezvousError, RendezvousTimeoutError
-from rendezvous_handler.waiting import JoinWait
+from rendezvous_handler.waiting import RETRY_SECONDS, JoinWait
 
 _logger = logging.getLogger(__name__)
 
 _PROGRAM = "kube-rendezvous-selftest"
 _LEAVE_SECONDS = 5.0
-_RETRY_SECONDS = (0.2, 1.2)
 _SLOW_MEETING_SECONDS = 5.0
 
 
@@ -267,7 +266,7 @@ class SelfTest:
                 self._wait.reporter.outage(agent.cluster.contact)
             else:
                 break
-            self._wait.pause_for(random.uniform(*_RETRY_SECONDS))
+            self._wait.pause_for(random.uniform(*RETRY_SECONDS))
         _logger.info(
             "joined %s as %s; address, should this be rank 0: %s:%d",
             agent.reference,

@@ -14,8 +14,7 @@ from torch.distributed import DistError, PrefixStore, TCPStore
 from torch.distributed.elastic.rendezvous import RendezvousStoreInfo
 
 from rendezvous_handler.admission import Admission
-from rendezvous_handler.store_port import StorePort as StorePort
-from rendezvous_handler.store_port import StorePortError as StorePortError
+from rendezvous_handler.store_port import StorePort
 from rendezvous_handler.torch_compat import serve_store
 
 _logger = logging.getLogger(__name__)

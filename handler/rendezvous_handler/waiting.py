@@ -20,6 +20,9 @@ from rendezvous_handler.torch_errors import RendezvousClosedError, RendezvousTim
 
 _logger = logging.getLogger(__name__)
 
+RETRY_SECONDS = (0.2, 1.2)
+"""Between two tries to write an attempt: evenly spread between the two."""
+
 _PAUSE_SECONDS = 1.0
 _LEAVE_SECONDS = 5.0
 _REPEAT_SECONDS = 30.0

@@ -10,7 +10,8 @@ import pytest
 
 from rendezvous_api.rendezvous import Store
 from rendezvous_handler.admission import Admission
-from rendezvous_handler.store import RoundStore, StorePort, StorePortError
+from rendezvous_handler.store import RoundStore
+from rendezvous_handler.store_port import StorePort, StorePortError
 
 
 @pytest.fixture
