@@ -73,8 +73,10 @@ def _missing(*paths: str) -> str:
         for path in paths:
             status, text = get(path)
             if status != HTTPStatus.OK:
-                failing = [line for line in text.splitlines() if line.startswith("[-]")]
-                return f"{path}: {'; '.join(failing) or f'HTTP {status}'}"
+                # Of /readyz's list of checks only those that fail are of interest.
+                failing = [line.removeprefix("[-]").split()[0] for line in text.splitlines() if line.startswith("[-]")]
+                more = f" and {len(failing) - 3} more" if len(failing) > 3 else ""
+                return f"{path}: {', '.join(failing[:3]) or f'HTTP {status}'}{more}"
     except (OSError, http.client.HTTPException) as error:
         return str(error)
     return ""
