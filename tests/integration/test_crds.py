@@ -154,7 +154,7 @@ SPEC_CASES = table(
     ("no join time", {"joinTimeoutSeconds": 0}, ("spec.joinTimeoutSeconds", "greater than or equal to 1")),
     ("no heartbeat", {"keepAliveIntervalSeconds": 0}, ("spec.keepAliveIntervalSeconds", "greater than or equal to 1")),
     ("no re-entry time", {"reentryTimeoutSeconds": 0}, ("spec.reentryTimeoutSeconds", "greater than or equal to 1")),
-    ("a part of a second", {"joinTimeoutSeconds": 1.5}, ("spec.joinTimeoutSeconds", "must be of type int32")),
+    ("a part of a second", {"joinTimeoutSeconds": 1.5}, ("spec.joinTimeoutSeconds", "must be of type int")),
     ("no restarts, deleted at once", {"maxRestarts": 0, "ttlSecondsAfterClosed": 0}, None),
     ("fewer than no restarts", {"maxRestarts": -1}, ("spec.maxRestarts", "greater than or equal to 0")),
     ("run with spaces and umlauts", {"runID": "Übung 7/b"}, None),
