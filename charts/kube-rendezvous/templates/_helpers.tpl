@@ -1,0 +1,98 @@
+{{/* Name of what lies in a namespace; at most 40 characters, so that suffixes fit. */}}
+{{- define "kube-rendezvous.fullname" -}}
+{{- $name := .Release.Name -}}
+{{- if .Values.fullnameOverride -}}
+{{- $name = .Values.fullnameOverride -}}
+{{- else if not (contains .Chart.Name .Release.Name) -}}
+{{- $name = printf "%s-%s" .Release.Name .Chart.Name -}}
+{{- end -}}
+{{- $name | replace "." "-" | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+
+{{/* Name of what belongs to the whole cluster: two releases must not meet. Call it with (list . "suffix"). */}}
+{{- define "kube-rendezvous.clusterName" -}}
+{{- $root := index . 0 -}}
+{{- printf "%s-%s.%s" (include "kube-rendezvous.fullname" $root) (index . 1) $root.Release.Namespace -}}
+{{- end -}}
+
+{{- define "kube-rendezvous.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+app.kubernetes.io/name: kube-rendezvous
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+app.kubernetes.io/part-of: kube-rendezvous
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* Of the operator pods, for good: the selector of a Deployment may not change. */}}
+{{- define "kube-rendezvous.selectorLabels" -}}
+app.kubernetes.io/name: kube-rendezvous
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
+app.kubernetes.io/component: operator
+{{- end -}}
+
+{{- define "kube-rendezvous.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- default (printf "%s-operator" (include "kube-rendezvous.fullname" .)) .Values.serviceAccount.name -}}
+{{- else -}}
+{{- default "default" .Values.serviceAccount.name -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "kube-rendezvous.leaseName" -}}
+{{ include "kube-rendezvous.fullname" . }}-operator
+{{- end -}}
+
+{{- define "kube-rendezvous.image" -}}
+{{- if .Values.image.digest -}}
+{{ .Values.image.repository }}@{{ .Values.image.digest }}
+{{- else -}}
+{{ .Values.image.repository }}:{{ default .Chart.AppVersion .Values.image.tag }}
+{{- end -}}
+{{- end -}}
+
+{{/* What the operator may do in the namespaces that it serves. */}}
+{{- define "kube-rendezvous.operatorRules" -}}
+# `delete`: those that are over. `administer` is no verb of the API server: whoever has it may write every participant,
+# see the admission policy.
+- apiGroups: [rdzv.dev]
+  resources: [rendezvous]
+  verbs: [get, list, watch, delete]
+- apiGroups: [rdzv.dev]
+  resources: [rendezvous/status]
+  verbs: [update]
+- apiGroups: [rdzv.dev]
+  resources: [rendezvousparticipants]
+  verbs: [get, list, watch, delete, administer]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list, watch]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- end -}}
+
+{{/* What an agent may do in the namespace of its Rendezvous. */}}
+{{- define "kube-rendezvous.workerRules" -}}
+# `create` is needed only where agents shall create a Rendezvous that is not there.
+- apiGroups: [rdzv.dev]
+  resources: [rendezvous]
+  verbs: [get, list, watch, create]
+- apiGroups: [rdzv.dev]
+  resources: [rendezvousparticipants]
+  verbs: [get, create, update, patch, delete]
+- apiGroups: [rdzv.dev]
+  resources: [rendezvousparticipants/status]
+  verbs: [update, patch]
+{{- end -}}
+
+{{/* Of what `helm test` makes; not the name of the operator pods, whose logs people select by it. */}}
+{{- define "kube-rendezvous.testLabels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+app.kubernetes.io/name: kube-rendezvous-test
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end -}}
