@@ -1,0 +1,147 @@
+"""What the tests of the chart share: helm, what it renders, and pods with their bound tokens."""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from testcluster.programs import ensure_helm
+
+from rendezvous_api import names
+from rendezvous_controlplane import KUBERNETES_VERSION, LocalControlPlane
+
+ROOT = Path(__file__).parents[2]
+CHART = ROOT / "charts" / "kube-rendezvous"
+RELEASE, SYSTEM = "kube-rendezvous", "rdzv-system"
+MUTATING = "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy"
+Json = dict[str, Any]
+
+
+class HelmError(Exception):
+    """What helm said when it failed."""
+
+
+def helm(*arguments: str, kubeconfig: Path | None = None) -> str:
+    """Run helm and return its standard output.
+
+    Raises:
+        HelmError: it failed.
+    """
+    environment = {**os.environ, "KUBECONFIG": str(kubeconfig or os.devnull)}
+    command = [str(ensure_helm()), *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    if done.returncode != 0:
+        raise HelmError(f"helm {arguments[0]}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def options(values: Mapping[str, Any]) -> Iterator[str]:
+    """The options of helm for values whose names are paths with dots."""
+    for path, value in values.items():
+        yield f"--set-json={path}={json.dumps(value)}"
+
+
+def render(values: Mapping[str, Any] | None = None, *more: str, release: str = RELEASE) -> list[Json]:
+    """The objects that the chart makes of these values."""
+    text = helm(
+        *("template", release, str(CHART), f"--namespace={SYSTEM}", f"--kube-version={KUBERNETES_VERSION}"),
+        *options(values or {}),
+        *more,
+    )
+    return [document for document in yaml.safe_load_all(text) if document]
+
+
+def mutates(plane: LocalControlPlane) -> bool:
+    """Whether the API server has MutatingAdmissionPolicy v1 (Kubernetes 1.36)."""
+    resources = json.loads(plane.kubectl("get", "--raw", "/apis/admissionregistration.k8s.io/v1"))["resources"]
+    return "mutatingadmissionpolicies" in {item["name"] for item in resources}
+
+
+def only(documents: Sequence[Json], kind: str, name: str | None = None) -> Json:
+    """The one object of a kind, and of a name if one is given."""
+    (found,) = [item for item in documents if item["kind"] == kind and name in (None, item["metadata"]["name"])]
+    return found
+
+
+def kinds(documents: Sequence[Json]) -> set[str]:
+    return {item["kind"] for item in documents}
+
+
+def is_hook(document: Json) -> bool:
+    return "helm.sh/hook" in document["metadata"].get("annotations", {})
+
+
+@dataclass(frozen=True)
+class Pod:
+    """A pod, and a kubeconfig with a token that is bound to it."""
+
+    namespace: str
+    name: str
+    uid: str
+    node: str | None
+    kubeconfig: Path
+
+    @property
+    def owner(self) -> Json:
+        return {"apiVersion": "v1", "kind": "Pod", "name": self.name, "uid": self.uid}
+
+
+def make_pod(plane: LocalControlPlane, namespace: str, name: str, account: str, node: str | None = None) -> Pod:
+    """Make a pod that nothing runs, and get a token as kubelet would."""
+    spec: Json = {"serviceAccountName": account, "containers": [{"name": "main", "image": "none"}]}
+    if node is not None:
+        spec["nodeName"] = node
+    body = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
+    made = json.loads(plane.kubectl("create", "-n", namespace, "-f", "-", "-o", "json", input=json.dumps(body)))
+    uid = made["metadata"]["uid"]
+    token = plane.kubectl(
+        *("create", "token", account, "-n", namespace, "--bound-object-kind=Pod", f"--bound-object-name={name}"),
+        f"--bound-object-uid={uid}",
+    )
+    return Pod(namespace, name, uid, node, plane.kubeconfig_with_token(token.strip()))
+
+
+def token_of(plane: LocalControlPlane, namespace: str, account: str) -> Path:
+    """A kubeconfig with a token of a service account that is bound to no pod."""
+    return plane.kubeconfig_with_token(plane.kubectl("create", "token", account, "-n", namespace).strip())
+
+
+def participant(pod: Pod, rendezvous: str = "train", suffix: str = "", **spec: Any) -> Json:
+    """What the agent of a pod writes; a field of the spec that is None is left out."""
+    written = {
+        "rendezvousName": rendezvous,
+        "rendezvousUID": "0b5c7d5e-64ab-4c47-8b4f-5c6d2f9e9b1a",
+        "nodeID": pod.name,
+        "incarnation": "abcd1234",
+        "attempt": 1,
+        "attemptReason": "Start",
+        "address": "10.0.0.1",
+        "storePort": 29500,
+        "podName": pod.name,
+        "podUID": pod.uid,
+        "nodeName": pod.node,
+        "state": "Joined",
+        **spec,
+    }
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": names.PARTICIPANT_KIND,
+        "metadata": {
+            "namespace": pod.namespace,
+            "name": f"{rendezvous}.{pod.name}{suffix}",
+            "labels": {names.LABEL_RENDEZVOUS: rendezvous},
+            "ownerReferences": [pod.owner],
+        },
+        "spec": {key: value for key, value in written.items() if value is not None},
+    }
+
+
+def install(plane: LocalControlPlane, folder: Path, documents: Sequence[Json]) -> None:
+    """Apply what the chart makes, without its hooks."""
+    items = [item for item in documents if not is_hook(item)]
+    (folder / "chart.json").write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
+    plane.apply(folder / "chart.json")

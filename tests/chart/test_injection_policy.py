@@ -1,0 +1,111 @@
+"""The injection policy: what a labelled pod gets, and what stays as it is."""
+
+import json
+from typing import Any
+
+import pytest
+from tests.chart.support import mutates
+
+from rendezvous_controlplane import LocalControlPlane
+
+Json = dict[str, Any]
+INJECTED = {
+    "PET_RDZV_BACKEND": "kubernetes",
+    "PET_RDZV_ENDPOINT": "train",
+    "PET_MAX_RESTARTS": "1000",
+    "PET_RDZV_CONF": "create=false",
+}
+
+
+@pytest.fixture(autouse=True)
+def policy(control_plane: LocalControlPlane) -> None:
+    if not mutates(control_plane):
+        pytest.skip("the API server has no MutatingAdmissionPolicy v1")
+
+
+def created(control_plane: LocalControlPlane, namespace: str, spec: Json, labels: dict[str, str] | None = None) -> Json:
+    """The pod as the API server keeps it."""
+    metadata = {"generateName": "train-", "labels": {"rdzv.dev/rendezvous": "train"} if labels is None else labels}
+    body = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+    made: Json = json.loads(
+        control_plane.kubectl("create", "-n", namespace, "-f", "-", "-o", "json", input=json.dumps(body))
+    )
+    return made
+
+
+def container(name: str = "train", **more: Any) -> Json:
+    return {"name": name, "image": "none", **more}
+
+
+def environment(pod: Json, index: int = 0) -> dict[str, str]:
+    variables = pod["spec"]["containers"][index].get("env", [])
+    found = {variable["name"]: variable.get("value", "") for variable in variables}
+    assert len(found) == len(variables), "a variable is there twice"
+    return found
+
+
+def test_a_label_is_enough(control_plane: LocalControlPlane, namespace: str) -> None:
+    pod = created(control_plane, namespace, {"containers": [container(command=["torchrun", "train.py"])]})
+    assert environment(pod) == INJECTED
+
+
+def test_every_container_gets_it_and_no_init_container(control_plane: LocalControlPlane, namespace: str) -> None:
+    spec = {
+        "initContainers": [container("fetch"), container("proxy", restartPolicy="Always")],
+        "containers": [container(env=[{"name": "A", "value": "1"}]), container("second")],
+    }
+    pod = created(control_plane, namespace, spec)
+    assert environment(pod, 0) == {"A": "1", **INJECTED}
+    assert environment(pod, 1) == INJECTED
+    assert not [item for item in pod["spec"]["initContainers"] if "env" in item]
+
+
+@pytest.mark.parametrize("name", sorted(INJECTED))
+def test_what_the_user_sets_stays(control_plane: LocalControlPlane, namespace: str, name: str) -> None:
+    for own in ({"name": name, "value": "mine"}, {"name": name}):
+        pod = created(control_plane, namespace, {"containers": [container(env=[own])]})
+        assert environment(pod) == {**INJECTED, name: own.get("value", "")}
+    field = {"name": name, "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.name"}}}
+    pod = created(control_plane, namespace, {"containers": [container(env=[field])]})
+    assert pod["spec"]["containers"][0]["env"][0] == field
+    assert set(environment(pod)) == set(INJECTED)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"args": ["--nnodes=2:4", "train.py"]},
+        {"command": ["torchrun", "--nnodes", "2:4", "train.py"]},
+        {"command": ["sh", "-c", "exec torchrun --nnodes=2:4 train.py"]},
+        {"env": [{"name": "PET_NNODES", "value": "2:4"}]},
+    ],
+)
+def test_an_agent_that_knows_its_nodes_may_create_the_rendezvous(
+    control_plane: LocalControlPlane, namespace: str, more: Json
+) -> None:
+    pod = created(control_plane, namespace, {"containers": [container(**more)]})
+    assert "PET_RDZV_CONF" not in environment(pod)
+    assert environment(pod)["PET_RDZV_BACKEND"] == "kubernetes"
+
+
+def test_variables_that_the_user_has_twice_are_no_problem(control_plane: LocalControlPlane, namespace: str) -> None:
+    twice = [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]
+    pod = created(control_plane, namespace, {"containers": [container(env=twice)]})
+    assert pod["spec"]["containers"][0]["env"][:2] == twice
+    assert {item["name"] for item in pod["spec"]["containers"][0]["env"]} == {"A", *INJECTED}
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [{}, {"app": "train"}, {"rdzv.dev/rendezvous": "train", "rdzv.dev/inject": "false"}],
+)
+def test_other_pods_stay_as_they_are(control_plane: LocalControlPlane, namespace: str, labels: dict[str, str]) -> None:
+    pod = created(control_plane, namespace, {"containers": [container()]}, labels)
+    assert "env" not in pod["spec"]["containers"][0]
+
+
+def test_a_pod_that_is_there_is_not_touched(control_plane: LocalControlPlane, namespace: str) -> None:
+    pod = created(control_plane, namespace, {"containers": [container()]}, {})
+    name = pod["metadata"]["name"]
+    labelled = control_plane.kubectl("label", "pod", name, "-n", namespace, "rdzv.dev/rendezvous=train", "-o", "json")
+    assert "env" not in json.loads(labelled)["spec"]["containers"][0]

@@ -1,0 +1,138 @@
+"""The chart on a real API server: installed, upgraded, removed, twice, and with every value that changes something."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.chart.support import CHART, RELEASE, ROOT, SYSTEM, HelmError, Json, helm, mutates, only, options, render
+
+from rendezvous_controlplane import ControlPlaneError, LocalControlPlane
+
+# Of the Prometheus operator; the API server does not know them.
+FOREIGN = {"PodMonitor", "PrometheusRule"}
+MUTATING_KINDS = {"MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding"}
+RENDERINGS: dict[str, Json] = {
+    "defaults": {},
+    "everything": {
+        "workers.namespaces": ["agents"],
+        "injection.enabled": True,
+        "flowControl.enabled": True,
+        "networkPolicy.enabled": True,
+        "networkPolicy.metricsFrom": [{"namespaceSelector": {"matchLabels": {"a": "b"}}}],
+        "monitoring.dashboard.enabled": True,
+        "monitoring.dashboard.annotations": {"folder": "Training"},
+        "admissionPolicy.validationActions": ["Warn", "Audit"],
+        "admissionPolicy.namespaceSelector": {"matchLabels": {"team": "a"}},
+        "injection.namespaceSelector": {"matchLabels": {"team": "a"}},
+        "commonLabels": {"team": "a"},
+        "podLabels": {"a": "b"},
+        "podAnnotations": {"c": "d"},
+        "serviceAccount.annotations": {"e": "f"},
+        "priorityClassName": "system-cluster-critical",
+        "tolerations": [{"key": "a", "operator": "Exists"}],
+        "affinity": {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}},
+        "imagePullSecrets": [{"name": "registry"}],
+        "extraEnv": [{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
+        "extraArgs": ["--verbose"],
+        "podDisruptionBudget.maxUnavailable": "50%",
+    },
+    "one namespace": {"watchNamespace": "agents", "workers.namespaces": ["agents"], "networkPolicy.enabled": True},
+    "as little as possible": {
+        "crds.keep": False,
+        "rbac.create": False,
+        "rbac.aggregate": False,
+        "serviceAccount.create": False,
+        "serviceAccount.name": "other",
+        "admissionPolicy.enabled": False,
+        "podDisruptionBudget.enabled": False,
+        "topologySpreadConstraints": [],
+        "strategy": {"type": "Recreate", "rollingUpdate": None},
+    },
+}
+
+
+@pytest.mark.parametrize("values", RENDERINGS.values(), ids=RENDERINGS)
+def test_the_api_server_takes_every_object(control_plane: LocalControlPlane, values: Json) -> None:
+    """Hooks, too; `--validate=strict` refuses fields that it does not know."""
+    unknown = FOREIGN if mutates(control_plane) else FOREIGN | MUTATING_KINDS
+    documents = [item for item in render(values) if item["kind"] not in unknown]
+    everything = json.dumps({"apiVersion": "v1", "kind": "List", "items": documents})
+    said = control_plane.kubectl(
+        *("apply", "--server-side", "--dry-run=server", "--validate=strict", "--force-conflicts", "-f", "-"),
+        input=everything,
+    )
+    assert len(said.splitlines()) == len(documents)
+    assert "Warning" not in said
+
+
+def test_operator_and_self_test_pass_pod_security_restricted(control_plane: LocalControlPlane, namespace: str) -> None:
+    control_plane.kubectl("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
+
+    def create(name: str, spec: Json) -> None:
+        body = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
+        control_plane.kubectl("create", "-n", namespace, "-f", "-", input=json.dumps(body))
+
+    documents = render()
+    for kind in ("Deployment", "Job"):
+        create(kind.lower(), only(documents, kind)["spec"]["template"]["spec"])
+    with pytest.raises(ControlPlaneError, match="violates PodSecurity"):
+        create("other", {"containers": [{"name": "main", "image": "none"}]})
+
+
+# ---- the life of a release
+
+
+@pytest.fixture
+def bare_plane() -> Iterator[LocalControlPlane]:
+    with LocalControlPlane() as plane:
+        yield plane
+
+
+def install(plane: LocalControlPlane, release: str, namespace: str, values: Json, verb: str = "install") -> str:
+    return helm(
+        *(verb, release, str(CHART), f"--namespace={namespace}", "--create-namespace"),
+        *options(values),
+        kubeconfig=plane.kubeconfig,
+    )
+
+
+def injection_is_installed(plane: LocalControlPlane) -> bool:
+    return f"{RELEASE}-injection.{SYSTEM}" in helm(
+        *("get", "manifest", RELEASE, f"--namespace={SYSTEM}"), kubeconfig=plane.kubeconfig
+    )
+
+
+def test_installed_upgraded_and_removed(bare_plane: LocalControlPlane, tmp_path: Path) -> None:
+    plane = bare_plane
+    notes = install(plane, RELEASE, SYSTEM, {}).partition("NOTES:")[2]
+    assert f"helm test {RELEASE} -n {SYSTEM}" in notes
+    assert "examples/agent-rbac.yaml" in notes
+    # `auto`, the default, looks at what the API server has.
+    assert injection_is_installed(plane) == mutates(plane)
+    plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd/rendezvous.rdzv.dev")
+
+    plane.kubectl("create", "-f", str(ROOT / "examples" / "rendezvous.yaml"))
+    install(plane, RELEASE, SYSTEM, {"replicaCount": 3, "injection.enabled": False}, verb="upgrade")
+    deployment = json.loads(plane.kubectl("get", "deployment", "-n", SYSTEM, f"{RELEASE}-operator", "-o", "json"))
+    assert deployment["spec"]["replicas"] == 3
+    assert not injection_is_installed(plane)
+    assert "train" in plane.kubectl("get", "rdzv", "-o", "name")
+
+    helm("uninstall", RELEASE, f"--namespace={SYSTEM}", kubeconfig=plane.kubeconfig)
+    assert "train" in plane.kubectl("get", "rdzv", "-o", "name"), "CRDs and objects are kept"
+    left = plane.kubectl("get", "clusterroles,clusterrolebindings,validatingadmissionpolicies", "-o", "name")
+    assert SYSTEM not in left
+    install(plane, RELEASE, SYSTEM, {})  # and it takes over the CRDs that it left
+
+
+def test_twice_in_one_cluster(bare_plane: LocalControlPlane) -> None:
+    plane = bare_plane
+    plane.kubectl("create", "namespace", "team")
+    install(plane, "one", "system-one", {"flowControl.enabled": True})
+    with pytest.raises(HelmError, match="CustomResourceDefinition"):
+        install(plane, "two", "system-two", {})
+    install(plane, "two", "system-two", {"crds.install": False, "flowControl.enabled": True})
+    install(plane, "one", "team", {"crds.install": False, "watchNamespace": "team"})
+    policies = plane.kubectl("get", "validatingadmissionpolicies", "-o", "name").split()
+    assert len(policies) == 2

@@ -1,0 +1,159 @@
+"""A real Prometheus scrapes the real operator, and answers every query of the dashboard and of the alerts."""
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+import yaml
+from tests.chart.prometheus import Prometheus, find_programs, free_port, running
+from tests.chart.support import CHART, RELEASE, SYSTEM, Json, make_pod, participant, token_of
+from tests.e2e.conftest import start_operator
+from tests.e2e.harness import wait_until
+
+from rendezvous_api import names
+from rendezvous_controlplane import LocalControlPlane
+
+DASHBOARD = json.loads((CHART / "files" / "dashboard.json").read_text())
+ALERTS = CHART / "files" / "alerts.yaml"
+QUERIES = {
+    f"{panel['title']}-{target['refId']}": target["expr"]
+    for panel in DASHBOARD["panels"]
+    for target in panel.get("targets", [])
+}
+VARIABLES = [item["definition"] for item in DASHBOARD["templating"]["list"] if item["type"] == "query"]
+_METRIC = re.compile(r"\bkube_rendezvous_\w+")
+
+
+class Group:
+    """Agents that the test plays: their objects are all that the operator sees of them."""
+
+    def __init__(self, plane: LocalControlPlane) -> None:
+        self._plane = plane
+        self._pods = {name: make_pod(plane, "agents", name, "rendezvous-agent") for name in ("played-0", "played-1")}
+        body = {
+            "apiVersion": names.API_VERSION,
+            "kind": names.RENDEZVOUS_KIND,
+            "metadata": {"name": "played"},
+            "spec": {"minNodes": 1, "maxNodes": 2, "replacementTimeoutSeconds": 0},
+        }
+        made = json.loads(plane.kubectl("create", "-n", "agents", "-f", "-", "-o", "json", input=json.dumps(body)))
+        self._uid = made["metadata"]["uid"]
+
+    def join(self, name: str) -> None:
+        body = participant(self._pods[name], rendezvous="played", rendezvousUID=self._uid)
+        self._plane.kubectl("create", "-f", "-", input=json.dumps(body))
+
+    def patch(self, name: str, patch: Json, *more: str) -> None:
+        command = ["patch", "rdzvp", f"played.{name}", "-n", "agents", "--type=merge", f"--patch={json.dumps(patch)}"]
+        self._plane.kubectl(*command, *more)
+
+    def beat(self, name: str, **status: Any) -> None:
+        self.patch(name, {"status": {"incarnation": "abcd1234", **status}}, "--subresource=status")
+
+    def leave(self, name: str) -> None:
+        self._plane.kubectl("delete", "rdzvp", f"played.{name}", "-n", "agents")
+
+    def status(self) -> Json:
+        found: Json = json.loads(self._plane.kubectl("get", "rdzv", "played", "-n", "agents", "-o", "json"))
+        status: Json = found.get("status", {})
+        return status
+
+    def wait_for_round(self, number: int) -> Json:
+        def published() -> Json | None:
+            status = self.status()
+            return status if status.get("round") == number else None
+
+        return wait_until(published, f"round {number}", 30)
+
+
+@pytest.fixture(scope="module")
+def prometheus(control_plane: LocalControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    """One that has scraped an operator through two rounds, between which a member was lost."""
+    programs = find_programs()
+    if programs is None:
+        pytest.skip("no Prometheus on the PATH, and no apt-get to fetch it with")
+    folder, port = tmp_path_factory.mktemp("prometheus"), free_port()
+    operator = start_operator(
+        token_of(control_plane, SYSTEM, f"{RELEASE}-operator"),
+        folder / "operator.log",
+        *("--leader-elect", f"--leader-elect-lease-name={RELEASE}-operator"),
+        *(f"--leader-elect-lease-namespace={SYSTEM}", "--http-address=127.0.0.1", f"--http-port={port}"),
+    )
+    try:
+        with running(programs, folder, [f"127.0.0.1:{port}"], ALERTS) as found:
+            play(Group(control_plane))
+            metrics = _METRIC.findall(" ".join([*QUERIES.values(), ALERTS.read_text()]))
+            for metric in sorted(set(metrics)):
+                wait_until(partial(found.query, f"count({metric})"), f"{metric} is scraped", 30)
+            wait_until(lambda: found.query("sum(rate(kube_rendezvous_api_requests_total[1m]))"), "a rate", 30)
+            yield found
+    except AssertionError:
+        sys.stdout.write(operator.log[-4000:])
+        raise
+    finally:
+        operator.kill()
+
+
+def play(group: Group) -> None:
+    for name in ("played-0", "played-1"):
+        group.join(name)
+    ranks = {member["name"]: member["rank"] for member in group.wait_for_round(1)["participants"]}
+    for name, rank in ranks.items():
+        group.beat(name.removeprefix("played."), attempt=1, round=1, rank=rank)
+    group.leave("played-1")
+    wait_until(lambda: group.status()["waitingNodes"], "the other one is asked to join again", 30)
+    group.patch("played-0", {"spec": {"attempt": 2, "attemptReason": "MembershipChange"}})
+    group.wait_for_round(2)
+    group.beat("played-0", attempt=2, round=2, rank=0)
+
+
+def filled(query: str) -> str:
+    """With what Grafana puts in the place of its variables."""
+    for variable, text in (("$__rate_interval", "1m"), ("$namespace", ".*"), ("$rendezvous", ".*")):
+        query = query.replace(variable, text)
+    assert "$" not in query
+    return query
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_a_panel_has_something_to_show(prometheus: Prometheus, name: str) -> None:
+    assert prometheus.query(filled(QUERIES[name])), QUERIES[name]
+
+
+@pytest.mark.parametrize("definition", VARIABLES)
+def test_a_variable_has_values(prometheus: Prometheus, definition: str) -> None:
+    match = re.fullmatch(r"label_values\((?P<selector>.*), (?P<label>\w+)\)", definition)
+    assert match is not None
+    found = prometheus.get(f"label/{match['label']}/values", **{"match[]": filled(match["selector"])})
+    assert {"namespace": "agents", "rendezvous": "played"}[match["label"]] in found
+
+
+def test_every_alert_rule_is_evaluated_and_none_fires(prometheus: Prometheus) -> None:
+    def evaluated() -> list[Json] | None:
+        (group,) = prometheus.get("rules")["groups"]
+        return None if any(rule["health"] == "unknown" for rule in group["rules"]) else group["rules"]
+
+    rules = wait_until(evaluated, "all rules are evaluated", 30)
+    (group,) = yaml.safe_load(ALERTS.read_text())["groups"]
+    assert [rule["name"] for rule in rules] == [rule["alert"] for rule in group["rules"]]
+    assert {rule["name"]: rule.get("lastError") for rule in rules if rule["health"] != "ok"} == {}
+    assert [rule["name"] for rule in rules if rule["state"] == "firing"] == []
+
+
+def test_what_happened_is_what_is_shown(prometheus: Prometheus) -> None:
+    of_group = '{namespace="agents", rendezvous="played"}'
+
+    def value(query: str) -> float:
+        (sample,) = prometheus.query(query)
+        return float(sample["value"][1])
+
+    assert value(f"kube_rendezvous_round{of_group}") == 2
+    assert value(f"kube_rendezvous_members{of_group}") == 1
+    assert value(f"kube_rendezvous_ready{of_group}") == 1
+    assert value(f"kube_rendezvous_rounds_published_total{of_group}") == 2
+    assert value('kube_rendezvous_rounds_ended_total{rendezvous="played", reason="MemberLost"}') == 1
+    assert value("kube_rendezvous_leader") == 1

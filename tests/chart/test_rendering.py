@@ -1,0 +1,321 @@
+"""What the chart makes of its values, and which values it refuses."""
+
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tests.chart.support import CHART, MUTATING, RELEASE, SYSTEM, HelmError, Json, helm, is_hook, kinds, only, render
+
+from rendezvous_controlplane import KUBERNETES_VERSION
+from rendezvous_operator.options import Options, parse
+
+DIGEST = "sha256:" + "0" * 64
+CLUSTER_WIDE = {
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "FlowSchema",
+    "MutatingAdmissionPolicy",
+    "MutatingAdmissionPolicyBinding",
+    "PriorityLevelConfiguration",
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionPolicyBinding",
+}
+
+
+def test_the_chart_is_clean() -> None:
+    said = helm("lint", "--strict", "--kube-version", KUBERNETES_VERSION, str(CHART))
+    assert "1 chart(s) linted, 0 chart(s) failed" in said
+    assert "[WARNING]" not in said
+
+
+@pytest.mark.parametrize(
+    ("values", "complaint"),
+    [
+        ({"replicas": 3}, "replicas"),
+        ({"image.tags": "1"}, "tags"),
+        ({"monitoring.podMonitor.enable": True}, "enable"),
+        ({"image.digest": "latest"}, "digest"),
+        ({"http.port": 0}, "port"),
+        ({"injection.enabled": "maybe"}, "enabled"),
+        ({"workers.namespaces": "team"}, "namespaces"),
+        ({"flowControl.matchingPrecedence": 9000}, "matchingPrecedence"),
+        ({"commonLabels.team": 1}, "team"),
+        ({"leaderElection.renewDeadlineSeconds": 15}, "leaseDurationSeconds must be more than renewDeadlineSeconds"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_name(values: Json, complaint: str) -> None:
+    with pytest.raises(HelmError, match=complaint):
+        render(values)
+
+
+def test_an_old_kubernetes_is_refused() -> None:
+    with pytest.raises(HelmError, match=r"requires kubeVersion: >=1\.32"):
+        helm("template", RELEASE, str(CHART), "--kube-version=1.31.9")
+
+
+def test_a_packaged_chart_needs_nothing_else(tmp_path: Path) -> None:
+    helm("package", str(CHART), f"--destination={tmp_path}")
+    (package,) = tmp_path.glob("*.tgz")
+    with tarfile.open(package) as archive:
+        assert not [member.name for member in archive if not member.isfile()]
+    arguments = [f"--namespace={SYSTEM}", f"--kube-version={KUBERNETES_VERSION}"]
+    assert helm("template", RELEASE, str(package), *arguments) == helm("template", RELEASE, str(CHART), *arguments)
+
+
+# ---- the operator
+
+
+def container(documents: list[Json]) -> Any:
+    return only(documents, "Deployment")["spec"]["template"]["spec"]["containers"][0]
+
+
+def test_arguments_of_the_operator() -> None:
+    told = parse(container(render())["args"], {})
+    assert told == Options(
+        namespace=None,
+        log_format="json",
+        verbose=False,
+        leader_elect=True,
+        leader_elect_lease_name=f"{RELEASE}-operator",
+        leader_elect_lease_namespace=SYSTEM,
+        leader_elect_lease_duration_seconds=15,
+        leader_elect_renew_deadline_seconds=10,
+        leader_elect_retry_period_seconds=2,
+        http_address="0.0.0.0",
+        http_port=8080,
+    )
+    more = container(
+        render(
+            {
+                "watchNamespace": "team",
+                "log": {"format": "text", "verbose": True},
+                "http": {"address": "::", "port": 9000},
+                "leaderElection.leaseDurationSeconds": 60,
+                "leaderElection.renewDeadlineSeconds": 40,
+                "extraArgs": ["--log-format=json"],
+                "extraEnv": [{"name": "HTTPS_PROXY", "value": "proxy:3128"}],
+            }
+        )
+    )
+    told = parse(more["args"], {})
+    assert (told.namespace, told.verbose, told.http_address, told.http_port) == ("team", True, "::", 9000)
+    assert (told.timing.lease_duration, told.timing.renew_deadline) == (60, 40)
+    assert told.log_format == "json", "what is given last wins"
+    assert more["ports"][0]["containerPort"] == 9000
+    assert more["env"] == [{"name": "HTTPS_PROXY", "value": "proxy:3128"}]
+
+
+@pytest.mark.parametrize(
+    ("values", "image"),
+    [
+        ({}, "localhost/kube-rendezvous-operator:0.1.0"),
+        ({"image.repository": "r.example.com/op", "image.tag": "7"}, "r.example.com/op:7"),
+        ({"image.tag": "7", "image.digest": DIGEST}, f"localhost/kube-rendezvous-operator@{DIGEST}"),
+    ],
+)
+def test_image(values: Json, image: str) -> None:
+    documents = render(values)
+    assert container(documents)["image"] == image
+    assert only(documents, "Job")["spec"]["template"]["spec"]["containers"][0]["image"] == image
+
+
+def test_the_selector_is_of_labels_that_never_change() -> None:
+    for values in ({}, {"podLabels": {"a": "b"}, "commonLabels": {"c": "d"}}):
+        deployment = only(render(values), "Deployment")
+        labels = deployment["spec"]["template"]["metadata"]["labels"]
+        selector = deployment["spec"]["selector"]["matchLabels"]
+        assert selector == {
+            "app.kubernetes.io/name": "kube-rendezvous",
+            "app.kubernetes.io/instance": RELEASE,
+            "app.kubernetes.io/component": "operator",
+        }
+        assert selector.items() <= labels.items()
+        assert values.get("podLabels", {}).items() <= labels.items()
+
+
+def test_what_is_selected_by_label_is_the_operator_alone() -> None:
+    """Logs are looked at with `-l app.kubernetes.io/name=kube-rendezvous`."""
+    template = only(render(), "Job")["spec"]["template"]
+    assert template["metadata"]["labels"]["app.kubernetes.io/name"] != "kube-rendezvous"
+
+
+def test_pods_are_placed_as_told() -> None:
+    told: Json = {
+        "nodeSelector": {"pool": "system"},
+        "tolerations": [{"operator": "Exists"}],
+        "affinity": {"nodeAffinity": {}},
+        "priorityClassName": "high",
+        "imagePullSecrets": [{"name": "registry"}],
+        "terminationGracePeriodSeconds": 7,
+    }
+    spec = only(render(told), "Deployment")["spec"]["template"]["spec"]
+    assert {key: spec[key] for key in told} == {**told, "nodeSelector": {"pool": "system", "kubernetes.io/os": "linux"}}
+
+
+def test_a_spread_constraint_gets_the_selector_unless_it_has_one() -> None:
+    own: Json = {"topologyKey": "zone", "maxSkew": 2, "whenUnsatisfiable": "DoNotSchedule"}
+    own["labelSelector"] = {"matchLabels": {"a": "b"}}
+    default = {"topologyKey": "host", "maxSkew": 1, "whenUnsatisfiable": "ScheduleAnyway"}
+    deployment = only(render({"topologySpreadConstraints": [own, default]}), "Deployment")
+    first, second = deployment["spec"]["template"]["spec"]["topologySpreadConstraints"]
+    assert first == own
+    assert second == {**default, "labelSelector": deployment["spec"]["selector"]}
+
+
+# ---- what is there, and what is not
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ({"crds.install": False}, "CustomResourceDefinition"),
+        ({"admissionPolicy.enabled": False}, "ValidatingAdmissionPolicy"),
+        ({"podDisruptionBudget.enabled": False}, "PodDisruptionBudget"),
+    ],
+)
+def test_on_until_switched_off(values: Json, kind: str) -> None:
+    assert kind in kinds(render())
+    assert kind not in kinds(render(values))
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ({"injection.enabled": True}, "MutatingAdmissionPolicy"),
+        ({"injection.enabled": "true"}, "MutatingAdmissionPolicy"),
+        ({"flowControl.enabled": True}, "FlowSchema"),
+        ({"networkPolicy.enabled": True}, "NetworkPolicy"),
+        ({"monitoring.podMonitor.enabled": True}, "PodMonitor"),
+        ({"monitoring.prometheusRule.enabled": True}, "PrometheusRule"),
+        ({"monitoring.dashboard.enabled": True}, "ConfigMap"),
+    ],
+)
+def test_off_until_switched_on(values: Json, kind: str) -> None:
+    assert kind not in kinds(render())
+    assert kind in kinds(render(values))
+
+
+def test_injection_follows_the_api_server() -> None:
+    assert "MutatingAdmissionPolicy" in kinds(render({}, f"--api-versions={MUTATING}"))
+    assert "MutatingAdmissionPolicy" not in kinds(render({}))
+    assert "MutatingAdmissionPolicy" not in kinds(render({"injection.enabled": False}, f"--api-versions={MUTATING}"))
+
+
+def test_crds_are_kept_unless_told_otherwise() -> None:
+    def policies(values: Json) -> set[str | None]:
+        return {
+            item["metadata"].get("annotations", {}).get("helm.sh/resource-policy")
+            for item in render(values)
+            if item["kind"] == "CustomResourceDefinition"
+        }
+
+    assert policies({}) == {"keep"}
+    assert policies({"crds.keep": False}) == {None}
+
+
+def test_crds_are_those_of_the_project() -> None:
+    rendered = {
+        item["metadata"]["name"]: item["spec"] for item in render() if item["kind"] == "CustomResourceDefinition"
+    }
+    sources = [yaml.safe_load(path.read_text()) for path in (CHART.parents[1] / "crds").glob("*.yaml")]
+    assert rendered == {item["metadata"]["name"]: item["spec"] for item in sources}
+
+
+def test_one_namespace_needs_nothing_of_the_cluster_but_the_crds() -> None:
+    everything = {
+        "injection.enabled": True,
+        "flowControl.enabled": True,
+        "networkPolicy.enabled": True,
+        "monitoring.dashboard.enabled": True,
+        "workers.namespaces": ["team"],
+    }
+    assert kinds(render(everything)) >= CLUSTER_WIDE
+    documents = render({**everything, "watchNamespace": "team"})
+    assert kinds(documents) & CLUSTER_WIDE == set()
+    assert all("namespace" in item["metadata"] for item in documents if item["kind"] != "CustomResourceDefinition")
+    assert {item["metadata"]["namespace"] for item in documents if is_hook(item)} == {"team"}
+
+
+def test_two_releases_share_no_name() -> None:
+    values = {"injection.enabled": True, "flowControl.enabled": True, "workers.namespaces": ["team"]}
+
+    def identities(release: str, *more: str) -> set[tuple[str, str, str]]:
+        found = render({**values, "crds.install": False}, *more, release=release)
+        return {(item["kind"], item["metadata"].get("namespace", ""), item["metadata"]["name"]) for item in found}
+
+    shared = identities("one") & identities("two")
+    # The account of the workers is the same on purpose; who installs twice for one namespace creates it once.
+    assert shared == {("ServiceAccount", "team", "rendezvous-agent")}
+    elsewhere = identities("one", "--namespace=other")
+    assert {kind for kind, namespace, _ in identities("one") & elsewhere if not namespace} == set()
+
+
+def test_names_fit_however_long_the_release_is_called() -> None:
+    documents = render({"injection.enabled": True, "workers.namespaces": ["team"]}, release="r" * 53)
+    assert max(len(item["metadata"]["name"]) for item in documents if item["metadata"].get("namespace")) <= 63
+
+
+def test_names_that_look_like_numbers_are_names() -> None:
+    values = {"watchNamespace": "1", "workers.namespaces": ["2"], "serviceAccount.name": "3", "podLabels": {"a": "4"}}
+    documents = render(values, "--namespace=5", release="6")
+    assert {item["metadata"].get("namespace") for item in documents} == {None, "1", "2", "5"}
+    pods = only(documents, "Deployment")["spec"]["template"]
+    assert pods["spec"]["serviceAccountName"] == "3"
+    assert all(isinstance(value, str) for value in pods["metadata"]["labels"].values())
+
+
+# ---- rights
+
+
+def rules(role: Json) -> set[tuple[str, str, str]]:
+    return {
+        (group, resource, verb)
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+def test_no_role_has_a_wildcard_or_more_than_it_needs() -> None:
+    documents = [*render({"workers.namespaces": ["team"]}), *render({"watchNamespace": "team"})]
+    granted = set().union(*(rules(item) for item in documents if item["kind"] in ("Role", "ClusterRole")))
+    assert not [right for right in granted if "*" in right]
+    assert {group for group, _, _ in granted} == {"", "rdzv.dev", "events.k8s.io", "coordination.k8s.io"}
+    assert {right for right in granted if right[0] == ""} == {("", "pods", verb) for verb in ("get", "list", "watch")}
+
+
+def test_a_namespaced_operator_has_the_same_rules() -> None:
+    everywhere = only(render(), "ClusterRole", f"{RELEASE}-operator.{SYSTEM}")
+    here = only(render({"watchNamespace": "team"}), "Role", f"{RELEASE}-operator")
+    assert rules(everywhere) == rules(here)
+    assert here["metadata"]["namespace"] == "team"
+
+
+def test_each_namespace_of_workers_gets_the_role_of_an_agent() -> None:
+    example = {
+        item["kind"]: item for item in yaml.safe_load_all((CHART.parents[1] / "examples/agent-rbac.yaml").read_text())
+    }
+    documents = render({"workers.namespaces": ["a", "b"], "workers.serviceAccount.name": "trainer"})
+    for namespace in ("a", "b"):
+        mine = [item for item in documents if item["metadata"].get("namespace") == namespace]
+        assert kinds(mine) == {"Role", "RoleBinding", "ServiceAccount"}
+        assert rules(only(mine, "Role")) == rules(example["Role"])
+        assert only(mine, "RoleBinding")["subjects"] == [
+            {"kind": "ServiceAccount", "name": "trainer", "namespace": namespace}
+        ]
+        assert only(mine, "ServiceAccount")["metadata"]["name"] == "trainer"
+    without = render({"workers.namespaces": ["a"], "workers.serviceAccount.create": False})
+    assert kinds([item for item in without if item["metadata"].get("namespace") == "a"]) == {"Role", "RoleBinding"}
+
+
+def test_the_self_test_has_the_rights_of_an_agent_and_no_more() -> None:
+    documents = render({"workers.namespaces": ["team"]})
+    agent = only(documents, "Role", f"{RELEASE}-worker")
+    hook = only(documents, "Role", f"{RELEASE}-test")
+    assert rules(hook) == rules(agent)
+    hooks = [item for item in documents if is_hook(item)]
+    assert kinds(hooks) == {"Job", "Rendezvous", "Role", "RoleBinding", "ServiceAccount"}
+    assert {item["metadata"]["annotations"]["helm.sh/hook"] for item in hooks} == {"test"}

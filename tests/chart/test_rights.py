@@ -1,0 +1,250 @@
+"""What operator, agents and users may do by the chart's roles: what they need, and nothing else."""
+
+import json
+import os
+import re
+import ssl
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.chart.support import RELEASE, SYSTEM, Json, install, make_pod, render, token_of
+from tests.e2e.harness import Process, wait_until
+
+from rendezvous_api import names
+from rendezvous_controlplane import ControlPlaneError, LocalControlPlane
+
+OPERATOR = f"{RELEASE}-operator"
+_SELF_TEST = "import sys; from rendezvous_handler.selftest import main; sys.exit(main())"
+
+Right = tuple[str, str, str]
+"""Verb, resource and subresource ('' for none)."""
+
+OBJECTS = [f"{plural}.{names.GROUP}" for plural in (names.RENDEZVOUS_PLURAL, names.PARTICIPANT_PLURAL)]
+VERBS = ["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection", "administer"]
+ASKED: list[Right] = [
+    *[(verb, kind, subresource) for kind in OBJECTS for subresource in ("", "status") for verb in VERBS],
+    *[
+        (verb, kind, "")
+        for kind in ("pods", "events.events.k8s.io", "leases.coordination.k8s.io")
+        for verb in VERBS[:-1]
+    ],
+    *[(verb, kind, "") for kind in ("secrets", "configmaps", "nodes", "serviceaccounts") for verb in VERBS[:-1]],
+    ("create", "pods", "exec"),
+    ("create", "serviceaccounts", "token"),
+]
+RENDEZVOUS, PARTICIPANTS = OBJECTS
+READ = ("get", "list", "watch")
+OF_OPERATOR: set[Right] = {
+    *[(verb, kind, "") for kind in OBJECTS for verb in (*READ, "delete")],
+    ("update", RENDEZVOUS, "status"),
+    ("administer", PARTICIPANTS, ""),
+    *[(verb, "pods", "") for verb in READ],
+    ("create", "events.events.k8s.io", ""),
+    ("patch", "events.events.k8s.io", ""),
+}
+OF_AGENT: set[Right] = {
+    *[(verb, RENDEZVOUS, "") for verb in (*READ, "create")],
+    *[(verb, PARTICIPANTS, "") for verb in ("get", "create", "update", "patch", "delete")],
+    *[(verb, PARTICIPANTS, "status") for verb in ("update", "patch")],
+}
+
+
+def rights(plane: LocalControlPlane, user: str, namespace: str) -> set[Right]:
+    """Which of the rights that are asked for somebody has in a namespace, by SubjectAccessReview."""
+    reviews = []
+    for verb, resource, subresource in ASKED:
+        kind, _, group = resource.partition(".")
+        attributes = {
+            "namespace": namespace,
+            "verb": verb,
+            "group": group,
+            "resource": kind,
+            "subresource": subresource,
+        }
+        spec = {"user": user, "groups": ["system:authenticated"], "resourceAttributes": attributes}
+        reviews.append({"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec})
+    body = json.dumps({"apiVersion": "v1", "kind": "List", "items": reviews})
+    # kubectl prints one document for each.
+    answers = plane.kubectl("create", "-f", "-", "-o", 'jsonpath={.status.allowed}{"\\n"}', input=body).split("\n")
+    assert len(answers) == len(ASKED) + 1
+    return {right for right, answer in zip(ASKED, answers, strict=False) if answer == "true"}
+
+
+def account(namespace: str, name: str) -> str:
+    return f"system:serviceaccount:{namespace}:{name}"
+
+
+def test_the_operator_may_do_what_it_does_and_no_more(control_plane: LocalControlPlane, namespace: str) -> None:
+    user = account(SYSTEM, OPERATOR)
+    assert rights(control_plane, user, namespace) == OF_OPERATOR
+    lease = ("create", "leases.coordination.k8s.io", "")
+    assert rights(control_plane, user, SYSTEM) == {*OF_OPERATOR, lease}
+    for verb, name, allowed in (
+        ("get", OPERATOR, "yes"),
+        ("update", OPERATOR, "yes"),
+        ("patch", OPERATOR, "yes"),
+        ("delete", OPERATOR, "no"),
+        ("update", "another", "no"),
+    ):
+        asked = ("auth", "can-i", verb, f"leases.coordination.k8s.io/{name}", "-n", SYSTEM, f"--as={user}")
+        assert answer(control_plane, *asked) == allowed
+
+
+def answer(plane: LocalControlPlane, *arguments: str) -> str:
+    """What `kubectl auth can-i` says; it fails when it says no."""
+    try:
+        return plane.kubectl(*arguments).strip()
+    except ControlPlaneError:
+        return "no"
+
+
+def test_an_agent_may_join_in_its_namespaces_only(control_plane: LocalControlPlane, namespace: str) -> None:
+    user = account("agents", "rendezvous-agent")
+    assert rights(control_plane, user, "agents") == OF_AGENT
+    assert rights(control_plane, user, namespace) == set()
+
+
+@pytest.fixture
+def team(control_plane: LocalControlPlane, namespace: str, tmp_path: Path) -> str:
+    """A namespace with a release of its own, which serves it alone."""
+    values = {"watchNamespace": namespace, "crds.install": False, "workers.namespaces": [namespace]}
+    install(control_plane, tmp_path, render(values, release="small"))
+    return namespace
+
+
+def test_an_operator_of_one_namespace_has_no_rights_elsewhere(control_plane: LocalControlPlane, team: str) -> None:
+    user = account(SYSTEM, "small-kube-rendezvous-operator")
+    assert rights(control_plane, user, team) == OF_OPERATOR
+    assert rights(control_plane, user, "default") == set()
+    assert rights(control_plane, user, SYSTEM) == {("create", "leases.coordination.k8s.io", "")}
+
+
+@pytest.mark.parametrize(
+    ("roles", "more"),
+    [
+        (["view"], set()),
+        (["view", "edit"], {(verb, RENDEZVOUS, "") for verb in VERBS[3:-1]}),
+        (
+            ["view", "edit", "admin"],
+            {
+                *[(verb, RENDEZVOUS, "") for verb in VERBS[3:-1]],
+                *[(verb, PARTICIPANTS, "") for verb in VERBS[3:]],
+                *[(verb, PARTICIPANTS, "status") for verb in ("update", "patch")],
+            },
+        ),
+    ],
+)
+def test_users_see_change_and_administer(
+    control_plane: LocalControlPlane, namespace: str, roles: list[str], more: set[Right]
+) -> None:
+    for role in roles:  # the controller that adds them to `view`, `edit` and `admin` is not here
+        name = f"{RELEASE}-{role}.{SYSTEM}"
+        found = json.loads(control_plane.kubectl("get", "clusterrole", name, "-o", "json"))
+        assert found["metadata"]["labels"][f"rbac.authorization.k8s.io/aggregate-to-{roles[-1]}"] == "true"
+        control_plane.kubectl("create", "rolebinding", role, "-n", namespace, f"--clusterrole={name}", "--user=eve")
+    seen = {(verb, kind, part) for verb in READ for kind in OBJECTS for part in ("", "status")}
+    assert rights(control_plane, "eve", namespace) == seen | more
+
+
+# ---- with these rights, it works
+
+
+@pytest.fixture
+def processes(tmp_path: Path) -> Iterator[list[Process]]:
+    started: list[Process] = []
+    yield started
+    for process in started:
+        process.kill()
+
+
+def start(processes: list[Process], folder: Path, kubeconfig: Path, *command: str) -> Process:
+    environment = {**os.environ, "KUBECONFIG": str(kubeconfig)}
+    processes.append(Process([sys.executable, *command], folder / f"process-{len(processes)}.log", environment))
+    return processes[-1]
+
+
+def two_pods_meet(
+    plane: LocalControlPlane, processes: list[Process], folder: Path, namespace: str, account: str
+) -> None:
+    """As in `helm test`: the real programs, with the rights and the guards of the chart."""
+    body: Json = {
+        "apiVersion": names.API_VERSION,
+        "kind": names.RENDEZVOUS_KIND,
+        "metadata": {"name": "check"},
+        "spec": {"minNodes": 2, "maxNodes": 2},
+    }
+    plane.kubectl("create", "-n", namespace, "-f", "-", input=json.dumps(body))
+    members = []
+    for index in range(2):
+        pod = make_pod(plane, namespace, f"check-{index}", account)
+        flags = [f"--rendezvous={namespace}/check", "--timeout-seconds=60"]
+        members.append(start(processes, folder, pod.kubeconfig, "-c", _SELF_TEST, *flags))
+    assert [member.wait(90) for member in members] == [0, 0], [member.log for member in members]
+    found = json.loads(plane.kubectl("get", "rdzv", "check", "-n", namespace, "-o", "json"))
+    assert found["status"]["history"][0]["nodes"] == 2
+
+
+def operator_flags(lease: str) -> list[str]:
+    return [
+        *("-m", "rendezvous_operator.app", "--leader-elect", f"--leader-elect-lease-name={lease}"),
+        *(f"--leader-elect-lease-namespace={SYSTEM}", "--verbose"),
+    ]
+
+
+def test_two_pods_meet_under_the_policy(
+    control_plane: LocalControlPlane, processes: list[Process], tmp_path: Path
+) -> None:
+    kubeconfig = token_of(control_plane, SYSTEM, OPERATOR)
+    operator = start(processes, tmp_path, kubeconfig, *operator_flags(OPERATOR))
+    two_pods_meet(control_plane, processes, tmp_path, "agents", "rendezvous-agent")
+    assert "forbidden" not in operator.log, operator.log
+
+
+def test_two_pods_meet_with_an_operator_of_their_namespace(
+    control_plane: LocalControlPlane, processes: list[Process], tmp_path: Path, team: str
+) -> None:
+    name = "small-kube-rendezvous-operator"
+    kubeconfig = token_of(control_plane, SYSTEM, name)
+    operator = start(processes, tmp_path, kubeconfig, *operator_flags(name), f"--namespace={team}")
+    two_pods_meet(control_plane, processes, tmp_path, team, "rendezvous-agent")
+    assert "forbidden" not in operator.log, operator.log
+
+
+# ---- priority and fairness
+
+
+@pytest.mark.parametrize(
+    ("namespace_of", "name", "path", "schema"),
+    [
+        ("agents", "rendezvous-agent", "/apis/rdzv.dev/v1alpha1/namespaces/agents/rendezvous", "workers"),
+        (SYSTEM, OPERATOR, "/apis/rdzv.dev/v1alpha1/rendezvous", "operator"),
+        (SYSTEM, OPERATOR, "/api/v1/pods", "operator"),
+        ("agents", "rendezvous-agent", "/api/v1/namespaces/agents/pods", None),
+    ],
+)
+def test_requests_are_at_the_level_that_is_theirs(
+    control_plane: LocalControlPlane, namespace_of: str, name: str, path: str, schema: str | None
+) -> None:
+    kubeconfig = token_of(control_plane, namespace_of, name)
+    token = json.loads(kubeconfig.read_text())["users"][0]["user"]["token"]
+    uid = wait_until(lambda: flow_schema(control_plane, path, token), "the API server says which FlowSchema it used")
+    found = json.loads(control_plane.kubectl("get", "flowschemas", "-o", "json"))["items"]
+    (used,) = [item["metadata"]["name"] for item in found if item["metadata"]["uid"] == uid]
+    assert used == (f"{RELEASE}-{schema}.{SYSTEM}" if schema else "service-accounts")
+
+
+def flow_schema(plane: LocalControlPlane, path: str, token: str) -> str | None:
+    """The UID of the FlowSchema of a request, from the header of its answer."""
+    request = urllib.request.Request(plane.url + path, headers={"Authorization": f"Bearer {token}"})
+    context = ssl._create_unverified_context()  # a loopback address of our own
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
+    try:
+        answer = opener.open(request, timeout=10)
+    except urllib.error.HTTPError as error:
+        answer = error  # refused by RBAC, and classified before that
+    found = answer.headers.get("X-Kubernetes-PF-FlowSchema-UID")
+    return found if re.fullmatch(r"[0-9a-f-]{36}", found or "") else None

@@ -1,0 +1,272 @@
+"""The chart's files fit the rest of the project and each other, as far as that can be told without helm."""
+
+import importlib.util
+import json
+import re
+import time
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import tomllib
+import yaml
+
+from rendezvous_api import names, reasons
+from rendezvous_operator.cache import Cache
+from rendezvous_operator.metrics import Metrics
+from rendezvous_operator.options import OPTIONS
+from rendezvous_operator.work_queue import WorkQueue
+
+ROOT = Path(__file__).parents[2]
+CHART = ROOT / "charts" / "kube-rendezvous"
+Json = dict[str, Any]
+
+_METRIC = re.compile(r"\bkube_rendezvous_\w+\b")
+_SUFFIX = re.compile(r"_(total|bucket|count|sum)$")
+
+
+def read(path: str) -> str:
+    return (CHART / path).read_text(encoding="utf-8")
+
+
+def values() -> Json:
+    found: Json = yaml.safe_load(read("values.yaml"))
+    return found
+
+
+def schema() -> Json:
+    found: Json = json.loads(read("values.schema.json"))
+    return found
+
+
+# ---- generated files
+
+
+@cache
+def generator() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("generate_chart", ROOT / "hack" / "generate_chart.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_generated_files_are_up_to_date() -> None:
+    outdated = [path.name for path, text in generator().generated_files().items() if path.read_text() != text]
+    assert outdated == [], "run hack/generate_chart.py"
+
+
+def test_every_crd_is_in_the_chart_and_no_other() -> None:
+    sources = {path.name for path in (ROOT / "crds").glob("*.yaml")}
+    assert {path.name for path in (CHART / "templates" / "crds").iterdir()} == sources
+    listed = {item["name"] for item in yaml.safe_load(metadata()["annotations"]["artifacthub.io/crds"])}
+    assert listed == {yaml.safe_load((ROOT / "crds" / name).read_text())["metadata"]["name"] for name in sources}
+
+
+def test_braces_in_a_crd_are_no_template() -> None:
+    crd = 'kind: CustomResourceDefinition\nmetadata:\n  name: a.example.com\nspec: "{{ .Values.x }}"\n'
+    made = generator().crd_template("a.yaml", crd)
+    assert """spec: "{{ "{{" }} .Values.x }}"\n""" in made
+    with pytest.raises(ValueError, match=r"a\.yaml"):
+        generator().crd_template("a.yaml", "metadata:\n  labels: {}\n  name: a\n")
+
+
+# ---- values and schema
+
+# Of values that are documented as a whole.
+FIXED_KEYS = {"resources": ["requests", "limits", "claims"], "strategy": ["type", "rollingUpdate"]}
+
+
+def paths(node: Json, prefix: str = "") -> Iterator[str]:
+    for key, child in node.items():
+        yield prefix + key
+        if isinstance(child, dict):
+            yield from paths(child, f"{prefix}{key}.")
+
+
+def nodes(node: Json, path: str = "") -> Iterator[tuple[str, Json]]:
+    yield path, node
+    for key, child in node.get("properties", {}).items():
+        yield from nodes(child, f"{path}.{key}".lstrip("."))
+    if isinstance(node.get("items"), dict):
+        yield from nodes(node["items"], f"{path}[]")
+
+
+def test_every_value_is_documented() -> None:
+    documented = {value.path for value in generator().documented_values(read("values.yaml"))}
+    for path in paths(values()):
+        inside = any(path.startswith(f"{other}.") for other in documented)
+        group = any(other.startswith(f"{path}.") for other in documented)
+        assert path in documented or inside or group, path
+
+
+def test_values_and_schema_know_the_same() -> None:
+    documented = {value.path for value in generator().documented_values(read("values.yaml"))}
+    known = {path for path, _ in nodes(schema()) if path and "[]" not in path}
+    groups = {path.rpartition(".")[0] for path in documented} | {"monitoring"}
+    # Helm hands `global` to every chart, and parents use `enabled` for their condition.
+    within = {f"{path}.{key}" for path, keys in FIXED_KEYS.items() for key in keys}
+    assert known - documented - groups == {"global", "enabled"} | within
+    assert documented <= known
+
+
+def test_the_schema_lets_nothing_unknown_through() -> None:
+    document = schema()
+    assert document["$schema"] == "http://json-schema.org/draft-07/schema#"
+    open_ended = {path for path, node in nodes(document) if "properties" in node and node["additionalProperties"]}
+    assert open_ended == set()
+    # What is handed to Kubernetes as it is, and checked there.
+    free = {
+        path for path, node in nodes(document) if node.get("type") == "object" and "additionalProperties" not in node
+    }
+    assert free == {
+        "global",
+        "admissionPolicy.namespaceSelector",
+        "affinity",
+        "extraEnv[].valueFrom",
+        "injection.namespaceSelector",
+        "networkPolicy.metricsFrom[]",
+        "podSecurityContext",
+        "resources.claims[]",
+        "resources.limits",
+        "resources.requests",
+        "securityContext",
+        "tolerations[]",
+        "topologySpreadConstraints[]",
+    }
+
+
+# ---- the rest of the project
+
+
+def metadata() -> Json:
+    found: Json = yaml.safe_load(read("Chart.yaml"))
+    return found
+
+
+def test_the_chart_has_the_version_of_the_project() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert metadata()["version"] == metadata()["appVersion"] == project["version"]
+
+
+def test_the_operator_knows_its_options() -> None:
+    used = set(re.findall(r"^ +- (--[a-z-]+)", read("templates/deployment.yaml"), flags=re.MULTILINE))
+    assert "--leader-elect" in used
+    assert used <= {option.flag for option in OPTIONS}
+
+
+def test_the_self_test_is_a_program_of_the_project_and_knows_its_options() -> None:
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    text = read("templates/tests/selftest.yaml")
+    program, *flags = re.findall(r"^            - (?:--)?([a-z-]+)", text, flags=re.MULTILINE)[:3]
+    assert program in scripts
+    module = scripts[program].partition(":")[0].rpartition(".")[2]
+    source = (ROOT / "handler" / "rendezvous_handler" / f"{module}.py").read_text()
+    assert len(flags) == 2
+    assert [flag for flag in flags if f'"--{flag}"' not in source] == []
+
+
+def test_labels_are_those_of_the_api() -> None:
+    text = "\n".join(path.read_text() for path in (CHART / "templates").glob("*.yaml"))
+    used = set(re.findall(r"rdzv\.dev/[a-z-]+\b", text))
+    assert used == {names.LABEL_RENDEZVOUS, "rdzv.dev/inject"}
+
+
+def rules(role: list[Json]) -> set[tuple[str, str, str]]:
+    return {
+        (group, resource, verb)
+        for rule in role
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+def rules_of_chart(name: str) -> set[tuple[str, str, str]]:
+    text = read("templates/_helpers.tpl").partition(f'{{{{- define "kube-rendezvous.{name}" -}}}}')[2]
+    return rules(yaml.safe_load(text.partition("{{- end -}}")[0]))
+
+
+@pytest.mark.parametrize(
+    ("name", "example", "kind"),
+    [("workerRules", "agent-rbac.yaml", "Role"), ("operatorRules", "operator-rbac.yaml", "ClusterRole")],
+)
+def test_roles_allow_what_those_of_the_examples_do(name: str, example: str, kind: str) -> None:
+    documents = yaml.safe_load_all((ROOT / "examples" / example).read_text())
+    (role,) = [item for item in documents if item["kind"] == kind]
+    more = {("rdzv.dev", "rendezvousparticipants", "administer"), ("events.k8s.io", "events", "patch")}
+    assert rules_of_chart(name) - more == rules(role["rules"]) - more
+
+
+# ---- alerts and dashboard
+
+
+def alerts() -> list[Json]:
+    (group,) = yaml.safe_load(read("files/alerts.yaml"))["groups"]
+    found: list[Json] = group["rules"]
+    return found
+
+
+def dashboard() -> Json:
+    found: Json = json.loads(read("files/dashboard.json"))
+    return found
+
+
+def dashboard_queries() -> Iterator[str]:
+    for panel in dashboard()["panels"]:
+        for target in panel.get("targets", []):
+            yield target["expr"]
+    for variable in dashboard()["templating"]["list"]:
+        if variable["type"] == "query":
+            yield variable["definition"]
+
+
+def metrics_of_the_operator() -> set[str]:
+    """Without the endings that follow from a metric's kind."""
+    metrics = Metrics(Cache(time.monotonic), WorkQueue(time.monotonic), time.monotonic, lambda: True)
+    return {family.name for family in metrics.registry.collect()}
+
+
+def metrics_of(queries: list[str]) -> set[str]:
+    return {_SUFFIX.sub("", name) for query in queries for name in _METRIC.findall(query)}
+
+
+def test_alerts_and_dashboard_ask_for_metrics_that_there_are() -> None:
+    known = {name for name in metrics_of_the_operator() if name.startswith("kube_rendezvous_")}
+    assert metrics_of([rule["expr"] for rule in alerts()]) <= known
+    assert metrics_of(list(dashboard_queries())) <= known
+    unused = known - metrics_of([*dashboard_queries(), *(rule["expr"] for rule in alerts())])
+    assert unused == {"kube_rendezvous_round"}, "the dashboard shows everything else"
+
+
+def test_every_alert_has_a_runbook() -> None:
+    headings = re.findall(r"^### (KubeRendezvous\w+)$", (ROOT / "docs/operations.md").read_text(), flags=re.MULTILINE)
+    assert headings == [rule["alert"] for rule in alerts()]
+    for rule in alerts():
+        assert rule["annotations"]["runbook"] == f"docs/operations.md#{rule['alert'].lower()}"
+        assert rule["labels"]["severity"] in ("warning", "critical")
+        assert {"summary", "description"} <= set(rule["annotations"])
+
+
+def test_the_restart_alert_counts_all_failures_and_nothing_else() -> None:
+    (rule,) = [rule for rule in alerts() if rule["alert"] == "KubeRendezvousRestartLoop"]
+    (listed,) = re.findall(r'reason=~"([^"]+)"', rule["expr"])
+    assert set(listed.split("|")) == {str(reason) for reason in reasons.FAILURES}
+    known = {str(reason) for reason in reasons.RoundEndReason}
+    assert {name for each in alerts() for name in re.findall(r'reason="(\w+)"', each["expr"])} <= known
+
+
+def test_panels_of_the_dashboard_do_not_overlap() -> None:
+    taken: set[tuple[int, int]] = set()
+    identities = [panel["id"] for panel in dashboard()["panels"]]
+    assert len(set(identities)) == len(identities)
+    for panel in dashboard()["panels"]:
+        at = panel["gridPos"]
+        cells = {(at["x"] + x, at["y"] + y) for x in range(at["w"]) for y in range(at["h"])}
+        assert at["x"] + at["w"] <= 24
+        assert not cells & taken
+        taken |= cells
