@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 from rendezvous_api import names
 from rendezvous_api.codec import decode
 from rendezvous_api.participant import Participant
-from rendezvous_api.rendezvous import Rendezvous, RendezvousSpec
+from rendezvous_api.reasons import FormationReason
+from rendezvous_api.rendezvous import Rendezvous, RendezvousSpec, RendezvousStatus
 from rendezvous_operator.cluster import KINDS, POD_KIND, Json
 from rendezvous_operator.core.world import Pod, SeenParticipant, Target, World
 from rendezvous_operator.pods import pod_from_object
@@ -23,11 +24,24 @@ class Key(NamedTuple):
         return f"{self.namespace}/{self.name}"
 
 
+@dataclass(frozen=True)
+class RoundTimes:
+    """When the present state of a Rendezvous began, in the clock's seconds; for metrics, nothing is decided on it."""
+
+    round_since: float | None = None
+    """When the current round was seen to be published; None: before this process looked."""
+    forming_since: float | None = None
+    """When a round was first seen to be in formation; None: none is."""
+    formation_whole: bool = False
+    """Whether its beginning was seen: it had not begun before this process looked."""
+
+
 @dataclass
 class _Entry:
     """What is seen around one Rendezvous; the Rendezvous itself may be missing."""
 
     rendezvous: Rendezvous | None = None
+    times: RoundTimes = field(default_factory=RoundTimes)
     participants: dict[str, SeenParticipant] = field(default_factory=dict)
     pods: dict[str, Pod] = field(default_factory=dict)
     absent: set[Target] = field(default_factory=set)
@@ -73,6 +87,15 @@ class Cache:
             complete=self.complete,
             answering_since=self._answering_since if self._answering_since is not None else self._clock(),
         )
+
+    def listed(self, kind: str) -> bool:
+        """Whether that kind has been listed."""
+        return kind in self._listed
+
+    def times(self, key: Key) -> RoundTimes:
+        """Since when a Rendezvous has been as it is."""
+        entry = self._entries.get(key)
+        return entry.times if entry is not None else RoundTimes()
 
     def orphans(self, key: Key) -> Mapping[str, SeenParticipant]:
         """Participants of a Rendezvous that is not there."""
@@ -148,6 +171,7 @@ class Cache:
         entry = self._entries.setdefault(key, _Entry())
         if entry.rendezvous is not None and _is_older(rendezvous, entry.rendezvous):
             return set()
+        entry.times = _times(entry.rendezvous, entry.times, rendezvous, self._clock())
         entry.rendezvous = rendezvous
         # Only members are ever looked up in here, so that the set does not grow with all who have been.
         members = {member.name for member in rendezvous.status.participants}
@@ -195,6 +219,7 @@ class Cache:
             return set()
         if kind == names.RENDEZVOUS_KIND and entry.rendezvous is not None and entry.rendezvous.metadata.uid == uid:
             entry.rendezvous = None
+            entry.times = RoundTimes()
         elif kind == names.PARTICIPANT_KIND and name in entry.participants:
             if entry.participants[name].object.metadata.uid != uid:
                 return set()
@@ -230,6 +255,24 @@ class Cache:
         if entry.rendezvous is None:
             return RendezvousSpec(1, 1).keep_alive_seconds
         return entry.rendezvous.spec.keep_alive_seconds
+
+
+def _times(known: Rendezvous | None, times: RoundTimes, new: Rendezvous, now: float) -> RoundTimes:
+    if known is not None and known.metadata.uid != new.metadata.uid:
+        known, times = None, RoundTimes()
+    watched = known is not None
+    published = known is not None and new.status.round != known.status.round
+    since, whole = times.forming_since, times.formation_whole
+    if not is_forming(new.status):
+        since, whole = None, False
+    elif since is None or published:
+        since, whole = now, watched
+    return RoundTimes(now if published else times.round_since, since, whole)
+
+
+def is_forming(status: RendezvousStatus) -> bool:
+    """Whether a next round is waited for; newcomers that are gathered while training goes on are not meant."""
+    return status.formation is not None and status.formation.reason is not FormationReason.GATHERING
 
 
 def _pod_key(item: Json) -> Key | None:

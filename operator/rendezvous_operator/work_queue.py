@@ -23,6 +23,14 @@ class WorkQueue(Generic[K]):
         self._working: set[K] = set()
         self._failures: dict[K, int] = {}
         self._changed = asyncio.Event()
+        self.retries = 0
+        """How often a key was added after a failure, in all."""
+
+    @property
+    def depth(self) -> int:
+        """How many keys are due and wait for a worker."""
+        now = self._clock()
+        return sum(moment <= now for moment in self._due.values())
 
     def add(self, key: K, at: float | None = None) -> None:
         """Make a key due now, or at a moment (the clock's seconds), unless it is due earlier already."""
@@ -36,6 +44,7 @@ class WorkQueue(Generic[K]):
 
     def add_after_failure(self, key: K) -> float:
         """Make a key due after a back-off that doubles with each failure in a row. Returns the back-off in seconds."""
+        self.retries += 1
         failures = self._failures[key] = self._failures.get(key, 0) + 1
         longest = min(LONGEST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2.0 ** min(failures - 1, 16))
         # Half of it is jitter: operators and keys that failed together shall not come back together.
@@ -46,6 +55,12 @@ class WorkQueue(Generic[K]):
     def succeeded(self, key: K) -> None:
         """Forget the failures of a key."""
         self._failures.pop(key, None)
+
+    def clear(self) -> None:
+        """Forget all keys and their failures, but for those that are worked on."""
+        self._due.clear()
+        self._heap.clear()
+        self._failures.clear()
 
     async def get(self) -> K:
         """Wait for a key that is due and that nobody works on; the caller calls `done` when it has been worked on."""

@@ -61,6 +61,7 @@ def decide(now: Now, world: World, memory: Memory) -> Decision:
         deletions=tuple(turn.deletions),
         events=tuple(turn.events),
         wake_at=turn.wake_at,
+        lost=_lost(world.rendezvous.status, members),
     )
 
 
@@ -136,6 +137,13 @@ def _reason_of(view: MemberView) -> tuple[RoundEndReason, str] | None:
                 attempt_reason, RoundEndReason.MEMBER_REENTERED
             ), f"{name} asks to join again: {attempt_reason}"
     return None
+
+
+def _lost(before: RendezvousStatus, members: Sequence[MemberView]) -> dict[str, RoundEndReason]:
+    if not (runs.is_open(before) and runs.has_round(before)):
+        return {}  # nobody counts on them any more
+    found = {view.member.name: _reason_of(view) for view in members if view.state is not MemberState.REENTERED}
+    return {name: reason[0] for name, reason in found.items() if reason is not None}
 
 
 def _failed_check_ins(turn: Turn, status: RendezvousStatus, reason: RoundEndReason) -> FailedCheckIns | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from rendezvous_api.participant import Participant
-from rendezvous_api.reasons import EventReason
+from rendezvous_api.reasons import EventReason, RoundEndReason
 from rendezvous_api.rendezvous import Rendezvous, RendezvousStatus
 
 
@@ -148,3 +148,5 @@ class Decision:
     events: tuple[Event, ...] = ()
     wake_at: float | None = None
     """Decide again at this moment (monotonic) even if nothing is seen to change."""
+    lost: Mapping[str, RoundEndReason] = field(default_factory=dict)
+    """Members of the last round that are lost, by name, and how: MemberLost, MemberEvicted or MemberFailed."""
