@@ -1,130 +1,180 @@
-"""The operator as a program: kopf watches, the reconciler decides.
+"""The operator as a program: its parts, how they begin, and how they end."""
 
-None of kopf's high-level handlers is used: they would add finalizers and annotations to the objects. ``on.event``
-handlers are not retried by kopf, so they do nothing but pass on what was seen; queue and back-off are ours.
-"""
-
-import argparse
 import asyncio
 import logging
-import random
+import os
+import secrets
+import signal
 import socket
+import sys
 import time
-from collections.abc import Iterator
 from typing import Any
 
-import kopf
-
-from rendezvous_api import names
-from rendezvous_operator.cache import Cache
-from rendezvous_operator.cluster import POD_KIND, Cluster, RefusedError
+from rendezvous_operator import logs
+from rendezvous_operator.cache import Cache, Key
+from rendezvous_operator.cluster import Cluster, RefusedError
+from rendezvous_operator.events import Recorder
+from rendezvous_operator.health import Health
+from rendezvous_operator.leader import Candidate, Election
+from rendezvous_operator.metrics import Metrics
+from rendezvous_operator.options import PROGRAM, Options, parse
 from rendezvous_operator.reconciler import Reconciler
+from rendezvous_operator.server import HttpServer
+from rendezvous_operator.traces import trace
+from rendezvous_operator.watching import Watches
+from rendezvous_operator.work_queue import WorkQueue
+
+logger = logging.getLogger("rendezvous_operator")  # also when this module is __main__
+
+TURNS_SECONDS = 3.0
+"""How long turns under way may take when the operator is told to end; the kubelet gives 30 s for everything."""
+
+WATCHES_SECONDS = 10.0
+"""And how long kopf may take to end its watches."""
 
 
-class _Backoffs:
-    """Seconds between tries of kopf's own requests, without end: the operator outlives its API server."""
-
-    def __iter__(self) -> Iterator[float]:
-        longest = 0.2
-        while True:
-            yield longest * random.uniform(0.5, 1.0)
-            longest = min(longest * 2, 5.0)
+class UnusableError(Exception):
+    """The operator cannot run here with these options."""
 
 
-class _NoDiffBase(kopf.DiffBaseStorage):
-    """No record of what an object was like: no handler of ours asks kopf what has changed.
+class Operator:
+    """One operator process: serves every Rendezvous of the cluster, or of one namespace, until it is told to end."""
 
-    kopf's own storages copy each object of each event to find that out, which is a quarter of all that an event costs.
-    """
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._told = asyncio.Event()
+        self._stop_watching = asyncio.Event()
+        self._identity = f"{socket.gethostname()}_{secrets.token_hex(4)}"
+        self._election = Election(self._identity, options.timing) if options.leader_elect else None
+        self._cache = Cache(time.monotonic)
+        self._queue: WorkQueue[Key] = WorkQueue(time.monotonic)
+        self._metrics = Metrics(self._cache, self._queue, time.monotonic, lambda: self._term() is not None)
+        self._trace = trace(lambda _: None, self._metrics.request_answered)
+        self._watches = Watches(time.monotonic, [self._trace])
 
-    def build(self, *, body: kopf.Body, extra_fields: Any = None) -> kopf.BodyEssence:
-        return kopf.BodyEssence()
+    def _term(self) -> int | None:
+        """Without an election, the operator leads from beginning to end."""
+        return self._election.term(time.monotonic()) if self._election is not None else 1
 
-    def fetch(self, *, body: kopf.Body) -> kopf.BodyEssence | None:
-        return None
+    async def run(self) -> None:
+        """Begin, serve, and end in good order after SIGTERM or SIGINT.
 
-    def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
-        pass
+        Raises:
+            RefusedError: there is no configuration for the API server.
+            UnusableError: the HTTP server cannot listen.
+        """
+        self._take_signals()
+        cluster = await Cluster.connect(self._cache.api_server_answered, traces=[self._trace])
+        # A renewal of the Lease must not wait for a connection, and must leave time for another one. It also tells a
+        # follower, who asks for nothing else, that the API server was away and silence from then means nothing.
+        timeout = self._options.timing.renew_deadline / 2
+        lease_cluster = await Cluster.connect(self._cache.api_server_answered, timeout=timeout, traces=[self._trace])
+        try:
+            await self._serve(cluster, lease_cluster)
+        finally:
+            await lease_cluster.close()
+            await cluster.close()
 
+    def _take_signals(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self._told.set)
 
-def settings() -> kopf.OperatorSettings:
-    """What kopf is told: watch these kinds, write nothing, never give up."""
-    wanted = kopf.OperatorSettings()
-    wanted.peering.standalone = True
-    wanted.scanning.disabled = True
-    wanted.posting.enabled = False
-    # Should anything of kopf ever write to an object, it shall be under our name.
-    wanted.persistence.finalizer = f"{names.GROUP}/kopf-finalizer"
-    wanted.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=names.GROUP)
-    wanted.persistence.diffbase_storage = _NoDiffBase()
-    wanted.watching.label_selectors["pods"] = names.LABEL_RENDEZVOUS
-    wanted.watching.connect_timeout = 5
-    wanted.watching.server_timeout = 5 * 60
-    wanted.watching.client_timeout = 6 * 60
-    wanted.watching.reconnect_backoff = 0.2
-    wanted.networking.connect_timeout = 5
-    wanted.networking.request_timeout = 30
-    wanted.networking.error_backoffs = _Backoffs()
-    return wanted
+    async def _serve(self, cluster: Cluster, lease_cluster: Cluster) -> None:
+        reconciler = self._reconciler(cluster)
+        health = Health(self._cache, self._watches, time.monotonic, [("workers", lambda: reconciler.defect)])
+        server = HttpServer(health, self._metrics.registry)
+        told = asyncio.create_task(self._told.wait(), name="told to end")
+        listing = asyncio.create_task(self._list(reconciler, server), name="lists")
+        leading = watching = None
+        try:
+            await _first(told, listing)
+            if not told.done():
+                health.watching_begins()
+                leading = asyncio.create_task(self._lead(reconciler, lease_cluster), name="leader election")
+                watching = asyncio.create_task(self._watch(reconciler), name="watches")
+                await _first(told, leading, watching)
+            if not self._told.is_set():
+                raise UnusableError("kopf has ended its watches by itself; the log says why")
+        finally:
+            # Whoever leads next shall find nothing under way.
+            await _cancel(listing)
+            await reconciler.stop(TURNS_SECONDS)
+            await _cancel(leading)
+            await server.stop()
+            self._stop_watching.set()
+            if watching is not None:
+                await asyncio.wait({watching}, timeout=WATCHES_SECONDS)
+            await _cancel(watching)
+            await _cancel(told)
 
-
-def registry(reconciler: Reconciler) -> kopf.OperatorRegistry:
-    """The handlers: whatever is seen goes to the reconciler."""
-    handlers = kopf.OperatorRegistry()
-    # The same configuration as that of our own requests: the service account, else the kubeconfig.
-    kopf.on.login(registry=handlers)(kopf.login_via_client)
-
-    @kopf.on.event(names.GROUP, names.VERSION, names.RENDEZVOUS_PLURAL, registry=handlers)
-    async def rendezvous_seen(event: kopf.RawEvent, **_: Any) -> None:
-        reconciler.event(names.RENDEZVOUS_KIND, event["type"], dict(event["object"]))
-
-    @kopf.on.event(names.GROUP, names.VERSION, names.PARTICIPANT_PLURAL, registry=handlers)
-    async def participant_seen(event: kopf.RawEvent, **_: Any) -> None:
-        reconciler.event(names.PARTICIPANT_KIND, event["type"], dict(event["object"]))
-
-    @kopf.on.event("", "v1", "pods", registry=handlers)
-    async def pod_seen(event: kopf.RawEvent, **_: Any) -> None:
-        reconciler.event(POD_KIND, event["type"], dict(event["object"]))
-
-    return handlers
-
-
-async def run(namespace: str | None = None) -> None:
-    """Serve every Rendezvous of the cluster, or of one namespace, until the process is told to end."""
-    cache = Cache(time.monotonic)
-    cluster = await Cluster.connect(identity=socket.gethostname(), answered=cache.api_server_answered)
-    reconciler = Reconciler(cluster, cache, time.monotonic, namespace)
-    try:
-        await reconciler.start()
-        await kopf.operator(
-            registry=registry(reconciler),
-            settings=settings(),
-            clusterwide=namespace is None,
-            namespaces=[namespace] if namespace else [],
+    def _reconciler(self, cluster: Cluster) -> Reconciler:
+        return Reconciler(
+            cluster,
+            self._cache,
+            self._queue,
+            Recorder(cluster, socket.gethostname(), time.monotonic),
+            self._metrics,
+            time.monotonic,
+            self._term,
+            self._options.namespace,
         )
-    finally:
-        await reconciler.stop()
-        await cluster.close()
+
+    async def _list(self, reconciler: Reconciler, server: HttpServer) -> None:
+        """Answer probes from the first moment on, and see everything once."""
+        address, port = self._options.http_address, self._options.http_port
+        if port:
+            try:
+                await server.start(address, port)
+            except OSError as error:
+                raise UnusableError(f"--http-address {address} --http-port {port}: {error}") from error
+            logger.info("/livez, /readyz and /metrics are served at %s, port %d", address, port)
+        await reconciler.start()
+
+    async def _lead(self, reconciler: Reconciler, cluster: Cluster) -> None:
+        """Decide, now or whenever this process is the leader."""
+        found, options = len(self._cache.keys()), self._options
+        if self._election is None:
+            logger.info("all kinds are listed: %d rendezvous, decisions begin", found)
+            reconciler.lead()
+            await asyncio.Event().wait()
+            return
+        namespace, name = options.leader_elect_lease_namespace or "", options.leader_elect_lease_name
+        logger.info("all kinds are listed: %d rendezvous, standing for the Lease %s/%s", found, namespace, name)
+        candidate = Candidate(
+            cluster, namespace, name, self._election, time.monotonic, reconciler.lead, reconciler.follow
+        )
+        await candidate.run()
+
+    async def _watch(self, reconciler: Reconciler) -> None:
+        await self._watches.run(reconciler.event, self._options.namespace, self._stop_watching, self._take_signals)
+
+
+async def _first(*tasks: asyncio.Task[Any]) -> None:
+    """Wait until one of them has ended, and raise what it raised."""
+    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in done:
+        task.result()
+
+
+async def _cancel(task: asyncio.Task[Any] | None) -> None:
+    """End a task, whatever it has come to."""
+    if task is not None:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 def main() -> None:
     """Entry point of ``kube-rendezvous-operator``."""
-    parser = argparse.ArgumentParser(prog="kube-rendezvous-operator", description=__doc__.splitlines()[0])
-    parser.add_argument("--namespace", help="serve only this namespace (default: all)")
-    parser.add_argument("--log-format", choices=["text", "json"], default="text", help="for people or for machines")
-    parser.add_argument("--verbose", action="store_true", help="log what is seen, too")
-    arguments = parser.parse_args()
-    log_format = kopf.LogFormat.JSON if arguments.log_format == "json" else kopf.LogFormat.FULL
-    kopf.configure(verbose=arguments.verbose, log_format=log_format)
-    if not arguments.verbose:
-        # kopf says of each event that its handler succeeded; a thousand heartbeats are no news.
-        logging.getLogger("kopf.objects").setLevel(logging.WARNING)
+    options = parse(sys.argv[1:], os.environ)
+    logs.configure(json=options.log_format == "json", verbose=options.verbose)
     try:
-        asyncio.run(run(arguments.namespace))
-    except RefusedError as error:
-        parser.exit(1, f"kube-rendezvous-operator: {error}\n")
-    except KeyboardInterrupt:
-        return
+        asyncio.run(_main(options))
+    except (RefusedError, UnusableError) as error:
+        sys.exit(f"{PROGRAM}: {error}")
+
+
+async def _main(options: Options) -> None:
+    await Operator(options).run()
 
 
 if __name__ == "__main__":

@@ -5,8 +5,7 @@ Objects are plain JSON here: pods and custom resources are read by the same few 
 """
 
 import json
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Final
 
 import aiohttp
@@ -28,6 +27,7 @@ _PLURALS = {
 }
 _SELECTORS = {POD_KIND: names.LABEL_RENDEZVOUS}
 _PAGE = 500
+TIMEOUT_SECONDS = 30.0
 
 
 class UnreachableError(Exception):
@@ -42,30 +42,34 @@ class RefusedError(Exception):
     """The API server refuses the request for good: no permission, or an object that it does not accept."""
 
 
-@dataclass(frozen=True)
-class EventTarget:
-    """The object that a Kubernetes Event is about."""
-
-    namespace: str
-    name: str
-    uid: str
+class NotFoundError(RefusedError):
+    """The API server does not know the object (404)."""
 
 
 class Cluster:
-    """Requests to one API server. Use `connect` to make one; raises the three errors above and nothing else."""
+    """Requests to one API server. Use `connect` to make one; raises the errors above and nothing else."""
 
-    def __init__(self, api: client.ApiClient, identity: str, answered: Callable[[bool], None]) -> None:
+    def __init__(self, api: client.ApiClient, answered: Callable[[bool], None], timeout: float) -> None:
         self._api = api
-        self._identity = identity
         self._answered = answered
+        self._timeout = timeout
 
     @classmethod
-    async def connect(cls, identity: str, answered: Callable[[bool], None]) -> "Cluster":
+    async def connect(
+        cls,
+        answered: Callable[[bool], None],
+        *,
+        timeout: float = TIMEOUT_SECONDS,
+        traces: Sequence[aiohttp.TraceConfig] = (),
+    ) -> "Cluster":
         """Configure from the pod's service account, else from the kubeconfig (``KUBECONFIG``).
 
+        Each has connections of its own, so that the requests of one never wait for those of another.
+
         Args:
-            identity: name of this operator process in the Events that it sends.
             answered: is told of each request whether the API server answered it.
+            timeout: of each request, in seconds.
+            traces: are told of each request.
 
         Raises:
             RefusedError: neither is there.
@@ -79,7 +83,8 @@ class Cluster:
             except (ConfigException, OSError) as error:
                 raise RefusedError(f"neither a service account nor a usable kubeconfig: {error}") from error
         configuration.connection_pool_maxsize = 64
-        return cls(client.ApiClient(configuration), identity, answered)
+        configuration.trace_configs = list(traces)
+        return cls(client.ApiClient(configuration), answered, timeout)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -94,7 +99,7 @@ class Cluster:
         if kind in _SELECTORS:
             query["labelSelector"] = _SELECTORS[kind]
         while True:
-            page = await self._request("GET", _path(kind, namespace), query)
+            page = await self.request("GET", _path(kind, namespace), query)
             for item in page["items"]:
                 yield item
             token = page["metadata"].get("continue")
@@ -105,8 +110,8 @@ class Cluster:
     async def read(self, kind: str, namespace: str, name: str) -> Json | None:
         """One object, or None when it is not there."""
         try:
-            return await self._request("GET", _path(kind, namespace, name))
-        except _NotFoundError:
+            return await self.request("GET", _path(kind, namespace, name))
+        except NotFoundError:
             return None
 
     async def write_status(
@@ -120,53 +125,37 @@ class Cluster:
             "status": status,
         }
         try:
-            return await self._request("PUT", _path(names.RENDEZVOUS_KIND, namespace, name) + "/status", body=body)
-        except _NotFoundError:
+            return await self.request("PUT", _path(names.RENDEZVOUS_KIND, namespace, name) + "/status", body=body)
+        except NotFoundError:
             return None
 
     async def delete(self, kind: str, namespace: str, name: str, uid: str, resource_version: str) -> None:
         """Delete an object that is still as it was read. One that is gone already is no error."""
         body = {"preconditions": {"uid": uid, "resourceVersion": resource_version}}
         try:
-            await self._request("DELETE", _path(kind, namespace, name), body=body)
-        except _NotFoundError:
+            await self.request("DELETE", _path(kind, namespace, name), body=body)
+        except NotFoundError:
             return
 
-    async def emit(self, target: EventTarget, reason: str, note: str, *, warning: bool, timestamp: str) -> None:
-        """Create a Kubernetes Event about a Rendezvous. ``timestamp`` is RFC 3339 with microseconds."""
-        body = {
-            "apiVersion": "events.k8s.io/v1",
-            "kind": "Event",
-            "metadata": {"generateName": f"{target.name}-", "namespace": target.namespace},
-            "eventTime": timestamp,
-            "type": "Warning" if warning else "Normal",
-            "reason": reason,
-            "action": reason,
-            "note": note[: names.MAX_MESSAGE_LENGTH],
-            "reportingController": f"{names.GROUP}/operator",
-            "reportingInstance": self._identity,
-            "regarding": {
-                "apiVersion": names.API_VERSION,
-                "kind": names.RENDEZVOUS_KIND,
-                "namespace": target.namespace,
-                "name": target.name,
-                "uid": target.uid,
-            },
-        }
-        await self._request("POST", f"/apis/events.k8s.io/v1/namespaces/{target.namespace}/events", body=body)
-
-    async def _request(
-        self, method: str, path: str, query: dict[str, str] | None = None, *, body: Json | None = None
+    async def request(
+        self,
+        method: str,
+        path: str,
+        query: dict[str, str] | None = None,
+        *,
+        body: Json | None = None,
+        content_type: str = "application/json",
     ) -> Json:
+        """Any request that is answered with one JSON object, at a path such as ``/api/v1/pods``."""
         request = await self._api.param_serialize(
             method,
             path,
             query_params=list((query or {}).items()),
-            header_params={"Accept": "application/json", "Content-Type": "application/json"},
+            header_params={"Accept": "application/json", "Content-Type": content_type},
             body=body,
             auth_settings=["BearerToken"],
         )
-        timeout = aiohttp.ClientTimeout(total=30, sock_connect=5)
+        timeout = aiohttp.ClientTimeout(total=self._timeout, sock_connect=min(5.0, self._timeout))
         try:
             response = await self._api.call_api(*request, _request_timeout=timeout)
             data = await response.read()
@@ -179,10 +168,6 @@ class Cluster:
             raise _translated(response.status, f"{method} {path}: {_message(data) or response.reason}")
         answer: Json = json.loads(data)
         return answer
-
-
-class _NotFoundError(RefusedError):
-    """The API server does not know the object (404)."""
 
 
 def _path(kind: str, namespace: str | None, name: str | None = None) -> str:
@@ -200,7 +185,7 @@ def _message(data: bytes) -> str:
 
 def _translated(status: int | None, text: str) -> Exception:
     if status == 404:
-        return _NotFoundError(text)
+        return NotFoundError(text)
     if status == 409:
         return ConflictError(text)
     if status is None or status == 429 or status >= 500:

@@ -1,9 +1,11 @@
-"""The group of a handler's test: its operator, played by the test itself, and its nodes."""
+"""What the tests of this folder share: the group of a handler's test, and the operators of the operator's tests."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from tests.integration.handler_support import Nodes, PlayedOperator
+from tests.integration.operator_support import Group, Operators
 
 from rendezvous_controlplane import LocalControlPlane
 
@@ -18,3 +20,19 @@ def nodes(control_plane: LocalControlPlane, namespace: str) -> Iterator[Nodes]:
     made = Nodes(control_plane, namespace)
     yield made
     made.shut_down()
+
+
+@pytest.fixture
+def operators(control_plane: LocalControlPlane, tmp_path: Path) -> Iterator[Operators]:
+    """Starts operator processes; all are ended with the test."""
+    operators = Operators(control_plane.kubeconfig, tmp_path)
+    yield operators
+    for process in operators.started:
+        process.thaw()
+        process.kill()
+
+
+@pytest.fixture
+def group(control_plane: LocalControlPlane, namespace: str) -> Group:
+    """One Rendezvous in a namespace of its own, with participants written by hand."""
+    return Group(control_plane, namespace)

@@ -3,94 +3,13 @@
 import json
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import pytest
 from tests.e2e.harness import Process, wait_until
+from tests.integration.operator_support import Group, Operators
 
-from rendezvous_api import names
-from rendezvous_api.codec import decode
-from rendezvous_api.rendezvous import Rendezvous, RendezvousStatus
+from rendezvous_api.rendezvous import RendezvousStatus
 from rendezvous_controlplane import LocalControlPlane
-
-
-class Group:
-    """One Rendezvous in a namespace, and participants written by hand."""
-
-    def __init__(self, control_plane: LocalControlPlane, namespace: str, name: str = "train") -> None:
-        self.control_plane = control_plane
-        self.namespace = namespace
-        self.name = name
-        self.uid = ""
-
-    def kubectl(self, *arguments: str, input: str | None = None) -> str:
-        return self.control_plane.kubectl("-n", self.namespace, *arguments, input=input)
-
-    def create(self, **spec: Any) -> None:
-        spec = {"minNodes": 2, "maxNodes": 2, "lastCallTimeoutSeconds": 0, **spec}
-        self._write(names.RENDEZVOUS_KIND, self.name, spec, {})
-        self.uid = json.loads(self.kubectl("get", "rdzv", self.name, "-o", "json"))["metadata"]["uid"]
-
-    def join(self, node: str, attempt: int = 1, **spec: Any) -> None:
-        full = {
-            "rendezvousName": self.name,
-            "rendezvousUID": self.uid,
-            "nodeID": node,
-            "incarnation": "aaaaaaaa",
-            "attempt": attempt,
-            "attemptReason": "Start" if attempt == 1 else "WorkerFailure",
-            "address": "127.0.0.1",
-            "storePort": 4000,
-            "state": "Joined",
-            **spec,
-        }
-        self._write(names.PARTICIPANT_KIND, f"{self.name}.{node}", full, {names.LABEL_RENDEZVOUS: self.name})
-
-    def _write(self, kind: str, name: str, spec: dict[str, Any], labels: dict[str, str]) -> None:
-        metadata = {"name": name, "namespace": self.namespace, "labels": labels}
-        item = {"apiVersion": names.API_VERSION, "kind": kind, "metadata": metadata, "spec": spec}
-        self.kubectl("apply", "-f", "-", input=json.dumps(item))
-
-    @property
-    def status(self) -> RendezvousStatus:
-        return decode(Rendezvous, json.loads(self.kubectl("get", "rdzv", self.name, "-o", "json"))).status
-
-    def wait_for_round(self, number: int) -> RendezvousStatus:
-        def published() -> RendezvousStatus | None:
-            status = self.status
-            return status if status.round >= number else None
-
-        return wait_until(published, f"round {number} of {self.name}", 30)
-
-
-class Operators:
-    """Starts operator processes; all are ended with the test."""
-
-    def __init__(self, kubeconfig: Path, folder: Path) -> None:
-        self._kubeconfig = kubeconfig
-        self._folder = folder
-        self.started: list[Process] = []
-
-    def start(self, *arguments: str) -> Process:
-        command = [sys.executable, "-m", "rendezvous_operator.app", *arguments]
-        log = self._folder / f"operator-{len(self.started)}.log"
-        self.started.append(Process(command, log, {**os.environ, "KUBECONFIG": str(self._kubeconfig)}))
-        return self.started[-1]
-
-
-@pytest.fixture
-def operators(control_plane: LocalControlPlane, tmp_path: Path) -> Iterator[Operators]:
-    operators = Operators(control_plane.kubeconfig, tmp_path)
-    yield operators
-    for process in operators.started:
-        process.kill()
-
-
-@pytest.fixture
-def group(control_plane: LocalControlPlane, namespace: str) -> Group:
-    return Group(control_plane, namespace)
 
 
 def test_a_killed_operator_loses_nothing(operators: Operators, group: Group) -> None:

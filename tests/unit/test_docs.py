@@ -368,14 +368,6 @@ def test_a_message_that_nobody_says_is_noticed() -> None:
     assert not comes_from_the_code("--rdzv-conf join_timeout=0: must be a negative integer")
 
 
-def test_options_of_the_operator_are_in_the_reference() -> None:
-    source = read("operator/rendezvous_operator/app.py")
-    options = set(re.findall(r'add_argument\("(--[a-z-]+)"', source))
-    assert options
-    listed = section("docs/reference.md", "### kube-rendezvous-operator")
-    assert {option for option in options if f"`{option}" not in listed} == set()
-
-
 def test_the_licence_is_whole() -> None:
     text = read("LICENSE")
     assert text.strip().startswith("Apache License\n")

@@ -1,0 +1,191 @@
+"""Kubernetes Events (``events.k8s.io/v1``) about Rendezvous, in the manner of client-go's recorder.
+
+What is said again becomes a series: one object whose count grows (``series.count``). Names carry the time at which an
+Event was first sent, so that whatever lists them by name shows them in order. Their number is bounded: an operator that
+is driven in circles must not fill the API server with its story. The log has every one of them.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+from rendezvous_api import names
+from rendezvous_operator.cluster import Cluster, ConflictError, Json, NotFoundError, RefusedError, UnreachableError
+
+logger = logging.getLogger(__name__)
+
+SERIES_SECONDS = 360.0
+"""What is said again within this time belongs to the series (client-go: ``finishTime``, 6 minutes)."""
+
+BURST = 25
+"""Requests for Events about one object at once (client-go: ``defaultSpamBurst``)."""
+
+REFILL_SECONDS = 20.0
+"""And then one in this time: a group that fails in circles tells of some rounds, not of all."""
+
+_CONTROLLER = f"{names.GROUP}/operator"
+_MOST_BYTES = 128
+"""What the API server takes as reportingInstance."""
+
+
+@dataclass(frozen=True)
+class EventTarget:
+    """The Rendezvous that an Event is about."""
+
+    namespace: str
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True)
+class Saying:
+    """What makes two Events the same: the same thing said about the same object."""
+
+    target: EventTarget
+    reason: str
+    note: str
+    warning: bool
+
+
+@dataclass
+class _Series:
+    event: str
+    """Name of the object."""
+    count: int
+    said_at: float
+
+
+@dataclass(frozen=True)
+class Step:
+    """What to send for one saying: a new Event, or one more for the series of the Event of that name."""
+
+    name: str
+    count: int
+
+    @property
+    def new(self) -> bool:
+        """Whether the Event is to be created."""
+        return self.count == 1
+
+
+class Aggregator:
+    """Decides which requests tell what is said. Pure: the caller gives the time (monotonic seconds)."""
+
+    def __init__(self) -> None:
+        self._series: dict[Saying, _Series] = {}
+        self._spent: dict[EventTarget, tuple[float, float]] = {}
+
+    def say(self, saying: Saying, name: str, now: float) -> Step | None:
+        """What to send now; None: it is counted, and sent with what is said next, if anything.
+
+        Args:
+            saying: what is said.
+            name: for the Event, should it be a new one.
+            now: monotonic seconds.
+        """
+        self._forget_old(now)
+        series = self._series.get(saying)
+        if series is not None:
+            series.count += 1
+            series.said_at = now
+        if not self._may_send(saying.target, now):
+            return None
+        if series is None:
+            series = self._series[saying] = _Series(name, 1, now)
+        return Step(series.event, series.count)
+
+    def lost(self, saying: Saying) -> None:
+        """Its Event is not there: the next one is created anew."""
+        self._series.pop(saying, None)
+
+    def _may_send(self, target: EventTarget, now: float) -> bool:
+        """A bucket of tokens for each object: `BURST` of them, one comes back each `REFILL_SECONDS`."""
+        spent, at = self._spent.get(target, (0.0, now))
+        spent = max(0.0, spent - (now - at) / REFILL_SECONDS)
+        if spent + 1 > BURST:
+            return False
+        self._spent[target] = (spent + 1, now)
+        return True
+
+    def _forget_old(self, now: float) -> None:
+        for saying in [saying for saying, series in self._series.items() if now - series.said_at > SERIES_SECONDS]:
+            del self._series[saying]
+        full = BURST * REFILL_SECONDS
+        for target in [target for target, (_, at) in self._spent.items() if now - at > full]:
+            del self._spent[target]
+
+
+class Recorder:
+    """Sends Events. ``identity`` names this operator process in them; ``clock`` gives monotonic seconds."""
+
+    def __init__(self, cluster: Cluster, identity: str, clock: Callable[[], float]) -> None:
+        self._cluster = cluster
+        self._identity = identity[:_MOST_BYTES]
+        self._clock = clock
+        self._aggregator = Aggregator()
+
+    async def emit(self, target: EventTarget, reason: str, note: str, *, warning: bool) -> None:
+        """Tell what has happened. Events are a courtesy, since the status has it all: failures are only logged."""
+        saying = Saying(target, reason, note[: names.MAX_MESSAGE_LENGTH], warning)
+        try:
+            await self._send(saying)
+        except (UnreachableError, RefusedError, ConflictError) as error:
+            self._aggregator.lost(saying)
+            logger.warning("%s/%s: the event %s was not sent: %s", target.namespace, target.name, reason, error)
+
+    async def _send(self, saying: Saying) -> None:
+        # As client-go names them: the digits of later times sort after those of earlier ones.
+        name = f"{saying.target.name}.{time.time_ns():x}"
+        step = self._aggregator.say(saying, name, self._clock())
+        if step is None:
+            logger.debug("%s: too many events, this one is not sent: %s", saying.target.name, saying.note)
+        elif step.new:
+            await self._create(saying, step.name)
+        else:
+            await self._count(saying, step)
+
+    async def _create(self, saying: Saying, name: str) -> None:
+        await self._cluster.request("POST", _path(saying.target), body=_event(saying, name, self._identity))
+
+    async def _count(self, saying: Saying, step: Step) -> None:
+        body = {"series": {"count": step.count, "lastObservedTime": _now()}}
+        path = f"{_path(saying.target)}/{step.name}"
+        try:
+            await self._cluster.request("PATCH", path, body=body, content_type="application/merge-patch+json")
+        except NotFoundError:
+            # Kubernetes keeps Events for an hour, and anybody may delete them.
+            self._aggregator.lost(saying)
+            await self._send(saying)
+
+
+def _path(target: EventTarget) -> str:
+    return f"/apis/events.k8s.io/v1/namespaces/{target.namespace}/events"
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _event(saying: Saying, name: str, identity: str) -> Json:
+    target = saying.target
+    return {
+        "apiVersion": "events.k8s.io/v1",
+        "kind": "Event",
+        "metadata": {"name": name, "namespace": target.namespace},
+        "eventTime": _now(),
+        "type": "Warning" if saying.warning else "Normal",
+        "reason": saying.reason,
+        "action": saying.reason,
+        "note": saying.note,
+        "reportingController": _CONTROLLER,
+        "reportingInstance": identity,
+        "regarding": {
+            "apiVersion": names.API_VERSION,
+            "kind": names.RENDEZVOUS_KIND,
+            "namespace": target.namespace,
+            "name": target.name,
+            "uid": target.uid,
+        },
+    }

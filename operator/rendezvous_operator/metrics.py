@@ -1,0 +1,310 @@
+"""What Prometheus can read of the operator; ``docs/metrics.md`` lists it all.
+
+Gauges of a Rendezvous are computed at each scrape from what the cache shows; only what has happened is counted along
+the way. The leader alone exports series of single Rendezvous, so that none is there twice.
+"""
+
+from collections import Counter as Totals
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from typing import NamedTuple
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from rendezvous_api import names
+from rendezvous_api.reasons import AttemptReason, ClosedReason, ConditionReason, ParticipantState, RoundEndReason
+from rendezvous_api.rendezvous import RendezvousStatus
+from rendezvous_operator.cache import Cache, Key, RoundTimes
+from rendezvous_operator.core.world import World
+from rendezvous_operator.traces import Request
+from rendezvous_operator.work_queue import WorkQueue
+
+# Only OpenMetrics has a use for the time at which each series began; as gauges they are twice as many series.
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+PREFIX = "kube_rendezvous"
+LOSSES = (RoundEndReason.MEMBER_LOST, RoundEndReason.MEMBER_EVICTED, RoundEndReason.MEMBER_FAILED)
+"""How a member can be lost."""
+
+_LABELS = ("namespace", "rendezvous")
+_MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
+_ROUND_BUCKETS = (10, 30, _MINUTE, 300, 900, _HOUR, 4 * _HOUR, 12 * _HOUR, _DAY, 3 * _DAY, 7 * _DAY, 30 * _DAY)
+_FORMATION_BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, _MINUTE, 120, 300, 600, 1800, _HOUR)
+_DECISION_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
+_REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+
+def operator_version() -> str:
+    """The version of the installed distribution."""
+    try:
+        return version("kube-rendezvous")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+class Change(NamedTuple):
+    """What one write of a status has changed about rounds."""
+
+    ended: str | None
+    """Why a round has ended; None: none has."""
+    published: str | None
+    """Why the round before the published one had ended, `AttemptReason.START` for the first of a run; None: none."""
+
+
+def change(before: RendezvousStatus, after: RendezvousStatus) -> Change:
+    """What has happened between two states of one Rendezvous."""
+    running = before.history[-1] if before.history and before.history[-1].end_time is None else None
+    records = {record.round: record for record in after.history}
+    ended = records.get(running.round) if running is not None else None
+    published = None
+    if after.round > before.round:
+        previous = records.get(after.round - 1)
+        same_run = previous is not None and previous.run_id == records[after.round].run_id
+        published = previous.reason if previous is not None and same_run else AttemptReason.START.value
+    return Change(ended.reason if ended is not None and ended.end_time is not None else None, published)
+
+
+@dataclass
+class _Counted:
+    """What has happened to one Rendezvous, as far as this process has written it."""
+
+    published: int = 0
+    ended: Totals[str] = field(default_factory=Totals)
+    lost: Totals[str] = field(default_factory=Totals)
+
+
+class Metrics:
+    """Everything that is exported, in a registry of its own.
+
+    Args:
+        cache: what is seen.
+        queue: of the reconciler.
+        clock: monotonic seconds, the same as the cache's.
+        leading: whether this process decides now.
+    """
+
+    def __init__(
+        self, cache: Cache, queue: WorkQueue[Key], clock: Callable[[], float], leading: Callable[[], bool]
+    ) -> None:
+        self.registry = CollectorRegistry()
+        self._clock = clock
+        self._counted: dict[Key, _Counted] = {}
+        self._lost: dict[Key, tuple[int, set[str]]] = {}
+
+        def histogram(name: str, text: str, labels: tuple[str, ...], buckets: tuple[float, ...]) -> Histogram:
+            return Histogram(f"{PREFIX}_{name}", text, labels, buckets=buckets, registry=self.registry)
+
+        self._round_duration = histogram(
+            "round_duration_seconds", "How long rounds that ended have run.", ("reason",), _ROUND_BUCKETS
+        )
+        self._formation_duration = histogram(
+            "formation_duration_seconds",
+            "From the end of a round, or the first node of a run, until the next round was published.",
+            ("reason",),
+            _FORMATION_BUCKETS,
+        )
+        self._decision_duration = histogram(
+            "decision_duration_seconds", "How long one decision on one Rendezvous took.", (), _DECISION_BUCKETS
+        )
+        self._request_duration = histogram(
+            "api_request_duration_seconds",
+            "Until the API server answered a request; watches are left out.",
+            ("verb", "resource"),
+            _REQUEST_BUCKETS,
+        )
+        self._requests = Counter(
+            f"{PREFIX}_api_requests",
+            "Requests to the API server.",
+            ("verb", "resource", "code"),
+            registry=self.registry,
+        )
+        self._watch_events = Counter(f"{PREFIX}_watch_events", "Events of watches.", ("kind",), registry=self.registry)
+        build = Gauge(
+            f"{PREFIX}_build_info", "Always 1; the label has the version.", ("version",), registry=self.registry
+        )
+        build.labels(operator_version()).set(1)
+        leader = Gauge(f"{PREFIX}_leader", "1 if this operator decides, 0 if it follows.", registry=self.registry)
+        leader.set_function(leading)
+        depth = Gauge(f"{PREFIX}_queue_depth", "Rendezvous that are due to be decided on.", registry=self.registry)
+        depth.set_function(lambda: queue.depth)
+        self.registry.register(_Rendezvous(cache, queue, clock, leading, self._counted))
+        ProcessCollector(registry=self.registry)
+
+    def decided(self, seconds: float) -> None:
+        """Count one decision."""
+        self._decision_duration.observe(seconds)
+
+    def request_answered(self, request: Request, code: str, seconds: float) -> None:
+        """Count one request to the API server. Watches last as long as they last."""
+        self._requests.labels(request.verb, request.resource, code).inc()
+        if request.verb != "watch":
+            self._request_duration.labels(request.verb, request.resource).observe(seconds)
+
+    def watch_event(self, kind: str) -> None:
+        """Count one event of a watch."""
+        self._watch_events.labels(kind).inc()
+
+    def status_written(self, key: Key, before: RendezvousStatus, after: RendezvousStatus, times: RoundTimes) -> None:
+        """Count what the API server has accepted. ``times`` are from before the write."""
+        counted = self._counted.setdefault(key, _Counted())
+        now, what = self._clock(), change(before, after)
+        if what.ended is not None:
+            counted.ended[what.ended] += 1
+            if times.round_since is not None:
+                self._round_duration.labels(what.ended).observe(now - times.round_since)
+        if what.published is not None:
+            counted.published += 1
+            if times.forming_since is None:
+                # All were there at once: it was asked for and published in one write.
+                self._formation_duration.labels(what.published).observe(0)
+            elif times.formation_whole:
+                self._formation_duration.labels(what.published).observe(now - times.forming_since)
+
+    def members_lost(self, key: Key, before: RendezvousStatus, lost: Mapping[str, RoundEndReason]) -> None:
+        """Count each lost member once in its round."""
+        running = bool(before.history) and before.history[-1].end_time is None
+        number, known = self._lost.get(key, (None, set()))
+        if number is None and not running:
+            known = set(lost)  # the leader before has counted them
+        elif number != before.round:
+            known = set()
+        for name in lost.keys() - known:
+            self._counted.setdefault(key, _Counted()).lost[lost[name].value] += 1
+        self._lost[key] = (before.round, known | lost.keys())
+
+    def term_over(self) -> None:
+        """What was seen happening as the leader is forgotten; what was counted stays."""
+        self._lost.clear()
+
+    def forget(self, key: Key) -> None:
+        """The Rendezvous is gone, and its series with it."""
+        self._counted.pop(key, None)
+        self._lost.pop(key, None)
+
+
+class _View(NamedTuple):
+    """One Rendezvous at the moment of a scrape."""
+
+    world: World
+    times: RoundTimes
+    now: float
+
+    @property
+    def status(self) -> RendezvousStatus:
+        return self.world.rendezvous.status
+
+    @property
+    def ready_reason(self) -> str | None:
+        ready = self.status.condition(names.CONDITION_READY)
+        return ready.reason if ready is not None and ready.status == "True" else None
+
+    @property
+    def runs(self) -> bool:
+        """Whether the last round has not ended."""
+        history = self.status.history
+        return bool(history) and history[-1].end_time is None
+
+    def silences(self) -> Iterator[float]:
+        """Seconds since each member of the running round was heard; those that have left are none any more."""
+        if not self.runs:
+            return
+        for member in self.status.participants:
+            seen = self.world.participants.get(member.name)
+            if (
+                seen is not None
+                and seen.object.spec.state is ParticipantState.JOINED
+                and seen.object.spec.incarnation == member.incarnation
+            ):
+                yield self.now - seen.heard_at
+
+
+def _suspects(view: _View) -> float:
+    if view.ready_reason != ConditionReason.MEMBER_SUSPECTED:
+        return 0
+    limit = view.world.rendezvous.spec.keep_alive_seconds
+    return sum(silence >= limit for silence in view.silences())
+
+
+def _waiting(view: _View) -> float:
+    return view.status.formation.joined if view.status.formation is not None else 0
+
+
+def _waiting_seconds(view: _View) -> float:
+    return view.now - view.times.forming_since if view.times.forming_since is not None else 0
+
+
+_GAUGES: Mapping[str, tuple[str, Callable[[_View], float]]] = {
+    "round": ("Number of the last published round.", lambda view: view.status.round),
+    "members": ("Nodes in the running round; 0: none runs.", lambda view: view.status.nodes if view.runs else 0),
+    "spares": ("Nodes that have joined and have no place.", lambda view: len(view.status.spares)),
+    "waiting": ("Nodes that have joined and wait for the next round.", _waiting),
+    "waiting_seconds": ("How long a round has been in formation; 0: none is.", _waiting_seconds),
+    "suspects": ("Members of a running round that are silent.", _suspects),
+    "heartbeat_age_seconds": (
+        "How long nothing was heard of the member that was silent for longest; 0: no round runs.",
+        lambda view: max(view.silences(), default=0),
+    ),
+    "ready": ("1 if a round runs and nobody is asked to come back.", lambda view: view.ready_reason is not None),
+}
+
+
+class _Rendezvous(Collector):
+    """The series of single Rendezvous, and the queue's counter, made at each scrape."""
+
+    def __init__(
+        self,
+        cache: Cache,
+        queue: WorkQueue[Key],
+        clock: Callable[[], float],
+        leading: Callable[[], bool],
+        counted: dict[Key, _Counted],
+    ) -> None:
+        self._cache = cache
+        self._queue = queue
+        self._clock = clock
+        self._leading = leading
+        self._counted = counted
+
+    def collect(self) -> Iterator[Metric]:
+        """One scrape."""
+        retries = CounterMetricFamily(f"{PREFIX}_queue_retries", "Decisions and writes that failed and were put back.")
+        retries.add_metric((), self._queue.retries)
+        yield retries
+        views = self._views() if self._leading() else {}
+        for name, (text, value) in _GAUGES.items():
+            gauge = GaugeMetricFamily(f"{PREFIX}_{name}", text, labels=_LABELS)
+            for key, view in views.items():
+                gauge.add_metric(key, value(view))
+            yield gauge
+        yield from self._counters(views)
+
+    def _views(self) -> dict[Key, _View]:
+        now, keys = self._clock(), self._cache.keys()
+        worlds = {key: self._cache.world(key) for key in keys}
+        return {key: _View(world, self._cache.times(key), now) for key, world in worlds.items() if world is not None}
+
+    def _counters(self, views: Mapping[Key, _View]) -> Iterator[Metric]:
+        published = CounterMetricFamily(f"{PREFIX}_rounds_published", "Published rounds.", labels=_LABELS)
+        ended = CounterMetricFamily(f"{PREFIX}_rounds_ended", "Ended rounds.", labels=(*_LABELS, "reason"))
+        lost = CounterMetricFamily(
+            f"{PREFIX}_members_lost", "Members that rounds have lost.", labels=(*_LABELS, "reason")
+        )
+        for key in views:
+            counted = self._counted.get(key, _Counted())
+            published.add_metric(key, counted.published)
+            # With zeros: a counter that appears with 1 looks to Prometheus like no increase.
+            for reason in (*RoundEndReason, *ClosedReason):
+                ended.add_metric((*key, reason.value), counted.ended[reason.value])
+            for reason in LOSSES:
+                lost.add_metric((*key, reason.value), counted.lost[reason.value])
+        yield from (published, ended, lost)

@@ -1,0 +1,210 @@
+"""The settings of the operator: flags, else environment variables, else defaults."""
+
+import argparse
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from rendezvous_operator.leader import Timing
+from rendezvous_operator.metrics import operator_version
+
+PROGRAM: Final = "kube-rendezvous-operator"
+POD_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+"""Where Kubernetes tells a pod its namespace."""
+
+_DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_DNS_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the operator was told."""
+
+    namespace: str | None
+    log_format: str
+    verbose: bool
+    leader_elect: bool
+    leader_elect_lease_name: str
+    leader_elect_lease_namespace: str | None
+    """Set if ``leader_elect`` is."""
+    leader_elect_lease_duration_seconds: int
+    leader_elect_renew_deadline_seconds: int
+    leader_elect_retry_period_seconds: int
+    http_address: str
+    http_port: int
+
+    @property
+    def timing(self) -> Timing:
+        """Of the leader election."""
+        return Timing(
+            self.leader_elect_lease_duration_seconds,
+            self.leader_elect_renew_deadline_seconds,
+            self.leader_elect_retry_period_seconds,
+        )
+
+
+def _matching(pattern: re.Pattern[str], what: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if not pattern.fullmatch(text):
+            raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
+        return text
+
+    return parse
+
+
+def _whole_number(least: int, most: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"\d{1,9}", text) or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least} to {most}")
+        return int(text)
+
+    return parse
+
+
+def _yes_or_no(text: str) -> bool:
+    meanings = {"true": True, "1": True, "false": False, "0": False}
+    if text.lower() not in meanings:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
+    return meanings[text.lower()]
+
+
+def _log_format(text: str) -> str:
+    if text not in ("text", "json"):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither text nor json")
+    return text
+
+
+@dataclass(frozen=True)
+class Option:
+    """One setting."""
+
+    flag: str
+    metavar: str
+    """Of the value; empty: the flag may stand alone, for true."""
+    parse: Callable[[str], Any]
+    default: Any
+    meaning: str
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that says the same."""
+        return "KUBE_RENDEZVOUS_" + self.field.upper()
+
+    @property
+    def default_shown(self) -> str:
+        """For people; empty where there is none, or it is `false`."""
+        return "" if self.default is None or self.default is False else str(self.default)
+
+    @property
+    def field(self) -> str:
+        """Of `Options`."""
+        return self.flag.removeprefix("--").replace("-", "_")
+
+
+_DAY = 24 * 60 * 60
+OPTIONS: Final = (
+    Option("--namespace", "NAME", _matching(_DNS_LABEL, "the name of a namespace"), None, "Serve only this namespace"),
+    Option("--log-format", "FORMAT", _log_format, "text", "`text`, for people, or `json`, for machines"),
+    Option("--verbose", "", _yes_or_no, False, "Log what is seen, too"),
+    Option("--leader-elect", "", _yes_or_no, False, "Decide only while holding a Lease, so that others can stand by"),
+    Option(
+        "--leader-elect-lease-name",
+        "NAME",
+        _matching(_DNS_NAME, "a name that an object may have"),
+        PROGRAM,
+        "The Lease that is held",
+    ),
+    Option(
+        "--leader-elect-lease-namespace",
+        "NAME",
+        _matching(_DNS_LABEL, "the name of a namespace"),
+        None,
+        "Its namespace; that of the pod, unless it is given",
+    ),
+    Option(
+        "--leader-elect-lease-duration-seconds",
+        "N",
+        _whole_number(2, _DAY),
+        Timing.lease_duration,
+        "Others may take the Lease when it has not been renewed for this long",
+    ),
+    Option(
+        "--leader-elect-renew-deadline-seconds",
+        "N",
+        _whole_number(1, _DAY),
+        Timing.renew_deadline,
+        "The leader stops to decide when it could not renew the Lease for this long; less than the duration",
+    ),
+    Option(
+        "--leader-elect-retry-period-seconds",
+        "N",
+        _whole_number(1, _DAY),
+        Timing.retry_period,
+        "Time between two tries to take or renew the Lease; less than the deadline",
+    ),
+    Option(
+        "--http-address",
+        "ADDRESS",
+        str,
+        "127.0.0.1",
+        "Where `/livez`, `/readyz` and `/metrics` are served; `0.0.0.0` or `::` in a pod",
+    ),
+    Option("--http-port", "PORT", _whole_number(0, 65535), 0, "The port for them; 0: they are not served"),
+)
+
+
+def parse(arguments: Sequence[str], environment: Mapping[str, str], pod_namespace: Path = POD_NAMESPACE) -> Options:
+    """Read the settings; a flag beats its variable, and an empty variable is none.
+
+    Ends the process with 2 and a message that names the flag or the variable, and the value, when one is bad; with 0
+    after ``--help`` and ``--version``.
+    """
+    parser = _parser()
+    given = vars(parser.parse_args(arguments))
+    found = {}
+    for option in OPTIONS:
+        value = given[option.field]
+        text = environment.get(option.variable)
+        if value is None and text:
+            try:
+                value = option.parse(text)
+            except argparse.ArgumentTypeError as error:
+                parser.error(f"environment variable {option.variable}: {error}")
+        found[option.field] = option.default if value is None else value
+    if found["leader_elect"] and found["leader_elect_lease_namespace"] is None:
+        try:
+            found["leader_elect_lease_namespace"] = pod_namespace.read_text(encoding="utf-8").strip()
+        except OSError:
+            parser.error("--leader-elect-lease-namespace must be given outside a pod")
+    options = Options(**found)
+    timing = options.timing
+    if not timing.lease_duration > timing.renew_deadline > timing.retry_period:
+        parser.error(
+            f"--leader-elect-lease-duration-seconds ({timing.lease_duration}) must be more than "
+            f"--leader-elect-renew-deadline-seconds ({timing.renew_deadline}), and that more than "
+            f"--leader-elect-retry-period-seconds ({timing.retry_period})"
+        )
+    return options
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM,
+        description="The operator of kube-rendezvous: it decides, for each Rendezvous, who meets in which round.",
+        epilog="Each option can also be given as an environment variable: --http-port as KUBE_RENDEZVOUS_HTTP_PORT.",
+        allow_abbrev=False,
+    )
+    for option in OPTIONS:
+        shown = f" (default: {option.default_shown})" if option.default_shown else ""
+        alone: dict[str, Any] = {} if option.metavar else {"nargs": "?", "const": True}
+        parser.add_argument(
+            option.flag,
+            metavar=option.metavar or "true|false",
+            type=option.parse,
+            help=option.meaning.replace("`", "") + shown,
+            **alone,
+        )
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {operator_version()}")
+    return parser

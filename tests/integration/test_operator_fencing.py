@@ -1,0 +1,142 @@
+"""What is decided in a term as leader is not written after it, on a real API server."""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Coroutine
+
+import pytest
+from kubernetes.aio.config import kube_config
+from tests.integration.operator_support import Group
+
+from rendezvous_api.rendezvous import RendezvousStatus
+from rendezvous_controlplane import LocalControlPlane
+from rendezvous_operator.cache import Cache, Key
+from rendezvous_operator.cluster import Cluster
+from rendezvous_operator.events import Recorder
+from rendezvous_operator.metrics import Metrics
+from rendezvous_operator.reconciler import Reconciler
+from rendezvous_operator.work_queue import WorkQueue
+
+
+def _nothing() -> None:
+    pass
+
+
+class _Watched(Metrics):
+    """Calls back between a decision and its write, where a process may be stopped for any time."""
+
+    on_decision: Callable[[], None] = staticmethod(_nothing)
+
+    def decided(self, seconds: float) -> None:
+        super().decided(seconds)
+        self.on_decision()
+
+
+class Place:
+    """The reconciler of an operator, and its term as leader in the hands of the test."""
+
+    def __init__(self, cluster: Cluster, namespace: str) -> None:
+        self.term: int | None = 1
+        self.cache = Cache(time.monotonic)
+        queue: WorkQueue[Key] = WorkQueue(time.monotonic)
+        self.metrics = _Watched(self.cache, queue, time.monotonic, lambda: self.term is not None)
+        recorder = Recorder(cluster, "test", time.monotonic)
+        self.reconciler = Reconciler(
+            cluster, self.cache, queue, recorder, self.metrics, time.monotonic, lambda: self.term, namespace
+        )
+        self.decisions = 0
+
+    def lose_the_lease_after_the_next_decision(self, next_term: int | None = None) -> None:
+        def lose() -> None:
+            self.decisions += 1
+            self.term = next_term
+
+        self.metrics.on_decision = lose
+
+    def win_the_lease(self, term: int) -> None:
+        self.metrics.on_decision = _nothing
+        self.term = term
+        self.reconciler.lead()
+
+
+Scenario = Callable[[Place], Coroutine[None, None, None]]
+Play = Callable[[Scenario], None]
+
+
+@pytest.fixture
+def play(control_plane: LocalControlPlane, namespace: str, monkeypatch: pytest.MonkeyPatch) -> Play:
+    """Runs a scenario in an operator without watches that has listed everything."""
+    # The client has read the environment when it was imported.
+    monkeypatch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", str(control_plane.kubeconfig))
+
+    def run(scenario: Scenario) -> None:
+        async def whole() -> None:
+            cluster = await Cluster.connect(lambda _: None)
+            place = Place(cluster, namespace)
+            try:
+                await place.reconciler.start()
+                await scenario(place)
+            finally:
+                await place.reconciler.stop(1)
+                await cluster.close()
+
+        asyncio.run(whole())
+
+    return run
+
+
+async def until(condition: Callable[[], object], what: str) -> None:
+    deadline = time.monotonic() + 15
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        await asyncio.sleep(0.05)
+
+
+def events(group: Group) -> list[str]:
+    items = json.loads(group.kubectl("get", "events.events.k8s.io", "-o", "json"))["items"]
+    return [item["reason"] for item in items]
+
+
+@pytest.mark.parametrize("next_term", [None, 2], ids=["another leads", "it leads again already"])
+def test_a_round_decided_in_a_term_that_is_over_is_not_published(
+    play: Play, group: Group, next_term: int | None
+) -> None:
+    group.create()
+    for node in ("a", "b"):
+        group.join(node)
+
+    async def scenario(place: Place) -> None:
+        place.lose_the_lease_after_the_next_decision(next_term)
+        place.reconciler.lead()
+        await until(lambda: place.decisions, "a decision")
+        await asyncio.sleep(0.5)
+        assert group.status == RendezvousStatus()
+        assert events(group) == []
+        assert place.decisions == 1
+
+        place.win_the_lease(3)
+        await until(lambda: group.status.round == 1, "the round")
+        await until(lambda: "RoundPublished" in events(group), "its event")
+
+    play(scenario)
+
+
+def test_what_was_to_be_deleted_in_a_term_that_is_over_is_kept(play: Play, group: Group) -> None:
+    group.create(closed=True, ttlSecondsAfterClosed=2)
+
+    def is_there() -> bool:
+        return bool(group.kubectl("get", "rdzv", "-o", "name"))
+
+    async def scenario(place: Place) -> None:
+        place.reconciler.lead()
+        await until(lambda: group.status.condition("Closed"), "the condition")
+        place.lose_the_lease_after_the_next_decision()
+        await until(lambda: place.decisions, "the decision to delete it")
+        await asyncio.sleep(0.5)
+        assert is_there()
+
+        place.win_the_lease(2)
+        await until(lambda: not is_there(), "it to be deleted")
+
+    play(scenario)

@@ -1,0 +1,26 @@
+"""The log says what is new."""
+
+import logging
+
+from rendezvous_operator.logs import QUIET_SECONDS, FewRetries
+
+
+def test_a_request_that_is_tried_again_and_again_is_reported_now_and_then() -> None:
+    now = 0.0
+    few = FewRetries(lambda: now)
+
+    def passes(message: str) -> bool:
+        return few.filter(logging.LogRecord("kopf", logging.ERROR, "", 0, message, None, None))
+
+    def attempt(number: int, what: str = "GET https://10.0.0.1/api/v1/pods?watch=true") -> str:
+        return f"Request attempt #{number} failed; will retry: {what} -> ClientConnectorError(...)"
+
+    assert passes(attempt(1))
+    assert not passes(attempt(2))
+    assert not passes(attempt(3, "GET https://10.0.0.1/api/v1/pods?watch=true&resourceVersion=7"))
+    assert passes(attempt(3, "GET https://10.0.0.1/apis/rdzv.dev/v1alpha1/rendezvous")), "another request"
+    assert passes("anything else")
+    assert passes("anything else")
+    now = QUIET_SECONDS
+    assert passes(attempt(40))
+    assert not passes(attempt(41))
