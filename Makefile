@@ -8,7 +8,7 @@ SHELL := bash
 
 BIN := .venv/bin
 PACKAGES := api operator handler controlplane
-SOURCES := $(PACKAGES) demo examples tests $(if $(wildcard benchmarks/*.py),benchmarks)
+SOURCES := $(PACKAGES) demo examples tests benchmarks testcluster
 
 # The end-to-end tests mostly wait for processes, so there are more workers than cores.
 TEST_WORKERS ?= 4
@@ -30,6 +30,12 @@ playground: setup ## Keep a control plane and the operator running, to try torch
 test: setup ## Run all tests: unit, integration, end-to-end (TEST_ARGS="-k name" to choose)
 	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal $(TEST_ARGS)
 
+# etcd and kube-apiserver of the oldest Kubernetes are built from their Go modules the first time, which takes minutes.
+.PHONY: test-oldest-kubernetes
+test-oldest-kubernetes: setup ## Test CRDs, policies, chart and operator on the oldest Kubernetes that is supported
+	@KUBEBUILDER_ASSETS="$$(hack/oldest-kubernetes)" $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal $(TEST_ARGS) \
+		tests/chart $(wildcard tests/integration/test_crds*.py tests/integration/test_operator*.py)
+
 # The operator needs a newer Python than the handler, so it runs in the other environment.
 .PHONY: test-oldest-torch
 test-oldest-torch: setup .venv-oldest/.environment ## Test the handler, and the main job, with the oldest torch and Python
@@ -38,6 +44,18 @@ test-oldest-torch: setup .venv-oldest/.environment ## Test the handler, and the 
 		$(wildcard $(foreach name,handler dynamic kubernetes_store store_keys,tests/[iu]*/test_$(name)*.py))
 	@OPERATOR_PYTHON=$(CURDIR)/$(BIN)/python \
 		.venv-oldest/bin/python -m pytest -n $(TEST_WORKERS) --dist worksteal $(TEST_ARGS) -m main_job tests/e2e
+
+.PHONY: cluster
+cluster: setup ## Start a real Kubernetes with two nodes on this machine (Debian, as root): kubelets, containers, pods
+	@$(BIN)/python -m testcluster up
+
+.PHONY: cluster-down
+cluster-down: setup ## End that cluster and remove all that belongs to it
+	@$(BIN)/python -m testcluster down
+
+.PHONY: test-cluster
+test-cluster: setup ## Run the tests in real pods, on the cluster of `make cluster`
+	@$(BIN)/python -m pytest -m cluster $(TEST_ARGS) tests/cluster
 
 .PHONY: bench
 bench: setup ## Measure this rendezvous beside torch's own, up to 1,000 nodes: some 10 minutes on a quiet machine
