@@ -107,6 +107,7 @@ def _resume(checkpoint: Path, model: nn.Module, optimizer: torch.optim.Optimizer
 
 def _save(checkpoint: Path, model: nn.Module, optimizer: torch.optim.Optimizer, epochs: int) -> None:
     """Write the checkpoint whole or not at all: a worker can be killed at any moment."""
+    checkpoint.parent.mkdir(parents=True, exist_ok=True)
     new = checkpoint.with_suffix(".new")
     with open(new, "wb") as file:
         torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "epochs": epochs}, file)
