@@ -104,7 +104,7 @@ def running(programs: Programs, folder: Path, targets: Sequence[str], rules: Pat
         found = Prometheus(port)
         deadline = time.monotonic() + 30
         while True:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, AssertionError):  # it answers with 503 while it starts
                 found.get("status/buildinfo")
                 break
             if time.monotonic() > deadline or server.poll() is not None:
