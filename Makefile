@@ -27,12 +27,12 @@ playground: setup ## Keep a control plane and the operator running, to try torch
 	@$(BIN)/python -m demo.playground
 
 .PHONY: test
-test: setup ## Run all tests: unit, integration, end-to-end (TEST_ARGS="-k name" to choose)
+test: setup .venv/.helm ## Run all tests: unit, integration, end-to-end (TEST_ARGS="-k name" to choose)
 	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal $(TEST_ARGS)
 
 # etcd and kube-apiserver of the oldest Kubernetes are built from their Go modules the first time, which takes minutes.
 .PHONY: test-oldest-kubernetes
-test-oldest-kubernetes: setup ## Test CRDs, policies, chart and operator on the oldest Kubernetes that is supported
+test-oldest-kubernetes: setup .venv/.helm ## Test CRDs, policies, chart and operator on the oldest Kubernetes that is supported
 	@KUBEBUILDER_ASSETS="$$(hack/oldest-kubernetes)" $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal $(TEST_ARGS) \
 		tests/chart $(wildcard tests/integration/test_crds*.py tests/integration/test_operator*.py)
 
@@ -54,7 +54,7 @@ cluster-down: setup ## End that cluster and remove all that belongs to it
 	@$(BIN)/python -m testcluster down
 
 .PHONY: test-cluster
-test-cluster: setup ## Run the tests in real pods, on the cluster of `make cluster`
+test-cluster: setup .venv/.helm ## Run the tests in real pods, on the cluster of `make cluster`
 	@$(BIN)/python -m pytest -m cluster $(TEST_ARGS) tests/cluster
 
 .PHONY: bench
@@ -83,7 +83,7 @@ format: setup ## Bring the source code into the project's format
 setup: .venv/.environment .venv/.control-plane ## Make .venv and the control plane's programs (done by all of the above)
 	@:
 
-# These two files only say when it was done last. They go with .venv; should the cache with the programs be emptied
+# These files only say when it was done last. They go with .venv; should the cache with the programs be emptied
 # after that, whatever starts a control plane fills it again.
 .venv/.environment: pyproject.toml uv.lock hack/setup hack/uv
 	@hack/setup environment
@@ -91,6 +91,10 @@ setup: .venv/.environment .venv/.control-plane ## Make .venv and the control pla
 
 .venv/.control-plane: .venv/.environment $(wildcard controlplane/rendezvous_controlplane/gobuild/go.*)
 	@hack/setup control-plane
+	@touch $@
+
+.venv/.helm: .venv/.environment
+	@hack/setup helm
 	@touch $@
 
 .venv-oldest/.environment: hack/oldest-torch.txt pyproject.toml hack/setup hack/uv

@@ -75,7 +75,7 @@ def test_all_that_python_needs_is_mounted_and_nothing_twice() -> None:
 
 def test_certificates_are_signed_by_the_authority_for_the_addresses_of_the_api_server() -> None:
     certificates.make_certificates()
-    serving, authority = certificates.certificate("apiserver"), certificates.certificate("ca")
+    serving, authority = str(certificates.certificate("apiserver")), str(certificates.certificate("ca"))
     for address in ("198.18.0.1", "10.96.0.1"):
         command = ["openssl", "verify", "-CAfile", authority, "-purpose", "sslserver", "-verify_ip", address, serving]
         assert subprocess.run(command, capture_output=True, check=False).returncode == 0
@@ -83,7 +83,7 @@ def test_certificates_are_signed_by_the_authority_for_the_addresses_of_the_api_s
     assert subprocess.run(command, capture_output=True, check=False).returncode != 0
     client = ["openssl", "verify", "-CAfile", authority, "-purpose", "sslclient"]
     for name, good in (("apiserver-kubelet-client", True), ("apiserver", False)):
-        done = subprocess.run([*client, certificates.certificate(name)], capture_output=True, check=False)
+        done = subprocess.run([*client, str(certificates.certificate(name))], capture_output=True, check=False)
         assert (done.returncode == 0) is good
 
 
