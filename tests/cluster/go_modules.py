@@ -1,0 +1,85 @@
+"""Files and programs of published Go modules, in the project's cache."""
+
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rendezvous_controlplane import Report, build
+from rendezvous_controlplane.cache import cache_dir, exclusive, fill
+from rendezvous_controlplane.report import duration
+
+
+def module_files(name: str, module: str, version: str, *paths: str) -> list[Path]:
+    """Files, or folders, of a module, without building anything.
+
+    Args:
+        name: of the folder in the cache, in which they are kept under their last names.
+        module: its path, such as `sigs.k8s.io/jobset`.
+        version: such as `v0.12.0`.
+        paths: in the module.
+    """
+
+    def copy(target: Path) -> None:
+        with tempfile.TemporaryDirectory() as temporary:
+            source = _download(_find_go(Path(temporary)), module, version)
+        for path in paths:
+            if (source / path).is_dir():
+                shutil.copytree(source / path, target / Path(path).name, copy_function=shutil.copyfile)
+            else:
+                shutil.copyfile(source / path, target / Path(path).name)
+
+    folder = _filled(f"{name}-{version}-files", copy)
+    return [folder / Path(path).name for path in paths]
+
+
+def module_program(name: str, module: str, version: str) -> Path:
+    """The program of a module's top folder, built with the versions of its own go.sum; a minute or two the first time.
+
+    Args:
+        name: of the program.
+        module: its path.
+        version: such as `v0.12.0`.
+    """
+
+    def make(target: Path) -> None:
+        # Not `go install`: it asks for all versions of the module, which not every proxy tells.
+        with tempfile.TemporaryDirectory() as temporary:
+            go = _find_go(Path(temporary))
+            source = Path(temporary) / "source"
+            shutil.copytree(_download(go, module, version), source, copy_function=shutil.copyfile)
+            report, started = Report(), time.monotonic()
+
+            def working(lines: Sequence[str]) -> None:
+                report.progress(
+                    f"building {name} {version}: {len(lines)} steps, {duration(time.monotonic() - started)}"
+                )
+
+            flags = ["-v", "-trimpath", "-buildvcs=false", "-mod=readonly", "-ldflags=-s -w"]
+            report.say(f"building {name} {version}: a minute or two the first time")
+            command = [go, "build", "-C", str(source), *flags, "-o", str(target / name), "."]
+            build._run_go(command, build._go_environment(), working)
+
+    return _filled(f"{name}-{version}", make) / name
+
+
+def _filled(name: str, make: Callable[[Path], None]) -> Path:
+    """A folder of the cache, made the first time."""
+    folder = cache_dir() / name
+    if not folder.exists():
+        with exclusive(Report()):
+            if not folder.exists():  # another process may have made it meanwhile
+                fill(folder, make)
+    return folder
+
+
+def _find_go(temporary: Path) -> str:
+    return build._find_go(build._go_environment(), temporary, Report())
+
+
+def _download(go: str, module: str, version: str) -> Path:
+    """The folder of a module in Go's own cache."""
+    command = [go, "mod", "download", "-json", f"{module}@{version}"]
+    return Path(json.loads(build._run_go(command, build._go_environment(), lambda _: None))["Dir"])
