@@ -45,6 +45,10 @@ test-oldest-torch: setup .venv-oldest/.environment ## Test the handler, and the 
 	@OPERATOR_PYTHON=$(CURDIR)/$(BIN)/python \
 		.venv-oldest/bin/python -m pytest -n $(TEST_WORKERS) --dist worksteal $(TEST_ARGS) -m main_job tests/e2e
 
+.PHONY: image
+image: ## Build the operator's image without a container engine (Debian, as root): build/*.tar
+	@hack/build-image --local
+
 .PHONY: cluster
 cluster: setup ## Start a real Kubernetes with two nodes on this machine (Debian, as root): kubelets, containers, pods
 	@$(BIN)/python -m testcluster up

@@ -272,6 +272,8 @@ class KubernetesRendezvousHandler(RendezvousHandler):  # type: ignore[misc]  # t
             self._agent.leave(LeaveReason.FAILED, _EXIT_SECONDS)
         except (ApiError, NotDoneError) as error:
             _logger.debug("could not leave at exit: %s", error)
+        finally:
+            self._agent.stop()
 
     def _record(self, message: str, failed: bool = False, rank: int | None = None) -> None:
         spec = self._agent.participant.spec if self._agent is not None else None
