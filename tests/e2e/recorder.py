@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
+from typing import TypeVar
 
 from kubernetes import client, config, watch
 from tests.e2e.harness import Job, wait_until
@@ -26,6 +27,9 @@ class Sight:
     status: RendezvousStatus
 
 
+AnyRecorder = TypeVar("AnyRecorder", bound="Recorder")
+
+
 class Recorder:
     """Records the states of a job's Rendezvous while its ``with`` block runs. The API server must not go meanwhile."""
 
@@ -36,7 +40,7 @@ class Recorder:
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
 
-    def __enter__(self) -> "Recorder":
+    def __enter__(self: AnyRecorder) -> AnyRecorder:
         self._thread.start()
         wait_until(lambda: self.sights, "the first state of the Rendezvous")
         return self
