@@ -5,10 +5,10 @@ two nodes and this machine few cores, so one test has it for itself. The operato
 this checkout builds.
 """
 
+import contextlib
 import os
 import secrets
-import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -83,18 +83,6 @@ def release(cluster: Cluster, operator_image: str) -> Iterator[Release]:
         release.uninstall()
 
 
-@pytest.fixture(autouse=True)
-def whole_cluster(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Bring back, after each test, what it has disturbed: nodes, the API server, the network."""
-    yield
-    if "cluster" in request.fixturenames:
-        cluster: Cluster = request.getfixturevalue("cluster")
-        cluster.reconnect_all()
-        Cluster.up()  # starts what does not run
-        for node in cluster.nodes:
-            cluster.kubectl("uncordon", node)
-
-
 @pytest.fixture
 def namespace(cluster: Cluster) -> Iterator[str]:
     """A namespace for one test, in which pods may use the service account `rendezvous-agent`."""
@@ -110,11 +98,14 @@ def namespace(cluster: Cluster) -> Iterator[str]:
 def group(
     cluster: Cluster, release: Release, namespace: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> Iterator[Group]:
-    """A group without any object yet. A failing test shows all that is known of it."""
+    """A group without any object yet. A failing test shows all that is known of it; the cluster is made whole again."""
     yield Group(cluster, namespace, tmp_path)
     report = getattr(request.node, "report", None)
-    if report is not None and report.failed:
-        show(cluster, release, namespace)
+    try:
+        if report is not None and report.failed:
+            show(cluster, release, namespace)
+    finally:
+        make_whole(cluster)
 
 
 @pytest.fixture
@@ -123,6 +114,14 @@ def output() -> Path:
     folder = ROOT / "build" / "cluster-output"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def make_whole(cluster: Cluster) -> None:
+    """Bring back what a test has disturbed: nodes, the API server, the network."""
+    cluster.reconnect_all()
+    Cluster.up()  # starts what does not run
+    for node in cluster.nodes:
+        cluster.kubectl("uncordon", node)
 
 
 def remove_pods(cluster: Cluster, namespace: str) -> None:
@@ -134,22 +133,21 @@ def remove_pods(cluster: Cluster, namespace: str) -> None:
 
 def show(cluster: Cluster, release: Release, namespace: str) -> None:
     """Print all that is known of a namespace, and the operator's log."""
-    _print("operator", release.logs())
+    _try("operator", release.logs)
     for what in ("rdzv -o yaml", "rdzvp -o wide", "pods -o wide", "events --sort-by=.lastTimestamp"):
-        _try(cluster, f"kubectl get {what}", "--namespace", namespace, "get", *what.split())
-    _try(cluster, "operator pods", "--namespace", "kube-rendezvous", "get", "pods", "-o", "wide")
-    names = cluster.kubectl("--namespace", namespace, "get", "pods", "--output=name").split()
-    for pod in names:
-        _try(cluster, pod, "--namespace", namespace, "logs", pod, f"--tail={_LOG_LINES}")
+        _try(f"kubectl get {what}", cluster.kubectl, "--namespace", namespace, "get", *what.split())
+    _try("operator pods", release.kubectl, "get", "pods", "-o", "wide")
+    with contextlib.suppress(ClusterError):
+        for pod in cluster.kubectl("--namespace", namespace, "get", "pods", "--output=name").split():
+            _try(pod, cluster.kubectl, "--namespace", namespace, "logs", pod, f"--tail={_LOG_LINES}")
 
 
-def _try(cluster: Cluster, title: str, *arguments: str) -> None:
+def _try(title: str, ask: Callable[..., str], *arguments: str) -> None:
     try:
-        _print(title, cluster.kubectl(*arguments))
+        _print(title, ask(*arguments))
     except ClusterError as error:
         _print(title, str(error))
 
 
 def _print(title: str, text: str) -> None:
-    width = shutil.get_terminal_size().columns
-    print(f"---- {title} ".ljust(width, "-"), text, sep="\n")
+    print(f"---- {title} ".ljust(100, "-"), text, sep="\n")

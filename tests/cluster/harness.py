@@ -20,7 +20,7 @@ from typing import Any
 
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
-from testcluster import Cluster
+from testcluster import Cluster, network
 from tests.cluster import manifests
 from tests.cluster.journal import Journal
 from tests.cluster.pods import PodView, main_process, view
@@ -31,6 +31,7 @@ from urllib3.exceptions import HTTPError
 
 from rendezvous_api import names
 from rendezvous_api.codec import decode
+from rendezvous_api.participant import Participant
 from rendezvous_api.reasons import ClosedReason
 from rendezvous_api.rendezvous import Rendezvous, RendezvousStatus
 
@@ -104,10 +105,10 @@ class Group:
         (self.folder / f"crash-{pod.name}").touch()
         return time.time()
 
-    def delete_pod(self, pod: PodView, *options: str) -> float:
-        """``kubectl delete pod``, without waiting for its end. Returns the time of it."""
+    def delete_pod(self, pod: PodView) -> float:
+        """Delete a pod, as kubectl does; it gets SIGTERM and its grace period. Returns the time of it."""
         event = time.time()
-        self.kubectl("delete", "pod", pod.name, "--wait=false", *options)
+        self._core.delete_namespaced_pod(pod.name, self.namespace, _request_timeout=10)
         return event
 
     def kill_container(self, pod: PodView) -> float:
@@ -115,6 +116,16 @@ class Group:
         process = main_process(pod)
         event = time.time()
         os.kill(process, signal.SIGKILL)
+        return event
+
+    def lose_node(self, node: str) -> float:
+        """Cut a node's cable and its power; `Cluster.node(NODE).start()` brings both back. Returns the time of it.
+
+        The cable first: a kernel that kills a process still tells its peers that the connections are closed.
+        """
+        event = time.time()
+        network.disconnect_node(node, self.cluster.control_plane.machine)
+        self.cluster.node(node).lose()
         return event
 
     # To look at
@@ -146,6 +157,11 @@ class Group:
     def status(self) -> RendezvousStatus:
         """Its status as it is now."""
         return self.rendezvous.status
+
+    def participant(self, pod: str) -> Participant:
+        """The participant object of a pod's agent."""
+        kind = (names.GROUP, names.VERSION, self.namespace, names.PARTICIPANT_PLURAL, f"{self.name}.{pod}")
+        return decode(Participant, self._custom.get_namespaced_custom_object(*kind, _request_timeout=10))
 
     def ranks(self, status: RendezvousStatus | None = None) -> dict[str, int]:
         """Rank of each pod of a round, by the pod's name; of the current round, unless ``status`` is given."""
@@ -192,13 +208,14 @@ class Group:
         self.wait_for_training(len(self.status.participants), since=since, timeout=timeout)
 
     def wait_for_success(self, timeout: float = WAIT_SECONDS) -> None:
-        """Wait until all pods have succeeded and the run is closed as successful."""
+        """Wait until all members have succeeded, no pod runs, and the run is closed as successful."""
 
         def succeeded() -> bool:
-            pods = self.pods()
-            return bool(pods) and all(pod.phase == "Succeeded" for pod in pods)
+            phases = {pod.name: pod.phase for pod in self.pods()}
+            ended = set(phases.values()) <= {"Succeeded", "Failed"}  # such as a member that was lost and replaced
+            return ended and {phases.get(member) for member in self.ranks()} == {"Succeeded"}
 
-        self.wait(succeeded, "all pods to succeed", timeout)
+        self.wait(succeeded, "all members to succeed", timeout)
         assert [run.reason for run in self.status.closed_runs][-1:] == [ClosedReason.RUN_SUCCEEDED]
 
     def measure(

@@ -22,8 +22,8 @@ Manifest = dict[str, Any]
 
 
 def rendezvous(name: str, min_nodes: int, max_nodes: int, **spec: Any) -> Manifest:
-    """A Rendezvous. Gathering times are short unless the test says otherwise; all others are the defaults."""
-    short = {"lastCallTimeoutSeconds": 10, "replacementTimeoutSeconds": 20, "scaleUpIntervalSeconds": 0}
+    """A Rendezvous. Lost members are replaced, and others taken in, soon, unless the test says otherwise."""
+    short = {"lastCallTimeoutSeconds": 120, "replacementTimeoutSeconds": 20, "scaleUpIntervalSeconds": 0}
     return {
         "apiVersion": names.API_VERSION,
         "kind": names.RENDEZVOUS_KIND,
@@ -72,7 +72,7 @@ def pod_template(
         grace_seconds: between SIGTERM and SIGKILL.
     """
     known = {names.LABEL_RENDEZVOUS: rendezvous_name} if rendezvous_name else {}
-    variables = {"OMP_NUM_THREADS": "1", "LOGLEVEL": "INFO", **(environment or {})}
+    variables = {"OMP_NUM_THREADS": "1", **(environment or {})}
     spec: Manifest = {
         "restartPolicy": restart_policy,
         "serviceAccountName": SERVICE_ACCOUNT,

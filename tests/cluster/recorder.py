@@ -30,6 +30,10 @@ class Recorder(LocalRecorder):
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
 
+    def now(self) -> float:
+        """The time, as `sights` have it."""
+        return time.time()
+
     def _record(self) -> None:
         while not self._stopped.is_set():
             try:

@@ -3,7 +3,7 @@
 Each optimizer step is a line in a journal, with the time, the rank and the store of the round, which tells the round.
 `harness.Group.journal` reads them. The times are those of one machine: the nodes of the test cluster share its clocks.
 
-Usage: train.py FOLDER [--steps N]. It ends with 0 after N steps, or at the next one once FOLDER/stop exists.
+Usage: train.py FOLDER [--steps=N]. It ends with 0 after N steps, or at the next one once FOLDER/stop exists.
 FOLDER/crash-POD makes that pod's worker fail (and is removed by it).
 """
 
@@ -19,10 +19,11 @@ import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
 CHECKPOINT_EVERY = 5
-STEP_SECONDS = 0.1
+STEP_SECONDS = 0.2
 
 folder = Path(sys.argv[1])
-last_step = int(sys.argv[sys.argv.index("--steps") + 1]) if "--steps" in sys.argv else sys.maxsize
+steps = [argument.removeprefix("--steps=") for argument in sys.argv[2:]]
+last_step = int(steps[0]) if steps else sys.maxsize
 node = os.environ["POD_NAME"]
 identity = {
     "rank": int(os.environ["RANK"]),

@@ -1,0 +1,244 @@
+"""A member goes in each of the ways in which pods go, and the group goes on; how long each part takes.
+
+A group of three pods of an Indexed Job. The survivors are told by the rendezvous, or see the connections of their
+workers break; nobody waits for the timeout of a collective, which is half an hour for gloo.
+"""
+
+from typing import Any
+
+import pytest
+from tests.cluster.harness import Group
+from tests.cluster.manifests import indexed_job, stateful_set
+from tests.cluster.timings import Timings
+
+from rendezvous_api.reasons import AttemptReason, RoundEndReason
+
+NODES = 3
+# As in examples/job.yaml. With it a Job replaces a pod only when it has ended (podReplacementPolicy: Failed).
+IGNORE_DISRUPTIONS = {"rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}]}
+
+
+def train(group: Group, job: dict[str, Any] | None = None, **pod: Any) -> list[str]:
+    """Start a Job of three pods and wait until they have a checkpoint; returns their names by rank."""
+    group.create(indexed_job("train", NODES, group.template("1:3", **pod), **(job or {})))
+    pods = group.wait_for_training(NODES)
+    group.wait((group.folder / "checkpoint.pt").exists, "a checkpoint")
+    assert [group.pod(name).index for name in pods] == [0, 1, 2]
+    return pods
+
+
+def assert_goes_on_from_checkpoint(group: Group, event: float) -> None:
+    """The new workers have begun with the last checkpoint, and no older group has made a step beside them."""
+    resumed = [record.step for record in group.journal.records("group", since=event)]
+    assert min(resumed) > 0
+    group.journal.assert_no_split()
+
+
+def finish(group: Group) -> None:
+    """Let the training end, with success for all."""
+    group.stop_training()
+    group.wait_for_success()
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        pytest.param({}, id="replaced while it ends"),
+        pytest.param({"podFailurePolicy": IGNORE_DISRUPTIONS}, id="replaced when it has ended"),
+    ],
+)
+def test_rank_0_is_deleted(group: Group, timings: Timings, request: pytest.FixtureRequest, job: dict[str, Any]) -> None:
+    group.create_rendezvous(1, NODES, replacementTimeoutSeconds=60)
+    pods = train(group, job)
+    with group.recorder() as recorder:
+        deleted = group.delete_pod(group.pod(pods[0]))
+        row = group.measure(recorder, f"Job, {request.node.callspec.id}", "kubectl delete pod", deleted, nodes=NODES)
+        timings.add(row)
+    assert group.status.history[-2].reason == RoundEndReason.MEMBER_EVICTED
+    assert row.told is not None
+    assert row.told < 5
+    assert_same_ranks(group, pods)
+    assert_goes_on_from_checkpoint(group, deleted)
+    finish(group)
+
+
+@pytest.mark.parametrize(
+    ("restart_policy", "what"),
+    [
+        pytest.param("Never", "the Job makes a new pod", id="a new pod"),
+        pytest.param("OnFailure", "the kubelet starts the container again", id="the same pod"),
+    ],
+)
+def test_the_container_of_rank_0_is_killed(group: Group, timings: Timings, restart_policy: str, what: str) -> None:
+    group.create_rendezvous(1, NODES, replacementTimeoutSeconds=60)
+    pods = train(group, restart_policy=restart_policy)
+    with group.recorder() as recorder:
+        killed = group.kill_container(group.pod(pods[0]))
+        row = group.measure(recorder, f"Job, {what}", "SIGKILL to the container", killed, nodes=NODES)
+        timings.add(row)
+    assert row.told is not None
+    assert row.told < 10
+    assert (group.ranks().get(pods[0]) == 0) == (restart_policy == "OnFailure")
+    assert_same_ranks(group, pods)
+    assert_goes_on_from_checkpoint(group, killed)
+    finish(group)
+
+
+def test_a_worker_crashes(group: Group, timings: Timings) -> None:
+    group.create_rendezvous(1, NODES)
+    pods = train(group)
+    with group.recorder() as recorder:
+        crashed = group.crash(group.pod(pods[0]))
+        timings.add(group.measure(recorder, "any", "the worker of rank 0 crashes", crashed, nodes=NODES))
+    assert group.status.history[-2].reason == RoundEndReason.WORKER_FAILED
+    assert group.wait_for_training(NODES) == pods
+    assert_goes_on_from_checkpoint(group, crashed)
+    finish(group)
+
+
+def test_the_node_of_rank_0_is_drained(group: Group, timings: Timings) -> None:
+    """Whatever pods of the group are on it, and one of the operator's, go at once."""
+    group.create_rendezvous(1, NODES, replacementTimeoutSeconds=60)
+    pods = train(group)
+    node = group.pod(pods[0]).node
+    gone = [name for name in pods if group.pod(name).node == node]
+    with group.recorder() as recorder:
+        at = recorder.now()
+        options = ("--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=110s")
+        group.kubectl("drain", node, *options)
+        row = group.measure(recorder, f"Job, {len(gone)} of its pods there", "kubectl drain", at, nodes=NODES)
+        timings.add(row)
+    assert group.status.history[-2].reason == RoundEndReason.MEMBER_EVICTED
+    assert row.told is not None
+    assert row.told < 10
+    assert {pod.node for pod in group.pods() if pod.running} == {other_node(node)}
+    assert_same_ranks(group, pods)
+    assert_goes_on_from_checkpoint(group, at)
+    finish(group)
+
+
+def test_a_node_is_lost_and_its_pods_are_evicted_soon(group: Group, timings: Timings) -> None:
+    """With short tolerations in the pod: the node is NotReady after 20 s here, its pods are evicted 5 s later.
+
+    A Job makes new pods at once, although the old ones stay Terminating until somebody knows that they are gone.
+    """
+    group.create_rendezvous(1, NODES, replacementTimeoutSeconds=60)
+    pods = train(group, toleration_seconds=5)
+    node = group.pod(pods[0]).node
+    with group.recorder() as recorder:
+        at = group.lose_node(node)
+        row = group.measure(recorder, "Job, evicted after 5 s", "node lost", at, nodes=NODES)
+        timings.add(row)
+    assert group.status.history[-2].reason == RoundEndReason.MEMBER_EVICTED
+    assert row.told is not None
+    assert row.told < 60
+    assert_survivors_were_told(group, pods, node)
+    assert_same_ranks(group, pods)
+    left = [pod for pod in group.pods() if pod.node == node]
+    assert left
+    assert all(pod.terminating for pod in left), "nobody knows yet that they are gone"
+    assert_goes_on_from_checkpoint(group, at)
+
+    group.cluster.node(node).start()
+    group.wait(lambda: not [pod for pod in group.pods() if pod.node == node and pod.terminating], "them to be gone")
+    group.wait_for_steps(since=recorder.now())
+    finish(group)
+
+
+def test_a_node_is_lost_and_comes_back(group: Group, timings: Timings) -> None:
+    """With Kubernetes' own tolerations its pods stay for 300 s more: only their silence tells."""
+    group.create_rendezvous(1, NODES)
+    pods = train(group)
+    node = group.pod(pods[0]).node
+    survivors = [name for name in pods if group.pod(name).node != node]
+    with group.recorder() as recorder:
+        at = group.lose_node(node)
+        row = group.measure(recorder, "Job, not evicted", "node lost", at, nodes=len(survivors), timeout=240)
+        timings.add(row)
+    assert group.status.history[-2].reason == RoundEndReason.MEMBER_LOST
+    assert row.told is not None
+    assert row.told < 150
+    assert_survivors_were_told(group, pods, node)
+    assert_goes_on_from_checkpoint(group, at)
+
+    with group.recorder() as recorder:
+        at = recorder.now()
+        group.cluster.node(node).start()
+        timings.add(group.measure(recorder, "Job, its pods are replaced", "the node comes back", at, nodes=NODES))
+    assert_same_ranks(group, pods)
+    finish(group)
+
+
+@pytest.mark.parametrize("remedy", ["the pod is deleted with --force", "the node is tainted out-of-service"])
+def test_pods_of_a_lost_node_are_not_replaced_until_they_are_gone(group: Group, timings: Timings, remedy: str) -> None:
+    """A StatefulSet, and a Job with a podFailurePolicy, wait for the end of a pod that nobody can see end."""
+    forced = "--force" in remedy
+    group.create_rendezvous(1, NODES)
+    if forced:
+        pods = train(group, {"podFailurePolicy": IGNORE_DISRUPTIONS}, toleration_seconds=5)
+    else:
+        group.create(stateful_set("train", NODES, group.template("1:3", toleration_seconds=5)))
+        pods = group.wait_for_training(NODES)
+        assert pods == ["train-0", "train-1", "train-2"]
+    kind = "Job with podFailurePolicy" if forced else "StatefulSet"
+    node = group.pod(pods[0]).node
+    gone = [name for name in pods if group.pod(name).node == node]
+    with group.recorder() as recorder:
+        at = group.lose_node(node)
+        row = group.measure(recorder, f"{kind}, evicted after 5 s", "node lost", at, nodes=NODES - len(gone))
+        timings.add(row)
+    assert_survivors_were_told(group, pods, node)
+    assert all(group.pod(name).terminating for name in gone)
+
+    with group.recorder() as recorder:
+        at = recorder.now()
+        if forced:
+            group.kubectl("delete", "pod", *gone, "--force", "--grace-period=0")
+        else:
+            group.kubectl("taint", "node", node, "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute")
+        try:
+            timings.add(group.measure(recorder, kind, remedy, at, nodes=NODES))
+        finally:
+            if not forced:
+                group.kubectl("taint", "node", node, "node.kubernetes.io/out-of-service-")
+    assert_same_ranks(group, pods)
+    assert_goes_on_from_checkpoint(group, at)
+
+
+@pytest.mark.xfail(
+    reason="until its first round torchrun has no handler for SIGTERM, which a process 1 needs", strict=True
+)
+def test_a_pod_that_waits_ends_within_its_grace_period(group: Group) -> None:
+    """A spare has no workers yet, and its torchrun is the first process of the container."""
+    group.create_rendezvous(1, NODES - 1)
+    group.create(indexed_job("train", NODES, group.template("1:2")))
+    pods = group.wait_for_training(NODES - 1)
+    spares = group.wait(lambda: group.status.spares, "a spare")
+    spare = group.pod(spares[0].removeprefix("train."))
+    with group.recorder() as recorder:
+        at = group.delete_pod(spare)
+        group.wait(lambda: spare.uid not in {pod.uid for pod in group.pods()}, "the spare to be gone", 25)
+    assert not [sight for sight in recorder.sights if sight.at > at and sight.status.waiting_nodes], "training went on"
+    assert group.wait_for_training(NODES - 1) == pods
+
+
+def other_node(node: str) -> str:
+    return {"node-a": "node-b", "node-b": "node-a"}[node]
+
+
+def assert_same_ranks(group: Group, pods: list[str]) -> None:
+    """Each index of the Job or StatefulSet has the rank that it had: the same pod, or its successor."""
+    now = group.ranks()
+    assert sorted(now.values()) == list(range(len(pods)))
+    for pod in group.pods():
+        if pod.name in now:
+            index = pod.index if pod.index is not None else int(pod.name.rpartition("-")[2])
+            assert now[pod.name] == index, f"{pod.name} has rank {now[pod.name]}"
+
+
+def assert_survivors_were_told(group: Group, pods: list[str], lost_node: str) -> None:
+    """The workers of the others hung in a collective until the rendezvous asked their agents to come back."""
+    survivors = [name for name in pods if group.pod(name).node != lost_node]
+    assert survivors
+    reasons = {name: group.participant(name).spec.attempt_reason for name in survivors}
+    assert reasons == dict.fromkeys(survivors, AttemptReason.MEMBERSHIP_CHANGE)
