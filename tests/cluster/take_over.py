@@ -114,7 +114,8 @@ class Operators:
         # Asked for only now: the old leader has not decided it.
         decides = self._publish(*probe) - event
         told = self._group.wait(lambda: told_of_rounds(self._group, probe[0]), "an event of that round", 30)
-        assert [operator for _, operator in told] == [self.holder()], "who decides is not who holds the Lease"
+        # An operator is its pod in events, and a process of its pod in the Lease.
+        assert [pod for _, pod in told] == [self.holder().rpartition("_")[0]], "who decides does not hold the Lease"
         return TakeOver(how, holds, decides)
 
     def decide(self) -> float:
@@ -141,7 +142,7 @@ class Operators:
 
 
 def told_of_rounds(group: Group, name: str) -> list[tuple[str, str]]:
-    """The events of published rounds of a Rendezvous: the round (`round 3 of run 'x'`), and the operator that tells."""
+    """The events of published rounds: the round (`round 3 of run 'x'`), and the pod of the operator that tells."""
     # Not by the client's class of events.k8s.io, which refuses the older ones of the kubelet.
     kind = ("events.k8s.io", "v1", group.namespace, "events")
     events = client.CustomObjectsApi(group.api).list_namespaced_custom_object(*kind, _request_timeout=10)["items"]
