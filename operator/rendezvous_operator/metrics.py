@@ -35,6 +35,8 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 PREFIX = "kube_rendezvous"
 LOSSES = (RoundEndReason.MEMBER_LOST, RoundEndReason.MEMBER_EVICTED, RoundEndReason.MEMBER_FAILED)
 """How a member can be lost."""
+ENDS = (*RoundEndReason, *ClosedReason)
+"""Why a round can end."""
 
 _LABELS = ("namespace", "rendezvous")
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
@@ -101,26 +103,28 @@ class Metrics:
         self._counted: dict[Key, _Counted] = {}
         self._lost: dict[Key, tuple[int, set[str]]] = {}
 
-        def histogram(name: str, text: str, labels: tuple[str, ...], buckets: tuple[float, ...]) -> Histogram:
-            return Histogram(f"{PREFIX}_{name}", text, labels, buckets=buckets, registry=self.registry)
-
-        self._round_duration = histogram(
-            "round_duration_seconds", "How long rounds that ended have run.", ("reason",), _ROUND_BUCKETS
+        self._round_duration = self._histogram(
+            "round_duration_seconds", "How long rounds that ended have run.", _ROUND_BUCKETS, ("reason",)
         )
-        self._formation_duration = histogram(
+        self._formation_duration = self._histogram(
             "formation_duration_seconds",
             "From the end of a round, or the first node of a run, until the next round was published.",
-            ("reason",),
             _FORMATION_BUCKETS,
+            ("reason",),
         )
-        self._decision_duration = histogram(
-            "decision_duration_seconds", "How long one decision on one Rendezvous took.", (), _DECISION_BUCKETS
+        # A series that appears with 1 looks to Prometheus like no increase: each reason is there from the beginning.
+        for reason in ENDS:
+            self._round_duration.labels(reason.value)
+        for reason in (AttemptReason.START, *ENDS):
+            self._formation_duration.labels(reason.value)
+        self._decision_duration = self._histogram(
+            "decision_duration_seconds", "How long one decision on one Rendezvous took.", _DECISION_BUCKETS
         )
-        self._request_duration = histogram(
+        self._request_duration = self._histogram(
             "api_request_duration_seconds",
             "Until the API server answered a request; watches are left out.",
-            ("verb", "resource"),
             _REQUEST_BUCKETS,
+            ("verb", "resource"),
         )
         self._requests = Counter(
             f"{PREFIX}_api_requests",
@@ -139,6 +143,9 @@ class Metrics:
         depth.set_function(lambda: queue.depth)
         self.registry.register(_Rendezvous(cache, queue, clock, leading, self._counted))
         ProcessCollector(registry=self.registry)
+
+    def _histogram(self, name: str, text: str, buckets: tuple[float, ...], labels: tuple[str, ...] = ()) -> Histogram:
+        return Histogram(f"{PREFIX}_{name}", text, labels, buckets=buckets, registry=self.registry)
 
     def decided(self, seconds: float) -> None:
         """Count one decision."""
@@ -302,8 +309,8 @@ class _Rendezvous(Collector):
         for key in views:
             counted = self._counted.get(key, _Counted())
             published.add_metric(key, counted.published)
-            # With zeros: a counter that appears with 1 looks to Prometheus like no increase.
-            for reason in (*RoundEndReason, *ClosedReason):
+            # With zeros, as the histograms.
+            for reason in ENDS:
                 ended.add_metric((*key, reason.value), counted.ended[reason.value])
             for reason in LOSSES:
                 lost.add_metric((*key, reason.value), counted.lost[reason.value])

@@ -9,7 +9,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,6 +79,12 @@ class Prometheus:
         result: list[Any] = self.get("query", query=expression)["result"]
         return result
 
+    def query_range(self, expression: str, start: float, end: float, step: float) -> list[Any]:
+        """The series of a range query, in seconds."""
+        times = {"start": str(start), "end": str(end), "step": str(step)}
+        result: list[Any] = self.get("query_range", query=expression, **times)["result"]
+        return result
+
 
 def free_port() -> int:
     with socket.socket() as probe:
@@ -87,10 +93,10 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def running(programs: Programs, folder: Path, targets: Sequence[str], rules: Path) -> Iterator[Prometheus]:
-    """A Prometheus that scrapes these targets (host:port) each second, and has these rules."""
+def running(programs: Programs, folder: Path, targets: Mapping[str, Any], rules: Path) -> Iterator[Prometheus]:
+    """A Prometheus that scrapes each second, and has these rules; ``targets``: such as `static_configs`."""
     port = free_port()
-    scrape = {"job_name": "operator", "honor_labels": True, "static_configs": [{"targets": list(targets)}]}
+    scrape = {"job_name": "operator", "honor_labels": True, **targets}
     settings = {"scrape_interval": "1s", "evaluation_interval": "1s"}
     config = folder / "prometheus.json"  # JSON is YAML
     config.write_text(json.dumps({"global": settings, "rule_files": [str(rules)], "scrape_configs": [scrape]}))

@@ -201,6 +201,16 @@ def test_suspects_are_counted_when_the_operator_has_found_them(place: Place) -> 
     assert place.of_train("suspects") == 1
 
 
+def test_every_reason_has_its_series_from_the_beginning(place: Place) -> None:
+    """Prometheus sees no increase in a series that begins with 1."""
+    place.show({})
+    for reason in (*RoundEndReason, *ClosedReason):
+        for name in ("round_duration_seconds_count", "formation_duration_seconds_count"):
+            assert place.value(name, reason=reason.value) == 0
+        assert place.of_train("rounds_ended_total", reason=reason.value) == 0
+    assert place.value("formation_duration_seconds_count", reason="Start") == 0
+
+
 def test_rounds_are_counted_and_timed(place: Place) -> None:
     place.show({})
     place.show(forming())
@@ -235,14 +245,14 @@ def test_what_began_before_this_process_looked_is_counted_but_not_timed(place: P
     place.show(running())
     place.metrics.status_written(KEY, RUNNING, ENDED, place.cache.times(KEY))
     assert place.of_train("rounds_ended_total", reason="MemberLost") == 1
-    assert place.value("round_duration_seconds_count", reason="MemberLost") is None
+    assert place.value("round_duration_seconds_count", reason="MemberLost") == 0
 
     other = Place()
     other.show(forming("WaitingForMembers", number=3))
     other.now += 5
     assert other.of_train("waiting_seconds") == 5
     other.metrics.status_written(KEY, ENDED, AGAIN, other.cache.times(KEY))
-    assert other.value("formation_duration_seconds_count", reason="MemberLost") is None
+    assert other.value("formation_duration_seconds_count", reason="MemberLost") == 0
 
 
 def test_a_new_rendezvous_of_the_same_name_has_times_of_its_own(place: Place) -> None:
