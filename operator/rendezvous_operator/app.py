@@ -67,7 +67,7 @@ class Operator:
         cluster = await Cluster.connect(self._cache.api_server_answered, traces=[self._trace])
         # A renewal of the Lease must not wait for a connection, and must leave time for another one. It also tells a
         # follower, who asks for nothing else, that the API server was away and silence from then means nothing.
-        timeout = self._options.timing.renew_deadline / 2
+        timeout = self._options.timing.request_timeout
         lease_cluster = await Cluster.connect(self._cache.api_server_answered, timeout=timeout, traces=[self._trace])
         try:
             await self._serve(cluster, lease_cluster)
@@ -146,7 +146,9 @@ class Operator:
         await candidate.run()
 
     async def _watch(self, reconciler: Reconciler) -> None:
-        await self._watches.run(reconciler.event, self._options.namespace, self._stop_watching, self._take_signals)
+        await self._watches.run(
+            reconciler.event, reconciler.listed, self._options.namespace, self._stop_watching, self._take_signals
+        )
 
 
 async def _first(*tasks: asyncio.Task[Any]) -> None:

@@ -1,17 +1,20 @@
 """What the watches have shown, as the core wants to see it. Holds no opinion: everything here was seen."""
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from rendezvous_api import names
-from rendezvous_api.codec import decode
+from rendezvous_api.codec import DecodeError, decode
 from rendezvous_api.participant import Participant
 from rendezvous_api.reasons import FormationReason
 from rendezvous_api.rendezvous import Rendezvous, RendezvousSpec, RendezvousStatus
 from rendezvous_operator.cluster import KINDS, POD_KIND, Json
 from rendezvous_operator.core.world import Pod, SeenParticipant, Target, World
 from rendezvous_operator.pods import pod_from_object
+
+logger = logging.getLogger(__name__)
 
 
 class Key(NamedTuple):
@@ -51,6 +54,14 @@ class _Entry:
         return self.rendezvous is None and not self.participants and not self.pods
 
 
+@dataclass
+class _Meanwhile:
+    """What has come while a list was made, by namespace and UID: it is newer than the list."""
+
+    seen: set[tuple[str, str]] = field(default_factory=set)
+    gone: set[tuple[str, str]] = field(default_factory=set)
+
+
 class Cache:
     """All objects of the kinds that the operator watches.
 
@@ -63,6 +74,7 @@ class Cache:
         self._entries: dict[Key, _Entry] = {}
         self._pod_keys: dict[tuple[str, str], Key] = {}
         self._listed: set[str] = set()
+        self._meanwhile: dict[str, _Meanwhile] = {}
         self._answering_since: float | None = None
 
     @property
@@ -109,17 +121,26 @@ class Cache:
         elif self._answering_since is None:
             self._answering_since = self._clock()
 
+    def list_begins(self, kind: str) -> None:
+        """All objects of a kind are about to be asked for; `list_seen` has the answer."""
+        self._meanwhile[kind] = _Meanwhile()
+
     def list_seen(self, kind: str, objects: Iterable[Json]) -> set[Key]:
-        """Take in a complete list of a kind: what is not in it is gone."""
-        objects = list(objects)
-        present = {(item["metadata"].get("namespace", ""), item["metadata"]["uid"]) for item in objects}
+        """Take in a complete list of a kind: what is not in it is gone, unless it has come meanwhile."""
+        meanwhile = self._meanwhile.pop(kind, _Meanwhile())
+        objects = [item for item in objects if _reference(item) not in meanwhile.gone]
+        present = meanwhile.seen.union(map(_reference, objects))
         touched: set[Key] = set()
         for key, entry in list(self._entries.items()):
             for name, uid in self._known(entry, kind):
                 if (key.namespace, uid) not in present:
                     touched |= self._forget(key, kind, name, uid)
         for item in objects:
-            touched |= self.object_seen(kind, item)
+            try:
+                touched |= self.object_seen(kind, item)
+            except DecodeError as error:
+                # It must not keep all others from being served.
+                logger.error("a %s is ignored: %s", kind, error)
         if kind not in self._listed:
             self._listed.add(kind)
             touched |= set(self._entries)
@@ -131,6 +152,9 @@ class Cache:
         Raises:
             DecodeError: the object is not of the shape that its CRD promises.
         """
+        if kind in self._meanwhile:
+            self._meanwhile[kind].gone.discard(_reference(item))
+            self._meanwhile[kind].seen.add(_reference(item))
         if kind == names.RENDEZVOUS_KIND:
             return self._rendezvous_seen(decode(Rendezvous, item))
         if kind == names.PARTICIPANT_KIND:
@@ -141,6 +165,9 @@ class Cache:
         """Take in the deletion of an object, as it last was."""
         metadata = item["metadata"]
         namespace, name, uid = metadata.get("namespace", ""), metadata["name"], metadata["uid"]
+        if kind in self._meanwhile:
+            self._meanwhile[kind].seen.discard(_reference(item))
+            self._meanwhile[kind].gone.add(_reference(item))
         if kind == POD_KIND:
             key = self._pod_keys.get((namespace, uid))
         elif kind == names.PARTICIPANT_KIND:
@@ -199,7 +226,7 @@ class Cache:
     def _pod_seen(self, item: Json) -> set[Key]:
         key = _pod_key(item)
         pod = pod_from_object(item)
-        reference = (item["metadata"].get("namespace", ""), pod.uid)
+        reference = _reference(item)
         touched = set()
         before = self._pod_keys.get(reference)
         if before is not None and before != key:
@@ -273,6 +300,11 @@ def _times(known: Rendezvous | None, times: RoundTimes, new: Rendezvous, now: fl
 def is_forming(status: RendezvousStatus) -> bool:
     """Whether a next round is waited for; newcomers that are gathered while training goes on are not meant."""
     return status.formation is not None and status.formation.reason is not FormationReason.GATHERING
+
+
+def _reference(item: Json) -> tuple[str, str]:
+    """Namespace and UID."""
+    return (item["metadata"].get("namespace", ""), item["metadata"]["uid"])
 
 
 def _pod_key(item: Json) -> Key | None:

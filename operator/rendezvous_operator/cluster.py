@@ -18,7 +18,7 @@ Json = dict[str, Any]
 
 POD_KIND: Final = "Pod"
 KINDS: Final = (names.RENDEZVOUS_KIND, names.PARTICIPANT_KIND, POD_KIND)
-"""What the operator lists and watches. Rendezvous come last, so that none is older than the participants it names."""
+"""What the operator lists and watches."""
 
 _PLURALS = {
     names.RENDEZVOUS_KIND: f"/apis/{names.API_VERSION}|{names.RENDEZVOUS_PLURAL}",
@@ -147,26 +147,30 @@ class Cluster:
         content_type: str = "application/json",
     ) -> Json:
         """Any request that is answered with one JSON object, at a path such as ``/api/v1/pods``."""
-        request = await self._api.param_serialize(
-            method,
-            path,
-            query_params=list((query or {}).items()),
-            header_params={"Accept": "application/json", "Content-Type": content_type},
-            body=body,
-            auth_settings=["BearerToken"],
-        )
         timeout = aiohttp.ClientTimeout(total=self._timeout, sock_connect=min(5.0, self._timeout))
         try:
+            # It reads the token of the pod anew, so it can fail, too.
+            request = await self._api.param_serialize(
+                method,
+                path,
+                query_params=list((query or {}).items()),
+                header_params={"Accept": "application/json", "Content-Type": content_type},
+                body=body,
+                auth_settings=["BearerToken"],
+            )
             response = await self._api.call_api(*request, _request_timeout=timeout)
             data = await response.read()
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError, ConfigException) as error:
             self._answered(False)
             raise UnreachableError(f"{method} {path}: {error or type(error).__name__}") from error
         # An API server that starts or is overloaded answers, but has not looked.
         self._answered(response.status < 500 and response.status != 429)
         if not 200 <= response.status <= 299:
             raise _translated(response.status, f"{method} {path}: {_message(data) or response.reason}")
-        answer: Json = json.loads(data)
+        try:
+            answer: Json = json.loads(data)
+        except ValueError as error:
+            raise UnreachableError(f"{method} {path}: not the API server answers: {data[:200]!r}") from error
         return answer
 
 

@@ -26,8 +26,9 @@ REFILL_SECONDS = 20.0
 """And then one in this time: a group that fails in circles tells of some rounds, not of all."""
 
 _CONTROLLER = f"{names.GROUP}/operator"
-_MOST_BYTES = 128
-"""What the API server takes as reportingInstance."""
+_INSTANCE_BYTES = 128
+_NOTE_BYTES = 1024
+"""What the API server takes as reportingInstance, and as note."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Aggregator:
         self._spent: dict[EventTarget, tuple[float, float]] = {}
 
     def say(self, saying: Saying, name: str, now: float) -> Step | None:
-        """What to send now; None: it is counted, and sent with what is said next, if anything.
+        """What to send now; None: nothing. If it was said before, it is counted, and sent when it is said next.
 
         Args:
             saying: what is said.
@@ -122,13 +123,13 @@ class Recorder:
 
     def __init__(self, cluster: Cluster, identity: str, clock: Callable[[], float]) -> None:
         self._cluster = cluster
-        self._identity = identity[:_MOST_BYTES]
+        self._identity = cut(identity, _INSTANCE_BYTES)
         self._clock = clock
         self._aggregator = Aggregator()
 
     async def emit(self, target: EventTarget, reason: str, note: str, *, warning: bool) -> None:
         """Tell what has happened. Events are a courtesy, since the status has it all: failures are only logged."""
-        saying = Saying(target, reason, note[: names.MAX_MESSAGE_LENGTH], warning)
+        saying = Saying(target, reason, cut(note, _NOTE_BYTES), warning)
         try:
             await self._send(saying)
         except (UnreachableError, RefusedError, ConflictError) as error:
@@ -162,6 +163,11 @@ class Recorder:
 
 def _path(target: EventTarget) -> str:
     return f"/apis/events.k8s.io/v1/namespaces/{target.namespace}/events"
+
+
+def cut(text: str, most_bytes: int) -> str:
+    """The beginning of a text, at most so many bytes of UTF-8."""
+    return text.encode()[:most_bytes].decode(errors="ignore")
 
 
 def _now() -> str:

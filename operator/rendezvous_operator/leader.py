@@ -33,7 +33,12 @@ class Timing:
     renew_deadline: int = 10
     """Without a renewal for this long, the leader stops. Less than ``lease_duration``."""
     retry_period: int = 2
-    """Between two tries."""
+    """Between two tries. Less than half of ``renew_deadline``."""
+
+    @property
+    def request_timeout(self) -> float:
+        """For each request about the Lease: of two renewals that get no answer, both end before the term does."""
+        return self.renew_deadline / 2 - self.retry_period
 
 
 @dataclass(frozen=True)
@@ -111,8 +116,10 @@ class Election:
         if self.term(now) is not None:
             return min(period, self._leads_until - now)
         wait = period * (1 - jitter / 2)
-        if self.holder and self.holder != self._identity:
-            wait = min(wait, max(0.0, self._expires_at - now))
+        # One try as soon as the Lease expires; if that fails, as while the API server is away, the next has its time.
+        expires_in = self._expires_at - now
+        if self.holder and self.holder != self._identity and expires_in > 0:
+            wait = min(wait, expires_in)
         return max(wait, 0.05)
 
     @property
@@ -152,6 +159,7 @@ class Candidate:
         self._lead = lead
         self._follow = follow
         self._item: Json = {}
+        self._writing = False
         self._told: int | None = None
         self._told_holder: str | None = None
         self._failed: tuple[str, float] = ("", float("-inf"))
@@ -177,16 +185,11 @@ class Candidate:
     async def _resign(self) -> None:
         timestamp = _now()
         try:
+            if self._writing:
+                await self._read()  # it may have been written all the same
             record = self._election.resigned(timestamp)
             if record is not None:
-                try:
-                    await self._write(record)
-                except ConflictError:
-                    # A renewal that was cut off may have been written all the same.
-                    await self._read()
-                    record = self._election.resigned(timestamp)
-                    if record is not None:
-                        await self._write(record)
+                await self._write(record)
         except (UnreachableError, RefusedError, ConflictError) as error:
             logger.warning("the Lease %s/%s could not be handed over: %s", self._namespace, self._name, error)
         else:
@@ -200,6 +203,7 @@ class Candidate:
         record = self._election.wanted(sent_at, _now())
         if record is None:
             return
+        self._writing = True
         try:
             await self._write(record)
         except ConflictError:
@@ -211,6 +215,8 @@ class Candidate:
             await self._read()
         else:
             self._election.written(record, sent_at, self._clock())
+        # Not when it was cancelled, or there was no answer: then nobody knows.
+        self._writing = False
 
     async def _read(self) -> None:
         try:

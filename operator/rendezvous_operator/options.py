@@ -142,7 +142,7 @@ OPTIONS: Final = (
         "N",
         _whole_number(1, _DAY),
         Timing.retry_period,
-        "Time between two tries to take or renew the Lease; less than the deadline",
+        "Time between two tries to take or renew the Lease; less than half of the deadline",
     ),
     Option(
         "--http-address",
@@ -180,11 +180,11 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str], pod_namespac
             parser.error("--leader-elect-lease-namespace must be given outside a pod")
     options = Options(**found)
     timing = options.timing
-    if not timing.lease_duration > timing.renew_deadline > timing.retry_period:
+    if not timing.lease_duration > timing.renew_deadline > 2 * timing.retry_period:
         parser.error(
             f"--leader-elect-lease-duration-seconds ({timing.lease_duration}) must be more than "
             f"--leader-elect-renew-deadline-seconds ({timing.renew_deadline}), and that more than "
-            f"--leader-elect-retry-period-seconds ({timing.retry_period})"
+            f"twice --leader-elect-retry-period-seconds ({timing.retry_period})"
         )
     return options
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 
 from rendezvous_api import names
-from rendezvous_api.codec import encode
+from rendezvous_api.codec import DecodeError, encode
 from rendezvous_operator.cache import Cache, Key
 from rendezvous_operator.cluster import KINDS, Cluster, ConflictError, Json, RefusedError, UnreachableError
 from rendezvous_operator.core import explain, retention
@@ -72,6 +72,7 @@ class Reconciler:
         self._written_at: dict[Key, float] = {}
         self._explained: dict[Key, str] = {}
         self._resyncs: dict[str, asyncio.Task[None]] = {}
+        self._listing = {kind: asyncio.Lock() for kind in KINDS}
         self._workers: list[asyncio.Task[None]] = []
         self._busy: set[asyncio.Task[None]] = set()
         self._stopping = False
@@ -118,31 +119,36 @@ class Reconciler:
         return f"has ended: {', '.join(ended)}" if ended and not self._stopping else None
 
     def event(self, kind: str, event_type: str | None, item: Json) -> None:
-        """Take in one event of a watch. A type of None means that the watch began with a list again."""
+        """Take in one event of a watch, or with a type of None an object of the list that it begins with."""
         self._metrics.watch_event(kind)
-        if event_type is None:
-            # Between two watches deletions can be missed: only a list of our own shows what is gone.
-            self._resync_soon(kind)
         seen = self._cache.object_gone if event_type == "DELETED" else self._cache.object_seen
-        for key in seen(kind, item):
+        try:
+            touched = seen(kind, item)
+        except DecodeError as error:
+            logger.error("a %s is ignored: %s", kind, error)
+            return
+        for key in touched:
             self._add(key, self._rests_until.get(key))
+
+    def listed(self, kind: str) -> None:
+        """A watch has begun anew. Deletions may have been missed: only a list of our own shows what is gone."""
+        if kind not in self._resyncs and not self._stopping:
+            self._resyncs[kind] = asyncio.create_task(self._resync(kind), name=f"resync-{kind}")
 
     def _add(self, key: Key, at: float | None = None) -> None:
         if self._term() is not None:
             self._queue.add(key, at)
 
-    def _resync_soon(self, kind: str) -> None:
-        if kind not in self._resyncs and not self._stopping:
-            self._resyncs[kind] = asyncio.create_task(self._resync(kind), name=f"resync-{kind}")
-
     async def _resync(self, kind: str) -> None:
         await asyncio.sleep(RESYNC_DELAY_SECONDS)
         del self._resyncs[kind]
-        await self._sync(kind)
+        async with self._listing[kind]:
+            await self._sync(kind)
 
     async def _sync(self, kind: str) -> None:
         backoff = 0.5
         while True:
+            self._cache.list_begins(kind)
             try:
                 objects = await self._cluster.list(kind, self._namespace)
             except (UnreachableError, RefusedError, ConflictError) as error:

@@ -31,6 +31,9 @@ _LOGIN_PAUSE_SECONDS = 5.0
 Seen = Callable[[str, str | None, Json], None]
 """Takes in the kind of an object, the type of the event (None: it is from a list), and the object."""
 
+Listed = Callable[[str], None]
+"""Is told of which kind a list was made: the watch has begun anew, and may have missed something."""
+
 
 class _Backoffs:
     """Seconds between tries of kopf's own requests, without end: the operator outlives its API server."""
@@ -97,6 +100,7 @@ class Watches:
         self._clock = clock
         self._traces = [*traces, trace(self._tried, self._answered)]
         self._login: kopf.ConnectionInfo | None = None
+        self._listed: Listed = lambda _: None
         self.signs = {kind: Signs() for kind in KINDS_BY_PLURAL.values()}
 
     def _registry(self, seen: Seen) -> kopf.OperatorRegistry:
@@ -123,13 +127,19 @@ class Watches:
         return handlers
 
     async def run(
-        self, seen: Seen, namespace: str | None, stop: asyncio.Event, take_signals: Callable[[], None]
+        self,
+        seen: Seen,
+        listed: Listed,
+        namespace: str | None,
+        stop: asyncio.Event,
+        take_signals: Callable[[], None],
     ) -> None:
         """Watch all namespaces, or one, until ``stop`` is set.
 
         kopf takes the signals of the process for itself; ``take_signals`` is called to take them back. It also waits,
         in the end, for tasks that were begun after this one, and at last cancels them: end them before.
         """
+        self._listed = listed
         others = asyncio.all_tasks()
         tasks = await kopf.spawn_tasks(
             registry=self._registry(seen),
@@ -172,3 +182,6 @@ class Watches:
         kind = KINDS_BY_PLURAL.get(request.resource)
         if kind is not None and code == "200":
             self.signs[kind].heard_at = self._clock()
+            if request.verb == "list":
+                # Not by the objects in it: a list without any is the one that says the most.
+                self._listed(kind)

@@ -84,9 +84,10 @@ class WorkQueue(Generic[K]):
                 del self._due[found]
                 self._working.add(found)
                 return found
-            later = [moment for moment, _, _ in self._heap if moment > now][:1]
+            # Not simply the first of the heap: that may be due, and be worked on.
+            later = min((moment for moment, _, _ in self._heap if moment > now), default=None)
             try:
-                await asyncio.wait_for(self._changed.wait(), later[0] - now if later else None)
+                await asyncio.wait_for(self._changed.wait(), later - now if later is not None else None)
             except TimeoutError:
                 continue
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from tests.e2e.harness import Process, wait_until
 from tests.integration.operator_support import Group, Operators
 
+from rendezvous_api import names
 from rendezvous_api.rendezvous import RendezvousStatus
 from rendezvous_controlplane import LocalControlPlane
 
@@ -136,6 +137,33 @@ def test_a_closed_rendezvous_is_deleted_when_its_time_has_come(operators: Operat
     group.wait_for_round(1)
     group.join("a", state="Left", leaveReason="Succeeded")
     wait_until(lambda: not group.kubectl("get", "rdzv", "-o", "name"), "the Rendezvous to be deleted", 20)
+
+
+def test_what_was_deleted_while_nobody_looked_is_forgotten(tmp_path: Path) -> None:
+    """Not even etcd knows any more what there was: the watch begins with an empty list."""
+    with LocalControlPlane(apiserver_args=["--etcd-compaction-interval=1s"]) as own:
+        own.apply(Path(__file__).parents[2] / "crds")
+        operators = Operators(own.kubeconfig, tmp_path)
+        operator = operators.serve()
+        try:
+            group = Group(own, "default")
+            group.create()
+            for node in ("a", "b"):
+                group.join(node)
+            group.wait_for_round(1)
+            known = 'kube_rendezvous_members{namespace="default",rendezvous="train"}'
+            wait_until(lambda: operator.metrics().get(known) == 2, "the operator to see its round", 20)
+            operator.process.freeze()
+            version = group.kubectl("get", "rdzv", "train", "-o", "jsonpath={.metadata.resourceVersion}")
+            watch = f"/apis/{names.API_VERSION}/rendezvous?watch=true&timeoutSeconds=1&resourceVersion={version}"
+            own.stop_apiserver()  # what is deleted now shall not wait in an open connection
+            own.start_apiserver()
+            group.kubectl("delete", "rdzv,rdzvp", "--all")
+            wait_until(lambda: "Expired" in group.kubectl("get", "--raw", watch), "etcd to forget", 30)
+            operator.process.thaw()
+            wait_until(lambda: known not in operator.metrics(), "the operator to forget them", 60)
+        finally:
+            operator.process.kill()
 
 
 def test_an_operator_started_before_the_crds_waits_for_them_and_says_so(operators: Operators, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ LEASE = "kube-rendezvous-operator"
 HOME = "kube-rendezvous"
 LEADS = "this operator leads now"
 LEADS_NO_LONGER = "this operator leads no longer"
-DURATION = 4
+DURATION = 6
 
 
 class Standing:

@@ -143,6 +143,44 @@ def test_a_participant_that_is_gone_is_known_to_be_absent_until_it_comes_back(ca
     assert world.absent == frozenset()
 
 
+def test_what_has_come_while_a_list_was_made_is_newer_than_the_list(cache: Cache) -> None:
+    cache.object_seen(POD_KIND, pod("p-0"))
+    for kind in (names.RENDEZVOUS_KIND, names.PARTICIPANT_KIND, POD_KIND):
+        cache.list_begins(kind)
+    cache.object_seen(names.RENDEZVOUS_KIND, rendezvous(version=5, uid="r-2"))
+    cache.object_seen(names.PARTICIPANT_KIND, participant(version=6))
+    cache.object_seen(POD_KIND, pod("p-1"))
+    cache.object_gone(POD_KIND, pod("p-0"))
+    cache.list_seen(names.RENDEZVOUS_KIND, [])
+    cache.list_seen(names.PARTICIPANT_KIND, [])
+    cache.list_seen(POD_KIND, [pod("p-0")])
+    world = cache.world(KEY)
+    assert world is not None
+    assert (world.rendezvous.metadata.uid, set(world.participants), set(world.pods)) == ("r-2", {"train.a"}, {"p-1"})
+    assert world.absent == frozenset()
+
+
+def test_what_came_before_a_list_is_not_newer_than_the_list(cache: Cache) -> None:
+    cache.list_begins(POD_KIND)
+    cache.object_seen(POD_KIND, pod())
+    cache.list_begins(POD_KIND)
+    cache.list_seen(POD_KIND, [])
+    world = cache.world(KEY)
+    assert world is not None
+    assert world.pods == {}
+
+
+def test_an_object_that_cannot_be_understood_does_not_keep_the_others_from_being_seen(
+    cache: Cache, caplog: pytest.LogCaptureFixture
+) -> None:
+    strange = participant("train.b", attemptReason="OfALaterVersion")
+    cache.list_seen(names.PARTICIPANT_KIND, [strange, participant()])
+    world = cache.world(KEY)
+    assert world is not None
+    assert set(world.participants) == {"train.a"}
+    assert "OfALaterVersion" in caplog.text
+
+
 def test_the_deletion_of_an_older_object_of_the_name_does_not_remove_the_newer_one(cache: Cache) -> None:
     cache.object_seen(names.PARTICIPANT_KIND, participant())
     older = participant()

@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 
-from rendezvous_operator.events import BURST, REFILL_SECONDS, SERIES_SECONDS, Aggregator, EventTarget, Saying, Step
+import pytest
+
+from rendezvous_operator.events import BURST, REFILL_SECONDS, SERIES_SECONDS, Aggregator, EventTarget, Saying, Step, cut
 
 TARGET = EventTarget("ns", "train", "uid-1")
 SAYING = Saying(TARGET, "ParticipantRefused", "train.b: run 'r' is closed", True)
@@ -15,6 +17,13 @@ def test_the_same_thing_said_again_is_counted_in_the_first_event() -> None:
     assert aggregator.say(SAYING, "third", 20) == Step("first", 3)
     assert Step("first", 1).new
     assert not Step("first", 2).new
+
+
+@pytest.mark.parametrize("letter", ["x", "ü", "語"])
+def test_a_text_is_cut_to_as_many_bytes_as_the_api_server_takes(letter: str) -> None:
+    short = cut(letter * 2000, 1024)
+    assert 1021 < len(short.encode()) <= 1024
+    assert set(short) == {letter}
 
 
 def test_other_things_are_events_of_their_own() -> None:

@@ -131,7 +131,19 @@ def test_followers_come_with_jitter_and_not_later_than_the_lease_expires() -> No
     candidate.seen(held_by("b"), 100)
     assert [candidate.delay(100, jitter) for jitter in (0.0, 0.5, 1.0)] == [2, 1.5, 1]
     assert candidate.delay(114.5, 0) == pytest.approx(0.5)
-    assert 0 < candidate.delay(115, 0) < 0.1
+
+
+@pytest.mark.parametrize("now", [115.0, 116.0, 1000.0])
+def test_a_try_that_fails_after_the_lease_has_expired_is_followed_by_a_pause(now: float) -> None:
+    candidate = election()
+    candidate.seen(held_by("b"), 100)
+    assert [candidate.delay(now, jitter) for jitter in (0.0, 1.0)] == [2, 1]
+
+
+@pytest.mark.parametrize("timing", [TIMING, Timing(6, 4, 1), Timing(4, 3, 1)])
+def test_two_renewals_without_an_answer_end_within_the_term(timing: Timing) -> None:
+    assert timing.request_timeout > 0
+    assert 2 * (timing.retry_period + timing.request_timeout) <= timing.renew_deadline
 
 
 @dataclass

@@ -33,7 +33,7 @@ def test_a_flag_beats_its_variable_and_that_beats_the_default() -> None:
 def test_every_option_can_be_a_variable() -> None:
     values = {option.variable: "7" if isinstance(option.default, int) else "text" for option in OPTIONS}
     values |= {"KUBE_RENDEZVOUS_LEADER_ELECT_LEASE_DURATION_SECONDS": "9"}
-    values |= {"KUBE_RENDEZVOUS_LEADER_ELECT_RETRY_PERIOD_SECONDS": "5"}
+    values |= {"KUBE_RENDEZVOUS_LEADER_ELECT_RETRY_PERIOD_SECONDS": "3"}
     values |= {"KUBE_RENDEZVOUS_VERBOSE": "true", "KUBE_RENDEZVOUS_LEADER_ELECT": "TRUE"}
     options = vars(parse([], values))
     assert all(options[option.field] != option.default for option in OPTIONS if option.field != "log_format")
@@ -82,8 +82,9 @@ def test_a_bad_value_is_refused_with_the_name_and_the_value(
 def test_times_that_do_not_fit_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     message = error(capsys, "--leader-elect-renew-deadline-seconds=15")
     assert "--leader-elect-lease-duration-seconds (15) must be more than" in message
-    message = error(capsys, "--leader-elect-retry-period-seconds=10")
-    assert "--leader-elect-retry-period-seconds (10)" in message
+    message = error(capsys, "--leader-elect-retry-period-seconds=5")
+    assert "(10), and that more than twice --leader-elect-retry-period-seconds (5)" in message
+    assert parse(["--leader-elect-retry-period-seconds=4"], {}).timing.retry_period == 4
 
 
 def test_the_lease_is_in_the_namespace_of_the_pod(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,7 @@
 """The queue of the operator, on a clock of the test's own."""
 
 import asyncio
+import time
 from collections.abc import Awaitable
 from typing import TypeVar
 
@@ -92,5 +93,19 @@ def test_the_back_off_grows_to_a_bound_and_is_forgotten_after_a_success() -> Non
         assert all(LONGEST_BACKOFF_SECONDS / 2 <= backoff <= LONGEST_BACKOFF_SECONDS for backoff in backoffs[10:])
         queue.succeeded("a")
         assert queue.add_after_failure("a") <= 0.2
+
+    asyncio.run(scenario())
+
+
+def test_a_key_that_is_due_and_worked_on_does_not_hide_when_the_next_one_is_due() -> None:
+    async def scenario() -> None:
+        queue: WorkQueue[str] = WorkQueue(time.monotonic)
+        now = time.monotonic()
+        queue.add("busy", now)
+        assert await queue.get() == "busy"
+        queue.add("busy", now)
+        queue.add("far", now + 3600)
+        queue.add("near", now + 0.01)
+        assert await asyncio.wait_for(queue.get(), 5) == "near"
 
     asyncio.run(scenario())

@@ -1,0 +1,111 @@
+"""What the operator's requests make of answers that are lost, or are none of the API server."""
+
+import asyncio
+import json
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import pytest
+from kubernetes.aio.config import kube_config
+
+from rendezvous_api import names
+from rendezvous_controlplane import LocalControlPlane
+from rendezvous_operator.cluster import Cluster, Json, UnreachableError
+from rendezvous_operator.leader import Candidate, Election, Timing
+
+TIMING = Timing()
+
+
+class _AnswerLost(Cluster):
+    """The API server does what it is asked to; the answer to the first write never arrives."""
+
+    wrote: asyncio.Event
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        query: dict[str, str] | None = None,
+        *,
+        body: Json | None = None,
+        content_type: str = "application/json",
+    ) -> Json:
+        answer = await super().request(method, path, query, body=body, content_type=content_type)
+        if method in ("POST", "PUT") and not self.wrote.is_set():
+            self.wrote.set()
+            await asyncio.Event().wait()
+        return answer
+
+
+def test_a_lease_that_was_taken_without_an_answer_is_handed_over(
+    control_plane: LocalControlPlane, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The client has read the environment when it was imported.
+    monkeypatch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", str(control_plane.kubeconfig))
+
+    def holder() -> str:
+        lease = json.loads(control_plane.kubectl("get", "lease", "ours", "-n", namespace, "-o", "json"))
+        return str(lease["spec"].get("holderIdentity", ""))
+
+    async def scenario() -> None:
+        cluster = await _AnswerLost.connect(lambda _: None)
+        assert isinstance(cluster, _AnswerLost)
+        cluster.wrote = asyncio.Event()
+        candidate = Candidate(
+            cluster, namespace, "ours", Election("a", TIMING), time.monotonic, lambda: None, lambda: None
+        )
+        running = asyncio.create_task(candidate.run())
+        try:
+            await asyncio.wait_for(cluster.wrote.wait(), 15)
+            assert holder() == "a"
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+            assert holder() == ""
+        finally:
+            await cluster.close()
+
+    asyncio.run(scenario())
+
+
+class _Portal(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"<html>Please log in</html>")
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def portal() -> Iterator[int]:
+    """The port of something that answers in the place of the API server, as proxies do."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Portal)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    yield server.server_address[1]
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_an_answer_that_is_not_the_api_servers_is_none(
+    control_plane: LocalControlPlane, portal: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = json.loads(control_plane.kubectl("config", "view", "--raw", "-o", "json"))
+    config["clusters"][0]["cluster"] = {"server": f"http://127.0.0.1:{portal}"}
+    kubeconfig = control_plane.data_dir / "portal.kubeconfig"
+    kubeconfig.write_text(json.dumps(config))  # JSON is YAML
+    monkeypatch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", str(kubeconfig))
+
+    async def scenario() -> None:
+        cluster = await Cluster.connect(lambda _: None)
+        try:
+            with pytest.raises(UnreachableError, match="not the API server answers: b'<html>Please log in"):
+                await cluster.list(names.RENDEZVOUS_KIND, None)
+        finally:
+            await cluster.close()
+
+    asyncio.run(scenario())
