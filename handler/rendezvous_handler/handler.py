@@ -117,9 +117,9 @@ class KubernetesRendezvousHandler(RendezvousHandler):  # type: ignore[misc]  # t
             self._record(f"{type(error).__name__}: {error}", failed=True)
             raise
         won = store.admission
-        message = f"has joined round {won.round} of {self._settings.name} as rank {won.rank} of {won.nodes}"
-        self._record(message, rank=won.rank)
-        _logger.info("this node %s; store at %s:%d", message, won.store.host, won.store.port)
+        place = f"{won.round} of {self._settings.name} as rank {won.rank} of {won.nodes}"
+        self._record(f"has joined round {place}", rank=won.rank)
+        _logger.info("this node has joined round %s; store at %s:%d", place, won.store.host, won.store.port)
         assert store.bootstrap is not None
         return RendezvousInfo(store.agent_store(), won.rank, won.nodes, store.bootstrap)
 

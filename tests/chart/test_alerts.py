@@ -37,7 +37,10 @@ WELL: Series = {
 BAD: dict[str, Series] = {
     "KubeRendezvousOperatorAbsent": {f"kube_rendezvous_build_info{{{POD}}}": "1x10 _x79"},
     "KubeRendezvousNoLeader": {f"kube_rendezvous_leader{{{POD}}}": "0x90"},
-    "KubeRendezvousTwoLeaders": {'kube_rendezvous_leader{job="operator", instance="b:8080"}': "1x90"},
+    "KubeRendezvousTwoLeaders": {
+        f"kube_rendezvous_round{{{POD}, {TRAIN}}}": "1x90",
+        f'kube_rendezvous_round{{job="another", instance="b:8080", {TRAIN}}}': "1x90",
+    },
     "KubeRendezvousForbidden": {
         f'kube_rendezvous_api_requests_total{{{POD}, verb="GET", resource="pods", code="403"}}': "0+1x90"
     },
