@@ -25,7 +25,7 @@ def connect() -> Cluster:
         in_cluster_problem = str(error)
     else:
         return Cluster(configuration, _namespace_of_pod(), in_pod=True)
-    file = os.environ.get("KUBECONFIG")
+    file = os.environ.get("KUBECONFIG") or None  # empty is as good as none, also for kubectl
     try:
         config.load_kube_config(config_file=file, client_configuration=configuration)
         _, context = config.list_kube_config_contexts(config_file=file)

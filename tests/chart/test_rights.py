@@ -86,7 +86,7 @@ def test_the_operator_may_do_what_it_does_and_no_more(control_plane: LocalContro
     for verb, name, allowed in (
         ("get", OPERATOR, "yes"),
         ("update", OPERATOR, "yes"),
-        ("patch", OPERATOR, "yes"),
+        ("patch", OPERATOR, "no"),
         ("delete", OPERATOR, "no"),
         ("update", "another", "no"),
     ):

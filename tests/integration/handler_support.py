@@ -207,10 +207,8 @@ def make_handler(
         parameters = RendezvousParameters("kubernetes", endpoint, run_id, *nodes, local_addr, timeout=900, **conf)
         return create_handler(parameters)
     finally:
-        if before is None:
-            del os.environ["KUBECONFIG"]
-        else:
-            os.environ["KUBECONFIG"] = before
+        # Not deleted: threads of other handlers, which look for proxies, may be reading the environment.
+        os.environ["KUBECONFIG"] = before or ""
 
 
 class Nodes:
