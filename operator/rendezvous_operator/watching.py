@@ -27,6 +27,8 @@ WATCH_SECONDS = 60
 """How long one request of a watch lasts. The next goes on where it ended; that it is answered is the sign of life."""
 
 _LOGIN_PAUSE_SECONDS = 5.0
+_IDENTITY: Any = names.GROUP
+"""Among kopf's peers, of which there are none. Left out, it asks for the user's name, which any number may lack."""
 
 Seen = Callable[[str, str | None, Json], None]
 """Takes in the kind of an object, the type of the event (None: it is from a list), and the object."""
@@ -144,6 +146,7 @@ class Watches:
         tasks = await kopf.spawn_tasks(
             registry=self._registry(seen),
             settings=_settings(),
+            identity=_IDENTITY,
             clusterwide=namespace is None,
             namespaces=[namespace] if namespace is not None else [],
             stop_flag=stop,

@@ -100,6 +100,26 @@ def test_rule_08_also_by_pod_index() -> None:
     assert names(next_group(shrunk, asking("b", "c", "a2", b=1, c=2, a2=0))) == ["a2", "b", "c"]
 
 
+def test_rule_08_a_group_that_grows_again_has_its_ranks_by_pod_index() -> None:
+    indices = {"a": 0, "b": 1, "c": 2, "d": 3}
+    alone = next_group(group("a", "b", "c", "d", **indices), asking("d", **indices))
+    assert alone[0].stands_in_for == SeatHolder("a", 0)
+    back = [*asking("d", **indices), *asking("c2", "b2", "a2", c2=2, b2=1, a2=0)]
+    assert names(next_group(alone, back)) == ["a2", "b2", "c2", "d"]
+    assert names(next_group(alone, asking("d", "c2", "b2", d=3, c2=2, b2=1))) == ["d", "b2", "c2"]
+    # An index does not take a rank from who stays, nor one that a lost member had from a spare.
+    members = group("x", "y", "z", x=7, y=8, z=9)
+    assert names(next_group(members, asking("x", "y", "z", "new", x=7, y=8, z=9, new=1))) == ["x", "y", "z", "new"]
+    order = in_later_order([*asking("x", "z", x=7, z=9), *asking("spare", "new", spare=5, new=1)], members, ("spare",))
+    assert names(later_ranks(order, members)) == ["x", "spare", "z", "new"]
+
+
+def test_rule_08_an_index_that_repeats_gives_no_place() -> None:
+    members = group("a", a=0)
+    twice = [*asking("a", a=0), participant("y", index=2), participant("x", index=2)]
+    assert names(next_group(members, twice)) == ["a", "x", "y"]
+
+
 def test_rule_08_standing_in_lasts_while_the_group_is_that_small() -> None:
     shrunk = next_group(group("a", "b", "c", "d"), asking("b", "c", "d"))
     once_more = next_group(shrunk, asking("b", "c", "d"))

@@ -83,10 +83,10 @@ def later_ranks(
         for member in members
         if member.stands_in_for is not None and size <= len(members)
     }
-    holes = (rank for rank in range(size) if rank not in seats)
+    holes = [rank for rank in range(size) if rank not in seats]
     moved = [member.name for member in members if member.name in unseated]
     newcomers = [name for name in unseated if name not in moved]
-    for name, rank in zip(moved + newcomers, list(holes), strict=True):
+    for name, rank in _placed(moved + newcomers, holes, members, chosen).items():
         seats[rank] = unseated[name]
         stands_in.pop(rank, None)
         shrunk_over = members[rank] if rank < len(members) and size < len(members) else None
@@ -97,6 +97,26 @@ def later_ranks(
         for rank in range(size)
     ]
     return _with_another_host(ranked) if size > 1 and ranked[0].name == unfit_host else tuple(ranked)
+
+
+def _placed(
+    names: Sequence[str], holes: Sequence[int], members: Sequence[Member], chosen: Iterable[Participant]
+) -> dict[str, int]:
+    """Who gets which of the ranks that nobody has a claim on: name to rank.
+
+    Those by which the group grows go to whose podIndex it is, the others in the order given. So a group of an indexed
+    Job that has lost all but one, and grows again, has the ranks of its first round.
+    """
+    indices = {participant.metadata.name: participant.spec.pod_index for participant in chosen}
+    repeats = Counter(indices.values())
+    placed: dict[str, int] = {}
+    for name in names:
+        index = indices[name]
+        if index is not None and repeats[index] == 1 and index >= len(members) and index in holes:
+            placed[name] = index
+    others = [name for name in names if name not in placed]
+    left = [rank for rank in holes if rank not in placed.values()]
+    return placed | dict(zip(others, left, strict=True))
 
 
 def _heirs(participants: Iterable[Participant], members: Sequence[Member]) -> dict[str, int]:
