@@ -53,7 +53,7 @@ class Cluster:
     def attach(cls, report: Report | None = None) -> "Cluster":
         """The cluster that runs. Raises ClusterError, with the remedy, when none runs or its nodes are not Ready."""
         if not _is_there():
-            raise ClusterError("no test cluster runs: start it with `python -m testcluster up`, as root")
+            raise ClusterError("no test cluster runs: start it with `make cluster`, as root")
         report = report or Report()
         cluster = cls(ensure_programs(report), report)
         cluster.wait_until_ready()
@@ -61,9 +61,9 @@ class Cluster:
 
     @staticmethod
     def down(report: Report | None = None) -> None:
-        """End everything and remove all traces but the cache of programs; does nothing if there is nothing.
+        """End everything and remove all traces but the programs in the cache, and the lock file there.
 
-        Raises ClusterError, with what is left, when something could not be removed.
+        Does nothing if there is nothing. Raises ClusterError, with what is left, when something could not be removed.
         """
         report = report or Report()
         if os.geteuid() != 0:
@@ -77,9 +77,8 @@ class Cluster:
             network.remove_host_interface()
             cgroups.remove_groups()
             shutil.rmtree(state_dir(), ignore_errors=True)
-        lock_file().unlink(missing_ok=True)
-        if left := leftovers():
-            raise ClusterError(f"this could not be removed: {', '.join(left)}")
+            if left := leftovers():
+                raise ClusterError(f"this could not be removed: {', '.join(left)}")
 
     def wait_until_ready(self, timeout: float = 120.0) -> None:
         """Wait until the API server is ready, both nodes are Ready, and pods can be made."""
@@ -225,7 +224,7 @@ class Cluster:
 
 
 def leftovers() -> list[str]:
-    """What of a cluster is on this machine beside the cache of programs, in words."""
+    """What of a cluster is on this machine beside the programs in the cache and the lock file, in words."""
     left = [f"machine {name} (process {pid})" for name in (layout.CONTROL, *NODES) if (pid := find_machine(name))]
     left += [f"interface {network.HOST_INTERFACE}"] if network.host_interface_is_left() else []
     return [*left, *map(str, cgroups.left_groups()), *([str(state_dir())] if state_dir().exists() else [])]

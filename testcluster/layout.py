@@ -35,7 +35,7 @@ def state_dir() -> Path:
 
 
 def lock_file() -> Path:
-    """Held by `up` and `down` while they work."""
+    """Held by `up` and `down` while they work. It stays: somebody may be waiting for it when `down` ends."""
     return cache_dir() / "cluster.lock"
 
 

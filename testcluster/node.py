@@ -9,7 +9,7 @@ from rendezvous_controlplane import Report
 
 from . import cgroups, network
 from .credentials import user_kubeconfig
-from .layout import NODE_ADDRESSES, log_tail
+from .layout import NODE_ADDRESSES, ClusterError, log_tail
 from .machine import Machine
 from .node_config import CONTAINERD_SOCKET, mount_script, node_dir, write_configuration
 from .programs import Programs
@@ -87,6 +87,14 @@ class Node:
     def has_image(self, name: str) -> bool:
         """Whether an image of this full name (`localhost/x:1`) is there."""
         return name in self.ctr("images", "list", "--quiet").split()
+
+    def image_digest(self, name: str) -> str:
+        """The digest of what an image of this full name is on the node. Raises ClusterError when it is not there."""
+        for line in self.ctr("images", "list").splitlines():
+            reference, _, digest, *_ = line.split()
+            if reference == name:
+                return digest
+        raise ClusterError(f"{self.name} has no image {name}")
 
     def missing_programs(self) -> list[str]:
         """Those of its programs that do not run."""

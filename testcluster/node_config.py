@@ -131,7 +131,8 @@ def _kubelet(node: str) -> dict[str, Any]:
         # Nobody listens there, so that a look-up of a name fails at once; without any, every pod gets a warning.
         "clusterDNS": ["127.0.0.1"],
         "clusterDomain": "cluster.local",
-        "resolvConf": "/etc/resolv.conf",
+        # Not /etc/resolv.conf: that may be a link into /run (systemd-resolved), where the node has nothing.
+        "resolvConf": str(node_dir(node) / "etc" / "resolv.conf"),
         "nodeLeaseDurationSeconds": NODE_LEASE_SECONDS,
         "nodeStatusUpdateFrequency": f"{NODE_LEASE_SECONDS // 4}s",
         # The disk is the real machine's: no node is to clear it, or to refuse pods, before it is really full.

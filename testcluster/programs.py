@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rendezvous_controlplane import KUBERNETES_VERSION, Report, ensure_binaries, ensure_kubectl
 from rendezvous_controlplane.build import NODE_PROGRAMS, build_node_programs, install_go_program
-from rendezvous_controlplane.cache import cache_dir, exclusive, fill
+from rendezvous_controlplane.cache import filled
 
 from .layout import ClusterError
 
@@ -88,26 +88,16 @@ def ensure_helm(report: Report | None = None) -> Path:
     """
     report = report or Report()
     package = f"helm.sh/helm/v3/cmd/helm@{HELM_VERSION}"
-    folder = _filled(_HELM, "helm", report, partial(install_go_program, package, report=report))
+    folder = filled(_HELM, "helm", partial(install_go_program, package, report=report), report)
     return folder / "helm"
 
 
 def _ensure_node_programs(report: Report) -> Path:
-    return _filled(_NODE, NODE_PROGRAMS[0], report, partial(build_node_programs, report=report))
+    return filled(_NODE, NODE_PROGRAMS[0], partial(build_node_programs, report=report), report)
 
 
 def _ensure_debian(report: Report) -> Path:
-    return _filled(_DEBIAN, "usr/bin/containerd", report, partial(_unpack_debian, report=report))
-
-
-def _filled(name: str, witness: str, report: Report, make: "partial[None]") -> Path:
-    """A sub-folder of the cache, made if the file `witness` is not in it."""
-    folder = cache_dir() / name
-    if not (folder / witness).exists():
-        with exclusive(report):
-            if not (folder / witness).exists():  # another process may have made it meanwhile
-                fill(folder, make)
-    return folder
+    return filled(_DEBIAN, "usr/bin/containerd", partial(_unpack_debian, report=report), report)
 
 
 def _unpack_debian(target: Path, report: Report) -> None:

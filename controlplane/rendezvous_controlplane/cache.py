@@ -43,6 +43,16 @@ def exclusive(report: Report) -> Iterator[None]:
         yield
 
 
+def filled(name: str, witness: str, make: Callable[[Path], None], report: Report) -> Path:
+    """A sub-folder of the cache, made by `make` (see `fill`) if the file `witness` is not in it."""
+    folder = cache_dir() / name
+    if not (folder / witness).exists():
+        with exclusive(report):
+            if not (folder / witness).exists():  # another process may have made it meanwhile
+                fill(folder, make)
+    return folder
+
+
 def fill(folder: Path, make: Callable[[Path], None]) -> None:
     """Make `folder`, a sub-folder of the cache, whole or not at all. Call it while holding `exclusive`.
 

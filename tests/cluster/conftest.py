@@ -1,6 +1,6 @@
 """Real pods on a real cluster: the fixtures.
 
-`python -m testcluster up`, then `.venv/bin/python -m pytest tests/cluster -m cluster`, in one process: the cluster has
+`make cluster`, then `.venv/bin/python -m pytest tests/cluster -m cluster`, in one process: the cluster has
 two nodes and this machine few cores, so one test has it for itself. The operator is the chart's, with the image that
 this checkout builds.
 """
@@ -16,6 +16,11 @@ from testcluster import Cluster, ClusterError
 from tests.cluster.harness import Group
 from tests.cluster.release import ROOT, Release, build_image
 from tests.cluster.timings import Timings
+
+TEMPORARY = "test-"
+"""How the names of namespaces begin that are there for one test."""
+OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"
+"""The taint that says that a node is off for sure."""
 
 _TEST_SECONDS = 900
 _TIMINGS = pytest.StashKey[Timings]()
@@ -50,11 +55,16 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 @pytest.fixture(scope="session")
 def cluster() -> Cluster:
-    """The test cluster, which must be up."""
+    """The test cluster, which must be up. What tests have left there or disturbed, as by a kill, is put right."""
     try:
-        return Cluster.attach()
+        cluster = Cluster.attach()
     except ClusterError as error:
         pytest.fail(f"these tests need the test cluster, run `make cluster` first: {error}", pytrace=False)
+    make_whole(cluster)
+    for namespace in cluster.kubectl("get", "namespaces", "--output=jsonpath={.items[*].metadata.name}").split():
+        if namespace.startswith(TEMPORARY):
+            remove_namespace(cluster, namespace)
+    return cluster
 
 
 @pytest.fixture(scope="session")
@@ -86,12 +96,11 @@ def release(cluster: Cluster, operator_image: str) -> Iterator[Release]:
 @pytest.fixture
 def namespace(cluster: Cluster) -> Iterator[str]:
     """A namespace for one test, in which pods may use the service account `rendezvous-agent`."""
-    name = f"test-{secrets.token_hex(3)}"
+    name = f"{TEMPORARY}{secrets.token_hex(3)}"
     cluster.kubectl("create", "namespace", name)
     cluster.kubectl("--namespace", name, "apply", "-f", str(ROOT / "examples" / "agent-rbac.yaml"))
     yield name
-    remove_pods(cluster, name)
-    cluster.kubectl("delete", "namespace", name, "--timeout=120s", timeout=150)
+    remove_namespace(cluster, name)
 
 
 @pytest.fixture
@@ -122,6 +131,15 @@ def make_whole(cluster: Cluster) -> None:
     Cluster.up()  # starts what does not run
     for node in cluster.nodes:
         cluster.kubectl("uncordon", node)
+        taints = cluster.kubectl("get", "node", node, "--output=jsonpath={.spec.taints[*].key}")
+        if OUT_OF_SERVICE in taints.split():
+            cluster.kubectl("taint", "node", node, f"{OUT_OF_SERVICE}-")
+
+
+def remove_namespace(cluster: Cluster, namespace: str) -> None:
+    """Delete a namespace and all that is in it, and wait until it is gone."""
+    remove_pods(cluster, namespace)
+    cluster.kubectl("delete", "namespace", namespace, "--timeout=120s", timeout=150)
 
 
 def remove_pods(cluster: Cluster, namespace: str) -> None:

@@ -4,11 +4,12 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from rendezvous_controlplane import Report, build
-from rendezvous_controlplane.cache import cache_dir, exclusive, fill
+from rendezvous_controlplane import Report
+from rendezvous_controlplane.build import find_go, go_environment, run_go
+from rendezvous_controlplane.cache import filled
 from rendezvous_controlplane.report import duration
 
 
@@ -24,15 +25,16 @@ def module_files(name: str, module: str, version: str, *paths: str) -> list[Path
 
     def copy(target: Path) -> None:
         with tempfile.TemporaryDirectory() as temporary:
-            source = _download(_find_go(Path(temporary)), module, version)
+            source = _download(find_go(go_environment(), Path(temporary), Report()), module, version)
         for path in paths:
             if (source / path).is_dir():
                 shutil.copytree(source / path, target / Path(path).name, copy_function=shutil.copyfile)
             else:
                 shutil.copyfile(source / path, target / Path(path).name)
 
-    folder = _filled(f"{name}-{version}-files", copy)
-    return [folder / Path(path).name for path in paths]
+    names = [Path(path).name for path in paths]
+    folder = filled(f"{name}-{version}-files", names[-1], copy, Report())
+    return [folder / name for name in names]
 
 
 def module_program(name: str, module: str, version: str) -> Path:
@@ -43,14 +45,15 @@ def module_program(name: str, module: str, version: str) -> Path:
         module: its path.
         version: such as `v0.12.0`.
     """
+    report = Report()
 
     def make(target: Path) -> None:
         # Not `go install`: it asks for all versions of the module, which not every proxy tells.
         with tempfile.TemporaryDirectory() as temporary:
-            go = _find_go(Path(temporary))
+            go = find_go(go_environment(), Path(temporary), report)
             source = Path(temporary) / "source"
             shutil.copytree(_download(go, module, version), source, copy_function=shutil.copyfile)
-            report, started = Report(), time.monotonic()
+            started = time.monotonic()
 
             def working(lines: Sequence[str]) -> None:
                 report.progress(
@@ -60,26 +63,12 @@ def module_program(name: str, module: str, version: str) -> Path:
             flags = ["-v", "-trimpath", "-buildvcs=false", "-mod=readonly", "-ldflags=-s -w"]
             report.say(f"building {name} {version}: a minute or two the first time")
             command = [go, "build", "-C", str(source), *flags, "-o", str(target / name), "."]
-            build._run_go(command, build._go_environment(), working)
+            run_go(command, go_environment(), working)
 
-    return _filled(f"{name}-{version}", make) / name
-
-
-def _filled(name: str, make: Callable[[Path], None]) -> Path:
-    """A folder of the cache, made the first time."""
-    folder = cache_dir() / name
-    if not folder.exists():
-        with exclusive(Report()):
-            if not folder.exists():  # another process may have made it meanwhile
-                fill(folder, make)
-    return folder
-
-
-def _find_go(temporary: Path) -> str:
-    return build._find_go(build._go_environment(), temporary, Report())
+    return filled(f"{name}-{version}", name, make, report) / name
 
 
 def _download(go: str, module: str, version: str) -> Path:
     """The folder of a module in Go's own cache."""
     command = [go, "mod", "download", "-json", f"{module}@{version}"]
-    return Path(json.loads(build._run_go(command, build._go_environment(), lambda _: None))["Dir"])
+    return Path(json.loads(run_go(command, go_environment(), lambda _: None))["Dir"])

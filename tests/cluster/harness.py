@@ -20,7 +20,7 @@ from typing import Any
 
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
-from testcluster import Cluster, network
+from testcluster import Cluster, ClusterError, network
 from tests.cluster import manifests
 from tests.cluster.journal import Journal
 from tests.cluster.pods import PodView, main_process, view
@@ -174,19 +174,21 @@ class Group:
 
     # To wait
 
-    def wait(self, condition: Callable[[], Any], what: str, timeout: float = WAIT_SECONDS) -> Any:
-        """Poll until the condition gives something true. The API server may be away or know nothing meanwhile."""
+    def wait(
+        self, condition: Callable[[], Any], what: str, timeout: float = WAIT_SECONDS, interval: float = _POLL_SECONDS
+    ) -> Any:
+        """Poll until the condition gives something true. API server and kubelets may be away meanwhile."""
         deadline = time.monotonic() + timeout
         last: object = None
         while time.monotonic() < deadline:
             try:
                 last = condition()
-            except (ApiException, HTTPError) as error:
+            except (ApiException, HTTPError, ClusterError) as error:
                 last = f"{type(error).__name__}: {str(error)[:300]}"
             else:
                 if last:
                     return last
-            time.sleep(_POLL_SECONDS)
+            time.sleep(interval)
         raise AssertionError(f"waited {timeout:.0f} s in vain for {what}; last seen: {last!r}")
 
     def wait_for_training(self, nodes: int, *, since: float = 0.0, timeout: float = WAIT_SECONDS) -> list[str]:

@@ -64,11 +64,6 @@ class JobSetController:
         self._address = address
         self._process: Process | None = None
 
-    @property
-    def log(self) -> str:
-        """Everything that it has printed."""
-        return self._process.log if self._process is not None else ""
-
     def __enter__(self) -> "JobSetController":
         program = module_program("jobset", MODULE, VERSION)
         install_crd(self._kubectl)

@@ -129,12 +129,15 @@ def indexed_job(name: str, pods: int, template: Manifest, **spec: Any) -> Manife
 
 def stateful_set(name: str, pods: int, template: Manifest, **spec: Any) -> Manifest:
     """A StatefulSet whose pods start all at once, without a Service."""
-    return _replicated("StatefulSet", name, pods, template, podManagementPolicy="Parallel", serviceName=name, **spec)
-
-
-def deployment(name: str, pods: int, template: Manifest, **spec: Any) -> Manifest:
-    """A Deployment."""
-    return _replicated("Deployment", name, pods, template, **spec)
+    template = {**template, "spec": {**template["spec"], "restartPolicy": "Always"}}
+    selector = {"matchLabels": {"app": "train"}}
+    fields = {"replicas": pods, "selector": selector, "podManagementPolicy": "Parallel", "serviceName": name, **spec}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "StatefulSet",
+        "metadata": {"name": name},
+        "spec": {**fields, "template": template},
+    }
 
 
 def bare_pod(name: str, template: Manifest) -> Manifest:
@@ -144,15 +147,4 @@ def bare_pod(name: str, template: Manifest) -> Manifest:
         "kind": "Pod",
         "metadata": {**template["metadata"], "name": name},
         "spec": template["spec"],
-    }
-
-
-def _replicated(kind: str, name: str, pods: int, template: Manifest, **spec: Any) -> Manifest:
-    template = {**template, "spec": {**template["spec"], "restartPolicy": "Always"}}
-    selector = {"matchLabels": {"app": "train"}}
-    return {
-        "apiVersion": "apps/v1",
-        "kind": kind,
-        "metadata": {"name": name},
-        "spec": {"replicas": pods, "selector": selector, "template": template, **spec},
     }

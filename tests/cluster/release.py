@@ -54,6 +54,8 @@ class Release:
             "image.tag": tag,
             "image.pullPolicy": "Never",
             "workers.namespaces": f"{{{TEAM}}}",
+            # The name is the same for each build: without it the pods of an earlier build would go on.
+            "podAnnotations.imageDigest": self.cluster.node("node-a").image_digest(self.image),
         }
         settings = [argument for name, value in values.items() for argument in ("--set", f"{name}={value}")]
         arguments = ["upgrade", "--install", NAME, str(chart), "--namespace", NAMESPACE, *settings, *options]
@@ -71,11 +73,6 @@ class Release:
         """The operator's pods, as JSON."""
         found: list[dict[str, Any]] = json.loads(self.kubectl("get", "pods", *self._selector, "--output=json"))["items"]
         return found
-
-    def leader(self) -> str:
-        """The name of the operator pod that holds the Lease; empty if nobody does."""
-        holder = self.kubectl("get", "lease", f"{NAME}-operator", "--output=jsonpath={.spec.holderIdentity}")
-        return next((name for pod in self.pods() if (name := str(pod["metadata"]["name"])) in holder), "")
 
     def logs(self, lines: int = 200) -> str:
         """The ends of all operator pods' logs, each line with the pod's name."""

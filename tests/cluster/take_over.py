@@ -109,7 +109,7 @@ class Operators:
         old = self.holder()
         probe = self._new_rendezvous()
         event = disturb()
-        _poll(lambda: self.holder() not in ("", old), f"another holder of the Lease than {old}", _TAKE_OVER_SECONDS)
+        self._poll(lambda: self.holder() not in ("", old), f"another holder of the Lease than {old}")
         holds = time.time() - event
         # Asked for only now: the old leader has not decided it.
         decides = self._publish(*probe) - event
@@ -134,11 +134,16 @@ class Operators:
         self._custom.create_namespaced_custom_object(*self._kind, names.PARTICIPANT_PLURAL, participant)
 
         def published() -> bool:
-            found = self._custom.get_namespaced_custom_object(*self._kind, names.RENDEZVOUS_PLURAL, name)
+            found = self._custom.get_namespaced_custom_object(
+                *self._kind, names.RENDEZVOUS_PLURAL, name, _request_timeout=5
+            )
             return bool(found.get("status", {}).get("round") == 1)
 
-        _poll(published, f"round 1 of {name}", _TAKE_OVER_SECONDS)
+        self._poll(published, f"round 1 of {name}")
         return time.time()
+
+    def _poll(self, condition: Callable[[], bool], what: str) -> None:
+        self._group.wait(condition, what, _TAKE_OVER_SECONDS, _POLL_SECONDS)
 
 
 def told_of_rounds(group: Group, name: str) -> list[tuple[str, str]]:
@@ -184,11 +189,3 @@ def _participant(rendezvous_name: str, uid: str) -> dict[str, object]:
             "state": "Joined",
         },
     }
-
-
-def _poll(condition: Callable[[], bool], what: str, timeout: float) -> None:
-    deadline = time.monotonic() + timeout
-    while not condition():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"waited {timeout:.0f} s in vain for {what}")
-        time.sleep(_POLL_SECONDS)

@@ -15,10 +15,11 @@ from testcluster import HOST_IMAGE, Cluster, ClusterError, host_volume_mounts, h
 from testcluster.cluster import leftovers
 from testcluster.layout import NODE_GRACE_SECONDS, NODES, POD_SUBNETS
 from testcluster.machine import find_machine
+from tests.cluster.conftest import TEMPORARY
 
 from rendezvous_controlplane import KUBERNETES_VERSION
 
-NAMESPACE = "cluster-itself"
+NAMESPACE = f"{TEMPORARY}cluster-itself"
 TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"
 
 # What a pod of these tests does: serve its own name, at port 8000.
@@ -60,6 +61,7 @@ def pods(cluster: Cluster) -> Iterator[dict[str, str]]:
     """A pod on each node that may read namespaces: the node's name, and its pod's."""
     kubectl(cluster, "create", "namespace", NAMESPACE)
     binding = [f"--serviceaccount={NAMESPACE}:default", "--clusterrole=view"]
+    kubectl(cluster, "delete", "clusterrolebinding", NAMESPACE, "--ignore-not-found")  # of a session that was killed
     kubectl(cluster, "create", "clusterrolebinding", NAMESPACE, *binding)
     names = {node: f"on-{node}" for node in NODES}
     for node, name in names.items():
@@ -287,18 +289,20 @@ def traces() -> dict[str, object]:
     """What a cluster may leave on a machine outside its own folder."""
     folders = ("/etc", "/opt", "/run", "/run/netns", "/usr/libexec", "/var/lib", "/var/log")
     settings = ("vm/overcommit_memory", "kernel/panic", "kernel/panic_on_oops", "net/ipv4/ip_forward")
+    groups = Path("/sys/fs/cgroup")  # of version 2; of version 1 each hierarchy is a folder in it
     links = subprocess.run(["ip", "-oneline", "link"], capture_output=True, text=True, check=True).stdout
     return {
         "files": {name: sorted(path.name for path in Path(name).glob("*")) for name in folders},
         "settings": {name: Path("/proc/sys", name).read_text() for name in settings},
         "mounts": Path("/proc/mounts").read_text(),
         "interfaces": sorted(line.split(": ")[1] for line in links.splitlines()),
-        "groups": sorted(map(str, Path("/sys/fs/cgroup").glob("*/kube*"))),
+        "groups": sorted(map(str, [*groups.glob("kube*"), *groups.glob("*/kube*")])),
     }
 
 
 @pytest.mark.skipif("CLUSTER_MAY_END" not in os.environ, reason="the cluster loses what is in it: CLUSTER_MAY_END=1")
 def test_up_after_all_was_killed(cluster: Cluster) -> None:
+    cluster.kubectl("delete", "configmap", "kept", "--ignore-not-found")  # of an earlier session
     cluster.kubectl("create", "configmap", "kept")
     for machine in ("control", *NODES):
         pid = find_machine(machine)

@@ -169,6 +169,6 @@ def test_leader_and_member_die_in_the_same_moment(group: Group, operators: Opera
         )
     print(json.dumps(row.cells()))
     assert group.status.round == 2, "one loss is one round"
-    recorder.assert_rules(2, 3)
+    recorder.assert_rules(2, 3, operator_was_away=True)
     assert_told_once(group)
     group.journal.assert_no_split()

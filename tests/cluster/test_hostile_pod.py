@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from testcluster import Cluster
 from testcluster.credentials import admin_token
-from tests.cluster.conftest import remove_pods, show
+from tests.cluster.conftest import TEMPORARY, remove_namespace, show
 from tests.cluster.harness import Group
 from tests.cluster.hostile import APPLY_PATCH, MERGE_PATCH, Answer, Api, Json, Resource, Right, resources
 from tests.cluster.manifests import bare_pod, indexed_job, pod_template, rendezvous
@@ -126,7 +126,7 @@ class Scene:
 @pytest.fixture(scope="module")
 def scene(cluster: Cluster, release: Release, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     """Two pods train; a third one has the same service account and does not belong to them."""
-    namespace = f"test-{secrets.token_hex(3)}"
+    namespace = f"{TEMPORARY}{secrets.token_hex(3)}"
     cluster.kubectl("create", "namespace", namespace)
     release.install("--set", f"workers.namespaces={{{TEAM},{namespace}}}")  # so the role is the chart's
     group = Group(cluster, namespace, tmp_path_factory.mktemp("hostile"))
@@ -137,8 +137,7 @@ def scene(cluster: Cluster, release: Release, tmp_path_factory: pytest.TempPathF
     token = group.kubectl("exec", hostile.name, "--", "cat", TOKEN)
     admin = Api(cluster, admin_token())
     yield Scene(group, look_at(group), group.pod_of_rank(0), hostile, Api(cluster, token), admin)
-    remove_pods(cluster, namespace)
-    cluster.kubectl("delete", "namespace", namespace, "--timeout=120s", timeout=150)
+    remove_namespace(cluster, namespace)
     release.install()
 
 
@@ -395,8 +394,7 @@ def test_a_pod_of_the_victims_name_elsewhere(scene: Scene) -> None:
         ):
             assert_refused(answer, f"comes from pod {double.name} (UID {double.uid}): a pod writes only its own")
     finally:
-        remove_pods(cluster, elsewhere)
-        cluster.kubectl("delete", "namespace", elsewhere, "--timeout=120s", timeout=150)
+        remove_namespace(cluster, elsewhere)
 
 
 def test_tokens_that_are_bound_to_no_pod(scene: Scene) -> None:

@@ -21,7 +21,13 @@ VOLUME = "digits-checkpoints"
 @pytest.fixture
 def namespace(cluster: Cluster, release: Release) -> Iterator[str]:
     """The namespace in which the chart has made the role of agents."""
+    clear_team(cluster)  # a session that was killed has not
     yield TEAM
+    clear_team(cluster)
+
+
+def clear_team(cluster: Cluster) -> None:
+    """Remove what `apply` makes, and what has become of it."""
     remove_pods(cluster, TEAM)
     cluster.kubectl("--namespace", TEAM, "delete", "rendezvous,pvc,events", "--all", "--timeout=60s")
     cluster.kubectl("--namespace", TEAM, "delete", "configmap", "digits", "--ignore-not-found")
