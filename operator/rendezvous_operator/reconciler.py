@@ -71,7 +71,8 @@ class Reconciler:
         self._rests_until: dict[Key, float] = {}
         self._written_at: dict[Key, float] = {}
         self._explained: dict[Key, str] = {}
-        self._resyncs: dict[str, asyncio.Task[None]] = {}
+        self._due_for_resync: set[str] = set()
+        self._resyncs: set[asyncio.Task[None]] = set()
         self._listing = {kind: asyncio.Lock() for kind in KINDS}
         self._workers: list[asyncio.Task[None]] = []
         self._busy: set[asyncio.Task[None]] = set()
@@ -107,7 +108,7 @@ class Reconciler:
             worker.cancel()
         if self._busy:
             await asyncio.wait(set(self._busy), timeout=patience)
-        tasks = [*self._workers, *self._resyncs.values()]
+        tasks = [*self._workers, *self._resyncs]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -132,8 +133,12 @@ class Reconciler:
 
     def listed(self, kind: str) -> None:
         """A watch has begun anew. Deletions may have been missed: only a list of our own shows what is gone."""
-        if kind not in self._resyncs and not self._stopping:
-            self._resyncs[kind] = asyncio.create_task(self._resync(kind), name=f"resync-{kind}")
+        if kind in self._due_for_resync or self._stopping:
+            return
+        self._due_for_resync.add(kind)
+        task = asyncio.create_task(self._resync(kind), name=f"resync-{kind}")
+        self._resyncs.add(task)
+        task.add_done_callback(self._resyncs.discard)
 
     def _add(self, key: Key, at: float | None = None) -> None:
         if self._term() is not None:
@@ -141,7 +146,7 @@ class Reconciler:
 
     async def _resync(self, kind: str) -> None:
         await asyncio.sleep(RESYNC_DELAY_SECONDS)
-        del self._resyncs[kind]
+        self._due_for_resync.discard(kind)
         async with self._listing[kind]:
             await self._sync(kind)
 

@@ -57,6 +57,7 @@ def pod_template(
     labels: Mapping[str, str] | None = None,
     environment: Mapping[str, str] | None = None,
     grace_seconds: int = 30,
+    share_processes: bool = False,
 ) -> Manifest:
     """Metadata and spec of a pod.
 
@@ -70,6 +71,7 @@ def pod_template(
         labels: further labels.
         environment: further variables.
         grace_seconds: between SIGTERM and SIGKILL.
+        share_processes: between its containers, so that torchrun is not process 1.
     """
     known = {names.LABEL_RENDEZVOUS: rendezvous_name} if rendezvous_name else {}
     variables = {"OMP_NUM_THREADS": "1", **(environment or {})}
@@ -77,6 +79,7 @@ def pod_template(
         "restartPolicy": restart_policy,
         "serviceAccountName": SERVICE_ACCOUNT,
         "terminationGracePeriodSeconds": grace_seconds,
+        "shareProcessNamespace": share_processes,
         "enableServiceLinks": False,
         "containers": [
             {

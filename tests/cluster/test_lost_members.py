@@ -209,23 +209,24 @@ def test_pods_of_a_lost_node_are_not_replaced_until_they_are_gone(group: Group, 
     assert_goes_on_from_checkpoint(group, at)
 
 
-def test_a_pod_that_waits_ends_only_with_its_grace_period(group: Group) -> None:
-    """A spare has no workers yet, and its torchrun is the first process of the container: SIGTERM does not end it."""
+@pytest.mark.parametrize("first", [True, False], ids=["as process 1", "with shareProcessNamespace"])
+def test_a_pod_that_waits_is_deleted(group: Group, first: bool) -> None:
+    """A spare has no workers yet, and torchrun no handler for SIGTERM, which a process 1 needs to be ended by it."""
     group.create_rendezvous(1, NODES - 1)
-    group.create(indexed_job("train", NODES, group.template("1:2")))
+    group.create(indexed_job("train", NODES, group.template("1:2", share_processes=not first)))
     pods = group.wait_for_training(NODES - 1)
     spares = group.wait(lambda: group.status.spares, "a spare")
     spare = group.pod(spares[0].removeprefix("train."))
+
+    def gone() -> bool:
+        return spare.uid not in {pod.uid for pod in group.pods()}
+
     with group.recorder() as recorder:
         at = group.delete_pod(spare)
-
-        def gone() -> bool:
-            return spare.uid not in {pod.uid for pod in group.pods()}
-
-        # It should end at once. But until its first round torchrun has no handler for SIGTERM, which a process 1 needs.
-        with pytest.raises(AssertionError, match="in vain for the spare to be gone"):
-            group.wait(gone, "the spare to be gone", 25)
-        group.wait(gone, "the spare to be killed after 30 s", 25)
+        if first:
+            with pytest.raises(AssertionError, match="in vain for the spare to be gone"):
+                group.wait(gone, "the spare to be gone", 25)
+        group.wait(gone, "the spare to be gone", 15)
     assert not [sight for sight in recorder.sights if sight.at > at and sight.status.waiting_nodes], "training went on"
     assert group.wait_for_training(NODES - 1) == pods
 
