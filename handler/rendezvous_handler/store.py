@@ -15,7 +15,7 @@ from torch.distributed.elastic.rendezvous import RendezvousStoreInfo
 
 from rendezvous_handler.admission import Admission
 from rendezvous_handler.store_port import StorePort
-from rendezvous_handler.torch_compat import serve_store
+from rendezvous_handler.torch_compat import connect_store, serve_store
 
 _logger = logging.getLogger(__name__)
 
@@ -147,9 +147,7 @@ class RoundStore:
     def _connect(self) -> None:
         host, port = self.admission.store.host, self.admission.store.port
         start = time.monotonic()
-        self._client = TCPStore(
-            host, port, is_master=False, wait_for_workers=False, timeout=timedelta(seconds=self._timeout)
-        )
+        self._client = connect_store(host, port, self._timeout)
         took = time.monotonic() - start
         if took > _SLOW_CONNECT_SECONDS:
             _logger.warning(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 from datetime import timedelta
 from types import FrameType
 from typing import Any, NoReturn
@@ -14,6 +15,8 @@ from torch.distributed.elastic.events import NodeState, construct_and_record_rdz
 from torch.distributed.elastic.rendezvous import RendezvousGracefulExitError
 
 _logger = logging.getLogger(__name__)
+
+_making_a_store = threading.Lock()
 
 _LAUNCHERS = ("torch.distributed.run", "torch.distributed.launch")
 
@@ -34,15 +37,25 @@ def serve_store(host: str, port: int, listen_fd: int, timeout: int) -> TCPStore:
     if _torch_version() < (2, 8):
         # Its libuv server takes no file descriptor: NotImplementedError (torch/csrc/distributed/c10d/TCPStore.cpp).
         options["use_libuv"] = False
-    return TCPStore(
-        host,
-        port,
-        is_master=True,
-        wait_for_workers=False,
-        timeout=timedelta(seconds=timeout),
-        master_listen_fd=listen_fd,
-        **options,
-    )
+    return _make_store(host, port, timeout, is_master=True, master_listen_fd=listen_fd, **options)
+
+
+def connect_store(host: str, port: int, timeout: int) -> TCPStore:
+    """Connect to a TCPStore that listens.
+
+    Args:
+        host: where it is served.
+        port: its port.
+        timeout: of the connection and of the store's operations, in seconds.
+    """
+    return _make_store(host, port, timeout, is_master=False)
+
+
+def _make_store(host: str, port: int, timeout: int, **options: Any) -> TCPStore:
+    # torch makes a TCPStore, and tells pybind11 of it, without holding the GIL. Two at once, of two handlers in one
+    # process, can end it: "Tried to deallocate unregistered instance" (seen with 2.6).
+    with _making_a_store:
+        return TCPStore(host, port, wait_for_workers=False, timeout=timedelta(seconds=timeout), **options)
 
 
 def exit_without_training(message: str) -> NoReturn:

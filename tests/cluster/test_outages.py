@@ -24,7 +24,7 @@ TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"
 
 
 def start_training(group: Group) -> Training:
-    group.create_rendezvous(2, PODS)
+    group.create_rendezvous(2, PODS, replacementTimeoutSeconds=60)
     group.create(indexed_job("train", PODS, group.template(f"2:{PODS}")))
     group.wait_for_training(PODS)
     return look_at(group)
