@@ -18,7 +18,7 @@ from tests.chart.prometheus import Prometheus
 _STEP_SECONDS = 2.0
 _UNITS = {"s": "seconds", "ops": "a second", "reqps": "a second"}
 _COLUMNS = 2
-_DIGITS = re.compile(r"(\d\.\d)\d+")
+_POINT = re.compile(r"([ML] -?\d+\.\d)\d*( -?\d+\.\d)\d*")
 _LABEL = re.compile(r"{{(\w+)}}")
 
 
@@ -93,4 +93,4 @@ def draw(panels: Sequence[Panel], events: Sequence[tuple[float, str]]) -> str:
         pyplot.close(figure)
     # matplotlib leaves blanks at the ends of lines; and tenths of a point are fine enough, in half of the space.
     lines = [line.rstrip() for line in written.getvalue().splitlines()]
-    return _DIGITS.sub(r"\1", "\n".join(lines) + "\n")
+    return _POINT.sub(r"\1\2", "\n".join(lines) + "\n")
