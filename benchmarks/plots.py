@@ -1,13 +1,12 @@
 """Plots of time against the number of nodes, as SVG that is the same each time it is made of the same figures."""
 
-import io
-
 import matplotlib
 
 matplotlib.use("svg")
 
 from benchmarks.backends import C10D, C10D_STUBBED, ETCD, FLOOR, KUBERNETES
 from benchmarks.figures import JOIN, LAST_COMER, RESTART, Figures
+from benchmarks.svg import svg_text
 from matplotlib import pyplot
 
 _STYLES = {
@@ -29,7 +28,7 @@ def plots(figures: Figures) -> dict[str, str]:
 
 
 def _plot(figures: Figures, scenario: str, title: str) -> str:
-    # Without these two, each drawing has other ids and a date in it.
+    # Without the salt, each drawing has other ids in it.
     with matplotlib.rc_context({"svg.hashsalt": "kube-rendezvous", "svg.fonttype": "none"}):
         figure, axes = pyplot.subplots(figsize=(6, 4))
         for backend, (color, marker) in _STYLES.items():
@@ -50,8 +49,4 @@ def _plot(figures: Figures, scenario: str, title: str) -> str:
         axes.grid(alpha=0.3)
         axes.legend(fontsize="small")
         figure.tight_layout()
-        written = io.StringIO()
-        figure.savefig(written, format="svg", metadata={"Date": None})
-        pyplot.close(figure)
-    # matplotlib leaves blanks at the ends of lines.
-    return "\n".join(line.rstrip() for line in written.getvalue().splitlines()) + "\n"
+        return svg_text(figure)

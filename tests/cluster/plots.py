@@ -1,6 +1,5 @@
 """The dashboard of the chart as a picture for the documentation: its panels, with what Prometheus answers."""
 
-import io
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -11,6 +10,7 @@ import matplotlib
 
 matplotlib.use("svg")
 
+from benchmarks.svg import svg_text
 from matplotlib import pyplot
 from tests.chart.dashboard import DASHBOARD, filled
 from tests.chart.prometheus import Prometheus
@@ -88,9 +88,6 @@ def draw(panels: Sequence[Panel], events: Sequence[tuple[float, str]]) -> str:
         for axes in grid[-1]:
             axes.set_xlabel("seconds")
         figure.tight_layout()
-        written = io.StringIO()
-        figure.savefig(written, format="svg", metadata={"Date": None})
-        pyplot.close(figure)
-    # matplotlib leaves blanks at the ends of lines; and tenths of a point are fine enough, in half of the space.
-    lines = [line.rstrip() for line in written.getvalue().splitlines()]
-    return _POINT.sub(r"\1\2", "\n".join(lines) + "\n")
+        text = svg_text(figure)
+    # Tenths of a point are fine enough, in half of the space.
+    return _POINT.sub(r"\1\2", text)
