@@ -136,15 +136,19 @@ class Cache:
                 if (key.namespace, uid) not in present:
                     touched |= self._forget(key, kind, name, uid)
         for item in objects:
-            try:
-                touched |= self.object_seen(kind, item)
-            except DecodeError as error:
-                # It must not keep all others from being served.
-                logger.error("a %s is ignored: %s", kind, error)
+            touched |= self.object_shown(kind, item)
         if kind not in self._listed:
             self._listed.add(kind)
             touched |= set(self._entries)
         return touched
+
+    def object_shown(self, kind: str, item: Json) -> set[Key]:
+        """Take in one object of a list or a watch; one that cannot be understood must not keep others from theirs."""
+        try:
+            return self.object_seen(kind, item)
+        except DecodeError as error:
+            logger.error("a %s is ignored: %s", kind, error)
+            return set()
 
     def object_seen(self, kind: str, item: Json, *, read: bool = False) -> set[Key]:
         """Take in one object. ``read``: it came as the answer to a read, not from a watch.

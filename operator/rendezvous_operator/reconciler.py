@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 
 from rendezvous_api import names
-from rendezvous_api.codec import DecodeError, encode
+from rendezvous_api.codec import encode
 from rendezvous_operator.cache import Cache, Key
 from rendezvous_operator.cluster import KINDS, Cluster, ConflictError, Json, RefusedError, UnreachableError
 from rendezvous_operator.core import explain, retention
@@ -71,10 +71,8 @@ class Reconciler:
         self._rests_until: dict[Key, float] = {}
         self._written_at: dict[Key, float] = {}
         self._explained: dict[Key, str] = {}
-        self._due_for_resync: set[str] = set()
-        self._resyncs: set[asyncio.Task[None]] = set()
-        self._listing = {kind: asyncio.Lock() for kind in KINDS}
-        self._workers: list[asyncio.Task[None]] = []
+        self._due_for_resync = {kind: asyncio.Event() for kind in KINDS}
+        self._tasks: list[asyncio.Task[None]] = []
         self._busy: set[asyncio.Task[None]] = set()
         self._stopping = False
 
@@ -82,7 +80,8 @@ class Reconciler:
         """List everything, however long the API server takes to answer; `lead` begins to decide."""
         for kind in KINDS:
             await self._sync(kind)
-        self._workers = [asyncio.create_task(self._work(), name=f"reconciler-{i}") for i in range(WORKERS)]
+        self._tasks = [asyncio.create_task(self._work(), name=f"reconciler-{i}") for i in range(WORKERS)]
+        self._tasks += [asyncio.create_task(self._resync(kind), name=f"resync-{kind}") for kind in KINDS]
 
     def lead(self) -> None:
         """A term begins: decide on everything, with all memories anew."""
@@ -104,50 +103,41 @@ class Reconciler:
         What was not written will be decided again by the next operator.
         """
         self._stopping = True
-        for worker in set(self._workers) - self._busy:
-            worker.cancel()
+        for task in set(self._tasks) - self._busy:
+            task.cancel()
         if self._busy:
             await asyncio.wait(set(self._busy), timeout=patience)
-        tasks = [*self._workers, *self._resyncs]
-        for task in tasks:
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     @property
     def defect(self) -> str | None:
         """What of this can be cured only by a restart; None: nothing."""
-        ended = [worker.get_name() for worker in self._workers if worker.done()]
+        ended = [task.get_name() for task in self._tasks if task.done()]
         return f"has ended: {', '.join(ended)}" if ended and not self._stopping else None
 
     def event(self, kind: str, event_type: str | None, item: Json) -> None:
         """Take in one event of a watch, or with a type of None an object of the list that it begins with."""
         self._metrics.watch_event(kind)
-        seen = self._cache.object_gone if event_type == "DELETED" else self._cache.object_seen
-        try:
-            touched = seen(kind, item)
-        except DecodeError as error:
-            logger.error("a %s is ignored: %s", kind, error)
-            return
-        for key in touched:
+        seen = self._cache.object_gone if event_type == "DELETED" else self._cache.object_shown
+        for key in seen(kind, item):
             self._add(key, self._rests_until.get(key))
 
     def listed(self, kind: str) -> None:
         """A watch has begun anew. Deletions may have been missed: only a list of our own shows what is gone."""
-        if kind in self._due_for_resync or self._stopping:
-            return
-        self._due_for_resync.add(kind)
-        task = asyncio.create_task(self._resync(kind), name=f"resync-{kind}")
-        self._resyncs.add(task)
-        task.add_done_callback(self._resyncs.discard)
+        self._due_for_resync[kind].set()
 
     def _add(self, key: Key, at: float | None = None) -> None:
         if self._term() is not None:
             self._queue.add(key, at)
 
     async def _resync(self, kind: str) -> None:
-        await asyncio.sleep(RESYNC_DELAY_SECONDS)
-        self._due_for_resync.discard(kind)
-        async with self._listing[kind]:
+        due = self._due_for_resync[kind]
+        while True:
+            await due.wait()
+            await asyncio.sleep(RESYNC_DELAY_SECONDS)
+            due.clear()
             await self._sync(kind)
 
     async def _sync(self, kind: str) -> None:
