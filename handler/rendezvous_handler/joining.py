@@ -20,13 +20,13 @@ from rendezvous_api.reasons import AttemptReason, RefusalReason
 from rendezvous_api.rendezvous import Refusal, Rendezvous
 from rendezvous_handler.admission import Admission, Answer, Claim, Replaced, Waiting, answer, is_over
 from rendezvous_handler.agent import Agent
-from rendezvous_handler.errors import ApiError, ConflictError, InvalidError, UnreachableError
+from rendezvous_handler.errors import ApiError, InvalidError, UnreachableError
 from rendezvous_handler.finding import Finder
 from rendezvous_handler.participant import NameTakenError
 from rendezvous_handler.store import RoundStore
 from rendezvous_handler.store_port import StorePort, StorePortError
 from rendezvous_handler.torch_compat import exit_without_training
-from rendezvous_handler.waiting import RETRY_SECONDS, JoinWait
+from rendezvous_handler.waiting import JoinWait
 
 _logger = logging.getLogger(__name__)
 
@@ -109,36 +109,17 @@ class Join:
             self._wait.pause()
 
     def _ask(self, rendezvous: Rendezvous, port: StorePort) -> ParticipantSpec:
-        """Write the attempt to join; waits as long as the API server does not answer."""
-        agent = self._agent
-        attempt = agent.next_attempt(rendezvous, self._reason, port.address, port.port)
-        while True:
-            try:
-                agent.join(attempt, rendezvous.spec)
-            except (UnreachableError, ConflictError):
-                self._wait.reporter.outage(agent.cluster.contact)
-            except NameTakenError as error:
-                raise RendezvousStateError(str(error)) from None
-            except InvalidError as error:
-                raise RendezvousStateError(f"the API server refuses {agent.participant.name}: {error}") from None
-            except ApiError as error:
-                raise RendezvousConnectionError(error.explain()) from None
-            else:
-                break
-            # Priority and fairness of the API server lets some hundred requests of one service account wait and refuses
-            # the others (HTTP 429): they must neither wait for long nor come again together.
-            self._wait.pause_for(random.uniform(*RETRY_SECONDS))
-        _logger.info(
-            "joined %s as %s (incarnation %s, attempt %d, %s); store address, should this be rank 0: %s:%d",
-            agent.reference,
-            agent.participant.name,
-            attempt.incarnation,
-            attempt.attempt,
-            attempt.attempt_reason,
-            attempt.address,
-            attempt.store_port,
-        )
-        self._wait.reporter.joined(rendezvous, must_change=not agent.participant.took_over)
+        """Write an attempt to join; waits as long as the API server does not answer."""
+        attempt = self._agent.next_attempt(rendezvous, self._reason, port.address, port.port)
+        try:
+            self._wait.until_joined(rendezvous, attempt)
+        except NameTakenError as error:
+            raise RendezvousStateError(str(error)) from None
+        except InvalidError as error:
+            name = self._agent.participant.name
+            raise RendezvousStateError(f"the API server refuses {name}: {error}") from None
+        except ApiError as error:
+            raise RendezvousConnectionError(error.explain()) from None
         return attempt
 
     def _await_admission(self, attempt: ParticipantSpec) -> Admission | None:

@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import logging
 import math
-import random
 import socket
 import sys
 import time
@@ -29,7 +28,7 @@ from rendezvous_handler.agent import Agent
 from rendezvous_handler.agent_thread import NotDoneError
 from rendezvous_handler.client import Cluster
 from rendezvous_handler.configuration import connect
-from rendezvous_handler.errors import ApiError, ConflictError, NoConfigurationError, UnreachableError
+from rendezvous_handler.errors import ApiError, NoConfigurationError, UnreachableError
 from rendezvous_handler.finding import Finder
 from rendezvous_handler.logs import show_messages
 from rendezvous_handler.meeting import Meeting, spelled, unless
@@ -37,7 +36,7 @@ from rendezvous_handler.participant import NameTakenError
 from rendezvous_handler.settings import Settings, read_settings
 from rendezvous_handler.store_port import StorePort, StorePortError
 from rendezvous_handler.torch_errors import RendezvousError, RendezvousTimeoutError
-from rendezvous_handler.waiting import RETRY_SECONDS, JoinWait
+from rendezvous_handler.waiting import JoinWait
 
 _logger = logging.getLogger(__name__)
 
@@ -227,7 +226,9 @@ class SelfTest:
         while True:
             rendezvous = self._find()
             with contextlib.closing(StorePort(agent.address(), agent.settings.store_ports)) as port:
-                admission = self._await_admission(self._ask(rendezvous, port))
+                attempt = agent.next_attempt(rendezvous, self._reason, port.address, port.port)
+                self._wait.until_joined(rendezvous, attempt)
+                admission = self._await_admission(attempt)
                 if admission is None:
                     continue
                 if self._meet(admission, port):
@@ -254,28 +255,6 @@ class SelfTest:
             self._wait.reporter.first_contact(self._agent.cluster.contact, math.ceil(self._wait.seconds_left))
             self._wait.tick()
             self._wait.pause()
-
-    def _ask(self, rendezvous: Rendezvous, port: StorePort) -> ParticipantSpec:
-        """Write the attempt to join; waits as long as the API server does not answer."""
-        agent = self._agent
-        attempt = agent.next_attempt(rendezvous, self._reason, port.address, port.port)
-        while True:
-            try:
-                agent.join(attempt, rendezvous.spec)
-            except (UnreachableError, ConflictError):
-                self._wait.reporter.outage(agent.cluster.contact)
-            else:
-                break
-            self._wait.pause_for(random.uniform(*RETRY_SECONDS))
-        _logger.info(
-            "joined %s as %s; address, should this be rank 0: %s:%d",
-            agent.reference,
-            agent.participant.name,
-            attempt.address,
-            attempt.store_port,
-        )
-        self._wait.reporter.joined(rendezvous, must_change=not agent.participant.took_over)
-        return attempt
 
     def _await_admission(self, attempt: ParticipantSpec) -> Admission | None:
         """The round that admits the attempt; None when the Rendezvous or the own object was deleted meanwhile."""

@@ -5,24 +5,25 @@ from __future__ import annotations
 import contextlib
 import logging
 import queue
+import random
 import time
 from collections.abc import Callable
 from typing import NoReturn
 
+from rendezvous_api.participant import ParticipantSpec
 from rendezvous_api.reasons import LeaveReason
 from rendezvous_api.rendezvous import Rendezvous, RendezvousStatus
 from rendezvous_handler.admission import explain
 from rendezvous_handler.agent import Agent
 from rendezvous_handler.agent_thread import NotDoneError
 from rendezvous_handler.client import Contact
-from rendezvous_handler.errors import ApiError, UnreachableError
+from rendezvous_handler.errors import ApiError, ConflictError, UnreachableError
 from rendezvous_handler.torch_errors import RendezvousClosedError, RendezvousTimeoutError
 
 _logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = (0.2, 1.2)
 """Between two tries to write an attempt: evenly spread between the two."""
-
 _PAUSE_SECONDS = 1.0
 _LEAVE_SECONDS = 5.0
 _REPEAT_SECONDS = 30.0
@@ -208,6 +209,36 @@ class JoinWait:
         while (left := until - time.monotonic()) > 0:
             self.pause(left)
         self.tick()
+
+    def until_joined(self, rendezvous: Rendezvous, attempt: ParticipantSpec) -> None:
+        """Write the attempt to join; waits as long as the API server does not answer.
+
+        Raises:
+            NameTakenError: another agent has this one's name.
+            ApiError: the API server refuses it.
+            RendezvousClosedError: as for `tick`.
+        """
+        agent = self._agent
+        while True:
+            try:
+                agent.join(attempt, rendezvous.spec)
+                break
+            except (UnreachableError, ConflictError):
+                self.reporter.outage(agent.cluster.contact)
+            # Priority and fairness of the API server lets some hundred requests of one service account wait and refuses
+            # the others (HTTP 429): they must neither wait for long nor come again together.
+            self.pause_for(random.uniform(*RETRY_SECONDS))
+        _logger.info(
+            "joined %s as %s (incarnation %s, attempt %d, %s); store address, should this be rank 0: %s:%d",
+            agent.reference,
+            agent.participant.name,
+            attempt.incarnation,
+            attempt.attempt,
+            attempt.attempt_reason,
+            attempt.address,
+            attempt.store_port,
+        )
+        self.reporter.joined(rendezvous, must_change=not agent.participant.took_over)
 
     def give_up(self, explanation: str) -> NoReturn:
         """Write that this agent has given up, and raise.
