@@ -7,7 +7,7 @@ this machine's /usr, its Python, and this repository with its .venv:
       containers:
       - image: HOST_IMAGE
         imagePullPolicy: Never
-        command: [torchrun, ...]            # .venv/bin is on the PATH
+        command: [torchrun, ...]            # of .venv/bin, which is on the PATH
         volumeMounts: host_volume_mounts()
       volumes: host_volumes()
 
@@ -23,6 +23,8 @@ from .layout import state_dir
 
 HOST_IMAGE = "localhost/kube-rendezvous-host:1"
 
+_ENVIRONMENT = Path("/environment")
+"""Where a pod also finds the virtual environment: the PATH of the image must fit any checkout's."""
 _REPOSITORY = Path(__file__).resolve().parent.parent
 _SYSTEM_FOLDERS = ("usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32")
 _CONFIGURATION = ("/etc/alternatives", "/etc/ssl")
@@ -36,14 +38,16 @@ def host_archive() -> Path:
 def host_volumes() -> list[dict[str, Any]]:
     """The `volumes` of a pod whose containers use HOST_IMAGE."""
     return [
-        {"name": name, "hostPath": {"path": str(path), "type": "Directory"}}
-        for name, path in _mounted_folders().items()
+        {"name": name, "hostPath": {"path": str(here), "type": "Directory"}}
+        for name, (here, _) in _mounted_folders().items()
     ]
 
 
 def host_volume_mounts() -> list[dict[str, Any]]:
     """The `volumeMounts` of a container that uses HOST_IMAGE."""
-    return [{"name": name, "mountPath": str(path), "readOnly": True} for name, path in _mounted_folders().items()]
+    return [
+        {"name": name, "mountPath": str(there), "readOnly": True} for name, (_, there) in _mounted_folders().items()
+    ]
 
 
 def build_host_image() -> None:
@@ -67,22 +71,22 @@ def build_host_image() -> None:
     for name in ("etc/ld.so.cache", "etc/ld.so.conf"):
         if (here := Path("/", name)).is_file():
             layer.file(name, here.read_bytes())
-    path = f"{Path(sys.prefix) / 'bin'}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    path = f"{_ENVIRONMENT / 'bin'}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     variables = {"PATH": path, "HOME": "/tmp", "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     config = {"Env": [f"{name}={value}" for name, value in variables.items()], "Cmd": ["/bin/sh"]}
     write_archive(host_archive(), HOST_IMAGE, layer, config)
 
 
-def _mounted_folders() -> dict[str, Path]:
-    """The folders to mount, by the names of their volumes; none lies within another."""
+def _mounted_folders() -> dict[str, tuple[Path, Path]]:
+    """The folders to mount and where, by the names of their volumes; none is mounted within another."""
     found = {f"host-{name}": Path("/", name) for name in _SYSTEM_FOLDERS if _is_folder(Path("/", name))}
     found |= {f"host-{Path(name).name}": Path(name) for name in _CONFIGURATION if _is_folder(Path(name))}
     # The interpreter of a virtual environment is a link to the Python that it was made with.
-    more = {"repository": _REPOSITORY, "environment": Path(sys.prefix), "python": Path(sys.base_prefix).resolve()}
+    more = {"repository": _REPOSITORY, "prefix": Path(sys.prefix), "python": Path(sys.base_prefix).resolve()}
     for name, path in more.items():
         if not any(path.is_relative_to(other) for other in found.values()):
             found[name] = path
-    return found
+    return {name: (path, path) for name, path in found.items()} | {"environment": (Path(sys.prefix), _ENVIRONMENT)}
 
 
 def _is_folder(path: Path) -> bool:

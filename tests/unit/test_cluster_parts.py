@@ -60,13 +60,17 @@ def test_the_host_image_is_the_same_each_time_and_names_the_environment() -> Non
     with tarfile.open(host_image.host_archive()) as archive:
         (manifest,) = json.loads(read(archive, "manifest.json"))
         variables = json.loads(read(archive, manifest["Config"]))["config"]["Env"]
-    assert any(variable.startswith(f"PATH={sys.prefix}/bin:") for variable in variables)
+    assert not any(sys.prefix in variable for variable in variables), "it is good for any checkout"
+    (environment,) = (mount["mountPath"] for mount in host_image.host_volume_mounts() if mount["name"] == "environment")
+    assert any(variable.startswith(f"PATH={environment}/bin:") for variable in variables)
 
 
 def test_all_that_python_needs_is_mounted_and_nothing_twice() -> None:
     volumes = {volume["name"]: Path(volume["hostPath"]["path"]) for volume in host_image.host_volumes()}
     mounts = {mount["name"]: Path(mount["mountPath"]) for mount in host_image.host_volume_mounts()}
-    assert volumes == mounts
+    assert volumes.pop("environment") == Path(sys.prefix)
+    mounts.pop("environment")
+    assert volumes == mounts, "all else is where it is here"
     assert all(mount["readOnly"] for mount in host_image.host_volume_mounts())
     for needed in (Path("/usr"), Path(sys.prefix), Path(sys.executable).resolve(), Path(__file__)):
         assert sum(needed.is_relative_to(folder) for folder in mounts.values()) == 1, needed
