@@ -52,3 +52,9 @@ def agent_kubeconfig(
 
 def config_map(control_plane: LocalControlPlane, namespace: str, name: str) -> Any:
     return json.loads(control_plane.kubectl("get", "configmap", name, "-n", namespace, "-o", "json"))
+
+
+def stored(result: tuple[bytes, Any, bool] | None) -> tuple[bytes, Any, bool]:
+    """What `set_state` returned, which must not be nothing."""
+    assert result is not None
+    return result

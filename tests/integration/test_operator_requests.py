@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
+from typing import Any
 
 import pytest
 from kubernetes.aio.config import kube_config
@@ -23,16 +24,8 @@ class _AnswerLost(Cluster):
 
     wrote: asyncio.Event
 
-    async def request(
-        self,
-        method: str,
-        path: str,
-        query: dict[str, str] | None = None,
-        *,
-        body: Json | None = None,
-        content_type: str = "application/json",
-    ) -> Json:
-        answer = await super().request(method, path, query, body=body, content_type=content_type)
+    async def request(self, method: str, *arguments: Any, **options: Any) -> Json:
+        answer = await super().request(method, *arguments, **options)
         if method in ("POST", "PUT") and not self.wrote.is_set():
             self.wrote.set()
             await asyncio.Event().wait()
