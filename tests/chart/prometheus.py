@@ -11,11 +11,12 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rendezvous_controlplane import Report
-from rendezvous_controlplane.cache import cache_dir, exclusive, fill
+from rendezvous_controlplane.cache import filled
 
 _PACKAGE = "prometheus"
 _NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -34,20 +35,15 @@ def find_programs() -> Programs | None:
     on_path = shutil.which("prometheus"), shutil.which("promtool")
     if on_path[0] and on_path[1]:
         return Programs(Path(on_path[0]), Path(on_path[1]))
-    folder = cache_dir() / _PACKAGE
-    programs = Programs(folder / "usr" / "bin" / "prometheus", folder / "usr" / "bin" / "promtool")
-    if not programs.promtool.exists():
-        if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
-            return None
-        report = Report()
-        with exclusive(report):
-            if not programs.promtool.exists():  # another process may have done it meanwhile
-                report.say(f"downloading {_PACKAGE} from Debian")
-                fill(folder, _unpack)
-    return programs
+    if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
+        return None
+    report = Report()
+    programs = filled(_PACKAGE, "usr/bin/promtool", partial(_unpack, report=report), report) / "usr" / "bin"
+    return Programs(programs / "prometheus", programs / "promtool")
 
 
-def _unpack(target: Path) -> None:
+def _unpack(target: Path, report: Report) -> None:
+    report.say(f"downloading {_PACKAGE} from Debian")
     download = ["apt-get", "download", _PACKAGE]
     if subprocess.run(download, cwd=target, capture_output=True).returncode != 0:
         subprocess.run(["apt-get", "update"], capture_output=True, check=False)

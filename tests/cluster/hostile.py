@@ -1,5 +1,6 @@
-"""Requests to the API server with a token, one by one, and all that can be asked of it."""
+"""A pod that means harm: requests to the API server with its token, and the group that it is after."""
 
+import copy
 import http.client
 import json
 import re
@@ -11,10 +12,20 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from testcluster import Cluster
+from tests.cluster.harness import Group
+from tests.cluster.manifests import bare_pod, pod_template
+from tests.cluster.pods import PodView
+from tests.cluster.undisturbed import Training
+
+from rendezvous_api import names
 
 Json = dict[str, Any]
 MERGE_PATCH = "application/merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
+RENDEZVOUS, PARTICIPANTS = names.RENDEZVOUS_PLURAL, names.PARTICIPANT_PLURAL
+DECOY = "decoy"
+"""The Rendezvous that its own participants are for; it need not be there."""
+TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"
 _METHODS = {"get": "GET", "list": "GET", "watch": "GET", "create": "POST", "update": "PUT", "patch": "PATCH"}
 _ON_COLLECTIONS = ("list", "watch", "create", "deletecollection")
 _RBAC = re.compile(r'User "[^"]+" cannot (?P<verb>\S+) resource "(?P<resource>[^"]+)" in API group "(?P<group>[^"]*)"')
@@ -139,3 +150,75 @@ def resources(admin: Api) -> Iterator[Resource]:
         root = f"/apis/{group}/{version}" if group else f"/api/{version}"
         for found in admin.get(root)["resources"]:
             yield Resource(group, version, found["name"], found["namespaced"], tuple(found["verbs"]))
+
+
+def participants(namespace: str, name: str = "", subresource: str = "") -> str:
+    """A path of the API."""
+    parts = ["/apis", names.API_VERSION, "namespaces", namespace, PARTICIPANTS, name, subresource]
+    return "/".join(part for part in parts if part)
+
+
+def sleeping_pod(group: Group, name: str, namespace: str | None = None) -> PodView:
+    """A pod that does nothing but have a token."""
+    template = pod_template("", ["sleep", "infinity"], group.folder, labels={"app": "hostile"}, grace_seconds=1)
+    place = Group(group.cluster, namespace or group.namespace, group.folder)
+    place.create(bare_pod(name, template))
+    place.kubectl("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=60s")
+    return place.pod(name)
+
+
+@dataclass
+class Scene:
+    """A group that trains, and a pod beside it that means harm."""
+
+    group: Group
+    before: Training
+    victim: PodView
+    hostile: PodView
+    api: Api
+    """For the hostile pod."""
+    admin: Api
+
+    @property
+    def namespace(self) -> str:
+        """That of both."""
+        return self.group.namespace
+
+    @property
+    def target(self) -> str:
+        """The victim's participant."""
+        return f"{self.group.name}.{self.victim.name}"
+
+    def api_of(self, token: str) -> Api:
+        """For whoever has this token."""
+        return Api(self.group.cluster, token)
+
+    def token_of(self, pod: PodView, namespace: str | None = None) -> str:
+        """The token that kubelet has put into a pod."""
+        exec_in = ("--namespace", namespace or self.namespace, "exec", pod.name, "--", "cat", TOKEN)
+        return self.group.cluster.kubectl(*exec_in)
+
+    def stored(self, name: str) -> Json:
+        """A participant as it is."""
+        return self.admin.get(participants(self.namespace, name))
+
+    def claim(self, pod: PodView, rendezvous_name: str = DECOY, suffix: str = "") -> Json:
+        """What the agent of a pod writes when it joins, made of what the victim's agent has written."""
+        body = copy.deepcopy(self.stored(self.target))
+        owner = {"apiVersion": "v1", "kind": "Pod", "name": pod.name, "uid": pod.uid}
+        body["metadata"] = {
+            "name": f"{rendezvous_name}.{pod.name}{suffix}",
+            "labels": {names.LABEL_RENDEZVOUS: rendezvous_name},
+            "ownerReferences": [owner],
+        }
+        of_pod = {"podName": pod.name, "podUID": pod.uid, "nodeName": pod.node, "nodeID": pod.name}
+        body["spec"] |= {**of_pod, "rendezvousName": rendezvous_name, "incarnation": "abcd1234", "attempt": 1}
+        return {key: body[key] for key in ("apiVersion", "kind", "metadata", "spec")}
+
+    def create(self, body: Json) -> Answer:
+        """POST a participant, as the hostile pod."""
+        return self.api.request("POST", participants(self.namespace), body)
+
+    def patch(self, name: str, patch: Json, subresource: str = "") -> Answer:
+        """PATCH a participant, as the hostile pod."""
+        return self.api.request("PATCH", participants(self.namespace, name, subresource), patch, MERGE_PATCH)

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,13 @@ ROOT = Path(__file__).parents[2]
 CHART = ROOT / "charts" / "kube-rendezvous"
 NAME = "kube-rendezvous"
 NAMESPACE = "kube-rendezvous"
+DEPLOYMENT = f"{NAME}-operator"
+OPERATOR_PODS = f"app.kubernetes.io/instance={NAME},app.kubernetes.io/component=operator"
+"""The label selector of the operator's pods."""
 TEAM = "team"
 """A namespace in which the chart makes the role of agents (`workers.namespaces`)."""
 
+_SELECTOR = f"--selector={OPERATOR_PODS}"
 _POD_SECURITY = "pod-security.kubernetes.io/enforce"
 
 
@@ -71,16 +74,20 @@ class Release:
 
     def pods(self) -> list[dict[str, Any]]:
         """The operator's pods, as JSON."""
-        found: list[dict[str, Any]] = json.loads(self.kubectl("get", "pods", *self._selector, "--output=json"))["items"]
+        found: list[dict[str, Any]] = json.loads(self.kubectl("get", "pods", _SELECTOR, "--output=json"))["items"]
         return found
+
+    def scale(self, replicas: int) -> None:
+        """Change the number of operator pods, and wait until they are Ready, or gone where there are to be none."""
+        self.kubectl("scale", "deployment", DEPLOYMENT, f"--replicas={replicas}")
+        if replicas:
+            self.kubectl("rollout", "status", f"deployment/{DEPLOYMENT}", "--timeout=120s")
+        else:
+            self.kubectl("wait", "--for=delete", "pod", _SELECTOR, "--timeout=60s")
 
     def logs(self, lines: int = 200) -> str:
         """The ends of all operator pods' logs, each line with the pod's name."""
-        return self.kubectl("logs", *self._selector, "--prefix", f"--tail={lines}", "--all-containers")
-
-    @property
-    def _selector(self) -> Sequence[str]:
-        return (f"--selector=app.kubernetes.io/instance={NAME},app.kubernetes.io/component=operator",)
+        return self.kubectl("logs", _SELECTOR, "--prefix", f"--tail={lines}", "--all-containers")
 
     def _create_namespace(self, name: str) -> None:
         manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}

@@ -1,23 +1,21 @@
 """Who of the operators leads, and how long nobody does after the leader has gone."""
 
-import json
 import os
 import secrets
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 
 from kubernetes import client
 from tests.cluster.harness import Group
 from tests.cluster.manifests import rendezvous
 from tests.cluster.pods import PodView, main_process, view
-from tests.cluster.release import NAME, NAMESPACE, Release
+from tests.cluster.release import DEPLOYMENT, NAMESPACE, OPERATOR_PODS, Release
 
 from rendezvous_api import names
 
-LEASE = f"{NAME}-operator"
+LEASE = DEPLOYMENT
 _POLL_SECONDS = 0.05
 _TAKE_OVER_SECONDS = 60.0
 
@@ -53,8 +51,7 @@ class Operators:
 
     def pods(self) -> list[PodView]:
         """The operator pods that are there."""
-        selector = f"app.kubernetes.io/instance={NAME},app.kubernetes.io/component=operator"
-        listed = self._core.list_namespaced_pod(NAMESPACE, label_selector=selector, _request_timeout=10)
+        listed = self._core.list_namespaced_pod(NAMESPACE, label_selector=OPERATOR_PODS, _request_timeout=10)
         return [view(pod) for pod in listed.items]
 
     def holder(self) -> str:
@@ -154,22 +151,6 @@ def told_of_rounds(group: Group, name: str) -> list[tuple[str, str]]:
     told = [event for event in events if event["reason"] == "RoundPublished" and event["regarding"]["name"] == name]
     assert not [event for event in told if "series" in event], "a round was told of twice"
     return [(event["note"].partition(":")[0], event["reportingInstance"]) for event in told]
-
-
-class TakeOvers:
-    """The rows of a session, added to those of earlier ones in a file (JSON)."""
-
-    def __init__(self, path: Path) -> None:
-        self.rows: list[TakeOver] = []
-        self._path = path
-
-    def add(self, row: TakeOver) -> TakeOver:
-        """Keep a row, also in the file."""
-        self.rows.append(row)
-        earlier = json.loads(self._path.read_text()) if self._path.exists() else []
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._path.write_text(json.dumps([*earlier, asdict(row)], indent=1) + "\n")
-        return row
 
 
 def _participant(rendezvous_name: str, uid: str) -> dict[str, object]:

@@ -11,8 +11,9 @@ from testcluster import Cluster
 from tests.cluster.conftest import make_whole
 from tests.cluster.harness import Group
 from tests.cluster.manifests import indexed_job
-from tests.cluster.release import NAME, ROOT, Release
-from tests.cluster.take_over import Operators, TakeOvers, told_of_rounds
+from tests.cluster.release import ROOT, Release
+from tests.cluster.rows import Rows
+from tests.cluster.take_over import Operators, TakeOver, told_of_rounds
 from tests.cluster.timings import Timings
 from tests.cluster.undisturbed import Training, assert_everyone_is_heard, assert_undisturbed, look_at
 
@@ -24,6 +25,7 @@ HAND_OVER_SECONDS = 3.0
 AWAY_SECONDS = 60
 FROZEN_SECONDS = 10
 
+TakeOvers = Rows[TakeOver]
 Disturb = Callable[[Operators], float]
 DISTURBANCES: dict[str, Disturb] = {
     "pod deleted with --force": lambda operators: operators.delete_leader("--grace-period=0", "--force"),
@@ -34,7 +36,7 @@ DISTURBANCES: dict[str, Disturb] = {
 @pytest.fixture(scope="module")
 def take_overs() -> Iterator[TakeOvers]:
     """Where the times go: build/cluster-take-overs.json, and standard output."""
-    found = TakeOvers(ROOT / "build" / "cluster-take-overs.json")
+    found: TakeOvers = Rows(ROOT / "build" / "cluster-take-overs.json")
     yield found
     print("", *(row.line() for row in found.rows), sep="\n")
 
@@ -46,7 +48,7 @@ def operators(cluster: Cluster, release: Release, group: Group) -> Iterator[Oper
     found.wait_until_complete()
     yield found
     make_whole(cluster)
-    release.kubectl("scale", "deployment", f"{NAME}-operator", "--replicas=2")
+    release.scale(2)
     found.wait_until_complete()
 
 
@@ -146,11 +148,10 @@ def test_a_leader_that_was_frozen_decides_nothing_more(
 
 def test_both_operators_are_away_for_a_minute(group: Group, operators: Operators, release: Release) -> None:
     before = start_training(group)
-    release.kubectl("scale", "deployment", f"{NAME}-operator", "--replicas=0")
-    group.wait(lambda: not operators.pods(), "no operator pod to be left", 60)
+    release.scale(0)
     time.sleep(AWAY_SECONDS)
     assert_undisturbed(group, before)
-    release.kubectl("scale", "deployment", f"{NAME}-operator", "--replicas=2")
+    release.scale(2)
     operators.wait_until_complete()
     operators.decide()
     assert_everyone_is_heard(group)

@@ -3,12 +3,10 @@
 Everything here is asked with tokens out of real pods, of the chart's own roles, beside a group that trains.
 """
 
-import copy
 import re
 import secrets
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -16,20 +14,32 @@ from testcluster import Cluster
 from testcluster.credentials import admin_token
 from tests.cluster.conftest import TEMPORARY, remove_namespace, show
 from tests.cluster.harness import Group
-from tests.cluster.hostile import APPLY_PATCH, MERGE_PATCH, Answer, Api, Json, Resource, Right, resources
-from tests.cluster.manifests import bare_pod, indexed_job, pod_template, rendezvous
-from tests.cluster.pods import PodView
+from tests.cluster.hostile import (
+    APPLY_PATCH,
+    DECOY,
+    MERGE_PATCH,
+    PARTICIPANTS,
+    RENDEZVOUS,
+    TOKEN,
+    Answer,
+    Api,
+    Json,
+    Resource,
+    Right,
+    Scene,
+    participants,
+    resources,
+    sleeping_pod,
+)
+from tests.cluster.manifests import indexed_job, rendezvous
 from tests.cluster.release import NAMESPACE, TEAM, Release
-from tests.cluster.undisturbed import Training, assert_everyone_is_heard, assert_undisturbed, look_at
+from tests.cluster.undisturbed import assert_everyone_is_heard, assert_undisturbed, look_at
 
 from rendezvous_api import names
 
 ROOT = Path(__file__).parents[2]
 CREATED, OK, UNAUTHORIZED, FORBIDDEN, INVALID = 201, 200, 401, 403, 422
-TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"
-DECOY = "decoy"
 OTHER_UID = "00000000-0000-4000-8000-000000000000"
-RENDEZVOUS, PARTICIPANTS = names.RENDEZVOUS_PLURAL, names.PARTICIPANT_PLURAL
 ROLE = {
     *(Right(verb, names.GROUP, RENDEZVOUS) for verb in ("get", "list", "watch", "create")),
     *(Right(verb, names.GROUP, PARTICIPANTS) for verb in ("get", "create", "update", "patch", "delete")),
@@ -49,78 +59,6 @@ INTERESTING = [
     Resource("events.k8s.io", "v1", "events", True, VERBS),
 ]
 """Whatever somebody could want of another namespace."""
-
-
-def participants(namespace: str, name: str = "", subresource: str = "") -> str:
-    """A path of the API."""
-    parts = ["/apis", names.API_VERSION, "namespaces", namespace, PARTICIPANTS, name, subresource]
-    return "/".join(part for part in parts if part)
-
-
-def sleeping_pod(group: Group, name: str, namespace: str | None = None) -> PodView:
-    """A pod that does nothing but have a token."""
-    template = pod_template("", ["sleep", "infinity"], group.folder, labels={"app": "hostile"}, grace_seconds=1)
-    place = Group(group.cluster, namespace or group.namespace, group.folder)
-    place.create(bare_pod(name, template))
-    place.kubectl("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=60s")
-    return place.pod(name)
-
-
-@dataclass
-class Scene:
-    """A group that trains, and a pod beside it that means harm."""
-
-    group: Group
-    before: Training
-    victim: PodView
-    hostile: PodView
-    api: Api
-    """For the hostile pod."""
-    admin: Api
-
-    @property
-    def namespace(self) -> str:
-        """That of both."""
-        return self.group.namespace
-
-    @property
-    def target(self) -> str:
-        """The victim's participant."""
-        return f"{self.group.name}.{self.victim.name}"
-
-    def api_of(self, token: str) -> Api:
-        """For whoever has this token."""
-        return Api(self.group.cluster, token)
-
-    def token_of(self, pod: PodView, namespace: str | None = None) -> str:
-        """The token that kubelet has put into a pod."""
-        exec_in = ("--namespace", namespace or self.namespace, "exec", pod.name, "--", "cat", TOKEN)
-        return self.group.cluster.kubectl(*exec_in)
-
-    def stored(self, name: str) -> Json:
-        """A participant as it is."""
-        return self.admin.get(participants(self.namespace, name))
-
-    def claim(self, pod: PodView, rendezvous_name: str = DECOY, suffix: str = "") -> Json:
-        """What the agent of a pod writes when it joins, made of what the victim's agent has written."""
-        body = copy.deepcopy(self.stored(self.target))
-        owner = {"apiVersion": "v1", "kind": "Pod", "name": pod.name, "uid": pod.uid}
-        body["metadata"] = {
-            "name": f"{rendezvous_name}.{pod.name}{suffix}",
-            "labels": {names.LABEL_RENDEZVOUS: rendezvous_name},
-            "ownerReferences": [owner],
-        }
-        of_pod = {"podName": pod.name, "podUID": pod.uid, "nodeName": pod.node, "nodeID": pod.name}
-        body["spec"] |= {**of_pod, "rendezvousName": rendezvous_name, "incarnation": "abcd1234", "attempt": 1}
-        return {key: body[key] for key in ("apiVersion", "kind", "metadata", "spec")}
-
-    def create(self, body: Json) -> Answer:
-        """POST a participant, as the hostile pod."""
-        return self.api.request("POST", participants(self.namespace), body)
-
-    def patch(self, name: str, patch: Json, subresource: str = "") -> Answer:
-        """PATCH a participant, as the hostile pod."""
-        return self.api.request("PATCH", participants(self.namespace, name, subresource), patch, MERGE_PATCH)
 
 
 @pytest.fixture(scope="module")

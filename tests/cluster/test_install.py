@@ -14,7 +14,7 @@ import yaml
 from testcluster import Cluster, ClusterError
 from tests.cluster.conftest import TEMPORARY, remove_namespace
 from tests.cluster.go_modules import module_files
-from tests.cluster.release import CHART, NAME, Release
+from tests.cluster.release import CHART, Release
 from tests.e2e.harness import wait_until
 
 from rendezvous_api import names
@@ -73,12 +73,9 @@ VALUES: dict[str, Values] = {
 @pytest.fixture(scope="module")
 def shared_release_away(release: Release) -> Iterator[Release]:
     """No operator runs but those that a test installs."""
-    deployment = f"{NAME}-operator"
-    release.kubectl("scale", "deployment", deployment, "--replicas=0")
-    release.kubectl("wait", "--for=delete", "pod", "--selector=app.kubernetes.io/component=operator", "--timeout=60s")
+    release.scale(0)
     yield release
-    release.kubectl("scale", "deployment", deployment, "--replicas=2")
-    release.kubectl("rollout", "status", f"deployment/{deployment}", "--timeout=90s")
+    release.scale(2)
 
 
 class Installed:

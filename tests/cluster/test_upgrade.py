@@ -115,9 +115,8 @@ def chart_version() -> str:
 
 def test_helm_test_says_what_is_wrong(cluster: Cluster, release: Release) -> None:
     """Without an operator nobody meets, and the test fails instead of waiting for ever."""
-    release.kubectl("scale", "deployment", f"{NAME}-operator", "--replicas=0")
+    release.scale(0)
     try:
-        release.kubectl("wait", "--for=delete", "pod", "--selector=app.kubernetes.io/component=operator")
         release.install("--set", "test.timeoutSeconds=15", "--set", "replicaCount=0")
         with pytest.raises(ClusterError):
             cluster.helm("test", NAME, *MINE, "--timeout=90s")

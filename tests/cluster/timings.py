@@ -1,9 +1,9 @@
 """How long it takes from an event until a group trains again, in parts; the rows are kept for the documentation."""
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
+
+from tests.cluster.rows import Rows
 
 
 @dataclass(frozen=True)
@@ -32,24 +32,8 @@ class Timing:
 _TITLES = ("scenario", "event", "told", "new round", "first step", "nodes", "ranks")
 
 
-class Timings:
-    """The rows of a session; `save` adds them to those of earlier ones.
-
-    Args:
-        path: a JSON file: a list of rows.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.rows: list[Timing] = []
-        self._path = path
-
-    def add(self, row: Timing) -> Timing:
-        """Keep a row, also in the file. Returns it."""
-        self.rows.append(row)
-        earlier = json.loads(self._path.read_text()) if self._path.exists() else []
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._path.write_text(json.dumps([*earlier, asdict(row)], indent=1) + "\n")
-        return row
+class Timings(Rows[Timing]):
+    """The rows of a session, which can be shown as a table."""
 
     def table(self) -> str:
         """The rows of this session as text; seconds after the event."""
