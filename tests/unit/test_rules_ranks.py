@@ -107,6 +107,15 @@ def test_rule_08_a_group_that_grows_again_has_its_ranks_by_pod_index() -> None:
     back = [*asking("d", **indices), *asking("c2", "b2", "a2", c2=2, b2=1, a2=0)]
     assert names(next_group(alone, back)) == ["a2", "b2", "c2", "d"]
     assert names(next_group(alone, asking("d", "c2", "b2", d=3, c2=2, b2=1))) == ["d", "b2", "c2"]
+    # They may also come one after the other.
+    with_b, with_c = (next_group(alone, asking("d", new, d=3, **{new: index})) for new, index in (("b2", 1), ("c2", 2)))
+    assert names(with_b) == ["d", "b2"]
+    assert with_b[0].stands_in_for == SeatHolder("a", 0)
+    assert names(next_group(with_b, asking("d", "b2", "a2", d=3, b2=1, a2=0))) == ["a2", "b2", "d"]
+    assert names(next_group(with_b, back)) == ["a2", "b2", "c2", "d"]
+    # c2 has a rank that is not its own, so it may have come instead of a.
+    assert names(with_c) == ["d", "c2"]
+    assert with_c[0].stands_in_for is None
     # An index does not take a rank from who stays, nor one that a lost member had from a spare.
     members = group("x", "y", "z", x=7, y=8, z=9)
     assert names(next_group(members, asking("x", "y", "z", "new", x=7, y=8, z=9, new=1))) == ["x", "y", "z", "new"]

@@ -2,7 +2,7 @@
 
 Ranks are stable: who stays keeps its rank, and a hole goes to the one that left it. When a group shrinks, the members
 of the highest ranks move into the holes; they *stand in* for those who were lost, who get their ranks back if they
-return while the group is still that small.
+return before others fill the group again.
 """
 
 import re
@@ -78,11 +78,7 @@ def later_ranks(
     for name, rank in heirs.items():
         seat(name, rank)
 
-    stands_in = {
-        member.rank: member.stands_in_for
-        for member in members
-        if member.stands_in_for is not None and size <= len(members)
-    }
+    stands_in = {member.rank: member.stands_in_for for member in members if member.stands_in_for is not None}
     holes = [rank for rank in range(size) if rank not in seats]
     moved = [member.name for member in members if member.name in unseated]
     newcomers = [name for name in unseated if name not in moved]
@@ -92,6 +88,8 @@ def later_ranks(
         shrunk_over = members[rank] if rank < len(members) and size < len(members) else None
         if name in moved and shrunk_over is not None and shrunk_over.name not in by_name:
             stands_in[rank] = shrunk_over.stands_in_for or SeatHolder(shrunk_over.name, shrunk_over.pod_index)
+    if any(seats[rank].spec.pod_index != rank for rank in range(len(members), size)):
+        stands_in = {}  # somebody has come instead of the lost ones
     ranked = [
         _member(seats[rank], rank, stands_in.get(rank) if _stays(seats[rank], rank, members, moved) else None)
         for rank in range(size)
