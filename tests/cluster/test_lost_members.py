@@ -15,6 +15,8 @@ from tests.cluster.timings import Timings
 from rendezvous_api.reasons import AttemptReason, RoundEndReason
 
 NODES = 3
+# Who comes back is taken in when all are there, so that one round has them all.
+ALL_AT_ONCE = 600
 # As in examples/job.yaml. With it a Job replaces a pod only when it has ended (podReplacementPolicy: Failed).
 IGNORE_DISRUPTIONS = {"rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}]}
 
@@ -148,7 +150,7 @@ def test_a_node_is_lost_and_its_pods_are_evicted_soon(group: Group, timings: Tim
 
 def test_a_node_is_lost_and_comes_back(group: Group, timings: Timings) -> None:
     """With Kubernetes' own tolerations its pods stay for 300 s more: only their silence tells."""
-    group.create_rendezvous(1, NODES)
+    group.create_rendezvous(1, NODES, scaleUpIntervalSeconds=ALL_AT_ONCE)
     pods = train(group)
     node = group.pod(pods[0]).node
     survivors = [name for name in pods if group.pod(name).node != node]
@@ -177,7 +179,7 @@ def test_pods_of_a_lost_node_are_not_replaced_until_they_are_gone(group: Group, 
     A forced deletion is no end for such a Job: its finalizer keeps the pod until its phase says Failed.
     """
     forced = "--force" in remedy
-    group.create_rendezvous(1, NODES)
+    group.create_rendezvous(1, NODES, scaleUpIntervalSeconds=ALL_AT_ONCE)
     if not forced:
         pods = train(group, {"podFailurePolicy": IGNORE_DISRUPTIONS}, toleration_seconds=5)
     else:
