@@ -1,9 +1,6 @@
 """Plots of time against the number of nodes, as SVG that is the same each time it is made of the same figures."""
 
 import matplotlib
-
-matplotlib.use("svg")
-
 from benchmarks.backends import C10D, C10D_STUBBED, ETCD, FLOOR, KUBERNETES
 from benchmarks.figures import JOIN, LAST_COMER, RESTART, Figures
 from benchmarks.svg import svg_text

@@ -2,8 +2,11 @@
 
 import io
 
+import matplotlib
 from matplotlib import pyplot
 from matplotlib.figure import Figure
+
+matplotlib.use("svg")  # needs no display
 
 
 def svg_text(figure: Figure) -> str:

@@ -7,9 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import matplotlib
-
-matplotlib.use("svg")
-
 from benchmarks.svg import svg_text
 from matplotlib import pyplot
 from tests.chart.dashboard import DASHBOARD, filled

@@ -7,7 +7,6 @@ import re
 import secrets
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from testcluster import Cluster
@@ -32,12 +31,11 @@ from tests.cluster.hostile import (
     sleeping_pod,
 )
 from tests.cluster.manifests import indexed_job, rendezvous
-from tests.cluster.release import NAMESPACE, TEAM, Release
+from tests.cluster.release import NAMESPACE, ROOT, TEAM, Release
 from tests.cluster.undisturbed import assert_everyone_is_heard, assert_undisturbed, look_at
 
 from rendezvous_api import names
 
-ROOT = Path(__file__).parents[2]
 CREATED, OK, UNAUTHORIZED, FORBIDDEN, INVALID = 201, 200, 401, 403, 422
 OTHER_UID = "00000000-0000-4000-8000-000000000000"
 ROLE = {
