@@ -1,13 +1,17 @@
-"""What the tests of this folder share: the group of a handler's test, and the operators of the operator's tests."""
+"""What the tests of this folder share: the group of a handler's test, the operators of the operator's, a store."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from tests.integration.dynamic_support import cluster_of
 from tests.integration.handler_support import Nodes, PlayedOperator
 from tests.integration.operator_support import Group, Operators
 
 from rendezvous_controlplane import LocalControlPlane
+from rendezvous_handler.client import Cluster
+from rendezvous_handler.kubernetes_store import KubernetesStore
 
 
 @pytest.fixture
@@ -36,3 +40,14 @@ def operators(control_plane: LocalControlPlane, tmp_path: Path) -> Iterator[Oper
 def group(control_plane: LocalControlPlane, namespace: str) -> Group:
     """One Rendezvous in a namespace of its own, with participants written by hand."""
     return Group(control_plane, namespace)
+
+
+@pytest.fixture
+def cluster(control_plane: LocalControlPlane) -> Cluster:
+    """The API server as an agent sees it."""
+    return cluster_of(control_plane.kubeconfig)
+
+
+@pytest.fixture
+def store(cluster: Cluster, namespace: str) -> KubernetesStore:
+    return KubernetesStore(cluster, namespace, "keys", timedelta(seconds=20))

@@ -22,16 +22,6 @@ from rendezvous_handler.torch_compat import QueueEmptyError
 ALL_BYTES = bytes(range(256))
 
 
-@pytest.fixture
-def cluster(control_plane: LocalControlPlane) -> Cluster:
-    return cluster_of(control_plane.kubeconfig)
-
-
-@pytest.fixture
-def store(cluster: Cluster, namespace: str) -> KubernetesStore:
-    return KubernetesStore(cluster, namespace, "keys", timedelta(seconds=20))
-
-
 def outcome(store: Any, call: str, *arguments: Any) -> Any:
     try:
         return getattr(store, call)(*arguments)

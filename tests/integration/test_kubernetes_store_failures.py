@@ -16,16 +16,6 @@ from rendezvous_handler.errors import UnreachableError
 from rendezvous_handler.kubernetes_store import KubernetesStore
 
 
-@pytest.fixture
-def cluster(control_plane: LocalControlPlane) -> Cluster:
-    return cluster_of(control_plane.kubeconfig)
-
-
-@pytest.fixture
-def store(cluster: Cluster, namespace: str) -> KubernetesStore:
-    return KubernetesStore(cluster, namespace, "keys", timedelta(seconds=20))
-
-
 def test_a_config_map_of_somebody_else_is_refused(
     store: KubernetesStore, control_plane: LocalControlPlane, namespace: str
 ) -> None:
