@@ -21,7 +21,7 @@ from tests.unit.small_world import (
     Setup,
     Shared,
 )
-from tests.unit.worlds import check_write
+from tests.unit.write_rules import check_write
 
 from rendezvous_api import names
 from rendezvous_api.meta import ObjectMeta, OwnerReference

@@ -5,6 +5,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from tests.unit.write_rules import check_write
+
 from rendezvous_api import names
 from rendezvous_api.meta import Condition, ObjectMeta, OwnerReference
 from rendezvous_api.participant import Participant, ParticipantSpec, ParticipantStatus
@@ -71,36 +73,6 @@ def participant(
             pod_index=index,
         ),
     )
-
-
-def check_write(spec: RendezvousSpec, old: RendezvousStatus, new: RendezvousStatus) -> None:
-    """What the API server itself guards (the CEL rules of the CRD), and what no status may ever say."""
-    assert new.round >= old.round, "round may not decrease"
-    assert new.round <= old.round + 1, "a round was left out"
-    assert new.nodes == len(new.participants)
-    assert [member.rank for member in new.participants] == list(range(new.nodes)), "ranks are 0 to n-1 in order"
-    assert len({member.name for member in new.participants}) == new.nodes, "somebody is listed twice"
-    if new.round == old.round:
-        assert (new.participants, new.store) == (old.participants, old.store), "a published round may not change"
-    else:
-        assert spec.min_nodes <= new.nodes <= spec.max_nodes, "the size of a new round lies within the spec"
-        assert new.store is not None
-        assert new.run_id is not None
-        assert new.history[-1].round == new.round
-        assert new.history[-1].end_time is None
-        assert new.waiting_nodes == 0, "nobody is asked for the round after one that has just been published"
-        names_of_members = {member.name for member in new.participants}
-        assert not names_of_members & {refusal.name for refusal in new.refused}, "a refused agent became a member"
-        assert not names_of_members & {*new.spares}, "a member is no spare"
-    refused = {refusal.name for refusal in new.refused}
-    assert len(refused) == len(new.refused) <= names.MAX_REFUSED
-    assert len(new.closed_runs) <= names.MAX_CLOSED_RUNS
-    assert len(new.history) <= names.MAX_HISTORY
-    assert all(record.end_time for record in new.history[:-1]), "only the last round of the history may run"
-    asked = new.waiting_nodes > 0
-    if old.waiting_nodes and not asked and new.round == old.round:
-        assert new.closed_reason(old.run_id), "who was asked is asked until a round is published or the run closes"
-    assert all(len(condition.message) <= names.MAX_MESSAGE_LENGTH for condition in new.conditions)
 
 
 class Scenario:
@@ -387,3 +359,17 @@ class Scenario:
                 number, rank = self.status.round, entry.rank
             beat = ParticipantStatus(spec.incarnation, spec.attempt, number, rank, now(self.clock).timestamp)
             self.seen[name] = replace(seen, object=replace(seen.object, status=beat), heard_at=self.clock)
+
+
+def running(*nodes: str, min_nodes: int = 2, max_nodes: int = 4, **spec: int) -> Scenario:
+    """A scenario in which a round of these nodes runs."""
+    scenario = Scenario(min_nodes, max_nodes, **{"last_call_timeout_seconds": 0, **spec})
+    for node in nodes[: min_nodes - 1]:
+        scenario.join(node)
+    # The others come in one moment, so that one round takes them all.
+    rest = nodes[min_nodes - 1 :]
+    scenario.edit(last_call_timeout_seconds=1)
+    scenario.join(*rest)
+    scenario.after(1)
+    assert set(scenario.group) == {*nodes}
+    return scenario
