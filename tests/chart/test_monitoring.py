@@ -14,7 +14,7 @@ from tests.chart.dashboard import ALERTS, DASHBOARD, filled
 from tests.chart.prometheus import Prometheus, find_programs, free_port, running
 from tests.chart.support import RELEASE, SYSTEM, Json, make_pod, participant, token_of
 from tests.e2e.conftest import start_operator
-from tests.e2e.harness import wait_until
+from tests.waiting import wait_until
 
 from rendezvous_api import names
 from rendezvous_controlplane import LocalControlPlane

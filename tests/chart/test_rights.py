@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 from tests.chart.support import RELEASE, SYSTEM, Json, install, make_pod, render, token_of
-from tests.e2e.harness import Process, wait_until
+from tests.e2e.harness import Process
+from tests.waiting import wait_until
 
 from rendezvous_api import names
 from rendezvous_controlplane import ControlPlaneError, LocalControlPlane

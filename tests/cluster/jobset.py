@@ -20,7 +20,8 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from tests.cluster.go_modules import module_files, module_program
-from tests.e2e.harness import Process, wait_until
+from tests.e2e.harness import Process
+from tests.waiting import wait_until
 
 MODULE = "sigs.k8s.io/jobset"
 VERSION = "v0.12.0"

@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 import yaml
 from tests.cluster.release import ROOT, build_image
-from tests.e2e.harness import Process, wait_until
+from tests.e2e.harness import Process
+from tests.waiting import wait_until
 
 from rendezvous_controlplane import LocalControlPlane
 

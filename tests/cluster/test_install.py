@@ -15,7 +15,7 @@ from testcluster import Cluster, ClusterError
 from tests.cluster.conftest import TEMPORARY, remove_namespace
 from tests.cluster.go_modules import module_files
 from tests.cluster.release import CHART, Release
-from tests.e2e.harness import wait_until
+from tests.waiting import wait_until
 
 from rendezvous_api import names
 

@@ -8,12 +8,13 @@ import signal
 import ssl
 import subprocess
 import sys
-import time
 from base64 import b64decode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+
+from tests.waiting import wait_until
 
 from rendezvous_api import names
 from rendezvous_api.codec import decode
@@ -22,18 +23,6 @@ from rendezvous_controlplane import ControlPlaneError, LocalControlPlane
 
 WORKER = Path(__file__).with_name("worker.py")
 T = TypeVar("T")
-
-
-def wait_until(condition: Callable[[], T | None], what: str, timeout: float = 120.0) -> T:
-    """Poll until the condition gives something true; fails saying what was waited for and what was last seen."""
-    deadline = time.monotonic() + timeout
-    last: object = None
-    while time.monotonic() < deadline:
-        last = condition()
-        if last:
-            return last
-        time.sleep(0.1)
-    raise AssertionError(f"waited {timeout:.0f} s in vain for {what}; last seen: {last!r}")
 
 
 def rounds(status: RendezvousStatus) -> list[tuple[int, str | None]]:

@@ -9,7 +9,8 @@ from types import TracebackType
 from typing import TypeVar
 
 from kubernetes import client, config, watch
-from tests.e2e.harness import Job, wait_until
+from tests.e2e.harness import Job
+from tests.waiting import wait_until
 
 from rendezvous_api import names
 from rendezvous_api.codec import decode

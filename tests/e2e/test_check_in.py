@@ -10,7 +10,8 @@ import socket
 import time
 
 import pytest
-from tests.e2e.harness import Job, rounds, wait_until
+from tests.e2e.harness import Job, rounds
+from tests.waiting import wait_until
 
 from rendezvous_api import names
 from rendezvous_api.codec import encode

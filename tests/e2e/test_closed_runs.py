@@ -3,7 +3,8 @@
 import socket
 import time
 
-from tests.e2e.harness import Job, wait_until
+from tests.e2e.harness import Job
+from tests.waiting import wait_until
 
 from rendezvous_api import names
 from rendezvous_api.reasons import ClosedReason, RoundEndReason

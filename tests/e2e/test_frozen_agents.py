@@ -6,8 +6,9 @@ import time
 from itertools import pairwise
 
 import pytest
-from tests.e2e.harness import Job, rounds, wait_until
+from tests.e2e.harness import Job, rounds
 from tests.e2e.proxy import Proxy
+from tests.waiting import wait_until
 
 from rendezvous_api import names
 from rendezvous_api.meta import Condition

@@ -8,9 +8,10 @@ import uuid
 from collections.abc import Callable
 
 import pytest
-from tests.e2e.harness import Job, wait_until
+from tests.e2e.harness import Job
 from tests.e2e.pods import Pods
 from tests.e2e.recorder import Recorder, Sight
+from tests.waiting import wait_until
 
 from rendezvous_api import names
 from rendezvous_api.reasons import ClosedReason, FormationReason, RoundEndReason

@@ -5,7 +5,8 @@ import sys
 from typing import Any
 
 import pytest
-from tests.e2e.harness import Job, Process, wait_until
+from tests.e2e.harness import Job, Process
+from tests.waiting import wait_until
 
 ELASTIC_LAUNCH = """
 import json, os, sys, time

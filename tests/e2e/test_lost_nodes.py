@@ -3,7 +3,8 @@
 import time
 
 import pytest
-from tests.e2e.harness import Job, rounds, wait_until
+from tests.e2e.harness import Job, rounds
+from tests.waiting import wait_until
 
 from rendezvous_api.reasons import RoundEndReason
 from rendezvous_controlplane import ControlPlaneError

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from tests.e2e.conftest import start_operator
-from tests.e2e.harness import Job, Process, wait_until
+from tests.e2e.harness import Job, Process
+from tests.waiting import wait_until
 
 from rendezvous_api.reasons import RoundEndReason
 from rendezvous_controlplane import LocalControlPlane

@@ -3,7 +3,8 @@
 import time
 from functools import partial
 
-from tests.e2e.harness import Job, rounds, wait_until
+from tests.e2e.harness import Job, rounds
+from tests.waiting import wait_until
 
 from rendezvous_api import names
 from rendezvous_api.reasons import ConditionReason, FormationReason, RoundEndReason

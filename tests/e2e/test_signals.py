@@ -8,8 +8,9 @@ import time
 from typing import Any
 
 import pytest
-from tests.e2e.harness import Job, Process, wait_until
+from tests.e2e.harness import Job, Process
 from tests.e2e.recorder import Recorder
+from tests.waiting import wait_until
 
 from rendezvous_api.reasons import RoundEndReason
 from rendezvous_api.rendezvous import RendezvousStatus

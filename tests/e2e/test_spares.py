@@ -3,8 +3,9 @@
 import time
 
 import pytest
-from tests.e2e.harness import Job, wait_until
+from tests.e2e.harness import Job
 from tests.e2e.recorder import Recorder
+from tests.waiting import wait_until
 
 from rendezvous_api.reasons import RoundEndReason
 

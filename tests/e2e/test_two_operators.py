@@ -4,8 +4,9 @@ import time
 from pathlib import Path
 
 from tests.e2e.conftest import start_operator
-from tests.e2e.harness import Job, Process, wait_until
+from tests.e2e.harness import Job, Process
 from tests.e2e.recorder import Recorder
+from tests.waiting import wait_until
 
 from rendezvous_api import names
 from rendezvous_api.reasons import RoundEndReason

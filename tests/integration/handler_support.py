@@ -4,12 +4,12 @@ import contextlib
 import os
 import socket
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from kubernetes import client, config
+from tests.waiting import wait_until
 from torch.distributed.elastic.rendezvous import RendezvousHandler, RendezvousInfo, RendezvousParameters
 
 from rendezvous_api import names
@@ -18,16 +18,6 @@ from rendezvous_handler.plugin import create_handler
 
 Json = Any
 NOW = "2026-01-01T00:00:00Z"
-
-
-def eventually(check: Callable[[], Any], what: str, timeout: float = 20.0) -> Any:
-    """Wait until the check returns something true, and return that."""
-    deadline = time.monotonic() + timeout
-    while time.monotonic() < deadline:
-        if result := check():
-            return result
-        time.sleep(0.02)
-    raise AssertionError(f"not within {timeout} s: {what}")
 
 
 class PlayedOperator:
@@ -81,7 +71,7 @@ class PlayedOperator:
             there = {name: item for name, item in self.participants().items() if item["spec"]["state"] == "Joined"}
             return there if {name: item["spec"]["attempt"] for name, item in there.items()} == attempts else None
 
-        found: dict[str, Json] = eventually(check, f"joined {attempts}", timeout)
+        found: dict[str, Json] = wait_until(check, f"joined {attempts}", timeout)
         return found
 
     def write(self, **status: Any) -> Json:

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.harness import Process, wait_until
+from tests.e2e.harness import Process
+from tests.waiting import wait_until
 
 from rendezvous_api import names
 from rendezvous_api.codec import decode

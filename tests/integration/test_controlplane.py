@@ -11,14 +11,14 @@ import stat
 import subprocess
 import sys
 import threading
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import kubernetes
 import pytest
+from tests.waiting import wait_until
 
 from rendezvous_controlplane import ControlPlaneError, LocalControlPlane
 
@@ -50,13 +50,6 @@ spec:
 def plane() -> Iterator[LocalControlPlane]:
     with LocalControlPlane(users={"alice": ["team-a", "team-b"]}) as plane:
         yield plane
-
-
-def eventually(condition: Callable[[], object], what: str, seconds: float = 15) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not so after {seconds} s: {what}"
-        time.sleep(0.05)
 
 
 def processes_naming(folder: Path) -> list[int]:
@@ -269,7 +262,7 @@ time.sleep(600)
         assert data.is_dir()
         assert len(processes_naming(data)) == 4, "etcd, kube-apiserver and a guard each"
         owner.kill()
-    eventually(lambda: processes_naming(data) == [], "both servers and their guards are gone")
+    wait_until(lambda: processes_naming(data) == [], "both servers and their guards are gone")
     assert not data.exists()
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from tests.integration.dynamic_support import agent_kubeconfig, config_map, kubeconfig_set, stored
-from tests.integration.handler_support import Node, eventually
+from tests.integration.handler_support import Node
+from tests.waiting import wait_until
 from torch.distributed.elastic.rendezvous import (
     RendezvousClosedError,
     RendezvousConnectionError,
@@ -144,7 +145,7 @@ def test_a_node_that_comes_later_is_seen_by_the_others(
     first, second = Node(handlers((1, 2))), Node(handlers((1, 2)))
     assert first.join().returned(60).world_size == 1
     second.join()
-    eventually(lambda: first.handler.num_nodes_waiting() == 1, "one node waits")
+    wait_until(lambda: first.handler.num_nodes_waiting() == 1, "one node waits")
     first.join()
     assert {first.returned(60).world_size, second.returned(60).world_size} == {2}
 

@@ -4,7 +4,8 @@ import threading
 from datetime import timedelta
 
 import pytest
-from tests.integration.handler_support import Nodes, PlayedOperator, eventually
+from tests.integration.handler_support import Nodes, PlayedOperator
+from tests.waiting import wait_until
 from torch.distributed import TCPStore
 from torch.distributed.elastic.rendezvous import (
     RendezvousClosedError,
@@ -41,7 +42,7 @@ def test_a_join_is_one_write_and_the_round_reaches_all(operator: PlayedOperator,
     assert [a.handler.num_nodes_waiting(), b.handler.num_nodes_waiting()] == [0, 0]
 
     heartbeats = {name: item.get("status") for name, item in operator.participants().items()}
-    assert eventually(
+    assert wait_until(
         lambda: all((item.get("status") or {}).get("round") == 1 for item in operator.participants().values()),
         f"heartbeats that claim round 1: {heartbeats}",
         timeout=1.0,
@@ -84,7 +85,7 @@ def test_membership_change_makes_all_join_again_with_a_new_store(operator: Playe
     operator.joined({"train.a": 1, "train.b": 1, "train.c": 1})
     operator.write(waitingNodes=1)
     for node in (a, b):
-        assert eventually(node.handler.num_nodes_waiting, "num_nodes_waiting") == 1
+        assert wait_until(node.handler.num_nodes_waiting, "num_nodes_waiting") == 1
         node.join()
     members = operator.joined({"train.a": 2, "train.b": 2, "train.c": 1})
     assert members["train.a"]["spec"]["attemptReason"] == "MembershipChange"
@@ -131,8 +132,8 @@ def test_a_round_without_this_attempt_does_not_admit(operator: PlayedOperator, n
     members = operator.joined({"train.a": 1})
     members["train.a"]["spec"]["incarnation"] = "00000000"
     operator.publish(members)
-    with pytest.raises(AssertionError, match="not within"):
-        eventually(lambda: not a.waits(), "it returns", timeout=1.0)
+    with pytest.raises(AssertionError, match="in vain"):
+        wait_until(lambda: not a.waits(), "it returns", timeout=1.0)
 
 
 def test_timeout_names_what_is_missing_and_is_written(operator: PlayedOperator, nodes: Nodes) -> None:
@@ -163,8 +164,8 @@ def test_a_spare_waits_without_a_deadline(operator: PlayedOperator, nodes: Nodes
     a = nodes.node("a").join()
     operator.joined({"train.a": 1})
     operator.write(spares=["train.a"], conditions=operator.ready("Running", "x", "True"))
-    with pytest.raises(AssertionError, match="not within"):
-        eventually(lambda: not a.waits(), "it gives up", timeout=4.0)
+    with pytest.raises(AssertionError, match="in vain"):
+        wait_until(lambda: not a.waits(), "it gives up", timeout=4.0)
     operator.write(spares=[])
     assert type(a.raised(timeout=5.0)) is RendezvousTimeoutError
 
@@ -196,8 +197,8 @@ def test_a_superseded_check_in_is_given_up_at_once(operator: PlayedOperator, nod
     members = operator.joined({"train.a": 1})
     ghost = {"spec": {"incarnation": "00000000", "attempt": 1, "address": "127.0.0.1", "storePort": 1}}
     operator.publish({**members, "train.z": ghost})
-    with pytest.raises(AssertionError, match="not within"):
-        eventually(lambda: not a.waits(), "it returns", timeout=0.5)
+    with pytest.raises(AssertionError, match="in vain"):
+        wait_until(lambda: not a.waits(), "it returns", timeout=0.5)
     operator.write(waitingNodes=1)
     members = operator.joined({"train.a": 2}, timeout=2.0)
     operator.publish(members, round_number=2)
@@ -218,7 +219,7 @@ def test_a_new_rendezvous_of_the_same_name_is_joined_anew(operator: PlayedOperat
     # And while its workers run.
     operator.delete()
     operator.create()
-    assert eventually(a.handler.num_nodes_waiting, "num_nodes_waiting") == 1
+    assert wait_until(a.handler.num_nodes_waiting, "num_nodes_waiting") == 1
 
 
 def test_deleted_while_training_ends_nothing(operator: PlayedOperator, nodes: Nodes) -> None:
@@ -227,8 +228,8 @@ def test_deleted_while_training_ends_nothing(operator: PlayedOperator, nodes: No
     operator.publish(operator.joined({"train.a": 1}))
     a.returned()
     operator.delete()
-    with pytest.raises(AssertionError, match="not within"):
-        eventually(a.handler.num_nodes_waiting, "num_nodes_waiting", timeout=1.0)
+    with pytest.raises(AssertionError, match="in vain"):
+        wait_until(a.handler.num_nodes_waiting, "num_nodes_waiting", timeout=1.0)
 
 
 def test_many_nodes_in_one_process(operator: PlayedOperator, nodes: Nodes) -> None:

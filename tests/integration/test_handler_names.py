@@ -4,7 +4,8 @@ import json
 import time
 from typing import Any
 
-from tests.integration.handler_support import Nodes, PlayedOperator, eventually
+from tests.integration.handler_support import Nodes, PlayedOperator
+from tests.waiting import wait_until
 from torch.distributed.elastic.rendezvous import RendezvousStateError
 
 from rendezvous_controlplane import LocalControlPlane
@@ -59,7 +60,7 @@ def test_a_restarted_node_takes_its_predecessors_object(operator: PlayedOperator
     first = nodes.node("a").join()
     before = operator.joined({"train.a": 1})["train.a"]
     second = nodes.node("a").join()
-    after = eventually(
+    after = wait_until(
         lambda: (
             (item := operator.participant("train.a"))["spec"]["incarnation"] != before["spec"]["incarnation"] and item
         ),
@@ -92,11 +93,11 @@ def test_a_predecessor_in_a_round_notices_and_never_writes_over_its_successor(
     def heartbeat() -> Any:
         return operator.participant("train.a").get("status") or {}
 
-    eventually(lambda: heartbeat().get("round") == 1, "its heartbeat")
+    wait_until(lambda: heartbeat().get("round") == 1, "its heartbeat")
     second = nodes.node("a").join()
-    assert eventually(first.handler.num_nodes_waiting, "num_nodes_waiting") == 1
+    assert wait_until(first.handler.num_nodes_waiting, "num_nodes_waiting") == 1
     successor = operator.participant("train.a")["spec"]["incarnation"]
-    eventually(lambda: heartbeat()["incarnation"] == successor, "the heartbeat of the successor")
+    wait_until(lambda: heartbeat()["incarnation"] == successor, "the heartbeat of the successor")
     for _ in range(25):
         assert (heartbeat()["incarnation"], heartbeat()["round"]) == (successor, 0)
         time.sleep(0.1)
@@ -114,7 +115,7 @@ def test_a_deleted_object_is_created_anew(operator: PlayedOperator, nodes: Nodes
     operator.publish(after)
     a.returned()
     operator.delete_participant("train.a")
-    assert eventually(a.handler.num_nodes_waiting, "num_nodes_waiting") == 1
+    assert wait_until(a.handler.num_nodes_waiting, "num_nodes_waiting") == 1
     a.join()
     assert operator.joined({"train.a": 3})["train.a"]["spec"]["attemptReason"] == "MembershipChange"
 
@@ -165,7 +166,7 @@ def test_the_object_of_a_former_pod_is_replaced(
     )
     uid, kubeconfig = make_pod(control_plane, operator, "train-0")
     nodes.node("train-0", kubeconfig=kubeconfig).join()
-    found = eventually(
+    found = wait_until(
         lambda: (item := operator.participants().get("train.train-0")) and item["spec"]["podUID"] == uid and item,
         "its own object",
     )

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.integration.handler_support import Node, Nodes, PlayedOperator, eventually, make_handler, proxy_to
+from tests.integration.handler_support import Node, Nodes, PlayedOperator, make_handler, proxy_to
+from tests.waiting import wait_until
 from torch.distributed.elastic.rendezvous import (
     RendezvousConnectionError,
     RendezvousStateError,
@@ -76,9 +77,9 @@ def test_members_train_on_through_an_outage(
     finally:
         own_control_plane.start_apiserver()
     assert len([line for line in caplog.messages if "no heartbeat has reached" in line]) == 1
-    eventually(lambda: "heartbeats reach the API server again" in caplog.messages, "the heartbeats")
+    wait_until(lambda: "heartbeats reach the API server again" in caplog.messages, "the heartbeats")
     operator.write(waitingNodes=1)
-    assert eventually(a.handler.num_nodes_waiting, "num_nodes_waiting", timeout=20) == 1
+    assert wait_until(a.handler.num_nodes_waiting, "num_nodes_waiting", timeout=20) == 1
 
 
 def test_no_api_server_at_first_contact(own_control_plane: LocalControlPlane, own_namespace: str) -> None:
@@ -227,7 +228,7 @@ def test_no_operator_is_told(
     monkeypatch.setattr("rendezvous_handler.waiting._OPERATOR_SECONDS", 1.0)
     operator.create(joinTimeoutSeconds=4)
     a = nodes.node("a").join()
-    eventually(lambda: any("taken no notice" in line for line in caplog.messages), "the warning")
+    wait_until(lambda: any("taken no notice" in line for line in caplog.messages), "the warning")
     assert "taken no notice" in str(a.raised())
 
 
@@ -243,4 +244,4 @@ def test_set_closed_and_is_closed(operator: PlayedOperator, nodes: Nodes) -> Non
     a.handler.set_closed()
     assert operator.participant("train.a")["spec"]["closeRequested"] is True
     operator.write(closedRuns=[{"runID": "none", "reason": "CloseRequested"}])
-    eventually(a.handler.is_closed, "is_closed")
+    wait_until(a.handler.is_closed, "is_closed")

@@ -5,7 +5,8 @@ import threading
 import time
 from pathlib import Path
 
-from tests.integration.handler_support import Nodes, PlayedOperator, eventually
+from tests.integration.handler_support import Nodes, PlayedOperator
+from tests.waiting import wait_until
 from torch.distributed.elastic.rendezvous import RendezvousClosedError, RendezvousHandler
 
 from rendezvous_controlplane import LocalControlPlane
@@ -42,7 +43,7 @@ def test_rank_0_serves_until_the_others_have_left(operator: PlayedOperator, node
     a.returned()
     other = b.returned().store
     shutdown = Shutdown(a.handler)
-    eventually(lambda: operator.participant("train.a")["spec"]["state"] == "Left", "rank 0 has left")
+    wait_until(lambda: operator.participant("train.a")["spec"]["state"] == "Left", "rank 0 has left")
     time.sleep(0.5)
     assert shutdown.runs()
     other.set("still", "served")

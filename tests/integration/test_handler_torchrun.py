@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.integration.handler_support import PlayedOperator, eventually
+from tests.integration.handler_support import PlayedOperator
+from tests.waiting import wait_until
 
 from rendezvous_controlplane import LocalControlPlane
 
@@ -84,7 +85,7 @@ def test_workers_are_restarted_when_a_node_comes(operator: PlayedOperator, torch
     operator.create()
     a = torchruns.start("a", sleep="1000")
     operator.publish(operator.joined({"train.a": 1}, timeout=PATIENCE))
-    eventually(lambda: "SUM 1 RANK 0 OF 1" in torchruns.log("a"), "the first round", timeout=PATIENCE)
+    wait_until(lambda: "SUM 1 RANK 0 OF 1" in torchruns.log("a"), "the first round", timeout=PATIENCE)
     b = torchruns.start("b")
     operator.joined({"train.a": 1, "train.b": 1}, timeout=PATIENCE)
     operator.write(waitingNodes=1)
@@ -128,7 +129,7 @@ def test_a_signal_leaves_as_failed_without_delay(operator: PlayedOperator, torch
     operator.create()
     a = torchruns.start("a", sleep="60")
     operator.publish(operator.joined({"train.a": 1}, timeout=PATIENCE))
-    eventually(lambda: "SUM 1" in torchruns.log("a"), "the workers", timeout=PATIENCE)
+    wait_until(lambda: "SUM 1" in torchruns.log("a"), "the workers", timeout=PATIENCE)
     a.send_signal(signal.SIGTERM)
     started = time.monotonic()
     assert a.wait(30) != 0
@@ -140,7 +141,7 @@ def test_a_signal_while_joining_again_is_obeyed(operator: PlayedOperator, torchr
     operator.create()
     a = torchruns.start("a", "--max-restarts=3", sleep="60")
     operator.publish(operator.joined({"train.a": 1}, timeout=PATIENCE))
-    eventually(lambda: "SUM 1" in torchruns.log("a"), "the workers", timeout=PATIENCE)
+    wait_until(lambda: "SUM 1" in torchruns.log("a"), "the workers", timeout=PATIENCE)
     operator.write(waitingNodes=1)
     operator.joined({"train.a": 2}, timeout=PATIENCE)
     a.send_signal(signal.SIGTERM)

@@ -5,8 +5,9 @@ import os
 import sys
 from pathlib import Path
 
-from tests.e2e.harness import Process, wait_until
+from tests.e2e.harness import Process
 from tests.integration.operator_support import Group, Operators
+from tests.waiting import wait_until
 
 from rendezvous_api import names
 from rendezvous_api.rendezvous import RendezvousStatus

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.harness import wait_until
 from tests.integration.operator_support import Group, Operators, Served
+from tests.waiting import wait_until
 
 from rendezvous_controlplane import LocalControlPlane
 

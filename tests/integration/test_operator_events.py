@@ -5,8 +5,8 @@ import re
 from functools import partial
 from typing import Any
 
-from tests.e2e.harness import wait_until
 from tests.integration.operator_support import Group, Operators
+from tests.waiting import wait_until
 
 
 def events(group: Group, reason: str) -> list[dict[str, Any]]:

@@ -3,8 +3,8 @@
 import socket
 import time
 
-from tests.e2e.harness import wait_until
 from tests.integration.operator_support import Group, Operators
+from tests.waiting import wait_until
 
 from rendezvous_controlplane import LocalControlPlane
 

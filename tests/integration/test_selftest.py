@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.e2e.harness import Process, wait_until
+from tests.e2e.harness import Process
 from tests.integration.handler_support import NOW, PlayedOperator
+from tests.waiting import wait_until
 from tests.without_torch import WITHOUT_TORCH
 
 from rendezvous_controlplane import LocalControlPlane

@@ -8,10 +8,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.waiting import wait_until
 
 from rendezvous_controlplane import ControlPlaneError
 from rendezvous_controlplane.claims import hold_folder, hold_port
@@ -30,13 +31,6 @@ time.sleep(600)
 """
 
 
-def eventually(condition: Callable[[], object], what: str, seconds: float = 15) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not so after {seconds} s: {what}"
-        time.sleep(0.02)
-
-
 def alive(pid: int) -> bool:
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
@@ -46,7 +40,7 @@ def alive(pid: int) -> bool:
 
 
 def pid_in(path: Path) -> int:
-    eventually(lambda: path.exists() and path.read_text(), f"{path} is written")
+    wait_until(lambda: path.exists() and path.read_text(), f"{path} is written")
     return int(path.read_text())
 
 
@@ -84,7 +78,7 @@ def test_stopping_a_server_leaves_what_is_temporary(tmp_path: Path) -> None:
 
 def test_a_server_that_ends_by_itself_is_noticed(server: Server, tmp_path: Path) -> None:
     os.kill(pid_in(tmp_path / "pid"), signal.SIGKILL)
-    eventually(lambda: server.exit_code is not None, "the exit code is known")
+    wait_until(lambda: server.exit_code is not None, "the exit code is known")
     assert server.exit_code == 128 + signal.SIGKILL
 
 
@@ -115,7 +109,7 @@ def test_a_server_dies_with_its_guard(server: Server, tmp_path: Path) -> None:
     pid = pid_in(tmp_path / "pid")
     guard = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
     os.kill(guard, signal.SIGKILL)
-    eventually(lambda: not alive(pid), "the server is gone")
+    wait_until(lambda: not alive(pid), "the server is gone")
 
 
 @pytest.mark.parametrize("temporary", [True, False])
@@ -152,8 +146,8 @@ time.sleep(600)
         assert alive(pid)
         owner.kill()
         owner.wait()
-        eventually(lambda: not alive(pid), "the server is gone")
-        eventually(lambda: data.exists() != temporary, f"the folder is {'gone' if temporary else 'there'}", seconds=5)
+        wait_until(lambda: not alive(pid), "the server is gone")
+        wait_until(lambda: data.exists() != temporary, f"the folder is {'gone' if temporary else 'there'}")
     finally:
         if child is not None:
             os.kill(child, signal.SIGKILL)
