@@ -112,11 +112,13 @@ class AgentThread:
             try:
                 call = self._calls.get(timeout=self._until_next_beat())
             except queue.Empty:
+                pass
+            else:
+                if call is None:
+                    return
+                call()
+            if self._until_next_beat() == 0:  # also while calls wait: with one always waiting, none would be sent
                 self._send_beat()
-                continue
-            if call is None:
-                return
-            call()
 
     def _until_next_beat(self) -> float | None:
         if self.interval is None:

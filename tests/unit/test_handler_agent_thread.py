@@ -4,8 +4,9 @@ import threading
 import time
 
 import pytest
+from tests.waiting import wait_until
 
-from rendezvous_handler.agent_thread import AgentThread, NotDoneError
+from rendezvous_handler.agent_thread import SHORTEST_INTERVAL, AgentThread, NotDoneError
 from rendezvous_handler.errors import UnreachableError
 
 
@@ -58,19 +59,20 @@ def test_heartbeats_keep_their_interval_and_survive_errors() -> None:
     beats = Beats()
     thread = AgentThread(beats, "test")
     thread.start()
-    time.sleep(0.1)
+    thread.call(lambda: time.sleep(0.1))
     assert beats.times == []
     beats.error = UnreachableError("no", "patch", "x", "y")
+    began = time.monotonic()
     thread.interval = 0.05
     thread.call(lambda: None)
-    time.sleep(0.3)
+    wait_until(lambda: len(beats.times) >= 4, "heartbeats though they fail")
     beats.error = RuntimeError("unexpected")
-    time.sleep(0.3)
-    assert 6 <= len(beats.times) <= 14
+    wait_until(lambda: len(beats.times) >= 8, "heartbeats after a defect")
+    assert beats.times[7] - began >= 8 * SHORTEST_INTERVAL * thread.interval
     thread.interval = None
     thread.call(lambda: None)
     count = len(beats.times)
-    time.sleep(0.2)
+    thread.call(lambda: time.sleep(0.2))
     assert len(beats.times) == count
     thread.stop()
 
@@ -78,12 +80,44 @@ def test_heartbeats_keep_their_interval_and_survive_errors() -> None:
 def test_an_early_heartbeat_does_not_wait_for_its_interval() -> None:
     beats = Beats()
     thread = AgentThread(beats, "test")
-    thread.interval = 60
+    thread.interval = 600
     thread.start()
     thread.beat_within(0.05)
-    thread.call(lambda: time.sleep(0.1))
+    wait_until(lambda: beats.times, "the early heartbeat")
     thread.call(lambda: time.sleep(0.1))
     assert len(beats.times) == 1
+    thread.stop()
+
+
+def test_heartbeats_and_calls_take_turns() -> None:
+    happened: list[str] = []
+
+    def beat() -> None:
+        happened.append("heartbeat")
+        time.sleep(0.02)
+
+    thread = AgentThread(beat, "test")
+    thread.interval = 0.01  # a heartbeat takes longer, so the next one is due at once
+    held, may_go_on = threading.Event(), threading.Event()
+
+    def hold_the_others_up() -> None:
+        held.set()
+        may_go_on.wait(60)
+        time.sleep(0.01)
+        happened.clear()
+
+    thread.start()
+    callers = [threading.Thread(target=thread.call, args=(hold_the_others_up,))]
+    callers[0].start()
+    held.wait(60)
+    for _ in range(3):
+        callers.append(threading.Thread(target=thread.call, args=(lambda: happened.append("call"),)))
+        callers[-1].start()
+    wait_until(lambda: thread._calls.qsize() == 3, "the calls to be handed over")
+    may_go_on.set()
+    for caller in callers:
+        caller.join(60)
+    assert happened[:6] == ["heartbeat", "call"] * 3
     thread.stop()
 
 
@@ -95,9 +129,12 @@ def test_failures_are_told_once(caplog: pytest.LogCaptureFixture) -> None:
     thread.interval = 0.02
     beats.error = UnreachableError("refused", "patch", "participants", "team")
     thread.start()
-    time.sleep(0.4)
+    wait_until(lambda: caplog.messages, "the warning")
+    told_at = len(beats.times)
+    wait_until(lambda: len(beats.times) > told_at + 3, "more heartbeats that fail")
     beats.error = None
-    time.sleep(0.1)
+    wait_until(lambda: len(caplog.messages) > 1, "the end of it")
+    thread.call(lambda: None)
     thread.stop()
     told = [record.levelname for record in caplog.records]
     assert told == ["WARNING", "INFO"]
