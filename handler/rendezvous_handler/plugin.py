@@ -36,10 +36,12 @@ def create_handler(params: RendezvousParameters) -> RendezvousHandler:
         torch.distributed.elastic.rendezvous.RendezvousConnectionError: there is no configuration for the Kubernetes
             API: neither a service account in a pod nor a kubeconfig.
     """
+    from torch.distributed.elastic.multiprocessing import SignalException
+
     from rendezvous_handler.handler import KubernetesRendezvousHandler
     from rendezvous_handler.logs import show_messages
 
-    show_messages()
+    show_messages(interrupt=SignalException)
     return KubernetesRendezvousHandler.from_parameters(params)
 
 
@@ -56,8 +58,10 @@ def create_dynamic_handler(params: RendezvousParameters) -> RendezvousHandler:
             API, or the API server does not answer or refuses.
         torch.distributed.elastic.rendezvous.RendezvousStateError: the ConfigMap holds something else than a state.
     """
+    from torch.distributed.elastic.multiprocessing import SignalException
+
     from rendezvous_handler import dynamic_backend
     from rendezvous_handler.logs import show_messages
 
-    show_messages()
+    show_messages(interrupt=SignalException)
     return dynamic_backend.create_handler(params)

@@ -1,13 +1,22 @@
 """How torchrun finds the handler, and what depends on the torchrun program."""
 
+import contextlib
+import io
 import logging
+import signal
 import subprocess
 import sys
 import types
+from collections.abc import Callable, Iterator
 from importlib.metadata import entry_points
 
 import pytest
-from torch.distributed.elastic.rendezvous import RendezvousGracefulExitError
+from torch.distributed.elastic.multiprocessing import SignalException
+from torch.distributed.elastic.rendezvous import (
+    RendezvousGracefulExitError,
+    RendezvousHandler,
+    RendezvousParameters,
+)
 
 from rendezvous_handler import plugin, torch_compat
 from rendezvous_handler.logs import show_messages
@@ -75,15 +84,24 @@ def test_events_never_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     torch_compat.record_event("name", "run", "message", failed=True, host="h", rank=1)
 
 
-def test_messages_are_shown_unless_the_program_has_set_up_logging(monkeypatch: pytest.MonkeyPatch) -> None:
-    logger = logging.getLogger("rendezvous_handler")
-    root = logging.getLogger()
+@contextlib.contextmanager
+def nothing_set_up() -> Iterator[logging.Logger]:
+    """The package's logger in a program that has set up nothing: without pytest's own handlers."""
+    logger, root = logging.getLogger("rendezvous_handler"), logging.getLogger()
     before = (logger.handlers[:], logger.level, logger.propagate, root.handlers[:])
+    logger.handlers[:], root.handlers[:] = [], []
     try:
-        logger.handlers[:] = []
+        yield logger
+    finally:
+        logger.handlers[:], logger.level, logger.propagate, root.handlers[:] = before
+
+
+def test_messages_are_shown_unless_the_program_has_set_up_logging(monkeypatch: pytest.MonkeyPatch) -> None:
+    with nothing_set_up() as logger:
+        logging.getLogger().addHandler(logging.NullHandler())
         show_messages()
-        assert logger.handlers == []  # pytest's own handlers are there
-        root.handlers[:] = []
+        assert logger.handlers == []
+        logging.getLogger().handlers[:] = []
         monkeypatch.setenv("LOGLEVEL", "debug")
         show_messages()
         show_messages()
@@ -93,5 +111,27 @@ def test_messages_are_shown_unless_the_program_has_set_up_logging(monkeypatch: p
         monkeypatch.setenv("LOGLEVEL", "nonsense")
         show_messages()
         assert logger.level == logging.INFO
-    finally:
-        logger.handlers[:], logger.level, logger.propagate, root.handlers[:] = before
+
+
+@pytest.mark.parametrize("create", [plugin.create_handler, plugin.create_dynamic_handler])
+def test_a_signal_that_comes_while_a_message_is_written_reaches_the_agent(
+    create: Callable[[RendezvousParameters], RendezvousHandler], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Stream(io.StringIO):
+        error: Exception | None = SignalException("Process 1 got signal: 15", signal.SIGTERM)
+
+        def write(self, text: str) -> int:
+            error, self.error = self.error, None
+            if error is not None:
+                raise error
+            return super().write(text)
+
+    stream = Stream()
+    monkeypatch.setattr(sys, "stderr", stream)
+    with nothing_set_up() as logger:
+        with pytest.raises(ValueError, match="no/legal/name"):
+            create(RendezvousParameters("kubernetes", "no/legal/name", "none", 1, 1))
+        with pytest.raises(SignalException):
+            logger.warning("the rendezvous takes long")
+        stream.error = OSError("the disk is full")
+        logger.warning("training does not end over this")
