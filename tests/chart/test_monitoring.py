@@ -67,7 +67,7 @@ class Group:
             status = self.status()
             return status if status.get("round") == number else None
 
-        return wait_until(published, f"round {number}", 30)
+        return wait_until(published, f"round {number}")
 
 
 @pytest.fixture(scope="module")
@@ -86,11 +86,11 @@ def prometheus(control_plane: LocalControlPlane, tmp_path_factory: pytest.TempPa
     try:
         targets = {"static_configs": [{"targets": [f"127.0.0.1:{port}"]}]}
         with running(programs, folder, targets, ALERTS) as found:
-            wait_until(partial(found.query, "kube_rendezvous_build_info"), "the operator is scraped", 30)
+            wait_until(partial(found.query, "kube_rendezvous_build_info"), "the operator is scraped")
             play(Group(control_plane))
             metrics = _METRIC.findall(" ".join([*QUERIES.values(), ALERTS.read_text()]))
             for metric in sorted(set(metrics)):
-                wait_until(partial(found.query, f"count({metric})"), f"{metric} is scraped", 30)
+                wait_until(partial(found.query, f"count({metric})"), f"{metric} is scraped")
             yield found
     except AssertionError:
         sys.stdout.write(operator.log[-4000:])
@@ -106,7 +106,7 @@ def play(group: Group) -> None:
     for name, rank in ranks.items():
         group.beat(name.removeprefix("played."), attempt=1, round=1, rank=rank)
     group.leave("played-1")
-    wait_until(lambda: group.status()["waitingNodes"], "the other one is asked to join again", 30)
+    wait_until(lambda: group.status()["waitingNodes"], "the other one is asked to join again")
     group.patch("played-0", {"spec": {"attempt": 2, "attemptReason": "MembershipChange"}})
     group.wait_for_round(2)
     group.beat("played-0", attempt=2, round=2, rank=0)
@@ -118,7 +118,7 @@ def test_a_panel_has_something_to_show(prometheus: Prometheus, name: str) -> Non
         samples = prometheus.query(filled(QUERIES[name]))
         return any(not math.isnan(float(sample["value"][1])) for sample in samples)
 
-    wait_until(shows, f"something to show: {QUERIES[name]}", 15)
+    wait_until(shows, f"something to show: {QUERIES[name]}")
 
 
 @pytest.mark.parametrize("definition", VARIABLES)
@@ -134,7 +134,7 @@ def test_every_alert_rule_is_evaluated_and_none_fires(prometheus: Prometheus) ->
         (group,) = prometheus.get("rules")["groups"]
         return None if any(rule["health"] == "unknown" for rule in group["rules"]) else group["rules"]
 
-    rules = wait_until(evaluated, "all rules are evaluated", 30)
+    rules = wait_until(evaluated, "all rules are evaluated")
     (group,) = yaml.safe_load(ALERTS.read_text())["groups"]
     assert [rule["name"] for rule in rules] == [rule["alert"] for rule in group["rules"]]
     assert {rule["name"]: rule.get("lastError") for rule in rules if rule["health"] != "ok"} == {}
@@ -148,7 +148,7 @@ def test_what_happened_is_what_is_shown(prometheus: Prometheus) -> None:
         (sample,) = prometheus.query(query)
         return float(sample["value"][1])
 
-    wait_until(lambda: value(f"kube_rendezvous_round{of_group}") == 2, "round 2 to be scraped", 15)
+    wait_until(lambda: value(f"kube_rendezvous_round{of_group}") == 2, "round 2 to be scraped")
 
     assert value(f"kube_rendezvous_round{of_group}") == 2
     assert value(f"kube_rendezvous_members{of_group}") == 1

@@ -119,10 +119,8 @@ def test_what_a_pod_says_counts_at_once_although_its_agent_still_beats(job: Job,
         job.wait_for_training(left, since=gone.at)
         job.agents["p-1"].kill()
     recorder.assert_rules(1, 4)
-    # Measured from before kubectl is started. It takes some tenths of a second, most of them in kubectl, but the
-    # machine of a test may be busy; all of it is far below the keep-alive time.
-    assert min(seconds) < 1, seconds
-    assert max(seconds) < 5, seconds
+    # From before kubectl is started, on a machine that may be busy: yet far below the keep-alive time.
+    assert max(seconds) < 10, seconds
     status = job.status
     # An eviction is no failure.
     assert status.restarts == [record.reason for record in status.history].count(RoundEndReason.MEMBER_LOST)

@@ -63,7 +63,7 @@ class Group:
             status = self.status
             return status if status.round >= number else None
 
-        return wait_until(published, f"round {number} of {self.name}", 30)
+        return wait_until(published, f"round {number} of {self.name}")
 
 
 class Operators:
@@ -95,7 +95,7 @@ class Served:
     def __init__(self, process: Process, port: int) -> None:
         self.process = process
         self.port = port
-        wait_until(lambda: "/livez, /readyz and /metrics are served" in process.log, "the HTTP server", 20)
+        wait_until(lambda: "/livez, /readyz and /metrics are served" in process.log, "the HTTP server")
 
     def get(self, path: str, **headers: str) -> tuple[int, str]:
         """Status and body."""

@@ -45,7 +45,6 @@ def test_a_join_is_one_write_and_the_round_reaches_all(operator: PlayedOperator,
     assert wait_until(
         lambda: all((item.get("status") or {}).get("round") == 1 for item in operator.participants().values()),
         f"heartbeats that claim round 1: {heartbeats}",
-        timeout=1.0,
     )
     assert operator.participant("train.b")["status"]["rank"] == 1
 
@@ -137,7 +136,7 @@ def test_a_round_without_this_attempt_does_not_admit(operator: PlayedOperator, n
 
 
 def test_timeout_names_what_is_missing_and_is_written(operator: PlayedOperator, nodes: Nodes) -> None:
-    operator.create(min_nodes=2, joinTimeoutSeconds=2)
+    operator.create(min_nodes=2, joinTimeoutSeconds=5)
     a = nodes.node("a").join()
     operator.joined({"train.a": 1})
     operator.write(
@@ -160,14 +159,14 @@ def test_timeout_names_what_is_missing_and_is_written(operator: PlayedOperator, 
 
 
 def test_a_spare_waits_without_a_deadline(operator: PlayedOperator, nodes: Nodes) -> None:
-    operator.create(joinTimeoutSeconds=2)
+    operator.create(joinTimeoutSeconds=4)
     a = nodes.node("a").join()
     operator.joined({"train.a": 1})
     operator.write(spares=["train.a"], conditions=operator.ready("Running", "x", "True"))
     with pytest.raises(AssertionError, match="in vain"):
-        wait_until(lambda: not a.waits(), "it gives up", timeout=4.0)
+        wait_until(lambda: not a.waits(), "it gives up", timeout=6.0)
     operator.write(spares=[])
-    assert type(a.raised(timeout=5.0)) is RendezvousTimeoutError
+    assert type(a.raised()) is RendezvousTimeoutError
 
 
 def test_a_missing_member_makes_the_others_join_again(operator: PlayedOperator, nodes: Nodes) -> None:
@@ -200,7 +199,7 @@ def test_a_superseded_check_in_is_given_up_at_once(operator: PlayedOperator, nod
     with pytest.raises(AssertionError, match="in vain"):
         wait_until(lambda: not a.waits(), "it returns", timeout=0.5)
     operator.write(waitingNodes=1)
-    members = operator.joined({"train.a": 2}, timeout=2.0)
+    members = operator.joined({"train.a": 2})  # far below the 60 s of the check-in
     operator.publish(members, round_number=2)
     assert a.returned().world_size == 1
 

@@ -168,7 +168,7 @@ def test_waiting_ends_with_the_timeout_and_names_what_is_missing(store: Kubernet
     for call in ("multi_get", "wait"):
         with pytest.raises(dist.DistStoreError, match=text):
             getattr(below, call)(["a", "b"])
-    assert 0.6 <= time.monotonic() - started < 6
+    assert 0.6 <= time.monotonic() - started < 15  # not the 20 s of the store itself
     with pytest.raises(dist.DistStoreError, match=r"after 0.001 s; .* has no a$"):
         store.wait(["there", "a"], timedelta(milliseconds=1))
     with pytest.raises(dist.DistStoreError, match=r"k0, k1, .*k9 and 2 more"):
@@ -248,7 +248,7 @@ def test_torchs_synchronize_and_barrier_work_on_it(stores: list[KubernetesStore]
 def test_torchs_barrier_names_who_is_missing(stores: list[KubernetesStore]) -> None:
     def agent(rank: int) -> str:
         with pytest.raises(dist.DistStoreError) as raised:
-            store_util.barrier(stores[rank], 3, "b", barrier_timeout=1, rank=rank, trace_timeout=2)
+            store_util.barrier(stores[rank], 3, "b", barrier_timeout=1, rank=rank, trace_timeout=5)
         return str(raised.value)
 
     of_rank_0, _ = at_once(2, agent)

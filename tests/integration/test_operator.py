@@ -18,7 +18,7 @@ def test_a_killed_operator_loses_nothing(operators: Operators, group: Group) -> 
     group.create()
     group.join("a")
     first = operators.start("--namespace", group.namespace)
-    wait_until(lambda: group.status.run_id, "the run to be claimed", 30)
+    wait_until(lambda: group.status.run_id, "the run to be claimed")
     first.kill()
     group.join("b")  # while nobody looks
     second = operators.start("--namespace", group.namespace)
@@ -28,7 +28,7 @@ def test_a_killed_operator_loses_nothing(operators: Operators, group: Group) -> 
     second.kill()
     group.join("a", 2)
     third = operators.start("--namespace", group.namespace)
-    wait_until(lambda: group.status.waiting_nodes, "the round to be asked to end", 30)
+    wait_until(lambda: group.status.waiting_nodes, "the round to be asked to end")
     third.kill()
     operators.start("--namespace", group.namespace)
     group.join("b", 2)
@@ -109,7 +109,7 @@ def test_events_tell_what_happened(operators: Operators, group: Group) -> None:
         return {(item["type"], item["reason"]) for item in items if item["regarding"]["uid"] == group.uid}
 
     wanted = {("Normal", "RunClaimed"), ("Normal", "RoundPublished"), ("Warning", "RoundEnded")}
-    wait_until(lambda: reasons() >= wanted, f"the events {wanted}", 20)
+    wait_until(lambda: reasons() >= wanted, f"the events {wanted}")
     described = group.kubectl("describe", "rdzv", "train")
     assert "RoundPublished" in described
     assert "train.b asks to join again: WorkerFailure" in described
@@ -121,7 +121,7 @@ def test_machines_can_read_the_log_and_each_decision_is_in_it_once(operators: Op
     for node in ("a", "b"):
         group.join(node)
     group.wait_for_round(1)
-    wait_until(lambda: "Running" in process.log, "the decision in the log", 10)
+    wait_until(lambda: "Running" in process.log, "the decision in the log")
     lines = [json.loads(line) for line in process.log.splitlines()]
     decisions = [line for line in lines if line.get("rendezvous") == f"{group.namespace}/train"]
     published = [line for line in decisions if line["reason"] == "RoundPublished"]
@@ -137,7 +137,7 @@ def test_a_closed_rendezvous_is_deleted_when_its_time_has_come(operators: Operat
         group.join(node)
     group.wait_for_round(1)
     group.join("a", state="Left", leaveReason="Succeeded")
-    wait_until(lambda: not group.kubectl("get", "rdzv", "-o", "name"), "the Rendezvous to be deleted", 20)
+    wait_until(lambda: not group.kubectl("get", "rdzv", "-o", "name"), "the Rendezvous to be deleted")
 
 
 def test_what_was_deleted_while_nobody_looked_is_forgotten(tmp_path: Path) -> None:
@@ -153,14 +153,14 @@ def test_what_was_deleted_while_nobody_looked_is_forgotten(tmp_path: Path) -> No
                 group.join(node)
             group.wait_for_round(1)
             known = 'kube_rendezvous_members{namespace="default",rendezvous="train"}'
-            wait_until(lambda: operator.metrics().get(known) == 2, "the operator to see its round", 20)
+            wait_until(lambda: operator.metrics().get(known) == 2, "the operator to see its round")
             operator.process.freeze()
             version = group.kubectl("get", "rdzv", "train", "-o", "jsonpath={.metadata.resourceVersion}")
             watch = f"/apis/{names.API_VERSION}/rendezvous?watch=true&timeoutSeconds=1&resourceVersion={version}"
             own.stop_apiserver()  # what is deleted now shall not wait in an open connection
             own.start_apiserver()
             group.kubectl("delete", "rdzv,rdzvp", "--all")
-            wait_until(lambda: "Expired" in group.kubectl("get", "--raw", watch), "etcd to forget", 30)
+            wait_until(lambda: "Expired" in group.kubectl("get", "--raw", watch), "etcd to forget")
             operator.process.thaw()
             wait_until(lambda: known not in operator.metrics(), "the operator to forget them", 60)
         finally:
@@ -172,7 +172,7 @@ def test_an_operator_started_before_the_crds_waits_for_them_and_says_so(operator
     with LocalControlPlane() as bare:
         process = Operators(bare.kubeconfig, tmp_path).start()
         try:
-            wait_until(lambda: "waiting for the API server to list every Rendezvous" in process.log, "a word", 20)
+            wait_until(lambda: "waiting for the API server to list every Rendezvous" in process.log, "a word")
             bare.apply(root / "crds")
             group = Group(bare, "default")
             group.create()

@@ -42,12 +42,12 @@ class Standing:
             kubeconfig=self._kubeconfig,
         )
 
-    def pair(self) -> tuple[Served, Served]:
+    def pair(self, duration: int = DURATION) -> tuple[Served, Served]:
         """The leader, and a follower that is ready."""
-        first, second = self.start(), self.start()
-        wait_until(lambda: second.get("/readyz")[0] == 200, "the second operator", 20)
-        wait_until(lambda: leads(first) or leads(second), "a leader", 20)
-        wait_until(lambda: "this operator follows" in first.process.log + second.process.log, "a follower", 20)
+        first, second = self.start(duration), self.start(duration)
+        wait_until(lambda: second.get("/readyz")[0] == 200, "the second operator")
+        wait_until(lambda: leads(first) or leads(second), "a leader")
+        wait_until(lambda: "this operator follows" in first.process.log + second.process.log, "a follower")
         return (first, second) if leads(first) else (second, first)
 
     @property
@@ -93,7 +93,7 @@ def test_one_decides_and_the_other_is_ready_to(standing: Standing) -> None:
     lease = standing.lease
     assert (lease["leaseDurationSeconds"], lease["leaseTransitions"]) == (DURATION, 0)
     assert lease["holderIdentity"] in follower.process.log
-    wait_until(lambda: standing.lease["renewTime"] > lease["renewTime"], "a renewal", 5)
+    wait_until(lambda: standing.lease["renewTime"] > lease["renewTime"], "a renewal")
     assert standing.lease["acquireTime"] == lease["acquireTime"]
 
     # A killed leader is followed when its Lease has expired; the follower knows everything already.
@@ -101,7 +101,7 @@ def test_one_decides_and_the_other_is_ready_to(standing: Standing) -> None:
     killed_at = time.monotonic()
     standing.join(2)
     standing.group.wait_for_round(2)
-    assert time.monotonic() - killed_at < DURATION + 3
+    assert time.monotonic() - killed_at < DURATION + 15
     assert leads(follower)
     assert standing.lease["leaseTransitions"] == 1
     assert follower.metrics()[f"kube_rendezvous_rounds_published_total{shown}"] == 1
@@ -109,33 +109,30 @@ def test_one_decides_and_the_other_is_ready_to(standing: Standing) -> None:
 
 
 def test_a_leader_that_is_told_to_end_hands_over(standing: Standing) -> None:
-    leader, follower = standing.pair()
+    leader, follower = standing.pair(duration=60)
     standing.group.create()
     standing.join(1)
     standing.group.wait_for_round(1)
     leader.process.terminate()
-    began = time.monotonic()
-    wait_until(lambda: leads(follower), "the other to lead", 10)
-    assert time.monotonic() - began < 2.5, "it needs not wait until the Lease expires"
-    assert leader.process.wait(10) == 0
-    assert time.monotonic() - began < 8
+    wait_until(lambda: leads(follower), "the other to lead before the Lease would expire", 20)
+    assert leader.process.wait(20) == 0
     assert "is handed over" in leader.process.log
     assert standing.lease["leaseTransitions"] == 1
     standing.join(2)
     assert standing.group.wait_for_round(2).restarts == 1
     follower.process.terminate()
-    assert follower.process.wait(10) == 0
+    assert follower.process.wait(20) == 0
     assert standing.lease["holderIdentity"] == "", "nobody else has to wait for it"
 
 
 def test_a_leader_that_has_lost_the_lease_stops_at_once_and_can_come_back(standing: Standing) -> None:
     operator = standing.start()
-    wait_until(lambda: leads(operator), "the leader", 20)
+    wait_until(lambda: leads(operator), "the leader")
     standing.group.create()
     standing.join(1)
     standing.group.wait_for_round(1)
     standing.patch(holderIdentity="somebody-else", leaseDurationSeconds=60)
-    wait_until(lambda: LEADS_NO_LONGER in operator.process.log, "it to notice", 5)
+    wait_until(lambda: LEADS_NO_LONGER in operator.process.log, "it to notice")
     assert not leads(operator)
     assert "kube-rendezvous/kube-rendezvous-operator is held by somebody-else" in operator.process.log
     standing.join(2)
@@ -155,11 +152,11 @@ def test_a_leader_that_was_frozen_finds_that_another_leads(standing: Standing) -
     standing.join(1)
     standing.group.wait_for_round(1)
     leader.process.freeze()
-    wait_until(lambda: leads(follower), "the other to lead", DURATION + 5)
+    wait_until(lambda: leads(follower), "the other to lead")
     standing.join(2)
     standing.group.wait_for_round(2)
     leader.process.thaw()
-    wait_until(lambda: LEADS_NO_LONGER in leader.process.log, "it to notice", 10)
+    wait_until(lambda: LEADS_NO_LONGER in leader.process.log, "it to notice")
     standing.join(3)
     status = standing.group.wait_for_round(3)
     assert [record.reason for record in status.history] == ["WorkerFailed", "WorkerFailed", None]
@@ -173,7 +170,7 @@ def test_a_lease_that_cannot_be_had_is_reported(operators: Operators, group: Gro
         f"--namespace={group.namespace}", "--leader-elect", "--leader-elect-lease-namespace=none"
     )
     cause = 'namespaces "none" not found'
-    wait_until(lambda: cause in operator.process.log, "the cause", 20)
+    wait_until(lambda: cause in operator.process.log, "the cause")
     time.sleep(3)
     assert operator.process.log.count(cause) == 1, "once is enough"
     assert not leads(operator)

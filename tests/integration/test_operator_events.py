@@ -26,10 +26,10 @@ def test_what_happens_again_is_counted(operators: Operators, group: Group) -> No
         return count() == times
 
     group.join("a")
-    wait_until(lambda: events(group, "ParticipantRefused"), "the event", 20)
+    wait_until(lambda: events(group, "ParticipantRefused"), "the event")
     for attempt in (2, 3):
         group.join("a", attempt)
-        wait_until(partial(counted, attempt), f"{attempt} in one event", 10)
+        wait_until(partial(counted, attempt), f"{attempt} in one event")
     (event,) = events(group, "ParticipantRefused")
     assert event["series"]["lastObservedTime"] > event["eventTime"]
     assert "(x3 over" in group.kubectl("describe", "rdzv", "train")
@@ -37,7 +37,7 @@ def test_what_happens_again_is_counted(operators: Operators, group: Group) -> No
     # Kubernetes deletes events after a while; then there is a new one.
     group.kubectl("delete", "events", "--all")
     group.join("a", 4)
-    wait_until(lambda: events(group, "ParticipantRefused"), "another event", 10)
+    wait_until(lambda: events(group, "ParticipantRefused"), "another event")
     assert count() == 1
 
 
@@ -49,7 +49,7 @@ def test_events_are_shown_in_order_with_their_age(operators: Operators, group: G
         for node in ("a", "b"):
             group.join(node, attempt)
         group.wait_for_round(attempt)
-    wait_until(lambda: len(events(group, "RoundPublished")) == rounds, "all events", 10)
+    wait_until(lambda: len(events(group, "RoundPublished")) == rounds, "all events")
     told = ["RunClaimed", *(["RoundPublished", "RoundEnded"] * rounds)[:-1]]
 
     described = group.kubectl("describe", "rdzv", "train").partition("\nEvents:\n")[2]

@@ -124,7 +124,7 @@ def test_a_round_that_runs_is_left_alone(member: StartMember, objects: PlayedOpe
 def test_a_rank_0_that_cannot_be_reached(member: StartMember, objects: PlayedOperator) -> None:
     objects.create(min_nodes=2, max_nodes=2)
     process = member("--timeout-seconds=10")
-    wait_until(objects.participants, "the participant", 30)
+    wait_until(objects.participants, "the participant")
     members = objects.participants()
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
@@ -137,7 +137,7 @@ def test_a_rank_0_that_cannot_be_reached(member: StartMember, objects: PlayedOpe
 def test_rank_0_names_who_is_missing(member: StartMember, objects: PlayedOperator) -> None:
     objects.create(min_nodes=2, max_nodes=2)
     process = member("--timeout-seconds=10")
-    wait_until(objects.participants, "the participant", 30)
+    wait_until(objects.participants, "the participant")
     members = objects.participants()
     other = {**next(iter(members.values()))["spec"], "nodeID": "zz", "storePort": 1}
     objects.publish({**members, "check.zz": {"spec": other}})

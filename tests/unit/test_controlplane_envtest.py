@@ -91,7 +91,7 @@ def test_a_server_that_never_answers_is_given_up(target: Path, monkeypatch: pyte
         started = time.monotonic()
         with pytest.raises(BinariesError, match="cannot be fetched: no answer within"):
             envtest.fetch_envtest(target, Report(io.StringIO()))
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < 30
 
 
 def test_an_unknown_platform_is_not_even_asked_for(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:

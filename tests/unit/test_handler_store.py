@@ -97,7 +97,7 @@ def test_all_check_in_whoever_comes_first(cleanup: ExitStack) -> None:
     group.members[0].start_check_in()
     for bell in group.bells:
         assert bell.wait(10)
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 8  # the 10 s of the check-in
     assert [member.complete for member in group.members] == [True, True, True]
     assert {str(member.bootstrap) for member in group.members} == {str(group.members[0].bootstrap)}
     stores = [member.agent_store() for member in group.members]
