@@ -121,12 +121,13 @@ class AgentThread:
                 self._send_beat()
 
     def _until_next_beat(self) -> float | None:
-        if self.interval is None:
+        interval = self.interval  # once: `stop` changes it from another thread
+        if interval is None:
             self._next_beat = 0.0
             return None
         now = time.monotonic()
-        if not self._next_beat or self._next_beat > now + self.interval:
-            self._next_beat = self._moment_of_next(now, self.interval)
+        if not self._next_beat or self._next_beat > now + interval:
+            self._next_beat = self._moment_of_next(now, interval)
         return max(0.0, self._next_beat - now)
 
     @staticmethod
