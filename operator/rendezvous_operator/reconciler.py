@@ -220,9 +220,10 @@ class Reconciler:
             return
         if decision.wake_at is not None:
             self._add(key, decision.wake_at)
-        if await self._write(key, world, decision, term):
-            await self._tell(key, world, decision)
+        written = await self._write(key, world, decision, term)
         self._metrics.members_lost(key, world.rendezvous.status, decision.lost)
+        if written:
+            await self._tell(key, world, decision)
         for deletion in decision.deletions:
             await self._delete(key, deletion, term)
 
