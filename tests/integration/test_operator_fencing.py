@@ -87,7 +87,7 @@ def play(control_plane: LocalControlPlane, namespace: str, monkeypatch: pytest.M
 
 
 async def until(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < deadline, f"waited in vain for {what}"
         await asyncio.sleep(0.05)
