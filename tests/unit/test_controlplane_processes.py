@@ -34,7 +34,7 @@ time.sleep(600)
 def alive(pid: int) -> bool:
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # the latter where it goes between the opening and the reading
         return False
     return state != "Z"
 
