@@ -60,6 +60,9 @@ except OSError as error:
 def pods(cluster: Cluster) -> Iterator[dict[str, str]]:
     """A pod on each node that may read namespaces: the node's name, and its pod's."""
     kubectl(cluster, "create", "namespace", NAMESPACE)
+    # Two controllers make them a moment later; a kubelet that misses the second warns of it (FailedMount), and waits.
+    needed = ("serviceaccount/default", "configmap/kube-root-ca.crt")
+    kubectl(cluster, "wait", "--for=create", *needed, "--timeout=30s")
     binding = [f"--serviceaccount={NAMESPACE}:default", "--clusterrole=view"]
     kubectl(cluster, "delete", "clusterrolebinding", NAMESPACE, "--ignore-not-found")  # of a session that was killed
     kubectl(cluster, "create", "clusterrolebinding", NAMESPACE, *binding)
