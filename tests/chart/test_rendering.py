@@ -306,7 +306,9 @@ def test_each_namespace_of_workers_gets_the_role_of_an_agent() -> None:
         assert only(mine, "RoleBinding")["subjects"] == [
             {"kind": "ServiceAccount", "name": "trainer", "namespace": namespace}
         ]
-        assert only(mine, "ServiceAccount")["metadata"]["name"] == "trainer"
+        account = only(mine, "ServiceAccount")["metadata"]
+        assert account["name"] == "trainer"
+        assert account["annotations"] == {"helm.sh/resource-policy": "keep"}, "running pods have its tokens"
     without = render({"workers.namespaces": ["a"], "workers.serviceAccount.create": False})
     assert kinds([item for item in without if item["metadata"].get("namespace") == "a"]) == {"Role", "RoleBinding"}
 

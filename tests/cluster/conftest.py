@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from testcluster import Cluster, ClusterError
 from tests.cluster.harness import Group
-from tests.cluster.release import ROOT, Release, build_image
+from tests.cluster.release import ROOT, TEAM, Release, build_image
 from tests.cluster.timings import Timings
 
 TEMPORARY = "test-"
@@ -104,6 +104,14 @@ def namespace(cluster: Cluster) -> Iterator[str]:
 
 
 @pytest.fixture
+def team(cluster: Cluster, release: Release) -> Iterator[str]:
+    """The namespace in which the chart has made the account and the role of agents; nothing else is in it."""
+    clear_team(cluster)  # a session that was killed has not
+    yield TEAM
+    clear_team(cluster)
+
+
+@pytest.fixture
 def group(
     cluster: Cluster, release: Release, namespace: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> Iterator[Group]:
@@ -140,6 +148,12 @@ def remove_namespace(cluster: Cluster, namespace: str) -> None:
     """Delete a namespace and all that is in it, and wait until it is gone."""
     remove_pods(cluster, namespace)
     cluster.kubectl("delete", "namespace", namespace, "--timeout=120s", timeout=150)
+
+
+def clear_team(cluster: Cluster) -> None:
+    """Remove what tests have made in that namespace."""
+    remove_pods(cluster, TEAM)
+    cluster.kubectl("--namespace", TEAM, "delete", "rendezvous,pvc,events", "--all", "--timeout=60s")
 
 
 def remove_pods(cluster: Cluster, namespace: str) -> None:

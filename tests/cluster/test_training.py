@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 from testcluster import Cluster
-from tests.cluster.conftest import remove_pods
 from tests.cluster.examples import EXAMPLES, adapt, documents, host_volume, only
 from tests.cluster.harness import Group
 from tests.cluster.manifests import DATA
-from tests.cluster.release import TEAM, Release
+from tests.cluster.release import TEAM
 
 from rendezvous_api.reasons import ClosedReason, EventReason
 
@@ -19,17 +18,15 @@ VOLUME = "digits-checkpoints"
 
 
 @pytest.fixture
-def namespace(cluster: Cluster, release: Release) -> Iterator[str]:
-    """The namespace in which the chart has made the role of agents."""
-    clear_team(cluster)  # a session that was killed has not
-    yield TEAM
-    clear_team(cluster)
+def namespace(cluster: Cluster, team: str) -> Iterator[str]:
+    """As a user's, whose agents have the role that the chart makes."""
+    remove_rest(cluster)  # a session that was killed has not
+    yield team
+    remove_rest(cluster)
 
 
-def clear_team(cluster: Cluster) -> None:
-    """Remove what `apply` makes, and what has become of it."""
-    remove_pods(cluster, TEAM)
-    cluster.kubectl("--namespace", TEAM, "delete", "rendezvous,pvc,events", "--all", "--timeout=60s")
+def remove_rest(cluster: Cluster) -> None:
+    """Remove what `apply` makes and the fixture `team` does not know."""
     cluster.kubectl("--namespace", TEAM, "delete", "configmap", "digits", "--ignore-not-found")
     cluster.kubectl("delete", "pv", VOLUME, "--ignore-not-found", "--timeout=60s")
 

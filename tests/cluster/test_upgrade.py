@@ -3,12 +3,13 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from testcluster import Cluster, ClusterError
 from tests.cluster.earlier_chart import LATER_FIELD, VERSION, make_earlier_chart, tag_image
 from tests.cluster.harness import Group
-from tests.cluster.manifests import indexed_job
+from tests.cluster.manifests import SERVICE_ACCOUNT, indexed_job
 from tests.cluster.release import CHART, NAME, NAMESPACE, Release
 from tests.cluster.take_over import Operators
 from tests.cluster.undisturbed import assert_everyone_is_heard, assert_undisturbed, look_at
@@ -16,6 +17,12 @@ from tests.cluster.undisturbed import assert_everyone_is_heard, assert_undisturb
 CRDS = "customresourcedefinitions"
 OUR_CRDS = ("rendezvous.rdzv.dev", "rendezvousparticipants.rdzv.dev")
 MINE = ("--namespace", NAMESPACE)
+
+
+@pytest.fixture
+def namespace(team: str) -> str:
+    """Account and role of the agents are the chart's, too."""
+    return team
 
 
 @pytest.fixture
@@ -29,10 +36,23 @@ def earlier_release(cluster: Cluster, release: Release, tmp_path: Path) -> Itera
     release.install()
 
 
+def staying(release: Release) -> list[dict[str, Any]]:
+    """The operator pods that are not about to end, as JSON."""
+    return [pod for pod in release.pods() if "deletionTimestamp" not in pod["metadata"]]
+
+
 def images(release: Release) -> set[str]:
-    """Of the operator pods that are to stay."""
-    staying = [pod for pod in release.pods() if "deletionTimestamp" not in pod["metadata"]]
-    return {pod["spec"]["containers"][0]["image"] for pod in staying}
+    return {pod["spec"]["containers"][0]["image"] for pod in staying(release)}
+
+
+def account(group: Group) -> str:
+    """The UID of the agents' service account."""
+    return group.kubectl("get", "serviceaccount", SERVICE_ACCOUNT, "--output=jsonpath={.metadata.uid}")
+
+
+def may_join(group: Group) -> bool:
+    """Whether the chart lets that account write participants."""
+    return f"{NAME}-worker" in group.kubectl("get", "rolebindings", "--output=name")
 
 
 def assert_works(group: Group, operators: Operators) -> None:
@@ -71,6 +91,7 @@ def test_upgraded_rolled_back_removed_and_installed_again(
 
     release.install()  # helm upgrade
     assert images(release) == {release.image}
+    assert {pod["spec"]["nodeName"] for pod in staying(release)} == set(cluster.nodes), "not both on one node"
     assert_works(group, operators)
     set_later_field(group)
     assert later_field(group) == "3600"
@@ -89,12 +110,16 @@ def test_upgraded_rolled_back_removed_and_installed_again(
     assert [chart for _, chart in history(cluster)] == [charts[0], charts[1], charts[0], charts[1]]
     assert [status for status, _ in history(cluster)][-1] == "deployed"
 
+    theirs = account(group)
+    assert may_join(group)
     release.uninstall()
     group.wait(lambda: not operators.pods(), "no operator pod to be left", 60)
     for crd in OUR_CRDS:
         cluster.kubectl("get", CRDS, crd)
     assert group.status.round == before.status.round
     assert group.status.participants == before.status.participants
+    assert account(group) == theirs, "the tokens of running pods stay valid"
+    assert not may_join(group)
     print(f"uninstall: longest pause {assert_undisturbed(group, before):.2f} s")
 
     release.install()
