@@ -54,6 +54,17 @@ app.kubernetes.io/component: operator
 {{- end -}}
 {{- end -}}
 
+{{/* Whether pods get the environment of torchrun by an admission policy of this release: not empty if so. */}}
+{{- define "kube-rendezvous.injects" -}}
+{{- $enabled := toString .Values.injection.enabled -}}
+{{- if eq $enabled "auto" -}}
+{{- $enabled = .Capabilities.APIVersions.Has "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy" | toString -}}
+{{- end -}}
+{{- if and (eq $enabled "true") (not .Values.watchNamespace) -}}
+true
+{{- end -}}
+{{- end -}}
+
 {{/* What the operator may do in the namespaces that it serves. */}}
 {{- define "kube-rendezvous.operatorRules" -}}
 # `delete`: those that are over. `administer` is no verb of the API server: whoever has it may write every participant,
