@@ -58,8 +58,8 @@ cluster-down: setup ## End that cluster and remove all that belongs to it
 	@$(BIN)/python -m testcluster down
 
 .PHONY: test-cluster
-test-cluster: setup .venv/.helm ## Run the tests in real pods, on the cluster of `make cluster`
-	@$(BIN)/python -m pytest -m cluster $(TEST_ARGS) tests/cluster
+test-cluster: setup .venv/.helm ## Run the tests in real pods, on the cluster of `make cluster`, which they also end and start anew
+	@CLUSTER_MAY_END=1 $(BIN)/python -m pytest -m cluster $(TEST_ARGS) tests/cluster
 
 .PHONY: bench
 bench: setup ## Measure this rendezvous beside torch's own, up to 1,000 nodes: some 10 minutes on a quiet machine
