@@ -33,7 +33,8 @@ test: setup .venv/.helm ## Run all tests: unit, integration, end-to-end (TEST_AR
 # etcd and kube-apiserver of the oldest Kubernetes are built from their Go modules the first time, which takes minutes.
 .PHONY: test-oldest-kubernetes
 test-oldest-kubernetes: setup .venv/.helm ## Test CRDs, policies, chart and operator on the oldest Kubernetes that is supported
-	@KUBEBUILDER_ASSETS="$$(hack/oldest-kubernetes)" $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal $(TEST_ARGS) \
+	@programs="$$(hack/oldest-kubernetes)"; "$$programs/kube-apiserver" --version; \
+		KUBEBUILDER_ASSETS="$$programs" $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal $(TEST_ARGS) \
 		tests/chart $(wildcard tests/integration/test_crds*.py tests/integration/test_operator*.py)
 
 # The operator needs a newer Python than the handler, so it runs in the other environment.
