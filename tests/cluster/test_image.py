@@ -115,6 +115,9 @@ def test_what_a_runtime_is_told(image: Image) -> None:
     assert labels["org.opencontainers.image.title"] == "kube-rendezvous-operator"
     assert labels["org.opencontainers.image.version"] == version
     assert labels["org.opencontainers.image.licenses"] == "Apache-2.0"
+    assert re.fullmatch(r"[0-9a-f]{40}(-dirty)?", labels["org.opencontainers.image.revision"]), (
+        "a commit of this project"
+    )
 
 
 def test_there_is_nothing_in_it_that_does_not_belong_there(image: Image) -> None:

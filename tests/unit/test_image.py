@@ -66,6 +66,6 @@ def test_its_version_is_that_of_the_project() -> None:
 def test_all_that_is_copied_into_it_is_let_through() -> None:
     text = (ROOT / "Containerfile").read_text()
     copied = {name for line in re.findall(r"^COPY (?!--)(.*) \S+$", text, re.MULTILINE) for name in line.split()}
-    ignore = (ROOT / ".containerignore").read_text().splitlines()
+    ignore = (ROOT / ".dockerignore").read_text().splitlines()
     assert {line[1:] for line in ignore if line.startswith("!")} == copied
     assert all((ROOT / name).exists() for name in copied)
