@@ -47,7 +47,7 @@ RENDERINGS: dict[str, Json] = {
         "admissionPolicy.enabled": False,
         "podDisruptionBudget.enabled": False,
         "topologySpreadConstraints": [],
-        "strategy": {"type": "Recreate", "rollingUpdate": None},
+        "strategy.type": "Recreate",
     },
 }
 
@@ -124,6 +124,9 @@ def test_installed_upgraded_and_removed(bare_plane: LocalControlPlane, tmp_path:
     left = plane.kubectl("get", "clusterroles,clusterrolebindings,validatingadmissionpolicies", "-o", "name")
     assert SYSTEM not in left
     install(plane, RELEASE, SYSTEM, {})  # and it takes over the CRDs that it left
+    install(plane, RELEASE, SYSTEM, {"crds.keep": False}, verb="upgrade")
+    helm("uninstall", RELEASE, f"--namespace={SYSTEM}", "--wait", kubeconfig=plane.kubeconfig)
+    assert plane.kubectl("get", "customresourcedefinitions", "-o", "name") == ""
 
 
 def test_twice_in_one_cluster(bare_plane: LocalControlPlane) -> None:

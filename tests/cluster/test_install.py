@@ -14,60 +14,28 @@ import yaml
 from testcluster import Cluster, ClusterError
 from tests.cluster.conftest import TEMPORARY, remove_namespace
 from tests.cluster.go_modules import module_files
-from tests.cluster.release import CHART, Release
+from tests.cluster.release import CHART, DEPLOYMENT, NAMESPACE, Release
+from tests.cluster.values import (
+    BESIDE_ANOTHER,
+    COMBINATIONS,
+    OWN_RIGHTS,
+    PROMETHEUS_OPERATOR,
+    Values,
+    by_digest,
+    of_image,
+    one_namespace,
+)
 from tests.waiting import wait_until
 
 from rendezvous_api import names
 
 CHECK = "check"
 OPERATOR = f"{CHECK}-kube-rendezvous-operator"
-PROMETHEUS_OPERATOR = ("github.com/prometheus-operator/prometheus-operator", "v0.85.0")
+SHARED_ROLE = f"{DEPLOYMENT}.{NAMESPACE}"
+"""The ClusterRole of the shared release's operator."""
+PROMETHEUS_OPERATOR_MODULE = ("github.com/prometheus-operator/prometheus-operator", "v0.85.0")
 MONITORING = "monitoring.coreos.com"
 MONITORED = ("podmonitors", "prometheusrules")
-Values = dict[str, Any]
-VALUES: dict[str, Values] = {
-    "defaults": {},
-    "one replica that is replaced": {
-        "replicaCount": 1,
-        "strategy": {"type": "Recreate", "rollingUpdate": None},
-        "podDisruptionBudget.enabled": False,
-        "topologySpreadConstraints": [],
-    },
-    "network policy and flow control": {"networkPolicy.enabled": True, "flowControl.enabled": True},
-    "no policies": {"admissionPolicy.enabled": False, "injection.enabled": False, "rbac.aggregate": False},
-    "another port and log": {"http.port": 9090, "log.format": "text", "log.verbose": True},
-    "faster election": {
-        "leaderElection.leaseDurationSeconds": 6,
-        "leaderElection.renewDeadlineSeconds": 4,
-        "leaderElection.retryPeriodSeconds": 1,
-    },
-    "as an administrator wants his pods": {
-        "priorityClassName": "system-cluster-critical",
-        "nodeSelector": {"kubernetes.io/hostname": "node-b"},
-        "tolerations": [{"key": "a", "operator": "Exists"}],
-        "affinity": {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}},
-        "podLabels": {"team": "a"},
-        "podAnnotations": {"note": "b"},
-        "commonLabels": {"cost-centre": "1"},
-        "extraEnv": [{"name": "NOTE", "value": "c"}],
-        "extraArgs": ["--verbose"],
-        "imagePullSecrets": [{"name": "registry"}],
-        "serviceAccount.name": "rendezvous",
-        "terminationGracePeriodSeconds": 10,
-        "podSecurityContext.runAsUser": 12345,
-        "podSecurityContext.runAsGroup": 12345,
-        "resources.limits.memory": "512Mi",
-        "monitoring.dashboard.enabled": True,
-    },
-    "a user of the namespace's range": {
-        "podSecurityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": None,
-            "runAsGroup": None,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        }
-    },
-}
 
 
 @pytest.fixture(scope="module")
@@ -92,13 +60,11 @@ class Installed:
         self.namespace = namespace
         self._image = image
 
-    def install(self, values: Values) -> None:
+    def install(self, values: Values, *options: str) -> None:
         """Install it, and wait until all pods are Ready."""
-        repository, _, tag = self._image.rpartition(":")
-        image = {"image.repository": repository, "image.tag": tag, "image.pullPolicy": "Never"}
-        wanted = {**image, "crds.install": False, "test.timeoutSeconds": 60, **values}
+        wanted = {**of_image(self._image), **BESIDE_ANOTHER, **values}
         settings = [f"--set-json={path}={json.dumps(value)}" for path, value in wanted.items()]
-        self.helm("install", CHECK, str(CHART), *settings, "--wait", "--timeout=3m")
+        self.helm("install", CHECK, str(CHART), *settings, *options, "--wait", "--timeout=3m")
 
     def helm(self, verb: str, *arguments: str) -> str:
         return self.cluster.helm(verb, *arguments, "--namespace", self.namespace)
@@ -107,8 +73,8 @@ class Installed:
         return self.cluster.kubectl("--namespace", self.namespace, *arguments)
 
     def deployment(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.kubectl("get", "deployment", OPERATOR, "--output=json"))
-        return found
+        (found,) = json.loads(self.kubectl("get", "deployments", "--output=json"))["items"]
+        return dict(found)
 
     def assert_serves(self) -> None:
         """All its pods are Ready, nothing has been restarted, and a pair meets."""
@@ -138,43 +104,99 @@ def make_namespace(cluster: Cluster, name: str) -> None:
         cluster.kubectl("--namespace", name, "run", "root", "--image=none")
 
 
-@pytest.mark.parametrize("values", VALUES.values(), ids=VALUES)
+@pytest.mark.parametrize("values", COMBINATIONS.values(), ids=COMBINATIONS)
 def test_it_runs_restricted_with(installed: Installed, values: Values) -> None:
     """Network policies are only accepted here: no part of the test cluster enforces them."""
     installed.install(values)
     installed.assert_serves()
 
 
+def test_its_image_is_named_by_its_digest(cluster: Cluster, installed: Installed, operator_image: str) -> None:
+    digest = cluster.node("node-a").image_digest(operator_image)
+    for node in cluster.nodes.values():
+        node.ctr("images", "tag", "--force", operator_image, f"{operator_image.rpartition(':')[0]}@{digest}")
+    installed.install(by_digest(digest))
+    installed.assert_serves()
+
+
+def test_an_account_and_rights_of_ones_own(cluster: Cluster, installed: Installed) -> None:
+    """Those that examples/operator-rbac.yaml has, and a Lease."""
+    name, account = installed.namespace, f"--serviceaccount={installed.namespace}:{OWN_RIGHTS['serviceAccount.name']}"
+    installed.kubectl("create", "serviceaccount", OWN_RIGHTS["serviceAccount.name"])
+    installed.kubectl("create", "role", "leads", "--verb=get,create,update", "--resource=leases")
+    installed.kubectl("create", "rolebinding", "leads", "--role=leads", account)
+    cluster.kubectl("create", "clusterrolebinding", name, f"--clusterrole={SHARED_ROLE}", account)
+    try:
+        installed.install(OWN_RIGHTS)
+        installed.assert_serves()
+    finally:
+        cluster.kubectl("delete", "clusterrolebinding", name)
+
+
 def test_one_namespace(cluster: Cluster, installed: Installed) -> None:
-    """Its operator serves another namespace than its own, and no right of it holds for the cluster."""
+    """Its operator serves another namespace than its own, and no right of it holds for the cluster.
+
+    There, whatever pod has no account of its own may join.
+    """
     served = f"{installed.namespace}-team"
     make_namespace(cluster, served)
     try:
-        installed.install({"watchNamespace": served, "workers.namespaces": [served]})
+        installed.install(one_namespace(served))
         installed.assert_serves()
         of_cluster = "clusterroles,clusterrolebindings,validatingadmissionpolicies,mutatingadmissionpolicies"
         objects = cluster.kubectl("get", of_cluster, "--output=name")
         assert not [name for name in objects.split() if installed.namespace in name]
         account = f"system:serviceaccount:{installed.namespace}:{OPERATOR}"
         for namespace, allowed in ((served, True), ("team", False), (installed.namespace, False)):
-            assert may_list(cluster, account, namespace) is allowed
+            assert may(cluster, account, namespace, "list", names.RENDEZVOUS_PLURAL) is allowed
+        worker = f"system:serviceaccount:{served}:default"
+        assert may(cluster, worker, served, "create", names.PARTICIPANT_PLURAL)
     finally:
         remove_namespace(cluster, served)
 
 
-def may_list(cluster: Cluster, account: str, namespace: str) -> bool:
+def test_who_administers_a_namespace_installs_it_there(cluster: Cluster, installed: Installed) -> None:
+    """As docs/install.md says: with the namespace's role `admin`, one right more, and no other of the cluster's."""
+    user, namespace = "ann", installed.namespace
+    installed.kubectl("create", "rolebinding", "admin", "--clusterrole=admin", f"--user={user}")
+    settings = {"watchNamespace": namespace, "workers.namespaces": [namespace]}
+    with pytest.raises(ClusterError, match="rendezvous/status"):
+        installed.install(settings, f"--kube-as-user={user}")
+    installed.helm("uninstall", CHECK, "--ignore-not-found", "--wait")
+    right = ("--verb=update", f"--resource={names.RENDEZVOUS_PLURAL}.{names.GROUP}/status")
+    installed.kubectl("create", "role", "rendezvous-installer", *right)
+    installed.kubectl("create", "rolebinding", "rendezvous-installer", "--role=rendezvous-installer", f"--user={user}")
+    installed.install(settings, f"--kube-as-user={user}")
+    installed.assert_serves()
+
+
+@pytest.mark.parametrize("role", ["view", "edit", "admin"])
+def test_the_clusters_roles_hold_for_rendezvous(cluster: Cluster, release: Release, namespace: str, role: str) -> None:
+    """Those that every cluster has, which a controller adds the chart's to (`rbac.aggregate`)."""
+    cluster.kubectl("--namespace", namespace, "create", "rolebinding", "eve", f"--clusterrole={role}", "--user=eve")
+    holders = {
+        ("list", names.RENDEZVOUS_PLURAL): {"view", "edit", "admin"},
+        ("get", names.PARTICIPANT_PLURAL): {"view", "edit", "admin"},
+        ("create", names.RENDEZVOUS_PLURAL): {"edit", "admin"},
+        ("delete", names.RENDEZVOUS_PLURAL): {"edit", "admin"},
+        ("delete", names.PARTICIPANT_PLURAL): {"admin"},
+        ("administer", names.PARTICIPANT_PLURAL): {"admin"},
+    }
+    expected = {right for right, roles in holders.items() if role in roles}
+
+    def as_expected() -> bool:
+        return {right for right in holders if may(cluster, "eve", namespace, *right)} == expected
+
+    wait_until(as_expected, f"{role} to have {expected}", 30)
+
+
+def may(cluster: Cluster, user: str, namespace: str, verb: str, resource: str) -> bool:
+    """Whether somebody has a right on a resource of ours."""
+    attributes = {"namespace": namespace, "verb": verb, "group": names.GROUP, "resource": resource}
     review = {
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SubjectAccessReview",
-        "spec": {
-            "user": account,
-            "resourceAttributes": {
-                "namespace": namespace,
-                "verb": "list",
-                "group": names.GROUP,
-                "resource": names.RENDEZVOUS_PLURAL,
-            },
-        },
+        "spec": {"user": user, "resourceAttributes": attributes},
     }
     answer = json.loads(cluster.kubectl("create", "-f", "-", "--output=json", input=json.dumps(review)))
     return bool(answer["status"]["allowed"])
@@ -184,7 +206,7 @@ def may_list(cluster: Cluster, account: str, namespace: str) -> bool:
 def monitored_kinds(cluster: Cluster) -> Iterator[None]:
     """The API server knows what the chart makes for the Prometheus operator, which is not there itself."""
     crds = [f"example/prometheus-operator-crd/{MONITORING}_{kind}.yaml" for kind in MONITORED]
-    for crd in module_files("prometheus-operator", *PROMETHEUS_OPERATOR, *crds):
+    for crd in module_files("prometheus-operator", *PROMETHEUS_OPERATOR_MODULE, *crds):
         cluster.kubectl("apply", "--server-side", "-f", str(crd))
     served = ("api-resources", f"--api-group={MONITORING}", "--output=name")
     kinds = [f"{kind}.{MONITORING}" for kind in MONITORED]
@@ -195,7 +217,7 @@ def monitored_kinds(cluster: Cluster) -> Iterator[None]:
 
 # The kinds come first, so that they go last: helm cannot remove objects of a kind that is not there.
 def test_the_objects_of_the_prometheus_operator(monitored_kinds: None, installed: Installed) -> None:
-    installed.install({"monitoring.podMonitor.enabled": True, "monitoring.prometheusRule.enabled": True})
+    installed.install(PROMETHEUS_OPERATOR)
     installed.assert_serves()
     monitor, rule = (json.loads(installed.kubectl("get", kind, "--output=json"))["items"] for kind in MONITORED)
     # A field that a CRD does not have is dropped without a word.

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import tomllib
 import yaml
+from tests.cluster import values as combinations
 
 from rendezvous_api import names, reasons
 from rendezvous_operator.cache import Cache
@@ -112,6 +113,14 @@ def test_values_and_schema_know_the_same() -> None:
     within = {f"{path}.{key}" for path, keys in FIXED_KEYS.items() for key in keys}
     assert known - documented - groups == {"global", "enabled"} | within
     assert documented <= known
+
+
+def test_the_chart_is_installed_with_each_value() -> None:
+    tried = {path for each in combinations.ALL for path in each}
+    documented = {value.path for value in generator().documented_values(read("values.yaml"))}
+    missing = {path for path in documented if not any(other == path or other.startswith(f"{path}.") for other in tried)}
+    assert missing == combinations.NOT_HERE
+    assert {path for path in tried if not any(path == p or path.startswith(f"{p}.") for p in documented)} == set()
 
 
 def test_the_schema_lets_nothing_unknown_through() -> None:
