@@ -3,7 +3,9 @@
 import json
 import math
 import re
+import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -110,6 +112,19 @@ def play(group: Group) -> None:
     group.patch("played-0", {"spec": {"attempt": 2, "attemptReason": "MembershipChange"}})
     group.wait_for_round(2)
     group.beat("played-0", attempt=2, round=2, rank=0)
+
+
+def test_names_of_metrics_keep_to_the_conventions(prometheus: Prometheus) -> None:
+    """Those of Prometheus, as its own linter knows them."""
+    programs = find_programs()
+    assert programs is not None
+    (target,) = prometheus.get("targets")["activeTargets"]
+    with urllib.request.urlopen(target["scrapeUrl"], timeout=10) as answer:
+        exposed = answer.read()
+    done = subprocess.run([programs.promtool, "check", "metrics"], input=exposed, capture_output=True, check=False)
+    complaints = (done.stdout + done.stderr).decode().splitlines()
+    # Those of Python's own collector of garbage are what they are.
+    assert [line for line in complaints if not line.startswith("python_gc_")] == []
 
 
 @pytest.mark.parametrize("name", QUERIES)

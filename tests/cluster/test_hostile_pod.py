@@ -140,11 +140,13 @@ def test_other_namespaces(scene: Scene, namespace: str) -> None:
 
 
 def test_what_is_its_own(scene: Scene) -> None:
-    """It may read every Rendezvous, make one, and do everything with its own participant."""
+    """It may read every Rendezvous and participant, make a Rendezvous, and do everything with its own participant."""
     collection = f"/apis/{names.API_VERSION}/namespaces/{scene.namespace}/{RENDEZVOUS}"
     assert scene.api.get(f"{collection}/{scene.group.name}")["status"]["round"] == 1
     assert scene.api.request("POST", collection, {**rendezvous(DECOY, 1, 1), "status": {"round": 7}}).status == CREATED
     assert scene.api.get(f"{collection}/{DECOY}").get("status", {}).get("round", 0) != 7, "a status that nobody decided"
+
+    assert scene.api.get(participants(scene.namespace, scene.target))["spec"]["podUID"] == scene.victim.uid
 
     assert scene.create(scene.claim(scene.hostile)).status == CREATED
     name = f"{DECOY}.{scene.hostile.name}"
