@@ -119,7 +119,7 @@ def test_the_chart_is_installed_with_each_value() -> None:
     tried = {path for each in combinations.ALL for path in each}
     documented = {value.path for value in generator().documented_values(read("values.yaml"))}
     missing = {path for path in documented if not any(other == path or other.startswith(f"{path}.") for other in tried)}
-    assert missing == combinations.NOT_HERE
+    assert missing == combinations.NOT_HERE.keys()
     assert {path for path in tried if not any(path == p or path.startswith(f"{p}.") for p in documented)} == set()
 
 
