@@ -14,15 +14,25 @@ import pytest
 from rendezvous_controlplane import BinariesError, Report, build, wheels
 
 MODULE = Path(build.__file__).parent / "gobuild"
+DURATION = r"(\d+ s|\d+ min \d\d s)"
 
 
-def stand_in(path: Path, version: str = "go1.26.8", build_exit: int = 0, pause: float = 0.0) -> None:
-    """A `go` that answers `go env`, `go list` and `go build -v` and notes down each call and its environment."""
+def stand_in(path: Path, version: str = "go1.26.8", build_exit: int = 0, patience: float = 0.0) -> None:
+    """A `go` that answers `go env`, `go list` and `go build -v` and notes down each call and its environment.
+
+    patience: for so many seconds at most it waits until a SeenReport has told how far it is.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(
         f"""#!{sys.executable}
 import json, os, sys, time
 command = sys.argv[1]
+
+def until_seen(stage):
+    deadline = time.monotonic() + {patience}
+    while not os.path.exists({str(path)!r} + "." + stage) and time.monotonic() < deadline:
+        time.sleep(0.02)
+
 with open({str(path) + ".calls"!r}, "a") as calls:
     print(json.dumps([sys.argv[1:], os.getcwd(), dict(os.environ)]), file=calls)
 if command == "env":
@@ -32,17 +42,30 @@ elif command == "list":
     print("example.org/a", "example.org/b", "controlplane", sep="\\n")
 elif command == "build":
     print("example.org/a", file=sys.stderr, flush=True)
-    time.sleep({pause})
+    until_seen("1 of 3")
     if {build_exit}:
         print("# example.org/b\\nb.go:1:1: this is broken", file=sys.stderr)
         sys.exit({build_exit})
     print("example.org/b\\ncontrolplane", file=sys.stderr, flush=True)
-    time.sleep({pause})
+    until_seen("linking")
     with open(sys.argv[sys.argv.index("-o") + 1], "w") as program:
         program.write("the program")
 """
     )
     path.chmod(0o755)
+
+
+class SeenReport(Report):
+    """Lets a stand-in that waits go on."""
+
+    def __init__(self, stream: io.StringIO, go: Path) -> None:
+        super().__init__(stream)
+        self._go = go
+
+    def progress(self, line: str) -> None:
+        super().progress(line)
+        for stage in re.findall("1 of 3|linking", line):
+            self._go.with_name(f"{self._go.name}.{stage}").touch()
 
 
 @pytest.fixture
@@ -106,16 +129,17 @@ def test_a_published_program_is_installed_into_the_folder(target: Path, tmp_path
 
 
 def test_it_shows_how_far_it_is(target: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    stand_in(tmp_path / "path" / "go", pause=0.5)
+    go = tmp_path / "path" / "go"
+    stand_in(go, patience=60)
     monkeypatch.setattr("rendezvous_controlplane.report.LOG_INTERVAL_SECONDS", 0.0)
     said = io.StringIO()
-    build.build_servers(target, Report(said))
+    build.build_servers(target, SeenReport(said, go))
     lines = said.getvalue().splitlines()
-    assert str(tmp_path / "path" / "go") in lines[0]
+    assert str(go) in lines[0]
     assert f"building kube-apiserver and etcd {build.KUBERNETES_VERSION} from Go modules" in lines[0]
-    assert any(re.search(r": 1 of 3 packages compiled, \d s$", line) for line in lines)
-    assert any(re.search(r": linking, \d s$", line) for line in lines)
-    assert re.fullmatch(r"built in \d s", lines[-1])
+    assert any(re.search(rf": 1 of 3 packages compiled, {DURATION}$", line) for line in lines)
+    assert any(re.search(rf": linking, {DURATION}$", line) for line in lines)
+    assert re.fullmatch(rf"built in {DURATION}", lines[-1])
 
 
 def test_a_failing_build_says_what_go_said(target: Path, tmp_path: Path) -> None:

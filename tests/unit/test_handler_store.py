@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
+from tests.waiting import wait_until
 
 from rendezvous_api.rendezvous import Store
 from rendezvous_handler.admission import Admission
@@ -108,7 +109,7 @@ def test_all_check_in_whoever_comes_first(cleanup: ExitStack) -> None:
 
 
 def test_a_member_that_does_not_come_is_counted(cleanup: ExitStack) -> None:
-    group = Group(3, timeout=1)
+    group = Group(3, timeout=5)
     cleanup.callback(group.close)
     group.check_in(0, 1)
     for member in group.members[:2]:
@@ -128,17 +129,17 @@ def test_a_check_in_that_is_given_up_ends_and_serves_no_more(cleanup: ExitStack)
     cleanup.callback(group.close)
     number = group.ports[0].port
     group.members[0].start_check_in()
-    time.sleep(0.3)
+    wait_until(lambda: group.members[0]._client, "its connection: torch would try to connect for 30 s after the close")
     socket.create_connection(("127.0.0.1", number)).close()
     group.members[0].close()
-    assert group.bells[0].wait(5)
+    assert group.bells[0].wait(20)
     assert group.members[0].error is not None
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", number), timeout=1)
     group.members[1].start_check_in()
     time.sleep(0.2)
     group.members[1].close()
-    assert group.bells[1].wait(5)
+    assert group.bells[1].wait(20)
 
 
 def test_members_count_themselves_out(cleanup: ExitStack) -> None:

@@ -219,7 +219,7 @@ _STEPS = st.tuples(
 @example(
     [(0, "read", 0.0), (0, "send", 0.0), (0, "apply", 0.0), (1, "read", 9.0), (0, "answer", 6.0), (1, "try_", 0.0)]
 )
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.lists(_STEPS, max_size=40))
 def test_there_are_never_two_leaders_however_slow_requests_are(steps: list[tuple[int, str, float]]) -> None:
     lease = _Lease()
