@@ -13,7 +13,7 @@ from tests.waiting import wait_until
 from torch.distributed.elastic.rendezvous import RendezvousHandler, RendezvousInfo, RendezvousParameters
 
 from rendezvous_api import names
-from rendezvous_controlplane import LocalControlPlane
+from rendezvous_controlplane import ControlPlaneError, LocalControlPlane
 from rendezvous_handler.plugin import create_handler
 
 Json = Any
@@ -182,6 +182,18 @@ class Node:
         assert not self._thread.is_alive(), "next_rendezvous has not ended"
 
 
+def until_kubectl_gets_rdzv(control_plane: LocalControlPlane, namespace: str, kubeconfig: Path | None = None) -> None:
+    """Rights count a moment after they were granted, and what kubectl knows of a CRD is a moment older than it."""
+
+    def gets() -> bool:
+        with contextlib.suppress(ControlPlaneError):
+            control_plane.kubectl("get", "rdzv", "-n", namespace, kubeconfig=kubeconfig)
+            return True
+        return False
+
+    wait_until(gets, f"`kubectl get rdzv -n {namespace}` with {kubeconfig or control_plane.kubeconfig}")
+
+
 def make_handler(
     kubeconfig: Path,
     endpoint: str,
@@ -210,7 +222,7 @@ class Nodes:
         self.all: list[Node] = []
 
     def node(self, node_id: str, kubeconfig: Path | None = None, **options: Any) -> Node:
-        options.setdefault("close_timeout", 2)
+        options.setdefault("close_timeout", 20)
         handler = make_handler(kubeconfig or self._control_plane.kubeconfig, self._endpoint, node_id=node_id, **options)
         self.all.append(Node(handler))
         return self.all[-1]
@@ -220,7 +232,7 @@ class Nodes:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(10)
+            thread.join(60)
 
 
 class Proxy:

@@ -142,7 +142,8 @@ def test_a_node_that_comes_later_is_seen_by_the_others(
     handlers: Callable[..., RendezvousHandler], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
-    first, second = Node(handlers((1, 2))), Node(handlers((1, 2)))
+    # torch's waiting node looks once a second: the last call of the second round must last until it has.
+    first, second = (Node(handlers((1, 2), last_call_timeout=5)) for _ in range(2))
     assert first.join().returned(60).world_size == 1
     second.join()
     wait_until(lambda: first.handler.num_nodes_waiting() == 1, "one node waits")

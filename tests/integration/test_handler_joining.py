@@ -136,7 +136,7 @@ def test_a_round_without_this_attempt_does_not_admit(operator: PlayedOperator, n
 
 
 def test_timeout_names_what_is_missing_and_is_written(operator: PlayedOperator, nodes: Nodes) -> None:
-    operator.create(min_nodes=2, joinTimeoutSeconds=5)
+    operator.create(min_nodes=2, joinTimeoutSeconds=15)
     a = nodes.node("a").join()
     operator.joined({"train.a": 1})
     operator.write(
@@ -149,7 +149,7 @@ def test_timeout_names_what_is_missing_and_is_written(operator: PlayedOperator, 
             "missing": [{"name": "train-1", "message": "Pending (Insufficient nvidia.com/gpu)"}],
         },
     )
-    raised = a.raised()
+    raised = a.raised(60)
     assert type(raised) is RendezvousTimeoutError
     assert "WaitingForNodes: 1 of at least 2 nodes; train-1: Pending (Insufficient nvidia.com/gpu)" in str(raised)
     spec = operator.participant("train.a")["spec"]
@@ -159,23 +159,23 @@ def test_timeout_names_what_is_missing_and_is_written(operator: PlayedOperator, 
 
 
 def test_a_spare_waits_without_a_deadline(operator: PlayedOperator, nodes: Nodes) -> None:
-    operator.create(joinTimeoutSeconds=4)
+    operator.create(joinTimeoutSeconds=10)
     a = nodes.node("a").join()
     operator.joined({"train.a": 1})
     operator.write(spares=["train.a"], conditions=operator.ready("Running", "x", "True"))
     with pytest.raises(AssertionError, match="in vain"):
-        wait_until(lambda: not a.waits(), "it gives up", timeout=6.0)
+        wait_until(lambda: not a.waits(), "it gives up", timeout=14.0)
     operator.write(spares=[])
-    assert type(a.raised()) is RendezvousTimeoutError
+    assert type(a.raised(60)) is RendezvousTimeoutError
 
 
 def test_a_missing_member_makes_the_others_join_again(operator: PlayedOperator, nodes: Nodes) -> None:
     operator.create()
-    a, b = nodes.node("a", read_timeout=2).join(), nodes.node("b", read_timeout=2).join()
+    a, b = nodes.node("a", read_timeout=6).join(), nodes.node("b", read_timeout=6).join()
     members = operator.joined({"train.a": 1, "train.b": 1})
     ghost = {"spec": {"incarnation": "00000000", "attempt": 1, "address": "127.0.0.1", "storePort": 1}}
     operator.publish({**members, "train.z": ghost})
-    members = operator.joined({"train.a": 2, "train.b": 2})
+    members = operator.joined({"train.a": 2, "train.b": 2}, timeout=60)
     assert {item["spec"]["attemptReason"] for item in members.values()} == {"CheckInFailed"}
     operator.publish(members, round_number=2)
     assert [a.returned().world_size, b.returned().rank] == [2, 1]
@@ -241,5 +241,5 @@ def test_many_nodes_in_one_process(operator: PlayedOperator, nodes: Nodes) -> No
     for thread in ended:
         thread.start()
     for thread in ended:
-        thread.join(10)
+        thread.join(60)
     assert {item["spec"]["leaveReason"] for item in operator.participants().values()} == {"Succeeded"}

@@ -4,7 +4,7 @@ import json
 import time
 from typing import Any
 
-from tests.integration.handler_support import Nodes, PlayedOperator
+from tests.integration.handler_support import Nodes, PlayedOperator, until_kubectl_gets_rdzv
 from tests.waiting import wait_until
 from torch.distributed.elastic.rendezvous import RendezvousStateError
 
@@ -38,7 +38,9 @@ def make_pod(control_plane: LocalControlPlane, operator: PlayedOperator, name: s
         *("create", "token", "agent", "-n", operator.namespace),
         *("--bound-object-kind=Pod", f"--bound-object-name={name}", f"--bound-object-uid={made.metadata.uid}"),
     ).strip()
-    return made.metadata.uid, control_plane.kubeconfig_with_token(token)
+    kubeconfig = control_plane.kubeconfig_with_token(token)
+    until_kubectl_gets_rdzv(control_plane, operator.namespace, kubeconfig)
+    return made.metadata.uid, kubeconfig
 
 
 def _role(namespace: str, rules: Any) -> str:
@@ -191,5 +193,6 @@ def test_the_owner_reference_is_left_out_in_another_namespace(
         *("create", "rolebinding", "rdzv", "-n", operator.namespace, f"--clusterrole=x-{other.namespace}"),
         f"--serviceaccount={other.namespace}:agent",
     )
+    until_kubectl_gets_rdzv(control_plane, operator.namespace, kubeconfig)
     nodes.node("w", kubeconfig=kubeconfig).join()
     assert "ownerReferences" not in operator.joined({"train.w-0": 1})["train.w-0"]["metadata"]

@@ -22,6 +22,12 @@ from rendezvous_handler.torch_compat import QueueEmptyError
 ALL_BYTES = bytes(range(256))
 
 
+def patient(store: KubernetesStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each read take long, however short the wait is that is tested: a store gives the last one a second."""
+    read = store._map.read
+    monkeypatch.setattr(store._map, "read", lambda deadline: read(deadline + 20))
+
+
 def outcome(store: Any, call: str, *arguments: Any) -> Any:
     try:
         return getattr(store, call)(*arguments)
@@ -82,7 +88,8 @@ def test_it_does_what_torchs_hash_store_does(store: KubernetesStore) -> None:
 
 
 @pytest.mark.skipif(not hasattr(dist.Store, "queue_push"), reason="this torch has no queues")
-def test_queues_do_what_those_of_torchs_hash_store_do(store: KubernetesStore) -> None:
+def test_queues_do_what_those_of_torchs_hash_store_do(store: KubernetesStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    patient(store, monkeypatch)
     calls: list[tuple[Any, ...]] = [
         ("queue_len", "q"),
         ("check", ["q"]),
@@ -156,13 +163,16 @@ def test_get_and_wait_wait(store: KubernetesStore, cluster: Cluster, namespace: 
         assert waiting[2].result(10) is None
 
 
-def test_waiting_ends_with_the_timeout_and_names_what_is_missing(store: KubernetesStore, namespace: str) -> None:
+def test_waiting_ends_with_the_timeout_and_names_what_is_missing(
+    store: KubernetesStore, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patient(store, monkeypatch)
     assert KubernetesStore(store._map.cluster, namespace, "keys").timeout == timedelta(seconds=300)
     assert store.timeout == timedelta(seconds=20)
     below = dist.PrefixStore("p", store)
+    store.set("there", "1")
     below.set_timeout(timedelta(milliseconds=300))
     assert store.timeout == timedelta(milliseconds=300)
-    store.set("there", "1")
     started = time.monotonic()
     text = rf"wait timeout after 0.3 s; the ConfigMap {namespace}/keys has no p/a, p/b$"
     for call in ("multi_get", "wait"):
@@ -245,10 +255,13 @@ def test_torchs_synchronize_and_barrier_work_on_it(stores: list[KubernetesStore]
     assert stores[0].timeout == timedelta(seconds=20)
 
 
-def test_torchs_barrier_names_who_is_missing(stores: list[KubernetesStore]) -> None:
+def test_torchs_barrier_names_who_is_missing(stores: list[KubernetesStore], monkeypatch: pytest.MonkeyPatch) -> None:
+    for made in stores:
+        patient(made, monkeypatch)
+
     def agent(rank: int) -> str:
         with pytest.raises(dist.DistStoreError) as raised:
-            store_util.barrier(stores[rank], 3, "b", barrier_timeout=1, rank=rank, trace_timeout=5)
+            store_util.barrier(stores[rank], 3, "b", barrier_timeout=5, rank=rank, trace_timeout=5)
         return str(raised.value)
 
     of_rank_0, _ = at_once(2, agent)
@@ -314,17 +327,20 @@ def test_it_goes_with_its_owner_and_has_a_label(
 
 
 def test_keys_that_were_written_for_another_owner_do_not_count(
-    cluster: Cluster, namespace: str, control_plane: LocalControlPlane
+    cluster: Cluster, namespace: str, control_plane: LocalControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As when a run was begun anew before the garbage collector has seen that the old one is gone."""
     owners = [Owner("ConfigMap", "state", "uid-1")]
-    store = KubernetesStore(cluster, namespace, "keys", timedelta(seconds=1), owner=lambda: owners[0])
+    store = KubernetesStore(cluster, namespace, "keys", timedelta(seconds=20), owner=lambda: owners[0])
+    patient(store, monkeypatch)
     store.multi_set(["torch.rendezvous.r.0/MASTER_ADDR", "count"], ["old", "3"])
     owners[0] = Owner("ConfigMap", "state", "uid-2")
     assert not store.check(["count"])
     assert store.list_keys() == []
+    store.set_timeout(timedelta(seconds=1))
     with pytest.raises(dist.DistStoreError, match="wait timeout"):
         store.get("torch.rendezvous.r.0/MASTER_ADDR")
+    store.set_timeout(timedelta(seconds=20))
     assert store.add("count", 1) == 1
     assert store.add("count", 1) == 2
     assert store.list_keys() == ["count"]

@@ -39,7 +39,7 @@ def test_an_api_server_that_does_not_answer_for_a_while(
         path = tmp_path / "kubeconfig"
         text = control_plane.kubeconfig.read_text()
         path.write_text(text.replace(f":{control_plane.port}", f":{proxy.port}"))
-        store = KubernetesStore(cluster_of(path), namespace, "keys", timedelta(seconds=2))
+        store = KubernetesStore(cluster_of(path), namespace, "keys", timedelta(seconds=6))
         assert store.add("n", 1) == 1
         proxy.go_silent()
         with pytest.raises(dist.DistNetworkError, match=r"cannot get configmaps in namespace .*: https://127.0.0.1"):

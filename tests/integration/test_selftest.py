@@ -57,7 +57,19 @@ def objects(control_plane: LocalControlPlane, namespace: str) -> PlayedOperator:
 
 @pytest.fixture
 def operator(start: Callable[..., Process], namespace: str) -> Process:
-    return start("-m", "rendezvous_operator.app", f"--namespace={namespace}")
+    process = start("-m", "rendezvous_operator.app", f"--namespace={namespace}")
+    wait_until(lambda: "decisions begin" in process.log, "the operator")
+    return process
+
+
+def until_closed(objects: PlayedOperator) -> Any:
+    """The Rendezvous, once its operator has closed a run: some time after the last member has left."""
+
+    def closed() -> Any:
+        found = objects.rendezvous()
+        return found if found and found["status"].get("closedRuns") else None
+
+    return wait_until(closed, "a closed run")
 
 
 def failed(process: Process, *says: str) -> str:
@@ -70,12 +82,11 @@ def failed(process: Process, *says: str) -> str:
 
 def test_members_meet_with_and_without_torch(operator: Process, member: StartMember, objects: PlayedOperator) -> None:
     members = [member("--nodes=3"), member("--nodes=3"), member("--nodes=3", torch=True)]
-    assert [process.wait(60) for process in members] == [0, 0, 0], [process.log for process in members]
+    assert [process.wait(150) for process in members] == [0, 0, 0], [process.log for process in members]
     ranks = sorted(process.log.splitlines()[-1] for process in members)
     assert ranks == [f"all 3 members of round 1 have met; this was rank {rank}" for rank in range(3)]
 
-    rendezvous = objects.rendezvous()
-    assert rendezvous is not None
+    rendezvous = until_closed(objects)
     assert (rendezvous["spec"]["minNodes"], rendezvous["spec"]["maxNodes"]) == (3, 3)
     assert rendezvous["status"]["closedRuns"] == [{"runID": "none", "reason": "RunSucceeded"}]
     assert [(entry["round"], entry["nodes"]) for entry in rendezvous["status"]["history"]] == [(1, 3)]
@@ -96,8 +107,9 @@ def test_without_an_operator_it_says_so(member: StartMember) -> None:
     failed(member("--nodes=1", "--timeout-seconds=13"), "The operator has taken no notice of this node")
 
 
-def test_a_second_test_needs_another_run_id(operator: Process, member: StartMember) -> None:
+def test_a_second_test_needs_another_run_id(operator: Process, member: StartMember, objects: PlayedOperator) -> None:
     assert member("--nodes=1").wait(60) == 0
+    until_closed(objects)
     failed(member("--nodes=1"), "run 'none' is closed (RunSucceeded); start with another --run-id")
     assert member("--nodes=1", "--run-id=second").wait(60) == 0
 
