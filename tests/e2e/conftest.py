@@ -1,8 +1,8 @@
-"""An operator for each worker of pytest, and a job for each test."""
+"""A control plane and an operator for each worker of pytest, and a job for each test."""
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,14 @@ def start_operator(kubeconfig: Path, log: Path, *arguments: str) -> Process:
     """
     command = [os.environ.get("OPERATOR_PYTHON", sys.executable), "-m", "rendezvous_operator.app", *arguments]
     return Process(command, log, {**os.environ, "KUBECONFIG": str(kubeconfig)})
+
+
+@pytest.fixture(scope="session")
+def control_plane(control_plane_manifests: Sequence[Path | str]) -> Iterator[LocalControlPlane]:
+    """One of its own: its operator goes with the session, and would be in the way of other tests of the worker."""
+    with LocalControlPlane() as plane:
+        plane.apply(control_plane_manifests)
+        yield plane
 
 
 @pytest.fixture(scope="session")

@@ -161,7 +161,10 @@ class Job:
         self.agents: dict[str, Process] = {}
 
     def create(self, min_nodes: int, max_nodes: int, **spec: Any) -> None:
-        """Create the Rendezvous. Gathering times are short unless the test says otherwise."""
+        """Create the Rendezvous. Gathering times are short unless the test says otherwise.
+
+        Nodes over ``min_nodes`` may then come too late for the first round: who counts rounds needs a longer last call.
+        """
         defaults = {"lastCallTimeoutSeconds": 3, "replacementTimeoutSeconds": 3, "scaleUpIntervalSeconds": 0}
         rendezvous = {
             "apiVersion": "rdzv.dev/v1alpha1",

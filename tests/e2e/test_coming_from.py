@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.e2e.harness import Job, Process
+from tests.waiting import wait_until
 from torch.distributed.run import config_from_args, parse_args
 
 from rendezvous_api import names
@@ -91,7 +92,7 @@ def test_the_c10d_job_after(job: Job, as_agent: dict[str, str]) -> None:
     spec = rendezvous.spec
     assert (spec.min_nodes, spec.max_nodes) == (2, 4)
     assert (spec.join_timeout_seconds, spec.last_call_timeout_seconds) == (300, 5)
-    assert rendezvous.status.closed_reason("job-17") is ClosedReason.RUN_SUCCEEDED
+    wait_until(lambda: job.status.closed_reason("job-17") is ClosedReason.RUN_SUCCEEDED, "the run to be closed")
 
 
 @pytest.mark.parametrize("only_two_flags", [False, True], ids=["as on the page", "with etcd's keys left in"])
@@ -108,7 +109,7 @@ def test_the_etcd_job_after(job: Job, as_agent: dict[str, str], only_two_flags: 
     assert_trained(processes)
     rendezvous = job.rendezvous
     assert names.LABEL_CREATED_BY not in rendezvous.metadata.labels
-    assert rendezvous.status.closed_reason("job-17") is ClosedReason.RUN_SUCCEEDED
+    wait_until(lambda: job.status.closed_reason("job-17") is ClosedReason.RUN_SUCCEEDED, "the run to be closed")
     assert not any("says otherwise than this torchrun" in process.log for process in processes)
 
 

@@ -37,7 +37,7 @@ def wait_until_suspected(job: Job, node: str) -> None:
 
 def test_a_frozen_agent_is_a_suspect_and_lost_after_the_suspect_timeout(job: Job) -> None:
     """The agent alone is frozen, that of rank 0: its workers, and those of the others, go on until it is lost."""
-    job.create(1, 2, suspectTimeoutSeconds=25, **SHORT_KEEP_ALIVE)
+    job.create(1, 2, lastCallTimeoutSeconds=600, suspectTimeoutSeconds=25, **SHORT_KEEP_ALIVE)
     both = {"n0", "n1"}
     for node in sorted(both):
         job.agent(node)
@@ -70,7 +70,7 @@ def test_a_frozen_agent_is_a_suspect_and_lost_after_the_suspect_timeout(job: Job
 
 def test_a_frozen_node_is_lost_at_once_when_another_one_re_enters(job: Job) -> None:
     """The whole node is frozen, and so the group hangs; the suspect timeout is the default, 120 s."""
-    job.create(2, 3, **SHORT_KEEP_ALIVE)
+    job.create(2, 3, lastCallTimeoutSeconds=600, **SHORT_KEEP_ALIVE)
     everyone = {"n0", "n1", "n2"}
     for node in sorted(everyone):
         job.agent(node)
@@ -101,10 +101,11 @@ def test_a_frozen_node_is_lost_at_once_when_another_one_re_enters(job: Job) -> N
     job.journal.assert_no_split()
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("silently", [True, False], ids=["nothing gets through", "connections are refused"])
 def test_nobody_restarts_when_a_third_of_the_members_is_cut_off_from_the_api_server(job: Job, silently: bool) -> None:
     """60 s, four times the keep-alive of 15 s; keep-alive and suspect timeout are the defaults."""
-    job.create(2, 3)
+    job.create(2, 3, lastCallTimeoutSeconds=600)
     everyone = {"n0", "n1", "n2"}
     with Proxy(job.control_plane.port) as proxy:
         around = str(job.control_plane.kubeconfig_via(proxy.port))

@@ -2,6 +2,7 @@
 
 import pytest
 from tests.e2e.harness import Job
+from tests.waiting import wait_until
 
 
 @pytest.mark.main_job
@@ -10,9 +11,12 @@ from tests.e2e.harness import Job
     [(2, 2, 2, 1), (1, 3, 3, 2), (2, 4, 3, 1), (4, 4, 4, 1)],
 )
 def test_a_group_forms_trains_and_ends(job: Job, minimum: int, maximum: int, nodes: int, workers: int) -> None:
-    job.create(minimum, maximum)
+    job.create(minimum, maximum, lastCallTimeoutSeconds=600)
     names = {f"n{number}" for number in range(nodes)}
     agents = [job.agent(name, workers=workers) for name in sorted(names)]
+    if nodes < maximum:
+        wait_until(lambda: (formation := job.status.formation) and formation.joined == nodes, "all to join")
+        job.patch({"spec": {"lastCallTimeoutSeconds": 3}})
     job.wait_for_training(names)
     status = job.wait_for_round(names)
     assert status.round == 1

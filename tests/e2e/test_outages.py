@@ -52,6 +52,7 @@ def assert_everyone_is_heard(job: Job) -> None:
     wait_until(lambda: all(heartbeat(job, node) > before[node] for node in MEMBERS), "heartbeats of all members")
 
 
+@pytest.mark.timeout(600)
 def test_the_api_server_is_away_while_a_group_trains_and_a_node_joins(own_job: Job) -> None:
     job = own_job
     operator = start(job)

@@ -17,8 +17,8 @@ from rendezvous_api.rendezvous import RendezvousStatus
 from rendezvous_controlplane import ControlPlaneError
 
 KEEP_ALIVE = {"keepAliveIntervalSeconds": 20, "keepAliveMaxAttempts": 3}
-AT_ONCE_SECONDS = 8.0
-"""It takes some tenths of a second; a busy machine needs longer, but never the default keep-alive time of 15 s."""
+AT_ONCE_SECONDS = 30.0
+"""It takes some tenths of a second; a busy machine needs longer, but never the keep-alive time of 60 s."""
 
 
 def joined(job: Job, node: str, *, other_than: str = "") -> str | None:
