@@ -30,7 +30,9 @@ class Group:
         return self.control_plane.kubectl("-n", self.namespace, *arguments, input=input)
 
     def create(self, **spec: Any) -> None:
-        spec = {"minNodes": 2, "maxNodes": 2, "lastCallTimeoutSeconds": 0, **spec}
+        # Nobody beats for the participants, and yet none shall be missed.
+        silence = {"keepAliveIntervalSeconds": 1000, "suspectTimeoutSeconds": 3600}
+        spec = {"minNodes": 2, "maxNodes": 2, "lastCallTimeoutSeconds": 0, **silence, **spec}
         self._write(names.RENDEZVOUS_KIND, self.name, spec, {})
         self.uid = json.loads(self.kubectl("get", "rdzv", self.name, "-o", "json"))["metadata"]["uid"]
 
@@ -83,10 +85,12 @@ class Operators:
 
     def serve(self, *arguments: str, kubeconfig: Path | None = None) -> "Served":
         """Start one that serves probes and metrics."""
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        return Served(self.start(*arguments, f"--http-port={port}", kubeconfig=kubeconfig), port)
+        with socket.socket() as holder:
+            # Until the operator has the port nobody else gets it: it may be shared with one that does not listen.
+            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            holder.bind(("127.0.0.1", 0))
+            port = holder.getsockname()[1]
+            return Served(self.start(*arguments, f"--http-port={port}", kubeconfig=kubeconfig), port)
 
 
 class Served:

@@ -1,5 +1,6 @@
 """Probes and metrics of a real operator over real HTTP, while a Rendezvous goes through rounds."""
 
+import math
 import socket
 import time
 
@@ -21,9 +22,10 @@ def test_metrics_tell_the_story_of_a_rendezvous(operators: Operators, group: Gro
     assert operator.get("/")[0] == 404
 
     def value(name: str, reason: str | None = None) -> float:
+        """NaN, which equals nothing, until the operator has seen the Rendezvous."""
         cause = f'reason="{reason}",' if reason else ""
         labels = f'namespace="{group.namespace}",{cause}rendezvous="train"'
-        return operator.metrics()[f"kube_rendezvous_{name}{{{labels}}}"]
+        return operator.metrics().get(f"kube_rendezvous_{name}{{{labels}}}", math.nan)
 
     group.create()
     group.join("a")
@@ -35,8 +37,9 @@ def test_metrics_tell_the_story_of_a_rendezvous(operators: Operators, group: Gro
     group.join("b")
     group.wait_for_round(1)
     wait_until(lambda: value("ready") == 1, "the round in the metrics")
-    now = {name: value(name) for name in ("round", "members", "waiting", "waiting_seconds", "rounds_published_total")}
-    assert now == {"round": 1, "members": 2, "waiting": 0, "waiting_seconds": 0, "rounds_published_total": 1}
+    # A watch may show the round before the operator has read that its write was accepted, and counts it.
+    expected = {"round": 1, "members": 2, "waiting": 0, "waiting_seconds": 0, "rounds_published_total": 1}
+    wait_until(lambda: {name: value(name) for name in expected} == expected, f"{expected} in the metrics")
     assert 0 < value("heartbeat_age_seconds") < 30
 
     group.join("a", state="Left", leaveReason="Failed")
@@ -83,7 +86,7 @@ def test_an_operator_that_cannot_reach_the_api_server_is_alive_and_says_why_it_i
         assert status == 503
         assert "[-]list-Pod failed: not listed yet: the log says why" in text
         operator.process.terminate()
-        assert operator.process.wait(20) == 0, "it ends in good order also while it waits"
+        assert operator.process.wait() == 0, "it ends in good order also while it waits"
 
 
 def test_a_port_that_is_taken_is_an_error_that_names_it(operators: Operators) -> None:
@@ -92,7 +95,7 @@ def test_a_port_that_is_taken_is_an_error_that_names_it(operators: Operators) ->
         taken.listen()
         port = taken.getsockname()[1]
         process = operators.start(f"--http-port={port}")
-        assert process.wait(20) == 1
+        assert process.wait() == 1
     assert f"--http-port {port}: " in process.log
 
 
@@ -106,7 +109,7 @@ def test_sigterm_ends_the_operator_quickly_while_it_is_probed(operators: Operato
         kept_open.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
         assert kept_open.recv(20).startswith(b"HTTP/1.1 200")
         operator.process.terminate()
-        assert operator.process.wait(20) == 0
+        assert operator.process.wait(45) == 0, "its watches would last 60 s"
     assert "Traceback" not in operator.process.log
     assert "Unclosed" not in operator.process.log
 
