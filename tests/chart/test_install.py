@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.chart.support import CHART, RELEASE, ROOT, SYSTEM, HelmError, Json, helm, mutates, only, options, render
+from tests.waiting import wait_until
 
 from rendezvous_controlplane import ControlPlaneError, LocalControlPlane
 
@@ -103,6 +104,14 @@ def injection_is_installed(plane: LocalControlPlane) -> bool:
     )
 
 
+def is_served(plane: LocalControlPlane) -> bool:
+    try:
+        plane.kubectl("get", "rdzv")
+    except ControlPlaneError:
+        return False
+    return True
+
+
 def test_installed_upgraded_and_removed(bare_plane: LocalControlPlane, tmp_path: Path) -> None:
     plane = bare_plane
     notes = install(plane, RELEASE, SYSTEM, {}).partition("NOTES:")[2]
@@ -111,6 +120,8 @@ def test_installed_upgraded_and_removed(bare_plane: LocalControlPlane, tmp_path:
     # `auto`, the default, looks at what the API server has.
     assert injection_is_installed(plane) == mutates(plane)
     plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd/rendezvous.rdzv.dev")
+    # The condition is set a little before the API server answers for the new kind.
+    wait_until(lambda: is_served(plane), "the new kind to be served")
 
     plane.kubectl("create", "-f", str(ROOT / "examples" / "rendezvous.yaml"))
     install(plane, RELEASE, SYSTEM, {"replicaCount": 3, "injection.enabled": False}, verb="upgrade")
