@@ -91,7 +91,7 @@ class Machine:
             os.kill(pid, signal.SIGKILL)
         wait_until(
             f"the processes of {self.name} to be gone",
-            lambda: f"process {pid} is there" if _exists(pid) else "",
+            lambda: f"process {pid} is there" if exists(pid) else "",
             self._report,
             timeout=30,
             interval=0.02,
@@ -150,13 +150,15 @@ class Machine:
     def stop_program(self, name: str, with_signal: signal.Signals = signal.SIGTERM, timeout: float = 30.0) -> None:
         """End a program, and wait for it; kill it if it has not ended after `timeout` seconds."""
         deadline = time.monotonic() + timeout
-        while pids := self.program_pids(name):
+        pids = self.program_pids(name)
+        while pids:
             for pid in pids:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, with_signal)
             if time.monotonic() > deadline:
                 with_signal = signal.SIGKILL
             _wait_gone(pids, seconds=1.0)
+            pids = [pid for pid in pids if exists(pid)]
 
     def _running(self) -> int:
         pid = self.pid
@@ -212,15 +214,21 @@ def _pid_namespace(pid: int) -> str:
         return f"{pid} has ended"
 
 
-def _exists(pid: int) -> bool:
-    """Whether a process is there; one that has ended, and whose parent has not looked, is not."""
+def exists(pid: int) -> bool:
+    """Whether a process is there; one that has ended, and whose parent has not looked, is not.
+
+    The kernel calls a process a zombie when its first thread has ended. Until the others have, its ports are taken.
+    """
     try:
-        return ") Z " not in Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
     except OSError:
         return False
+    state, *fields = stat.rpartition(")")[2].split()
+    threads = int(fields[16])  # field 20 in proc(5)
+    return state != "Z" or threads > 1
 
 
 def _wait_gone(pids: Sequence[int], seconds: float) -> None:
     deadline = time.monotonic() + seconds
-    while any(map(_exists, pids)) and time.monotonic() < deadline:
+    while any(map(exists, pids)) and time.monotonic() < deadline:
         time.sleep(0.02)

@@ -9,10 +9,17 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from testcluster import certificates, host_image, images, waiting
+from testcluster import certificates, host_image, images, machine, waiting
 from testcluster.layout import ClusterError, state_dir
+from tests.waiting import wait_until
 
 from rendezvous_controlplane import Report
+
+FIRST_THREAD_ENDS = """
+import ctypes, platform, threading, time
+threading.Thread(target=time.sleep, args=(600,)).start()
+ctypes.CDLL(None).syscall(60 if platform.machine() == "x86_64" else 93, 0)  # exit(2), which is of a thread
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -99,6 +106,21 @@ def test_certificates_stay_until_another_one_is_asked_for() -> None:
     certificates.make_serving_certificate()
     after = certificates.certificate("apiserver").read_text()
     assert certificates.fingerprint(after) != certificates.fingerprint(before)
+
+
+def test_a_process_is_there_until_its_last_thread_has_ended() -> None:
+    """A server that is killed may be a zombie before its other threads have let go of its port."""
+    process = subprocess.Popen([sys.executable, "-c", FIRST_THREAD_ENDS])
+    state = Path(f"/proc/{process.pid}/stat")
+    try:
+        wait_until(lambda: ") Z " in state.read_text(), "its first thread to have ended")
+        assert machine.exists(process.pid)
+        process.kill()
+        wait_until(lambda: not machine.exists(process.pid), "the others to have ended, too")
+    finally:
+        process.kill()
+        process.wait()
+    assert not machine.exists(process.pid)
 
 
 def test_waiting_in_vain_says_what_for_and_what_was_missing(monkeypatch: pytest.MonkeyPatch) -> None:
