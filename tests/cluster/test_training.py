@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from testcluster import Cluster
+from tests.cluster.conftest import clear_team
 from tests.cluster.examples import EXAMPLES, adapt, documents, host_volume, only
 from tests.cluster.harness import Group
 from tests.cluster.manifests import DATA
@@ -22,6 +23,7 @@ def namespace(cluster: Cluster, team: str) -> Iterator[str]:
     """As a user's, whose agents have the role that the chart makes."""
     remove_rest(cluster)  # a session that was killed has not
     yield team
+    clear_team(cluster)  # a volume goes after its claim
     remove_rest(cluster)
 
 
