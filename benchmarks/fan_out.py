@@ -38,7 +38,7 @@ _AT_ONCE = 50
 def status(nodes: int, listed: bool, number: int) -> Json:
     """The status of a round; the operator is not there, so nothing changes it."""
     members = [Member(f"train.node-{rank:04d}", "abcd1234", 1, rank) for rank in range(nodes if listed else 1)]
-    record = RoundRecord(number, "run-1", len(members), "2030-01-01T00:00:00Z")
+    record = RoundRecord(number, "run-1", len(members), "2030-01-01T00:00:00.000000Z")
     found: Json = encode(
         RendezvousStatus(
             run_id="run-1",

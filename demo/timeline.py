@@ -38,8 +38,8 @@ def timeline(history: Sequence[RoundRecord], steps: Sequence[Step], happenings: 
     groups = generations(steps)
     rows = []
     for index, record in enumerate(history):
-        begin = seconds(record.start_time)
-        end = seconds(history[index + 1].start_time) if index + 1 < len(history) else float("inf")
+        begin = seconds(record.formed)
+        end = seconds(history[index + 1].formed) if index + 1 < len(history) else float("inf")
         mine = [step for group in groups if begin <= group[0].time < end for step in group]
         later = [group[0].time for group in groups if group[0].time >= end]
         happening = next((found for found in happenings if begin <= found.time < end), None)
@@ -69,8 +69,8 @@ def table(rows: Sequence[Row]) -> list[str]:
             (
                 str(record.round),
                 str(record.nodes),
-                _clock(record.start_time),
-                _clock(record.end_time) if record.end_time else "",
+                _clock(record.formed),
+                _clock(record.ended) if record.ended else "",
                 f"{row.first_step}-{row.last_step}" if row.first_step is not None else "none",
                 record.reason or "",
                 row.what,
@@ -82,7 +82,7 @@ def table(rows: Sequence[Row]) -> list[str]:
 
 
 def seconds(timestamp: str) -> float:
-    """A time of the Kubernetes API in seconds since 1970."""
+    """A time of the Kubernetes API, with or without microseconds, in seconds since 1970."""
     return datetime.fromisoformat(timestamp.replace("Z", "+00:00")).timestamp()
 
 

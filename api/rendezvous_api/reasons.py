@@ -57,7 +57,10 @@ class ClosedReason(Reason):
 
 
 class RoundEndReason(Reason):
-    """Rendezvous ``status.history[].reason``: why a round ended, unless its run closed (`ClosedReason`)."""
+    """Rendezvous ``status.history[].reason``: why a round ended, unless its run closed (`ClosedReason`).
+
+    The order of the members means nothing: which one is written when several apply is for the operator's core to say.
+    """
 
     MEMBER_LOST = "MemberLost"
     MEMBER_EVICTED = "MemberEvicted"
@@ -111,6 +114,5 @@ class EventReason(Reason):
     RUN_CLAIMED = "RunClaimed"
     ROUND_PUBLISHED = "RoundPublished"
     ROUND_ENDED = "RoundEnded"
-    MEMBER_SUSPECTED = "MemberSuspected"
     PARTICIPANT_REFUSED = "ParticipantRefused"
     RUN_CLOSED = "RunClosed"

@@ -46,6 +46,15 @@ class RendezvousSpec:
         """Silence, in seconds, after which a node counts as silent (torch: interval x attempts)."""
         return self.heartbeat_seconds * self.keep_alive_max_attempts
 
+    @property
+    def suspect_seconds(self) -> int:
+        """Silence, in seconds, after which a member of a running round is lost: never sooner than it is a suspect.
+
+        The schema refuses a ``suspect_timeout_seconds`` that is shorter than `keep_alive_seconds`, but an object that
+        was stored before that rule may have one.
+        """
+        return max(self.suspect_timeout_seconds, self.keep_alive_seconds)
+
 
 @dataclass(frozen=True)
 class SeatHolder:
@@ -116,15 +125,33 @@ class Formation:
 
 @dataclass(frozen=True)
 class RoundRecord:
-    """``status.history[]``: one round. The last entry is the current one; it runs while it has no ``end_time``."""
+    """``status.history[]``: one round. The last entry is the current one; it runs while it has no ``reason``.
+
+    The moments are for people and are computed with by nobody: ``metav1.MicroTime``, by the clock of the operator.
+    """
 
     round: int
     run_id: str
     nodes: int
-    start_time: str
-    end_time: str | None = None
+    formed: str
+    """When the round was published."""
+    checked_in: str | None = None
+    """When the last member had said that its workers run this round."""
+    last_heard: str | None = None
+    """When the member whose loss ended the round was last heard; None: no loss ended it."""
+    asked: str | None = None
+    """When the members were asked to join the next round; None: they were not."""
+    ended: str | None = None
+    """When no member ran the round any more: each had joined again, left or was lost."""
     reason: str | None = None
-    """A `RoundEndReason`, or the `ClosedReason` of the run."""
+    """Why the round ends: a `RoundEndReason`, or the `ClosedReason` of the run; None while it runs."""
+    message: str | None = None
+    """The reason in words: who, and why."""
+
+    @property
+    def running(self) -> bool:
+        """Whether nothing has ended the round yet."""
+        return self.reason is None
 
 
 @dataclass(frozen=True)

@@ -119,8 +119,8 @@ class Finder:
             keep_alive_interval_seconds=settings.keep_alive_interval,
             keep_alive_max_attempts=settings.keep_alive_max_attempt,
         )
-        if spec.keep_alive_seconds > spec.suspect_timeout_seconds:  # the schema wants that one to be the longer
-            spec = replace(spec, suspect_timeout_seconds=spec.keep_alive_seconds)
+        # The schema refuses less, and a large group, too, may need more than the default.
+        spec = replace(spec, suspect_timeout_seconds=spec.suspect_seconds)
         encoded = codec.encode(spec)
         body = {
             "apiVersion": names.API_VERSION,

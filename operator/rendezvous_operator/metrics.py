@@ -65,7 +65,7 @@ class Change(NamedTuple):
 
 def change(before: RendezvousStatus, after: RendezvousStatus) -> Change:
     """What has happened between two states of one Rendezvous."""
-    running = before.history[-1] if before.history and before.history[-1].end_time is None else None
+    running = before.history[-1] if before.history and before.history[-1].running else None
     records = {record.round: record for record in after.history}
     ended = records.get(running.round) if running is not None else None
     published = None
@@ -73,7 +73,7 @@ def change(before: RendezvousStatus, after: RendezvousStatus) -> Change:
         previous = records.get(after.round - 1)
         same_run = previous is not None and previous.run_id == records[after.round].run_id
         published = previous.reason if previous is not None and same_run else AttemptReason.START.value
-    return Change(ended.reason if ended is not None and ended.end_time is not None else None, published)
+    return Change(ended.reason if ended is not None and not ended.running else None, published)
 
 
 @dataclass
@@ -179,7 +179,7 @@ class Metrics:
 
     def members_lost(self, key: Key, before: RendezvousStatus, lost: Mapping[str, RoundEndReason]) -> None:
         """Count each lost member once in its round."""
-        running = bool(before.history) and before.history[-1].end_time is None
+        running = bool(before.history) and before.history[-1].running
         number, known = self._lost.get(key, (None, set()))
         if number is None and not running:
             known = set(lost)  # the leader before has counted them
@@ -219,7 +219,7 @@ class _View(NamedTuple):
     def runs(self) -> bool:
         """Whether the last round has not ended."""
         history = self.status.history
-        return bool(history) and history[-1].end_time is None
+        return bool(history) and history[-1].running
 
     def silences(self) -> Iterator[float]:
         """Seconds since each member of the running round was heard; those that have left are none any more."""

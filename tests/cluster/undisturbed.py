@@ -42,7 +42,7 @@ def assert_undisturbed(group: Group, before: Training) -> float:
     assert now.status.round == before.status.round
     assert (now.status.participants, now.status.store) == (before.status.participants, before.status.store)
     assert (now.status.restarts, now.status.waiting_nodes) == (before.status.restarts, 0)
-    assert now.status.history[-1].end_time is None
+    assert now.status.history[-1].running
     assert now.workers == before.workers, "a worker was started"
     assert now.pods == before.pods
     longest = max(_longest_pause(group, member, before.at, now.at) for member in group.ranks(now.status))

@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,9 @@ import yaml
 from kubernetes import client, config
 
 from rendezvous_api import names
-from rendezvous_api.codec import encode
+from rendezvous_api.codec import decode, encode
 from rendezvous_api.participant import ParticipantStatus
-from rendezvous_api.rendezvous import RendezvousSpec, RendezvousStatus
+from rendezvous_api.rendezvous import RendezvousSpec, RendezvousStatus, RoundRecord
 from rendezvous_controlplane import LocalControlPlane
 
 ROOT = Path(__file__).parents[2]
@@ -135,7 +137,8 @@ def table(*cases: tuple[Any, ...]) -> Any:
 MIN_MAX = ("spec.minNodes", "`minNodes` must be less than or equal to `maxNodes`")
 SUSPECT = (
     "spec.suspectTimeoutSeconds",
-    "`suspectTimeoutSeconds` must be greater than or equal to `keepAliveIntervalSeconds` times `keepAliveMaxAttempts`",
+    "`suspectTimeoutSeconds` must be greater than or equal to `keepAliveMaxAttempts` times the time between two "
+    "heartbeats, which is the greater of `keepAliveIntervalSeconds` and `maxNodes` / 50, rounded up",
 )
 SPEC_CASES = table(
     ("fixed size", {"minNodes": 3, "maxNodes": 3}, None),
@@ -143,9 +146,14 @@ SPEC_CASES = table(
     ("suspected when silent", {"keepAliveIntervalSeconds": 40, "suspectTimeoutSeconds": 120}, None),
     ("lost before silent", {"keepAliveIntervalSeconds": 40, "suspectTimeoutSeconds": 119}, SUSPECT),
     ("lost before silent by default", {"keepAliveMaxAttempts": 25}, SUSPECT),
+    ("lost before silent in a large group", {"maxNodes": 2000, "keepAliveMaxAttempts": 10}, SUSPECT),
     ("no nodes", {"minNodes": 0}, ("spec.minNodes", "greater than or equal to 1")),
     ("largest", {"maxNodes": 2000}, None),
-    ("too large", {"maxNodes": 2001}, ("spec.maxNodes", "less than or equal to 2000")),
+    (
+        "too large",
+        {"maxNodes": 2001, "suspectTimeoutSeconds": 200},
+        ("spec.maxNodes", "less than or equal to 2000"),
+    ),
     ("min left out", {"minNodes": REMOVED}, ("spec.minNodes", "Required value")),
     ("no last call", {"lastCallTimeoutSeconds": 0}, None),
     ("no replacement time", {"replacementTimeoutSeconds": 0}, None),
@@ -168,6 +176,17 @@ SPEC_CASES = table(
 @pytest.mark.parametrize(("spec", "expected"), SPEC_CASES)
 def test_spec_of_a_rendezvous(objects: Objects, spec: Json, expected: Refusal) -> None:
     check(expected, lambda: objects.create(rendezvous(**spec)))
+
+
+@pytest.mark.parametrize("max_nodes", [4, 250, 251, 1000, 1001, names.MAX_NODES])
+@pytest.mark.parametrize(("interval", "attempts"), [(1, 3), (5, 3), (5, 10), (20, 3), (21, 3), (3600, 100)])
+def test_nobody_may_be_lost_before_it_is_silent(objects: Objects, max_nodes: int, interval: int, attempts: int) -> None:
+    spec = RendezvousSpec(2, max_nodes, keep_alive_interval_seconds=interval, keep_alive_max_attempts=attempts)
+    for timeout in (spec.keep_alive_seconds - 1, spec.keep_alive_seconds):
+        asked = replace(spec, suspect_timeout_seconds=timeout)
+        # What the code does with it is what was asked for, or the API server refuses it.
+        expected = None if asked.suspect_seconds == timeout else SUSPECT
+        check(expected, partial(objects.create, rendezvous(**encode(asked))))
 
 
 @pytest.mark.parametrize(
@@ -198,6 +217,24 @@ MEMBERS_CHANGED = ("status.participants", "the members of a published round may 
 STORE_CHANGED = ("status.store", "the store of a published round may not change")
 
 OTHERS = members(0, 1, incarnation="zzzz9999")
+RECORD = RoundRecord(
+    round=1,
+    run_id="run-1",
+    nodes=2,
+    formed="2030-01-01T00:00:00.000000Z",
+    checked_in="2030-01-01T00:00:01.250000Z",
+    last_heard="2030-01-01T00:10:00.000001Z",
+    asked="2030-01-01T00:12:00.100000Z",
+    ended="2030-01-01T00:12:05.999999Z",
+    reason="MemberLost",
+    message="m" * names.MAX_MESSAGE_LENGTH,
+)
+
+
+def history(**changes: Any) -> Json:
+    return {"history": [without_removed({**encode(RECORD), **changes})]}
+
+
 STATUS_CASES = table(
     # name, the statuses before, the next one, what is expected of it
     ("nothing yet", [], {"waitingNodes": 1}, None),
@@ -236,6 +273,12 @@ STATUS_CASES = table(
     ("other store", [published(1, 2)], published(1, 2, store={**STORE, "port": 29501}), STORE_CHANGED),
     ("other store in a new round", [published(1, 2)], published(2, 2, store={**STORE, "port": 29501}), None),
     ("next run claims", [published(1, 2)], published(1, 2, runID="run-2"), None),
+    ("history of a round", [], history(), None),
+    ("round that runs", [], history(**dict.fromkeys(("lastHeard", "asked", "ended", "reason", "message"))), None),
+    ("round never formed", [], history(formed=REMOVED), ("status.history[0].formed", "Required value")),
+    ("asked at no time", [], history(asked="then"), ("status.history[0].asked", "must be of type date-time")),
+    ("reason of no kind", [], history(reason="Lost"), ("status.history[0].reason", "Unsupported value")),
+    ("long message", [], history(message="m" * 1025), ("status.history[0].message", "may not be more than 1024")),
 )
 
 
@@ -272,6 +315,11 @@ def test_largest_round_is_checked_within_the_cost_limit(objects: Objects) -> Non
     found = objects.replace_status(found, published(2, names.MAX_NODES, participants=group("bbbbbbbb")))
     changed = [*found["status"]["participants"][:-1], {**found["status"]["participants"][-1], "attempt": 9}]
     check(MEMBERS_CHANGED, lambda: objects.replace_status(found, {**found["status"], "participants": changed}))
+
+
+def test_the_moments_of_a_round_are_kept_to_the_microsecond(objects: Objects) -> None:
+    found = objects.replace_status(objects.create(rendezvous()), history())
+    assert decode(RoundRecord, found["status"]["history"][0]) == RECORD
 
 
 def test_condition_may_not_be_there_twice(objects: Objects) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import pytest
 import yaml
 
 from rendezvous_api import names
+from rendezvous_api.codec import encode
+from rendezvous_api.rendezvous import RoundRecord
 from rendezvous_controlplane import LocalControlPlane
 
 ROOT = Path(__file__).parents[2]
@@ -113,6 +116,26 @@ def test_columns_of_participants(control_plane: LocalControlPlane, namespace: st
     wide = table(control_plane, namespace, "rdzvp", "--output=wide")
     assert wide[0] == [*header, "WHY", "LEFT", "POD"]
     assert wide[1][-3:] == ["WorkerFailure", "TimedOut", "pod-0"]
+
+
+def test_the_command_of_the_documentation_tells_why_rounds_ended(
+    control_plane: LocalControlPlane, namespace: str
+) -> None:
+    def at(minute: int) -> str:
+        return f"2026-01-02T03:{minute:02}:05.000007Z"
+
+    lost = RoundRecord(6, "run-1", 2, at(1), at(2), at(3), at(4), at(5), "MemberLost", "train-1 is silent for 120 s")
+    running = RoundRecord(7, "run-1", 1, at(6))
+    status = {**RENDEZVOUS_STATUS, "history": [encode(lost), encode(running)]}
+    write(control_plane, namespace, RENDEZVOUS, status)
+    text = (ROOT / "docs" / "troubleshooting.md").read_text()
+    (line,) = re.findall(r"^kubectl (.*range \.status\.history.*)$", text, flags=re.MULTILINE)
+    arguments = [argument.replace("NAME", "train") for argument in shlex.split(line)]
+    assert control_plane.kubectl(*arguments, "--namespace", namespace).splitlines() == [
+        f"round 6, 2 nodes: formed {at(1)}, checked in {at(2)}, last heard {at(3)}, asked {at(4)}, ended {at(5)}; "
+        "MemberLost: train-1 is silent for 120 s",
+        f"round 7, 1 nodes: formed {at(6)}, checked in , last heard , asked , ended ; : ",
+    ]
 
 
 def test_participants_of_one_rendezvous_are_selected_by_the_server(

@@ -160,6 +160,16 @@ def test_the_handler_creates_the_rendezvous(
     assert b.waits()
 
 
+def test_the_handler_creates_a_valid_rendezvous_for_a_large_group(operator: PlayedOperator, nodes: Nodes) -> None:
+    nodes.node("a", nodes=(2, 2000), keep_alive_max_attempt=10).join()
+    operator.joined({"train.a": 1})
+    found = operator.rendezvous()
+    assert found is not None
+    spec = found["spec"]
+    # 10 heartbeats, 40 s from one to the next.
+    assert (spec["maxNodes"], spec["keepAliveIntervalSeconds"], spec["suspectTimeoutSeconds"]) == (2000, 5, 400)
+
+
 def test_the_rendezvous_wins_with_one_warning(
     operator: PlayedOperator, nodes: Nodes, caplog: pytest.LogCaptureFixture
 ) -> None:

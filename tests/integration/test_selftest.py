@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from tests.e2e.harness import Process
-from tests.integration.handler_support import NOW, PlayedOperator
+from tests.integration.handler_support import PlayedOperator
 from tests.waiting import wait_until
 from tests.without_torch import WITHOUT_TORCH
 
@@ -126,7 +126,7 @@ def test_a_round_that_runs_is_left_alone(member: StartMember, objects: PlayedOpe
         nodes=1,
         participants=[{"name": "check.other", "incarnation": "aaaaaaaa", "attempt": 1, "rank": 0}],
         store={"host": "127.0.0.1", "port": 4000},
-        history=[{"round": 1, "runID": "none", "nodes": 1, "startTime": NOW}],
+        history=[{"round": 1, "runID": "none", "nodes": 1, "formed": "2026-01-01T00:00:00.000000Z"}],
         conditions=objects.ready("Running", "round 1", "True"),
     )
     failed(member(), "round 1 of", "this member would make it restart")

@@ -149,8 +149,9 @@ def _status(shared: Shared, nodes: Sequence[Node]) -> RendezvousStatus:
     members = tuple(Member(_name(i), *_admitted(), rank) for rank, i in enumerate(holders))
     history: tuple[RoundRecord, ...] = ()
     if shared.published:
-        end_time = "then" if shared.ended else None
-        history = (RoundRecord(number, shared.round_run, len(members), "then", end_time, shared.ended or None),)
+        moment, reason = ("then" if shared.ended else None), shared.ended or None
+        record = RoundRecord(number, shared.round_run, len(members), "then", asked=moment, ended=moment, reason=reason)
+        history = (record,)
     spares = sorted((node.spare, i) for i, node in enumerate(nodes) if node.spare)
     return RendezvousStatus(
         run_id=shared.run or None,
@@ -229,7 +230,7 @@ def _state(
         facts = {fact: age for fact, age in facts.items() if fact not in _OF_ROUND}
     last = status.history[-1] if status.history else None
     ended = ""
-    if last is not None and last.end_time is not None:
+    if last is not None and not last.running:
         ended = str(last.reason) if setup.max_restarts is not None and last.reason in FAILURES else "ScaleUp"
     after = Shared(
         published=status.round > 0,

@@ -174,6 +174,7 @@ def test_names_are_those_of_the_constants(kind: type[Any]) -> None:
         ("Rendezvous.status.formation.message", "maxLength", names.MAX_MESSAGE_LENGTH),
         ("Rendezvous.status.formation.missing[].message", "maxLength", names.MAX_MESSAGE_LENGTH),
         ("Rendezvous.status.refused[].message", "maxLength", names.MAX_MESSAGE_LENGTH),
+        ("Rendezvous.status.history[].message", "maxLength", names.MAX_MESSAGE_LENGTH),
         ("Rendezvous.status.conditions[].message", "maxLength", names.MAX_MESSAGE_LENGTH),
     ],
 )

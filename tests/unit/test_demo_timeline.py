@@ -18,10 +18,18 @@ def steps(begin: float, pids: list[int], first: int, count: int) -> list[Step]:
     ]
 
 
-def record(number: int, nodes: int, begin: int, end: int | None = None, reason: str | None = None) -> RoundRecord:
-    start_time = f"2026-01-01T10:{begin // 60:02d}:{begin % 60:02d}Z"
-    end_time = None if end is None else f"2026-01-01T10:{end // 60:02d}:{end % 60:02d}Z"
-    return RoundRecord(number, "run", nodes, start_time, end_time, reason)
+def moment(after: float) -> str:
+    """START + `after` seconds, as the operator writes it."""
+    return f"2026-01-01T10:{int(after) // 60:02d}:{after % 60:09.6f}Z"
+
+
+def record(number: int, nodes: int, begin: float, end: float | None = None, reason: str | None = None) -> RoundRecord:
+    return RoundRecord(number, "run", nodes, moment(begin), ended=None if end is None else moment(end), reason=reason)
+
+
+def test_a_time_is_read_with_and_without_microseconds() -> None:
+    assert seconds("2026-01-01T10:01:05.250001Z") == pytest.approx(START + 65.250001, abs=1e-7)
+    assert seconds("2026-01-01T10:01:05Z") == START + 65
 
 
 def test_the_log_of_steps_is_read_without_what_is_just_being_written() -> None:
@@ -60,6 +68,14 @@ def test_when_a_node_is_added_training_goes_on_until_the_last_step_of_the_old_ro
     history = [record(1, 2, 5, 19, "ScaleUp"), record(2, 3, 20)]
     came = Happening(START + 12, "a node came", sudden=False)
     assert timeline(history, log, [came])[0].stood_still == pytest.approx(30 - 19)
+
+
+def test_a_step_just_before_a_round_was_formed_belongs_to_the_one_before() -> None:
+    log = [*steps(30.25, [1, 2], 0, 1), *steps(31, [3, 4], 1, 1)]
+    first, second = timeline([record(1, 2, 5, 30.5, "WorkerFailed"), record(2, 2, 30.75)], log, [])
+    assert (first.last_step, second.first_step) == (0, 1)
+    first, second = timeline([record(1, 2, 5, 30.125, "WorkerFailed"), record(2, 2, 30.25)], log, [])
+    assert (first.last_step, second.first_step) == (None, 0)
 
 
 def test_a_round_that_never_trained_has_no_steps_and_the_next_one_counts() -> None:

@@ -23,7 +23,8 @@ OF_TRAIN = {"namespace": "ns", "rendezvous": "train"}
 
 
 def record(number: int, reason: str | None = None, run: str = "run") -> RoundRecord:
-    return RoundRecord(number, run, 2, "2030-01-01T00:00:00Z", "2030-01-01T01:00:00Z" if reason else None, reason)
+    asked = "2030-01-01T01:00:00.000000Z" if reason else None
+    return RoundRecord(number, run, 2, "2030-01-01T00:00:00.000000Z", asked=asked, reason=reason)
 
 
 def status(*history: RoundRecord, **fields: Any) -> RendezvousStatus:
@@ -122,7 +123,7 @@ def running(reason: str = "Running") -> dict[str, Any]:
         {"name": name, "incarnation": "aaaaaaaa", "attempt": 1, "rank": rank} for rank, name in enumerate(("a", "b"))
     ]
     ready = {"type": "Ready", "status": "True", "reason": reason, "message": "", "lastTransitionTime": ""}
-    history = [{"round": 3, "runID": "run", "nodes": 2, "startTime": "2030-01-01T00:00:00Z"}]
+    history = [{"round": 3, "runID": "run", "nodes": 2, "formed": "2030-01-01T00:00:00Z"}]
     return {"round": 3, "nodes": 2, "participants": members, "conditions": [ready], "history": history, "runID": "run"}
 
 

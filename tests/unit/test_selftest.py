@@ -40,7 +40,7 @@ def test_wrong_usage(arguments: list[str], says: str, capsys: pytest.CaptureFixt
         ((), (), False),
         ((RoundRecord(1, "r", 2, "t"),), (), True),
         ((RoundRecord(1, "r", 2, "t"),), (Member("train.me", "aaaaaaaa", 1, 0),), False),
-        ((RoundRecord(1, "r", 2, "t", "t", "RunSucceeded"),), (), False),
+        ((RoundRecord(1, "r", 2, "t", reason="RunSucceeded"),), (), False),
     ],
 )
 def test_a_round_that_runs_without_this_member(

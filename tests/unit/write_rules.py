@@ -18,7 +18,7 @@ def check_write(spec: RendezvousSpec, old: RendezvousStatus, new: RendezvousStat
         assert new.store is not None
         assert new.run_id is not None
         assert new.history[-1].round == new.round
-        assert new.history[-1].end_time is None
+        assert new.history[-1].running
         assert new.waiting_nodes == 0, "nobody is asked for the round after one that has just been published"
         names_of_members = {member.name for member in new.participants}
         assert not names_of_members & {refusal.name for refusal in new.refused}, "a refused agent became a member"
@@ -27,7 +27,7 @@ def check_write(spec: RendezvousSpec, old: RendezvousStatus, new: RendezvousStat
     assert len(refused) == len(new.refused) <= names.MAX_REFUSED
     assert len(new.closed_runs) <= names.MAX_CLOSED_RUNS
     assert len(new.history) <= names.MAX_HISTORY
-    assert all(record.end_time for record in new.history[:-1]), "only the last round of the history may run"
+    assert not any(record.running for record in new.history[:-1]), "only the last round of the history may run"
     asked = new.waiting_nodes > 0
     if old.waiting_nodes and not asked and new.round == old.round:
         assert new.closed_reason(old.run_id), "who was asked is asked until a round is published or the run closes"

@@ -34,9 +34,9 @@ def close(
 
 def end_round(turn: Turn, status: RendezvousStatus, reason: str) -> RendezvousStatus:
     """Write into the history that the current round has ended, unless it says so already."""
-    if not status.history or status.history[-1].end_time is not None:
+    if not status.history or not status.history[-1].running:
         return status
-    ended = replace(status.history[-1], end_time=turn.now.timestamp, reason=str(reason))
+    ended = replace(status.history[-1], asked=turn.now.timestamp, ended=turn.now.timestamp, reason=str(reason))
     return replace(status, history=(*status.history[:-1], ended))
 
 
