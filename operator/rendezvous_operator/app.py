@@ -1,6 +1,7 @@
 """The operator as a program: its parts, how they begin, and how they end."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import secrets
@@ -8,17 +9,21 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 from rendezvous_operator import logs
 from rendezvous_operator.cache import Cache, Key
-from rendezvous_operator.cluster import Cluster, RefusedError
+from rendezvous_operator.cluster import TIMEOUT_SECONDS, Cluster, RefusedError
 from rendezvous_operator.events import Recorder
+from rendezvous_operator.fence import Fence
 from rendezvous_operator.health import Health
 from rendezvous_operator.leader import Candidate, Election
 from rendezvous_operator.metrics import Metrics
 from rendezvous_operator.options import PROGRAM, Options, parse
+from rendezvous_operator.reader import Reader
 from rendezvous_operator.reconciler import Reconciler
+from rendezvous_operator.relisting import Relisting
 from rendezvous_operator.server import HttpServer
 from rendezvous_operator.traces import trace
 from rendezvous_operator.watching import Watches
@@ -28,6 +33,9 @@ logger = logging.getLogger("rendezvous_operator")  # also when this module is __
 
 TURNS_SECONDS = 3.0
 """How long turns under way may take when the operator is told to end; the kubelet gives 30 s for everything."""
+
+EVENTS_SECONDS = 2.0
+"""And how long it may then take to send the Events of these turns."""
 
 WATCHES_SECONDS = 10.0
 """And how long kopf may take to end its watches."""
@@ -50,7 +58,8 @@ class Operator:
         self._queue: WorkQueue[Key] = WorkQueue(time.monotonic)
         self._metrics = Metrics(self._cache, self._queue, time.monotonic, lambda: self._term() is not None)
         self._trace = trace(lambda _: None, self._metrics.request_answered)
-        self._watches = Watches(time.monotonic, [self._trace])
+        self._relisting = Relisting()
+        self._watches = Watches(time.monotonic, [self._trace, self._relisting.trace])
 
     def _term(self) -> int | None:
         """Without an election, the operator leads from beginning to end."""
@@ -64,25 +73,40 @@ class Operator:
             UnusableError: the HTTP server cannot listen.
         """
         self._take_signals()
-        cluster = await Cluster.connect(self._cache.api_server_answered, traces=[self._trace])
-        # A renewal of the Lease must not wait for a connection, and must leave time for another one. It also tells a
-        # follower, who asks for nothing else, that the API server was away and silence from then means nothing.
-        timeout = self._options.timing.request_timeout
-        lease_cluster = await Cluster.connect(self._cache.api_server_answered, timeout=timeout, traces=[self._trace])
-        try:
-            await self._serve(cluster, lease_cluster)
-        finally:
-            await lease_cluster.close()
-            await cluster.close()
+        async with contextlib.AsyncExitStack() as stack:
+            cluster = await self._connect(stack, self._cache.api_server_answered)
+            # A renewal of the Lease must not wait for a connection, and must leave time for another one. It also tells
+            # a follower, who asks for nothing else, that the API server was away and silence from then means nothing.
+            timeout = self._options.timing.request_timeout
+            lease_cluster = await self._connect(stack, self._cache.api_server_answered, timeout)
+            # Whether Events are taken says nothing about whether the agents can be heard.
+            events_cluster = await self._connect(stack, lambda _: None)
+            recorder = Recorder(events_cluster, socket.gethostname(), time.monotonic)
+            await self._serve(cluster, lease_cluster, recorder)
+
+    async def _connect(
+        self, stack: contextlib.AsyncExitStack, answered: Callable[[bool], None], timeout: float = TIMEOUT_SECONDS
+    ) -> Cluster:
+        cluster = await Cluster.connect(answered, timeout=timeout, traces=[self._trace])
+        stack.push_async_callback(cluster.close)
+        return cluster
 
     def _take_signals(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._told.set)
 
-    async def _serve(self, cluster: Cluster, lease_cluster: Cluster) -> None:
-        reconciler = self._reconciler(cluster)
-        health = Health(self._cache, self._watches, time.monotonic, [("workers", lambda: reconciler.defect)])
+    async def _serve(self, cluster: Cluster, lease_cluster: Cluster, recorder: Recorder) -> None:
+        reader = Reader(cluster, self._cache, self._options.namespace)
+        fence = Fence(cluster, self._term)
+        reconciler = Reconciler(reader, fence, self._queue, recorder, self._metrics)
+        defects = [
+            ("workers", lambda: reconciler.defect),
+            ("relisting", lambda: self._relisting.defect),
+            ("events", lambda: recorder.defect),
+        ]
+        health = Health(self._cache, self._watches, time.monotonic, defects)
         server = HttpServer(health, self._metrics.registry)
+        recorder.start()
         told = asyncio.create_task(self._told.wait(), name="told to end")
         listing = asyncio.create_task(self._list(reconciler, server), name="lists")
         leading = watching = None
@@ -98,26 +122,16 @@ class Operator:
         finally:
             # Whoever leads next shall find nothing under way.
             await _cancel(listing)
+            await self._relisting.stop()
             await reconciler.stop(TURNS_SECONDS)
             await _cancel(leading)
+            await recorder.stop(EVENTS_SECONDS)
             await server.stop()
             self._stop_watching.set()
             if watching is not None:
                 await asyncio.wait({watching}, timeout=WATCHES_SECONDS)
             await _cancel(watching)
             await _cancel(told)
-
-    def _reconciler(self, cluster: Cluster) -> Reconciler:
-        return Reconciler(
-            cluster,
-            self._cache,
-            self._queue,
-            Recorder(cluster, socket.gethostname(), time.monotonic),
-            self._metrics,
-            time.monotonic,
-            self._term,
-            self._options.namespace,
-        )
 
     async def _list(self, reconciler: Reconciler, server: HttpServer) -> None:
         """Answer probes from the first moment on, and see everything once."""
@@ -129,6 +143,7 @@ class Operator:
                 raise UnusableError(f"--http-address {address} --http-port {port}: {error}") from error
             logger.info("/livez, /readyz and /metrics are served at %s, port %d", address, port)
         await reconciler.start()
+        self._relisting.start(reconciler.list)
 
     async def _lead(self, reconciler: Reconciler, cluster: Cluster) -> None:
         """Decide, now or whenever this process is the leader."""
@@ -146,9 +161,7 @@ class Operator:
         await candidate.run()
 
     async def _watch(self, reconciler: Reconciler) -> None:
-        await self._watches.run(
-            reconciler.event, reconciler.listed, self._options.namespace, self._stop_watching, self._take_signals
-        )
+        await self._watches.run(reconciler.event, self._options.namespace, self._stop_watching, self._take_signals)
 
 
 async def _first(*tasks: asyncio.Task[Any]) -> None:

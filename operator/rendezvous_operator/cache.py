@@ -1,16 +1,16 @@
 """What the watches have shown, as the core wants to see it. Holds no opinion: everything here was seen."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from rendezvous_api import names
 from rendezvous_api.codec import DecodeError, decode
 from rendezvous_api.participant import Participant
-from rendezvous_api.reasons import FormationReason
-from rendezvous_api.rendezvous import Rendezvous, RendezvousSpec, RendezvousStatus
+from rendezvous_api.rendezvous import Rendezvous
 from rendezvous_operator.cluster import KINDS, POD_KIND, Json
+from rendezvous_operator.core import relevance
 from rendezvous_operator.core.world import Pod, SeenParticipant, Target, World
 from rendezvous_operator.pods import pod_from_object
 
@@ -28,15 +28,46 @@ class Key(NamedTuple):
 
 
 @dataclass(frozen=True)
-class RoundTimes:
-    """When the present state of a Rendezvous began, in the clock's seconds; for metrics, nothing is decided on it."""
+class Shown:
+    """An object as it is: from a watch, or as the API server's answer to a request about it."""
 
-    round_since: float | None = None
-    """When the current round was seen to be published; None: before this process looked."""
-    forming_since: float | None = None
-    """When a round was first seen to be in formation; None: none is."""
-    formation_whole: bool = False
-    """Whether its beginning was seen: it had not begun before this process looked."""
+    kind: str
+    item: Json
+
+
+@dataclass(frozen=True)
+class Gone:
+    """An object that was deleted, as it last was."""
+
+    kind: str
+    item: Json
+
+
+@dataclass(frozen=True)
+class Listed:
+    """All objects of a kind. `Cache.list_begins` was called before they were asked for."""
+
+    kind: str
+    items: Sequence[Json]
+
+
+@dataclass(frozen=True)
+class Read:
+    """The answer to a read that a decision asked for."""
+
+    key: Key
+    """Of the Rendezvous that was decided on."""
+    target: Target
+    item: Json | None
+    """None: there is no such object."""
+    asked_at: float
+    """When the request was sent, in the clock's seconds."""
+
+
+Seen = Shown | Gone | Listed | Read
+
+Observer = Callable[[Key, Rendezvous | None], None]
+"""Is told of a Rendezvous whenever it is seen, with None when it is gone."""
 
 
 @dataclass
@@ -44,7 +75,6 @@ class _Entry:
     """What is seen around one Rendezvous; the Rendezvous itself may be missing."""
 
     rendezvous: Rendezvous | None = None
-    times: RoundTimes = field(default_factory=RoundTimes)
     participants: dict[str, SeenParticipant] = field(default_factory=dict)
     pods: dict[str, Pod] = field(default_factory=dict)
     absent: set[Target] = field(default_factory=set)
@@ -55,8 +85,8 @@ class _Entry:
 
 
 @dataclass
-class _Meanwhile:
-    """What has come while a list was made, by namespace and UID: it is newer than the list."""
+class ListOverlay:
+    """What has come while a list was made, by namespace and UID: it is newer than the list, and goes over it."""
 
     seen: set[tuple[str, str]] = field(default_factory=set)
     gone: set[tuple[str, str]] = field(default_factory=set)
@@ -65,17 +95,22 @@ class _Meanwhile:
 class Cache:
     """All objects of the kinds that the operator watches.
 
-    Every method that takes in an object returns the keys of the Rendezvous to decide on again. A heartbeat that says
-    nothing new gives none: a thousand idle nodes cost no decisions.
+    Attributes:
+        clock: monotonic seconds; all times in here are by this clock.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
+        self.clock = clock
         self._entries: dict[Key, _Entry] = {}
         self._pod_keys: dict[tuple[str, str], Key] = {}
         self._listed: set[str] = set()
-        self._meanwhile: dict[str, _Meanwhile] = {}
+        self._overlays: dict[str, ListOverlay] = {}
+        self._observers: list[Observer] = []
         self._answering_since: float | None = None
+
+    def observe(self, observer: Observer) -> None:
+        """From now on tell somebody else, too, of each Rendezvous that is seen."""
+        self._observers.append(observer)
 
     @property
     def complete(self) -> bool:
@@ -97,17 +132,12 @@ class Cache:
             pods=dict(entry.pods),
             absent=frozenset(entry.absent),
             complete=self.complete,
-            answering_since=self._answering_since if self._answering_since is not None else self._clock(),
+            answering_since=self._answering_since if self._answering_since is not None else self.clock(),
         )
 
     def listed(self, kind: str) -> bool:
         """Whether that kind has been listed."""
         return kind in self._listed
-
-    def times(self, key: Key) -> RoundTimes:
-        """Since when a Rendezvous has been as it is."""
-        entry = self._entries.get(key)
-        return entry.times if entry is not None else RoundTimes()
 
     def orphans(self, key: Key) -> Mapping[str, SeenParticipant]:
         """Participants of a Rendezvous that is not there."""
@@ -119,59 +149,72 @@ class Cache:
         if not answered:
             self._answering_since = None
         elif self._answering_since is None:
-            self._answering_since = self._clock()
+            self._answering_since = self.clock()
 
     def list_begins(self, kind: str) -> None:
-        """All objects of a kind are about to be asked for; `list_seen` has the answer."""
-        self._meanwhile[kind] = _Meanwhile()
+        """All objects of a kind are about to be asked for; `Listed` has the answer."""
+        self._overlays[kind] = ListOverlay()
 
-    def list_seen(self, kind: str, objects: Iterable[Json]) -> set[Key]:
-        """Take in a complete list of a kind: what is not in it is gone, unless it has come meanwhile."""
-        meanwhile = self._meanwhile.pop(kind, _Meanwhile())
-        objects = [item for item in objects if _reference(item) not in meanwhile.gone]
-        present = meanwhile.seen.union(map(_reference, objects))
+    def take(self, seen: Seen) -> set[Key]:
+        """Take in what was seen. Returns the keys of the Rendezvous to decide on again.
+
+        A heartbeat that says nothing new gives none: a thousand idle nodes cost no decisions.
+
+        Raises:
+            DecodeError: an object that was `Read` is not of the shape that its CRD promises, so that the decision that
+                asked for it cannot be taken. Any other such object is logged and ignored.
+        """
+        match seen:
+            case Shown():
+                return self._shown(seen.kind, seen.item)
+            case Gone():
+                return self._gone(seen.kind, seen.item)
+            case Listed():
+                return self._all_listed(seen.kind, seen.items)
+            case Read():
+                return self._read(seen)
+
+    def _shown(self, kind: str, item: Json) -> set[Key]:
+        try:
+            return self._object(kind, item)
+        except DecodeError as error:
+            # It must not keep others from being seen.
+            logger.error("a %s is ignored: %s", kind, error)
+            return set()
+
+    def _all_listed(self, kind: str, items: Sequence[Json]) -> set[Key]:
+        """What is not in the list is gone, unless it has come meanwhile."""
+        overlay = self._overlays.pop(kind, ListOverlay())
+        items = [item for item in items if _reference(item) not in overlay.gone]
+        present = overlay.seen.union(map(_reference, items))
         touched: set[Key] = set()
         for key, entry in list(self._entries.items()):
             for name, uid in self._known(entry, kind):
                 if (key.namespace, uid) not in present:
                     touched |= self._forget(key, kind, name, uid)
-        for item in objects:
-            touched |= self.object_shown(kind, item)
+        for item in items:
+            touched |= self._shown(kind, item)
         if kind not in self._listed:
             self._listed.add(kind)
             touched |= set(self._entries)
         return touched
 
-    def object_shown(self, kind: str, item: Json) -> set[Key]:
-        """Take in one object of a list or a watch; one that cannot be understood must not keep others from theirs."""
-        try:
-            return self.object_seen(kind, item)
-        except DecodeError as error:
-            logger.error("a %s is ignored: %s", kind, error)
-            return set()
-
-    def object_seen(self, kind: str, item: Json, *, read: bool = False) -> set[Key]:
-        """Take in one object. ``read``: it came as the answer to a read, not from a watch.
-
-        Raises:
-            DecodeError: the object is not of the shape that its CRD promises.
-        """
-        if kind in self._meanwhile:
-            self._meanwhile[kind].gone.discard(_reference(item))
-            self._meanwhile[kind].seen.add(_reference(item))
+    def _object(self, kind: str, item: Json, *, read: bool = False) -> set[Key]:
+        if kind in self._overlays:
+            self._overlays[kind].gone.discard(_reference(item))
+            self._overlays[kind].seen.add(_reference(item))
         if kind == names.RENDEZVOUS_KIND:
             return self._rendezvous_seen(decode(Rendezvous, item))
         if kind == names.PARTICIPANT_KIND:
             return self._participant_seen(decode(Participant, item), read=read)
         return self._pod_seen(item)
 
-    def object_gone(self, kind: str, item: Json) -> set[Key]:
-        """Take in the deletion of an object, as it last was."""
+    def _gone(self, kind: str, item: Json) -> set[Key]:
         metadata = item["metadata"]
         namespace, name, uid = metadata.get("namespace", ""), metadata["name"], metadata["uid"]
-        if kind in self._meanwhile:
-            self._meanwhile[kind].seen.discard(_reference(item))
-            self._meanwhile[kind].gone.add(_reference(item))
+        if kind in self._overlays:
+            self._overlays[kind].seen.discard(_reference(item))
+            self._overlays[kind].gone.add(_reference(item))
         if kind == POD_KIND:
             key = self._pod_keys.get((namespace, uid))
         elif kind == names.PARTICIPANT_KIND:
@@ -180,30 +223,35 @@ class Cache:
             key = Key(namespace, name)
         return self._forget(key, kind, name, uid) if key is not None else set()
 
-    def target_read(self, key: Key, target: Target, item: Json | None) -> None:
-        """Take in the answer to a read that a decision asked for; None: there is no such object."""
-        entry = self._entries.get(key)
+    def _read(self, read: Read) -> set[Key]:
+        target, item, entry = read.target, read.item, self._entries.get(read.key)
         if entry is None:
-            return
-        same = item is not None and (not target.uid or item["metadata"]["uid"] == target.uid)
-        if item is None or not same:
-            uid = target.uid or next((uid for name, uid in self._known(entry, target.kind) if name == target.name), "")
-            self._forget(key, target.kind, target.name, uid)
-            entry.absent.add(target)
-        elif target.kind == POD_KIND:
+            return set()
+        if item is None or (target.uid and item["metadata"]["uid"] != target.uid):
+            return self._absent(read, entry)
+        if target.kind == POD_KIND:
             # Read only because a participant names it; whether it is known is said by its label.
-            known = _pod_key(item) == key
-            entry.pods[target.uid] = replace(pod_from_object(item), known=known)
-        else:
-            self.object_seen(target.kind, item, read=True)
+            entry.pods[target.uid] = replace(pod_from_object(item), known=_pod_key(item) == read.key)
+            return {read.key}
+        return self._object(target.kind, item, read=True)
+
+    def _absent(self, read: Read, entry: _Entry) -> set[Key]:
+        target = read.target
+        participant = entry.participants.get(target.name) if target.kind == names.PARTICIPANT_KIND else None
+        if participant is not None and participant.heard_at > read.asked_at:
+            return set()  # it has come, or come back, while the answer was on its way
+        uid = target.uid or next((uid for name, uid in self._known(entry, target.kind) if name == target.name), "")
+        self._forget(read.key, target.kind, target.name, uid)
+        entry.absent.add(target)
+        return {read.key}
 
     def _rendezvous_seen(self, rendezvous: Rendezvous) -> set[Key]:
         key = Key(rendezvous.metadata.namespace, rendezvous.metadata.name)
         entry = self._entries.setdefault(key, _Entry())
         if entry.rendezvous is not None and _is_older(rendezvous, entry.rendezvous):
             return set()
-        entry.times = _times(entry.rendezvous, entry.times, rendezvous, self._clock())
         entry.rendezvous = rendezvous
+        self._tell(key, rendezvous)
         # Only members are ever looked up in here, so that the set does not grow with all who have been.
         members = {member.name for member in rendezvous.status.participants}
         entry.absent = {target for target in entry.absent if target.kind == POD_KIND or target.name in members}
@@ -214,18 +262,15 @@ class Cache:
         key = Key(metadata.namespace, participant.spec.rendezvous_name)
         entry = self._entries.setdefault(key, _Entry())
         seen = entry.participants.get(metadata.name)
-        now = self._clock()
+        now = self.clock()
         if seen is not None and _is_older(participant, seen.object):
             return set()
         entry.absent.discard(Target(names.PARTICIPANT_KIND, metadata.name))
-        heard = seen is None or _beat(participant) != _beat(seen.object)
-        heard_at = now if seen is None or heard else seen.heard_at
+        heard_at = now if seen is None or relevance.is_heartbeat(seen.object, participant) else seen.heard_at
         read_at = now if read else (seen.read_at if seen is not None else None)
         entry.participants[metadata.name] = SeenParticipant(participant, heard_at, read_at)
-        if seen is not None and _says_the_same(participant, seen.object):
-            # Whoever was silent for long may have been called so.
-            return {key} if heard and now - seen.heard_at >= self._keep_alive_seconds(entry) else set()
-        return {key}
+        spec = entry.rendezvous.spec if entry.rendezvous is not None else None
+        return {key} if relevance.matters(seen, participant, spec, now) else set()
 
     def _pod_seen(self, item: Json) -> set[Key]:
         key = _pod_key(item)
@@ -250,7 +295,7 @@ class Cache:
             return set()
         if kind == names.RENDEZVOUS_KIND and entry.rendezvous is not None and entry.rendezvous.metadata.uid == uid:
             entry.rendezvous = None
-            entry.times = RoundTimes()
+            self._tell(key, None)
         elif kind == names.PARTICIPANT_KIND and name in entry.participants:
             if entry.participants[name].object.metadata.uid != uid:
                 return set()
@@ -282,28 +327,9 @@ class Cache:
             return [(name, seen.object.metadata.uid) for name, seen in entry.participants.items()]
         return [(pod.name, pod.uid) for pod in entry.pods.values() if pod.known]
 
-    def _keep_alive_seconds(self, entry: _Entry) -> int:
-        if entry.rendezvous is None:
-            return RendezvousSpec(1, 1).keep_alive_seconds
-        return entry.rendezvous.spec.keep_alive_seconds
-
-
-def _times(known: Rendezvous | None, times: RoundTimes, new: Rendezvous, now: float) -> RoundTimes:
-    if known is not None and known.metadata.uid != new.metadata.uid:
-        known, times = None, RoundTimes()
-    watched = known is not None
-    published = known is not None and new.status.round != known.status.round
-    since, whole = times.forming_since, times.formation_whole
-    if not is_forming(new.status):
-        since, whole = None, False
-    elif since is None or published:
-        since, whole = now, watched
-    return RoundTimes(now if published else times.round_since, since, whole)
-
-
-def is_forming(status: RendezvousStatus) -> bool:
-    """Whether a next round is waited for; newcomers that are gathered while training goes on are not meant."""
-    return status.formation is not None and status.formation.reason is not FormationReason.GATHERING
+    def _tell(self, key: Key, rendezvous: Rendezvous | None) -> None:
+        for observer in self._observers:
+            observer(key, rendezvous)
 
 
 def _reference(item: Json) -> tuple[str, str]:
@@ -320,17 +346,3 @@ def _pod_key(item: Json) -> Key | None:
 def _is_older(new: Rendezvous | Participant, known: Rendezvous | Participant) -> bool:
     """Whether an object comes late. Versions of one resource are ordered numbers (KEP-5504), over deletions, too."""
     return int(new.metadata.resource_version or 0) < int(known.metadata.resource_version or 0)
-
-
-def _beat(participant: Participant) -> tuple[Any, ...]:
-    spec, status = participant.spec, participant.status
-    return (participant.metadata.uid, spec.incarnation, spec.attempt, spec.state, status.heartbeat_time)
-
-
-def _says_the_same(new: Participant, known: Participant) -> bool:
-    """Whether nothing but the time of the heartbeat differs."""
-    return (
-        new.metadata.uid == known.metadata.uid
-        and new.spec == known.spec
-        and replace(new.status, heartbeat_time=None) == replace(known.status, heartbeat_time=None)
-    )

@@ -90,13 +90,20 @@ class Cluster:
         """Close the connections."""
         await self._api.close()
 
-    async def list(self, kind: str, namespace: str | None) -> list[Json]:
-        """All objects of a kind (of pods: those that are labelled), in one namespace or in all."""
-        return [item async for item in self._pages(kind, namespace)]
+    async def list(self, kind: str, namespace: str | None, *, labelled: bool = True) -> list[Json]:
+        """All objects of a kind, in one namespace or in all, not older than this call (a quorum read).
 
-    async def _pages(self, kind: str, namespace: str | None) -> AsyncIterator[Json]:
+        Args:
+            kind: of the objects.
+            namespace: None: all.
+            labelled: of pods only those that carry the label of a Rendezvous.
+        """
+        return [item async for item in self._pages(kind, namespace, labelled=labelled)]
+
+    async def _pages(self, kind: str, namespace: str | None, *, labelled: bool) -> AsyncIterator[Json]:
+        # Without resourceVersion, which would allow an older answer.
         query = {"limit": str(_PAGE)}
-        if kind in _SELECTORS:
+        if labelled and kind in _SELECTORS:
             query["labelSelector"] = _SELECTORS[kind]
         while True:
             page = await self.request("GET", _path(kind, namespace), query)

@@ -3,8 +3,14 @@
 What is said again becomes a series: one object whose count grows (``series.count``). Names carry the time at which an
 Event was first sent, so that whatever lists them by name shows them in order. Their number is bounded: an operator that
 is driven in circles must not fill the API server with its story. The log has every one of them.
+
+They are sent by a task of their own from a bounded queue: an API server, or a webhook, that is slow to take Events must
+not delay a decision. Since they say nothing about anything else, let the task have a `Cluster` of its own, whose
+``answered`` counts for nothing.
 """
 
+import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -12,6 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 
 from rendezvous_api import names
+from rendezvous_operator.background import Background
 from rendezvous_operator.cluster import Cluster, ConflictError, Json, NotFoundError, RefusedError, UnreachableError
 
 logger = logging.getLogger(__name__)
@@ -24,6 +31,9 @@ BURST = 25
 
 REFILL_SECONDS = 20.0
 """And then one in this time: a group that fails in circles tells of some rounds, not of all."""
+
+MOST_QUEUED = 1000
+"""Events that wait to be sent; when there are as many, a new one is dropped (client-go: ``maxQueuedEvents``)."""
 
 _CONTROLLER = f"{names.GROUP}/operator"
 _INSTANCE_BYTES = 128
@@ -118,47 +128,103 @@ class Aggregator:
             del self._spent[target]
 
 
+@dataclass(frozen=True)
+class _Emitted:
+    """An Event that waits to be sent."""
+
+    saying: Saying
+    at: datetime
+
+
 class Recorder:
-    """Sends Events. ``identity`` names this operator process in them; ``clock`` gives monotonic seconds."""
+    """Sends Events, one after the other, in a task of its own: whoever emits one never waits for the API server."""
 
     def __init__(self, cluster: Cluster, identity: str, clock: Callable[[], float]) -> None:
+        """``identity`` names this operator process in the Events; ``clock`` gives monotonic seconds."""
         self._cluster = cluster
         self._identity = cut(identity, _INSTANCE_BYTES)
         self._clock = clock
         self._aggregator = Aggregator()
+        self._queue: asyncio.Queue[_Emitted] = asyncio.Queue(MOST_QUEUED)
+        self._dropped = 0
+        self._background = Background()
 
-    async def emit(self, target: EventTarget, reason: str, note: str, *, warning: bool) -> None:
+    def start(self) -> None:
+        """Begin to send."""
+        self._background.start("events", self._run())
+
+    async def stop(self, patience: float) -> None:
+        """Send what is queued, for at most ``patience`` seconds, and end."""
+        if self.defect is None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._queue.join(), patience)
+        await self._background.stop()
+        self._dropped += self._queue.qsize()
+        self._report_dropped()
+
+    @property
+    def defect(self) -> str | None:
+        """What of this can be cured only by a restart; None: nothing."""
+        return self._background.defect
+
+    def emit(self, target: EventTarget, reason: str, note: str, *, warning: bool) -> None:
         """Tell what has happened. Events are a courtesy, since the status has it all: failures are only logged."""
         saying = Saying(target, reason, cut(note, _NOTE_BYTES), warning)
         try:
-            await self._send(saying)
+            self._queue.put_nowait(_Emitted(saying, datetime.now(timezone.utc)))
+        except asyncio.QueueFull:
+            self._dropped += 1
+
+    async def _run(self) -> None:
+        while True:
+            emitted = await self._queue.get()
+            try:
+                await self._send(emitted)
+            except asyncio.CancelledError:
+                self._dropped += 1
+                raise
+            except Exception:
+                # A defect in one Event must not keep the others from being sent.
+                logger.exception("the event %s was not sent", emitted.saying.reason)
+            finally:
+                self._queue.task_done()
+            self._report_dropped()
+
+    def _report_dropped(self) -> None:
+        if self._dropped:
+            logger.warning("%d events were not sent: the API server takes them too slowly", self._dropped)
+            self._dropped = 0
+
+    async def _send(self, emitted: _Emitted) -> None:
+        saying, target = emitted.saying, emitted.saying.target
+        try:
+            await self._send_step(emitted)
         except (UnreachableError, RefusedError, ConflictError) as error:
             self._aggregator.lost(saying)
-            logger.warning("%s/%s: the event %s was not sent: %s", target.namespace, target.name, reason, error)
+            logger.warning("%s/%s: the event %s was not sent: %s", target.namespace, target.name, saying.reason, error)
 
-    async def _send(self, saying: Saying) -> None:
+    async def _send_step(self, emitted: _Emitted) -> None:
+        saying = emitted.saying
         # As client-go names them: the digits of later times sort after those of earlier ones.
         name = f"{saying.target.name}.{time.time_ns():x}"
         step = self._aggregator.say(saying, name, self._clock())
         if step is None:
             logger.debug("%s: too many events, this one is not sent: %s", saying.target.name, saying.note)
         elif step.new:
-            await self._create(saying, step.name)
+            body = _event(emitted, step.name, self._identity)
+            await self._cluster.request("POST", _path(saying.target), body=body)
         else:
-            await self._count(saying, step)
+            await self._count(emitted, step)
 
-    async def _create(self, saying: Saying, name: str) -> None:
-        await self._cluster.request("POST", _path(saying.target), body=_event(saying, name, self._identity))
-
-    async def _count(self, saying: Saying, step: Step) -> None:
-        body = {"series": {"count": step.count, "lastObservedTime": _now()}}
-        path = f"{_path(saying.target)}/{step.name}"
+    async def _count(self, emitted: _Emitted, step: Step) -> None:
+        body = {"series": {"count": step.count, "lastObservedTime": _micro_time(emitted.at)}}
+        path = f"{_path(emitted.saying.target)}/{step.name}"
         try:
             await self._cluster.request("PATCH", path, body=body, content_type="application/merge-patch+json")
         except NotFoundError:
             # Kubernetes keeps Events for an hour, and anybody may delete them.
-            self._aggregator.lost(saying)
-            await self._send(saying)
+            self._aggregator.lost(emitted.saying)
+            await self._send_step(emitted)
 
 
 def _path(target: EventTarget) -> str:
@@ -170,17 +236,17 @@ def cut(text: str, most_bytes: int) -> str:
     return text.encode()[:most_bytes].decode(errors="ignore")
 
 
-def _now() -> str:
-    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+def _micro_time(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def _event(saying: Saying, name: str, identity: str) -> Json:
-    target = saying.target
+def _event(emitted: _Emitted, name: str, identity: str) -> Json:
+    saying, target = emitted.saying, emitted.saying.target
     return {
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",
         "metadata": {"name": name, "namespace": target.namespace},
-        "eventTime": _now(),
+        "eventTime": _micro_time(emitted.at),
         "type": "Warning" if saying.warning else "Normal",
         "reason": saying.reason,
         "action": saying.reason,

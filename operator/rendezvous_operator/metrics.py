@@ -24,8 +24,9 @@ from prometheus_client.registry import Collector
 from rendezvous_api import names
 from rendezvous_api.reasons import AttemptReason, ClosedReason, ConditionReason, ParticipantState, RoundEndReason
 from rendezvous_api.rendezvous import RendezvousStatus
-from rendezvous_operator.cache import Cache, Key, RoundTimes
+from rendezvous_operator.cache import Cache, Key
 from rendezvous_operator.core.world import World
+from rendezvous_operator.round_times import RoundClock, RoundTimes
 from rendezvous_operator.traces import Request
 from rendezvous_operator.work_queue import WorkQueue
 
@@ -100,6 +101,8 @@ class Metrics:
     ) -> None:
         self.registry = CollectorRegistry()
         self._clock = clock
+        self._rounds = RoundClock(clock)
+        cache.observe(self._rounds.seen)
         self._counted: dict[Key, _Counted] = {}
         self._lost: dict[Key, tuple[int, set[str]]] = {}
 
@@ -141,7 +144,7 @@ class Metrics:
         leader.set_function(leading)
         depth = Gauge(f"{PREFIX}_queue_depth", "Rendezvous that are due to be decided on.", registry=self.registry)
         depth.set_function(lambda: queue.depth)
-        self.registry.register(_Rendezvous(cache, queue, clock, leading, self._counted))
+        self.registry.register(_Rendezvous(cache, queue, self._rounds, clock, leading, self._counted))
         ProcessCollector(registry=self.registry)
 
     def _histogram(self, name: str, text: str, buckets: tuple[float, ...], labels: tuple[str, ...] = ()) -> Histogram:
@@ -161,16 +164,18 @@ class Metrics:
         """Count one event of a watch."""
         self._watch_events.labels(kind).inc()
 
-    def status_written(self, key: Key, before: RendezvousStatus, after: RendezvousStatus, times: RoundTimes) -> None:
-        """Count what the API server has accepted. ``times`` are from before the write."""
+    def status_written(self, key: Key, before: RendezvousStatus, after: RendezvousStatus) -> None:
+        """Count what the API server has accepted."""
         counted = self._counted.setdefault(key, _Counted())
-        now, what = self._clock(), change(before, after)
+        now, what, times = self._clock(), change(before, after), self._rounds.in_round(key, before.round)
         if what.ended is not None:
             counted.ended[what.ended] += 1
-            if times.round_since is not None:
+            if times is not None and times.round_since is not None:
                 self._round_duration.labels(what.ended).observe(now - times.round_since)
         if what.published is not None:
             counted.published += 1
+            if times is None:
+                return  # it is gone already
             if times.forming_since is None:
                 # All were there at once: it was asked for and published in one write.
                 self._formation_duration.labels(what.published).observe(0)
@@ -272,12 +277,14 @@ class _Rendezvous(Collector):
         self,
         cache: Cache,
         queue: WorkQueue[Key],
+        rounds: RoundClock,
         clock: Callable[[], float],
         leading: Callable[[], bool],
         counted: dict[Key, _Counted],
     ) -> None:
         self._cache = cache
         self._queue = queue
+        self._rounds = rounds
         self._clock = clock
         self._leading = leading
         self._counted = counted
@@ -298,7 +305,7 @@ class _Rendezvous(Collector):
     def _views(self) -> dict[Key, _View]:
         now, keys = self._clock(), self._cache.keys()
         worlds = {key: self._cache.world(key) for key in keys}
-        return {key: _View(world, self._cache.times(key), now) for key, world in worlds.items() if world is not None}
+        return {key: _View(world, self._rounds.now(key), now) for key, world in worlds.items() if world is not None}
 
     def _counters(self, views: Mapping[Key, _View]) -> Iterator[Metric]:
         published = CounterMetricFamily(f"{PREFIX}_rounds_published", "Published rounds.", labels=_LABELS)

@@ -1,7 +1,8 @@
 """What kopf does for the operator: it watches, and nothing else.
 
 None of kopf's high-level handlers is used: they would add finalizers and annotations to the objects. ``on.event``
-handlers are not retried by kopf, so they do nothing but pass on what was seen; queue and back-off are ours.
+handlers are not retried by kopf, so they do nothing but pass on what was seen; queue and back-off are ours. Nor does
+kopf tell when a watch has missed something: see `relisting`.
 """
 
 import asyncio
@@ -32,9 +33,6 @@ _IDENTITY: Any = names.GROUP
 
 Seen = Callable[[str, str | None, Json], None]
 """Takes in the kind of an object, the type of the event (None: it is from a list), and the object."""
-
-Listed = Callable[[str], None]
-"""Is told of which kind a list was made: the watch has begun anew, and may have missed something."""
 
 
 class _Backoffs:
@@ -102,7 +100,6 @@ class Watches:
         self._clock = clock
         self._traces = [*traces, trace(self._tried, self._answered)]
         self._login: kopf.ConnectionInfo | None = None
-        self._listed: Listed = lambda _: None
         self.signs = {kind: Signs() for kind in KINDS_BY_PLURAL.values()}
 
     def _registry(self, seen: Seen) -> kopf.OperatorRegistry:
@@ -131,7 +128,6 @@ class Watches:
     async def run(
         self,
         seen: Seen,
-        listed: Listed,
         namespace: str | None,
         stop: asyncio.Event,
         take_signals: Callable[[], None],
@@ -141,7 +137,6 @@ class Watches:
         kopf takes the signals of the process for itself; ``take_signals`` is called to take them back. It also waits,
         in the end, for tasks that were begun after this one, and at last cancels them: end them before.
         """
-        self._listed = listed
         others = asyncio.all_tasks()
         tasks = await kopf.spawn_tasks(
             registry=self._registry(seen),
@@ -185,6 +180,3 @@ class Watches:
         kind = KINDS_BY_PLURAL.get(request.resource)
         if kind is not None and code == "200":
             self.signs[kind].heard_at = self._clock()
-            if request.verb == "list":
-                # Not by the objects in it: a list without any is the one that says the most.
-                self._listed(kind)

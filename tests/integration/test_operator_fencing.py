@@ -14,7 +14,9 @@ from rendezvous_controlplane import LocalControlPlane
 from rendezvous_operator.cache import Cache, Key
 from rendezvous_operator.cluster import Cluster
 from rendezvous_operator.events import Recorder
+from rendezvous_operator.fence import Fence
 from rendezvous_operator.metrics import Metrics
+from rendezvous_operator.reader import Reader
 from rendezvous_operator.reconciler import Reconciler
 from rendezvous_operator.work_queue import WorkQueue
 
@@ -41,10 +43,9 @@ class Place:
         self.cache = Cache(time.monotonic)
         queue: WorkQueue[Key] = WorkQueue(time.monotonic)
         self.metrics = _Watched(self.cache, queue, time.monotonic, lambda: self.term is not None)
-        recorder = Recorder(cluster, "test", time.monotonic)
-        self.reconciler = Reconciler(
-            cluster, self.cache, queue, recorder, self.metrics, time.monotonic, lambda: self.term, namespace
-        )
+        self.recorder = Recorder(cluster, "test", time.monotonic)
+        reader, fence = Reader(cluster, self.cache, namespace), Fence(cluster, lambda: self.term)
+        self.reconciler = Reconciler(reader, fence, queue, self.recorder, self.metrics)
         self.decisions = 0
 
     def lose_the_lease_after_the_next_decision(self, next_term: int | None = None) -> None:
@@ -75,10 +76,12 @@ def play(control_plane: LocalControlPlane, namespace: str, monkeypatch: pytest.M
             cluster = await Cluster.connect(lambda _: None)
             place = Place(cluster, namespace)
             try:
+                place.recorder.start()
                 await place.reconciler.start()
                 await scenario(place)
             finally:
                 await place.reconciler.stop(1)
+                await place.recorder.stop(1)
                 await cluster.close()
 
         asyncio.run(whole())

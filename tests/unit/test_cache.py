@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from rendezvous_api import names
-from rendezvous_operator.cache import Cache, Key
+from rendezvous_api.codec import DecodeError
+from rendezvous_operator.cache import Cache, Gone, Key, Listed, Read, Shown
 from rendezvous_operator.cluster import KINDS, POD_KIND
 from rendezvous_operator.core.world import Target
 
@@ -68,42 +69,42 @@ def cache(clock: Clock) -> Cache:
     cache = Cache(clock)
     cache.api_server_answered(True)
     for kind in KINDS:
-        cache.list_seen(kind, [rendezvous()] if kind == names.RENDEZVOUS_KIND else [])
+        cache.take(Listed(kind, [rendezvous()] if kind == names.RENDEZVOUS_KIND else []))
     return cache
 
 
 def test_nothing_is_complete_before_all_kinds_are_listed(clock: Clock) -> None:
     cache = Cache(clock)
     for kind in KINDS[:-1]:
-        cache.list_seen(kind, [rendezvous()] if kind == names.RENDEZVOUS_KIND else [])
+        cache.take(Listed(kind, [rendezvous()] if kind == names.RENDEZVOUS_KIND else []))
     world = cache.world(KEY)
     assert world is not None
     assert not world.complete
-    assert cache.list_seen(KINDS[-1], []) == {KEY}
+    assert cache.take(Listed(KINDS[-1], [])) == {KEY}
     world = cache.world(KEY)
     assert world is not None
     assert world.complete
 
 
 def test_a_heartbeat_that_says_nothing_new_asks_for_no_decision(cache: Cache, clock: Clock) -> None:
-    assert cache.object_seen(names.PARTICIPANT_KIND, participant(beat="1")) == {KEY}
+    assert cache.take(Shown(names.PARTICIPANT_KIND, participant(beat="1"))) == {KEY}
     clock.now += 5
-    assert cache.object_seen(names.PARTICIPANT_KIND, participant(version=2, beat="2")) == set()
+    assert cache.take(Shown(names.PARTICIPANT_KIND, participant(version=2, beat="2"))) == set()
     world = cache.world(KEY)
     assert world is not None
     assert world.participants["train.a"].heard_at == clock.now
 
 
 def test_a_heartbeat_after_a_silence_asks_for_a_decision(cache: Cache, clock: Clock) -> None:
-    cache.object_seen(names.PARTICIPANT_KIND, participant(beat="1"))
+    cache.take(Shown(names.PARTICIPANT_KIND, participant(beat="1")))
     clock.now += 15
-    assert cache.object_seen(names.PARTICIPANT_KIND, participant(version=2, beat="2")) == {KEY}
+    assert cache.take(Shown(names.PARTICIPANT_KIND, participant(version=2, beat="2"))) == {KEY}
 
 
 def test_an_object_that_comes_late_is_ignored(cache: Cache) -> None:
-    cache.object_seen(names.PARTICIPANT_KIND, participant(version=7, attempt=2))
-    assert cache.object_seen(names.PARTICIPANT_KIND, participant(version=6)) == set()
-    assert cache.object_seen(names.RENDEZVOUS_KIND, rendezvous(version=0, round=9)) == set()
+    cache.take(Shown(names.PARTICIPANT_KIND, participant(version=7, attempt=2)))
+    assert cache.take(Shown(names.PARTICIPANT_KIND, participant(version=6))) == set()
+    assert cache.take(Shown(names.RENDEZVOUS_KIND, rendezvous(version=0, round=9))) == set()
     world = cache.world(KEY)
     assert world is not None
     assert world.participants["train.a"].object.spec.attempt == 2
@@ -111,10 +112,10 @@ def test_an_object_that_comes_late_is_ignored(cache: Cache) -> None:
 
 
 def test_an_unchanged_object_does_not_sound_like_a_heartbeat(cache: Cache, clock: Clock) -> None:
-    cache.object_seen(names.PARTICIPANT_KIND, participant(beat="1"))
+    cache.take(Shown(names.PARTICIPANT_KIND, participant(beat="1")))
     heard_at = clock.now
     clock.now += 20
-    cache.target_read(KEY, Target(names.PARTICIPANT_KIND, "train.a"), participant(beat="1"))
+    cache.take(Read(KEY, Target(names.PARTICIPANT_KIND, "train.a"), participant(beat="1"), cache.clock()))
     world = cache.world(KEY)
     assert world is not None
     seen = world.participants["train.a"]
@@ -123,37 +124,51 @@ def test_an_unchanged_object_does_not_sound_like_a_heartbeat(cache: Cache, clock
 
 @pytest.mark.parametrize("how", ["event", "list", "read"])
 def test_a_participant_that_is_gone_is_known_to_be_absent_until_it_comes_back(cache: Cache, how: str) -> None:
-    cache.object_seen(names.RENDEZVOUS_KIND, rendezvous(version=2, participants=[_member("train.a")]))
-    cache.object_seen(names.PARTICIPANT_KIND, participant())
+    cache.take(Shown(names.RENDEZVOUS_KIND, rendezvous(version=2, participants=[_member("train.a")])))
+    cache.take(Shown(names.PARTICIPANT_KIND, participant()))
     target = Target(names.PARTICIPANT_KIND, "train.a")
     match how:
         case "event":
-            assert cache.object_gone(names.PARTICIPANT_KIND, participant()) == {KEY}
+            assert cache.take(Gone(names.PARTICIPANT_KIND, participant())) == {KEY}
         case "list":
-            assert cache.list_seen(names.PARTICIPANT_KIND, []) == {KEY}
+            assert cache.take(Listed(names.PARTICIPANT_KIND, [])) == {KEY}
         case "read":
-            cache.target_read(KEY, target, None)
+            cache.take(Read(KEY, target, None, cache.clock()))
     world = cache.world(KEY)
     assert world is not None
     assert world.participants == {}
     assert target in world.absent
-    cache.object_seen(names.PARTICIPANT_KIND, participant(version=9))
+    cache.take(Shown(names.PARTICIPANT_KIND, participant(version=9)))
     world = cache.world(KEY)
     assert world is not None
     assert world.absent == frozenset()
 
 
+def test_a_participant_that_has_come_back_while_a_read_was_under_way_is_there(cache: Cache, clock: Clock) -> None:
+    cache.take(Shown(names.PARTICIPANT_KIND, participant(beat="1")))
+    clock.now += 20
+    asked_at = clock.now
+    clock.now += 2
+    cache.take(Shown(names.PARTICIPANT_KIND, participant(version=2, beat="2")))
+    target = Target(names.PARTICIPANT_KIND, "train.a")
+    assert cache.take(Read(KEY, target, None, asked_at)) == set()
+    world = cache.world(KEY)
+    assert world is not None
+    assert (set(world.participants), world.absent) == ({"train.a"}, frozenset())
+    assert cache.take(Read(KEY, target, None, clock.now)) == {KEY}
+
+
 def test_what_has_come_while_a_list_was_made_is_newer_than_the_list(cache: Cache) -> None:
-    cache.object_seen(POD_KIND, pod("p-0"))
+    cache.take(Shown(POD_KIND, pod("p-0")))
     for kind in (names.RENDEZVOUS_KIND, names.PARTICIPANT_KIND, POD_KIND):
         cache.list_begins(kind)
-    cache.object_seen(names.RENDEZVOUS_KIND, rendezvous(version=5, uid="r-2"))
-    cache.object_seen(names.PARTICIPANT_KIND, participant(version=6))
-    cache.object_seen(POD_KIND, pod("p-1"))
-    cache.object_gone(POD_KIND, pod("p-0"))
-    cache.list_seen(names.RENDEZVOUS_KIND, [])
-    cache.list_seen(names.PARTICIPANT_KIND, [])
-    cache.list_seen(POD_KIND, [pod("p-0")])
+    cache.take(Shown(names.RENDEZVOUS_KIND, rendezvous(version=5, uid="r-2")))
+    cache.take(Shown(names.PARTICIPANT_KIND, participant(version=6)))
+    cache.take(Shown(POD_KIND, pod("p-1")))
+    cache.take(Gone(POD_KIND, pod("p-0")))
+    cache.take(Listed(names.RENDEZVOUS_KIND, []))
+    cache.take(Listed(names.PARTICIPANT_KIND, []))
+    cache.take(Listed(POD_KIND, [pod("p-0")]))
     world = cache.world(KEY)
     assert world is not None
     assert (world.rendezvous.metadata.uid, set(world.participants), set(world.pods)) == ("r-2", {"train.a"}, {"p-1"})
@@ -162,9 +177,9 @@ def test_what_has_come_while_a_list_was_made_is_newer_than_the_list(cache: Cache
 
 def test_what_came_before_a_list_is_not_newer_than_the_list(cache: Cache) -> None:
     cache.list_begins(POD_KIND)
-    cache.object_seen(POD_KIND, pod())
+    cache.take(Shown(POD_KIND, pod()))
     cache.list_begins(POD_KIND)
-    cache.list_seen(POD_KIND, [])
+    cache.take(Listed(POD_KIND, []))
     world = cache.world(KEY)
     assert world is not None
     assert world.pods == {}
@@ -174,61 +189,78 @@ def test_an_object_that_cannot_be_understood_does_not_keep_the_others_from_being
     cache: Cache, caplog: pytest.LogCaptureFixture
 ) -> None:
     strange = participant("train.b", attemptReason="OfALaterVersion")
-    cache.list_seen(names.PARTICIPANT_KIND, [strange, participant()])
+    cache.take(Listed(names.PARTICIPANT_KIND, [strange, participant()]))
     world = cache.world(KEY)
     assert world is not None
     assert set(world.participants) == {"train.a"}
     assert "OfALaterVersion" in caplog.text
 
 
+def test_an_answer_that_cannot_be_understood_gives_no_decision(cache: Cache) -> None:
+    cache.take(Shown(names.PARTICIPANT_KIND, participant()))
+    strange = participant(version=2, attemptReason="OfALaterVersion")
+    with pytest.raises(DecodeError, match="OfALaterVersion"):
+        cache.take(Read(KEY, Target(names.PARTICIPANT_KIND, "train.a"), strange, cache.clock()))
+
+
+def test_observers_are_told_of_each_rendezvous_and_of_its_end(cache: Cache) -> None:
+    told: list[tuple[Key, str | None]] = []
+    cache.observe(lambda key, seen: told.append((key, seen.metadata.uid if seen is not None else None)))
+    cache.take(Shown(names.RENDEZVOUS_KIND, rendezvous(version=2)))
+    cache.take(Shown(names.RENDEZVOUS_KIND, rendezvous(version=1)))  # it comes late
+    cache.take(Shown(names.PARTICIPANT_KIND, participant()))
+    cache.take(Gone(names.RENDEZVOUS_KIND, rendezvous(version=3)))
+    assert told == [(KEY, "r-1"), (KEY, None)]
+
+
 def test_the_deletion_of_an_older_object_of_the_name_does_not_remove_the_newer_one(cache: Cache) -> None:
-    cache.object_seen(names.PARTICIPANT_KIND, participant())
+    cache.take(Shown(names.PARTICIPANT_KIND, participant()))
     older = participant()
     older["metadata"]["uid"] = "former"
-    cache.object_gone(names.PARTICIPANT_KIND, older)
+    cache.take(Gone(names.PARTICIPANT_KIND, older))
     world = cache.world(KEY)
     assert world is not None
     assert set(world.participants) == {"train.a"}
 
 
 def test_a_pod_that_is_gone_is_absent_for_its_participants(cache: Cache) -> None:
-    cache.object_seen(POD_KIND, pod())
-    cache.object_seen(names.PARTICIPANT_KIND, participant(podName="pod-p-1", podUID="p-1"))
-    assert cache.object_gone(POD_KIND, pod()) == {KEY}
+    cache.take(Shown(POD_KIND, pod()))
+    cache.take(Shown(names.PARTICIPANT_KIND, participant(podName="pod-p-1", podUID="p-1")))
+    assert cache.take(Gone(POD_KIND, pod())) == {KEY}
     world = cache.world(KEY)
     assert world is not None
     assert Target(POD_KIND, "pod-p-1", "p-1") in world.absent
-    cache.object_gone(names.PARTICIPANT_KIND, participant(podName="pod-p-1", podUID="p-1"))
+    cache.take(Gone(names.PARTICIPANT_KIND, participant(podName="pod-p-1", podUID="p-1")))
     world = cache.world(KEY)
     assert world is not None
     assert not any(target.kind == POD_KIND for target in world.absent)
 
 
 def test_a_pod_that_is_read_without_the_label_is_not_known(cache: Cache) -> None:
-    cache.object_seen(names.PARTICIPANT_KIND, participant(podName="pod-p-1", podUID="p-1"))
-    cache.target_read(KEY, Target(POD_KIND, "pod-p-1", "p-1"), pod(label=None))
+    cache.take(Shown(names.PARTICIPANT_KIND, participant(podName="pod-p-1", podUID="p-1")))
+    cache.take(Read(KEY, Target(POD_KIND, "pod-p-1", "p-1"), pod(label=None), cache.clock()))
     world = cache.world(KEY)
     assert world is not None
     assert not world.pods["p-1"].known
     # It is in no list of labelled pods, and is not forgotten for that.
-    cache.list_seen(POD_KIND, [])
+    cache.take(Listed(POD_KIND, []))
     world = cache.world(KEY)
     assert world is not None
     assert "p-1" in world.pods
 
 
 def test_another_pod_of_the_same_name_means_that_the_pod_is_gone(cache: Cache) -> None:
-    cache.object_seen(names.PARTICIPANT_KIND, participant(podName="pod-p-1", podUID="p-1"))
+    cache.take(Shown(names.PARTICIPANT_KIND, participant(podName="pod-p-1", podUID="p-1")))
     target = Target(POD_KIND, "pod-p-1", "p-1")
-    cache.target_read(KEY, target, pod(uid="p-2"))
+    cache.take(Read(KEY, target, pod(uid="p-2"), cache.clock()))
     world = cache.world(KEY)
     assert world is not None
     assert target in world.absent
 
 
 def test_a_pod_whose_label_is_changed_moves(cache: Cache) -> None:
-    cache.object_seen(POD_KIND, pod())
-    assert cache.object_seen(POD_KIND, pod(label="other")) == {KEY, Key("ns", "other")}
+    cache.take(Shown(POD_KIND, pod()))
+    assert cache.take(Shown(POD_KIND, pod(label="other"))) == {KEY, Key("ns", "other")}
     world = cache.world(KEY)
     assert world is not None
     assert world.pods == {}
@@ -249,21 +281,21 @@ def test_silence_does_not_count_while_the_api_server_is_away(cache: Cache, clock
 
 def test_a_rendezvous_that_is_made_anew_replaces_its_predecessor(cache: Cache) -> None:
     newer = rendezvous(version=50, uid="r-2", created="2026-01-01T00:01:00Z")
-    assert cache.object_seen(names.RENDEZVOUS_KIND, newer) == {KEY}
+    assert cache.take(Shown(names.RENDEZVOUS_KIND, newer)) == {KEY}
     # The deletion of the predecessor may be seen afterwards.
-    cache.object_gone(names.RENDEZVOUS_KIND, rendezvous())
+    cache.take(Gone(names.RENDEZVOUS_KIND, rendezvous()))
     world = cache.world(KEY)
     assert world is not None
     assert world.rendezvous.metadata.uid == "r-2"
 
 
 def test_nothing_is_kept_of_what_is_gone(cache: Cache) -> None:
-    cache.object_seen(POD_KIND, pod())
-    cache.object_seen(names.PARTICIPANT_KIND, participant())
-    cache.object_gone(names.RENDEZVOUS_KIND, rendezvous())
+    cache.take(Shown(POD_KIND, pod()))
+    cache.take(Shown(names.PARTICIPANT_KIND, participant()))
+    cache.take(Gone(names.RENDEZVOUS_KIND, rendezvous()))
     assert set(cache.orphans(KEY)) == {"train.a"}
-    cache.object_gone(names.PARTICIPANT_KIND, participant())
-    cache.object_gone(POD_KIND, pod())
+    cache.take(Gone(names.PARTICIPANT_KIND, participant()))
+    cache.take(Gone(POD_KIND, pod()))
     assert cache.keys() == []
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from rendezvous_operator.cache import Cache
+from rendezvous_operator.cache import Cache, Listed
 from rendezvous_operator.cluster import KINDS, POD_KIND
 from rendezvous_operator.health import DEAD_SECONDS, STALE_SECONDS, Check, Health
 from rendezvous_operator.server import report
@@ -26,7 +26,7 @@ class Place:
 
     def list_all(self) -> None:
         for kind in KINDS:
-            self.cache.list_seen(kind, [])
+            self.cache.take(Listed(kind, []))
 
     def hear_all(self) -> None:
         for signs in self.watches.signs.values():

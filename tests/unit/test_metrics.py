@@ -12,7 +12,7 @@ from prometheus_client.core import Metric
 from rendezvous_api import names
 from rendezvous_api.reasons import ClosedReason, RoundEndReason
 from rendezvous_api.rendezvous import RendezvousStatus, RoundRecord
-from rendezvous_operator.cache import Cache, Key, RoundTimes
+from rendezvous_operator.cache import Cache, Gone, Key, Shown
 from rendezvous_operator.metrics import LOSSES, Change, Metrics, change, operator_version
 from rendezvous_operator.traces import Request
 from rendezvous_operator.work_queue import WorkQueue
@@ -90,7 +90,7 @@ class Place:
         self._version += 1
         metadata = {"name": "train", "namespace": "ns", "uid": uid, "resourceVersion": str(self._version)}
         item = {"metadata": {**metadata, "creationTimestamp": ""}, "spec": {"minNodes": 1, "maxNodes": 4}}
-        self.cache.object_seen(names.RENDEZVOUS_KIND, {**item, "status": status})
+        self.cache.take(Shown(names.RENDEZVOUS_KIND, {**item, "status": status}))
 
     def beat(self, name: str, **spec: Any) -> None:
         """A heartbeat of a participant is seen."""
@@ -109,7 +109,7 @@ class Place:
         }
         metadata = {"name": name, "namespace": "ns", "uid": f"u-{name}", "resourceVersion": str(self._version)}
         heartbeat = {"incarnation": "aaaaaaaa", "attempt": 1, "round": 1, "heartbeatTime": f"{self.now}"}
-        self.cache.object_seen(names.PARTICIPANT_KIND, {"metadata": metadata, "spec": full, "status": heartbeat})
+        self.cache.take(Shown(names.PARTICIPANT_KIND, {"metadata": metadata, "spec": full, "status": heartbeat}))
 
     def value(self, name: str, **labels: str) -> float | None:
         return self.metrics.registry.get_sample_value(f"kube_rendezvous_{name}", labels)
@@ -118,13 +118,14 @@ class Place:
         return self.value(name, **OF_TRAIN, **labels)
 
 
-def running(reason: str = "Running") -> dict[str, Any]:
+def running(reason: str = "Running", number: int = 3) -> dict[str, Any]:
     members = [
         {"name": name, "incarnation": "aaaaaaaa", "attempt": 1, "rank": rank} for rank, name in enumerate(("a", "b"))
     ]
     ready = {"type": "Ready", "status": "True", "reason": reason, "message": "", "lastTransitionTime": ""}
-    history = [{"round": 3, "runID": "run", "nodes": 2, "formed": "2030-01-01T00:00:00Z"}]
-    return {"round": 3, "nodes": 2, "participants": members, "conditions": [ready], "history": history, "runID": "run"}
+    history = [{"round": number, "runID": "run", "nodes": 2, "formed": "2030-01-01T00:00:00.000000Z"}]
+    rounds = {"round": number, "nodes": 2, "history": history}
+    return {**rounds, "participants": members, "conditions": [ready], "runID": "run"}
 
 
 def forming(reason: str = "WaitingForNodes", joined: int = 1, number: int = 0) -> dict[str, Any]:
@@ -185,7 +186,7 @@ def test_members_that_have_left_or_were_replaced_are_not_silent(place: Place) ->
 
 def test_nobody_is_silent_when_no_round_runs(place: Place) -> None:
     ended = running()
-    ended["history"][0] |= {"endTime": "2030-01-01T00:01:00Z", "reason": "MemberLost"}
+    ended["history"][0] |= {"asked": "2030-01-01T00:01:00.000000Z", "reason": "MemberLost"}
     place.show(ended)
     place.beat("a")
     place.now += 100
@@ -212,47 +213,54 @@ def test_every_reason_has_its_series_from_the_beginning(place: Place) -> None:
     assert place.value("formation_duration_seconds_count", reason="Start") == 0
 
 
-def test_rounds_are_counted_and_timed(place: Place) -> None:
+@pytest.mark.parametrize("first", ["watch", "answer"])
+def test_rounds_are_counted_and_timed(place: Place, first: str) -> None:
+    """Whichever shows a round first: a watch, or the answer to the write."""
+
+    def write(before: RendezvousStatus, after: RendezvousStatus, shown: dict[str, Any]) -> None:
+        if first == "watch":
+            place.show(shown)
+        place.metrics.status_written(KEY, before, after)
+        if first == "answer":
+            place.show(shown)
+
     place.show({})
     place.show(forming())
     place.now += 30
-    times = place.cache.times(KEY)
-    place.show(running())
-    place.metrics.status_written(KEY, status(), RUNNING, times)
+    write(status(), RUNNING, running(number=1))
     assert place.of_train("rounds_published_total") == 1
     assert place.value("formation_duration_seconds_sum", reason="Start") == 30
 
     place.now += 600
-    place.metrics.status_written(KEY, RUNNING, ENDED, place.cache.times(KEY))
+    write(RUNNING, ENDED, forming("WaitingForMembers", number=1))
     assert place.of_train("rounds_ended_total", reason="MemberLost") == 1
     assert place.value("round_duration_seconds_sum", reason="MemberLost") == 600
     assert place.value("round_duration_seconds_count", reason="MemberLost") == 1
 
-    place.show(forming("WaitingForMembers", number=3))
     place.now += 7
-    place.metrics.status_written(KEY, ENDED, AGAIN, place.cache.times(KEY))
+    write(ENDED, AGAIN, running(number=2))
     assert place.of_train("rounds_published_total") == 2
     assert place.value("formation_duration_seconds_sum", reason="MemberLost") == 7
 
 
 def test_a_round_asked_for_and_published_in_one_write_took_no_time(place: Place) -> None:
-    place.show(running())
-    place.metrics.status_written(KEY, RUNNING, AGAIN, place.cache.times(KEY))
+    place.show(running(number=1))
+    place.metrics.status_written(KEY, RUNNING, AGAIN)
     assert place.value("formation_duration_seconds_sum", reason="MemberLost") == 0
     assert place.value("formation_duration_seconds_count", reason="MemberLost") == 1
 
 
 def test_what_began_before_this_process_looked_is_counted_but_not_timed(place: Place) -> None:
-    place.show(running())
-    place.metrics.status_written(KEY, RUNNING, ENDED, place.cache.times(KEY))
+    place.show(running(number=1))
+    place.metrics.status_written(KEY, RUNNING, ENDED)
     assert place.of_train("rounds_ended_total", reason="MemberLost") == 1
     assert place.value("round_duration_seconds_count", reason="MemberLost") == 0
 
     other = Place()
-    other.show(forming("WaitingForMembers", number=3))
+    other.show(forming("WaitingForMembers", number=1))
     other.now += 5
     assert other.of_train("waiting_seconds") == 5
-    other.metrics.status_written(KEY, ENDED, AGAIN, other.cache.times(KEY))
+    other.metrics.status_written(KEY, ENDED, AGAIN)
     assert other.value("formation_duration_seconds_count", reason="MemberLost") == 0
 
 
@@ -260,8 +268,16 @@ def test_a_new_rendezvous_of_the_same_name_has_times_of_its_own(place: Place) ->
     place.show({})
     place.show(forming())
     place.now += 50
-    place.show({}, uid="r-2")
-    assert place.cache.times(KEY) == RoundTimes()
+    place.show(forming(), uid="r-2")
+    place.now += 1
+    assert place.of_train("waiting_seconds") == 1
+
+
+def test_what_is_gone_when_its_write_is_answered_is_counted_but_not_timed(place: Place) -> None:
+    place.show(forming())
+    place.cache.take(Gone(names.RENDEZVOUS_KIND, {"metadata": {"name": "train", "namespace": "ns", "uid": "r-1"}}))
+    place.metrics.status_written(KEY, status(), RUNNING)
+    assert place.value("formation_duration_seconds_count", reason="Start") == 0
 
 
 def test_a_lost_member_is_counted_once_in_its_round(place: Place) -> None:
@@ -289,7 +305,7 @@ def test_a_new_leader_does_not_count_what_the_one_before_has_counted(place: Plac
 
 def test_only_the_leader_exports_series_of_single_rendezvous(place: Place) -> None:
     place.show(running())
-    place.metrics.status_written(KEY, status(), RUNNING, RoundTimes())
+    place.metrics.status_written(KEY, status(), RUNNING)
     assert {"round", "ready", "rounds_published_total"} <= set(names_of(place, only=OF_TRAIN))
     assert place.value("leader") == 1
     place.leads = False
@@ -299,10 +315,10 @@ def test_only_the_leader_exports_series_of_single_rendezvous(place: Place) -> No
 
 def test_the_series_of_a_deleted_rendezvous_disappear(place: Place) -> None:
     place.show(running())
-    place.metrics.status_written(KEY, status(), RUNNING, RoundTimes())
+    place.metrics.status_written(KEY, status(), RUNNING)
     place.metrics.members_lost(KEY, RUNNING, {"a": RoundEndReason.MEMBER_LOST})
     metadata = {"name": "train", "namespace": "ns", "uid": "r-1"}
-    place.cache.object_gone(names.RENDEZVOUS_KIND, {"metadata": metadata})
+    place.cache.take(Gone(names.RENDEZVOUS_KIND, {"metadata": metadata}))
     assert names_of(place, only=OF_TRAIN) == []
     place.metrics.forget(KEY)
     place.show(running(), uid="r-2")
@@ -356,8 +372,8 @@ def exported(family: Metric) -> tuple[str, str, str]:
 
 def test_every_metric_is_documented_as_it_is(place: Place) -> None:
     place.show(running())
-    place.metrics.status_written(KEY, status(), RUNNING, replace(RoundTimes(), forming_since=1, formation_whole=True))
-    place.metrics.status_written(KEY, RUNNING, ENDED, RoundTimes(round_since=1))
+    place.metrics.status_written(KEY, status(), RUNNING)
+    place.metrics.status_written(KEY, RUNNING, ENDED)
     place.metrics.members_lost(KEY, RUNNING, {"a": RoundEndReason.MEMBER_LOST})
     place.metrics.request_answered(Request("get", "pods"), "200", 0.1)
     place.metrics.watch_event("Pod")

@@ -1,0 +1,45 @@
+"""Which change of a participant can change a decision. Most events are heartbeats, and most of those cannot."""
+
+from dataclasses import replace
+
+from rendezvous_api.participant import Participant
+from rendezvous_api.rendezvous import RendezvousSpec
+from rendezvous_operator.core.world import SeenParticipant
+
+_DEFAULT_SPEC = RendezvousSpec(1, 1)
+"""Of a Rendezvous that is not there: its participants are kept for a while, and may find it again."""
+
+
+def matters(before: SeenParticipant | None, after: Participant, spec: RendezvousSpec | None, now: float) -> bool:
+    """Whether to decide again because of a newer version of a participant.
+
+    Args:
+        before: the participant as it was seen the last time; None: never.
+        after: the participant as it is now.
+        spec: of its Rendezvous; None: there is no such Rendezvous.
+        now: monotonic seconds.
+    """
+    if before is None or not _says_the_same(before.object, after):
+        return True
+    # It may have been marked silent: that has to be taken back.
+    keep_alive = (spec or _DEFAULT_SPEC).keep_alive_seconds
+    return is_heartbeat(before.object, after) and now - before.heard_at >= keep_alive
+
+
+def is_heartbeat(before: Participant, after: Participant) -> bool:
+    """Whether an agent has written between two versions; others may write, too, and that is no sign of its life."""
+    return _beat(before) != _beat(after)
+
+
+def _beat(participant: Participant) -> tuple[object, ...]:
+    spec, status = participant.spec, participant.status
+    return (participant.metadata.uid, spec.incarnation, spec.attempt, spec.state, status.heartbeat_time)
+
+
+def _says_the_same(before: Participant, after: Participant) -> bool:
+    """Whether nothing but the time of the heartbeat differs."""
+    return (
+        after.metadata.uid == before.metadata.uid
+        and after.spec == before.spec
+        and replace(after.status, heartbeat_time=None) == replace(before.status, heartbeat_time=None)
+    )

@@ -1,0 +1,160 @@
+"""What the reconciler remembers of a decision whose write succeeds, fails or is put off."""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+
+import pytest
+
+from rendezvous_api import names
+from rendezvous_api.rendezvous import RendezvousStatus
+from rendezvous_operator import reconciler as module
+from rendezvous_operator.cache import Cache, Key
+from rendezvous_operator.cluster import Cluster, ConflictError, Json, RefusedError, UnreachableError
+from rendezvous_operator.core.world import Decision, Memory, Now, World
+from rendezvous_operator.events import Recorder
+from rendezvous_operator.fence import Fence
+from rendezvous_operator.metrics import Metrics
+from rendezvous_operator.reader import Reader
+from rendezvous_operator.reconciler import Reconciler
+from rendezvous_operator.work_queue import WorkQueue
+
+KEY = Key("ns", "train")
+
+
+class _Answers(Cluster):
+    """An API server with one Rendezvous, and no watches: what is written is seen only in the answer."""
+
+    def __init__(self, *write_errors: Exception) -> None:
+        self.write_errors = list(write_errors)
+        self.status: Json = {}
+        self.version = 1
+        self.writes = 0
+
+    @property
+    def item(self) -> Json:
+        metadata = {"name": "train", "namespace": "ns", "uid": "r-1", "resourceVersion": str(self.version)}
+        spec = {"minNodes": 1, "maxNodes": 2}
+        return {"metadata": {**metadata, "creationTimestamp": ""}, "spec": spec, "status": self.status}
+
+    async def list(self, kind: str, namespace: str | None, *, labelled: bool = True) -> list[Json]:
+        return [self.item] if kind == names.RENDEZVOUS_KIND else []
+
+    async def read(self, kind: str, namespace: str, name: str) -> Json | None:
+        return self.item
+
+    async def write_status(self, namespace: str, name: str, uid: str, version: str, status: Json) -> Json | None:
+        self.writes += 1
+        if self.write_errors:
+            raise self.write_errors.pop()
+        self.version += 1
+        self.status = status
+        return self.item
+
+
+class Place:
+    """A reconciler whose decisions are those of the test. Each decision remembers how many came before it."""
+
+    def __init__(self, cluster: _Answers, statuses: list[RendezvousStatus]) -> None:
+        self.cluster = cluster
+        self.statuses = statuses
+        self.remembered: list[float] = []
+        """What the memory said in each turn."""
+        self.cache = Cache(time.monotonic)
+        queue: WorkQueue[Key] = WorkQueue(time.monotonic)
+        self.metrics = Metrics(self.cache, queue, time.monotonic, lambda: True)
+        recorder = Recorder(cluster, "test", time.monotonic)
+        self.reconciler = Reconciler(
+            Reader(cluster, self.cache, None), Fence(cluster, lambda: 1), queue, recorder, self.metrics
+        )
+
+    def decide(self, now: Now, world: World, memory: Memory) -> Decision:
+        """The next of the statuses, and at last no change any more."""
+        self.remembered.append(memory.grace_from)
+        turn = len(self.remembered)
+        status = self.statuses[turn - 1] if turn <= len(self.statuses) else world.rendezvous.status
+        return Decision(status, replace(memory, grace_from=float(turn)), "explained")
+
+
+def play(
+    place: Callable[[], Place], scenario: Callable[[Place], Coroutine[None, None, None]], patch: pytest.MonkeyPatch
+) -> None:
+    async def whole() -> None:
+        made = place()
+        patch.setattr(module, "decide", made.decide)
+        await made.reconciler.start()
+        made.reconciler.lead()
+        try:
+            await scenario(made)
+        finally:
+            await made.reconciler.stop(1)
+
+    asyncio.run(whole())
+
+
+async def turns(place: Place, count: int) -> None:
+    deadline = time.monotonic() + 30
+    while len(place.remembered) < count:
+        assert time.monotonic() < deadline, f"{len(place.remembered)} turns of {count}"
+        await asyncio.sleep(0.005)
+
+
+FIRST = float("-inf")
+ROUND = RendezvousStatus(round=1)
+
+
+@pytest.mark.parametrize("error", [ConflictError("409"), UnreachableError("timeout"), RefusedError("403")])
+def test_what_was_decided_and_could_not_be_written_is_not_remembered(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario(place: Place) -> None:
+        await turns(place, 3)
+        assert place.remembered[:3] == [FIRST, FIRST, 2.0]
+        assert place.cluster.status["round"] == 1
+
+    play(lambda: Place(_Answers(error), [ROUND, ROUND]), scenario, monkeypatch)
+
+
+def test_after_a_write_the_next_turn_comes_at_once_and_without_a_watch(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(place: Place) -> None:
+        await turns(place, 2)
+        assert place.remembered == [FIRST, 1.0]
+        await asyncio.sleep(0.1)
+        assert len(place.remembered) == 2, "a turn without a write brings no other"
+
+    play(lambda: Place(_Answers(), [ROUND]), scenario, monkeypatch)
+
+
+def test_a_write_that_is_put_off_does_not_put_off_what_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    more = replace(ROUND, waiting_nodes=1)
+    counted = replace(more, waiting_nodes=2)
+
+    async def scenario(place: Place) -> None:
+        await turns(place, 4)
+        assert (place.remembered, place.cluster.writes) == ([FIRST, 1.0, 2.0, 3.0], 2)
+
+    # The third changes nothing but a count, right after a write: the fourth turn comes when that may be written.
+    play(lambda: Place(_Answers(), [ROUND, more, counted]), scenario, monkeypatch)
+
+
+def test_a_new_term_begins_with_nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(place: Place) -> None:
+        await turns(place, 2)
+        place.reconciler.lead()
+        await turns(place, 3)
+        assert place.remembered[2] == FIRST
+
+    play(lambda: Place(_Answers(), [ROUND]), scenario, monkeypatch)
+
+
+def test_the_end_of_a_worker_is_a_defect(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(place: Place) -> None:
+        await turns(place, 2)
+        assert place.reconciler.defect is None
+        (task,) = [task for task in asyncio.all_tasks() if task.get_name() == "reconciler-3"]
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert place.reconciler.defect == "has ended: reconciler-3"
+
+    play(lambda: Place(_Answers(), [ROUND]), scenario, monkeypatch)
