@@ -28,7 +28,7 @@ from rendezvous_handler.agent import FIRST_BEATS_PER_SECOND
 from rendezvous_handler.agent_thread import SHORTEST_INTERVAL
 from rendezvous_handler.waiting import RETRY_SECONDS
 from rendezvous_operator.core.decide import decide
-from rendezvous_operator.core.world import Memory, Now, SeenParticipant, World
+from rendezvous_operator.core.world import Decision, Memory, Now, SeenParticipant, World
 
 _NOW = Now(1_000_000.0, datetime(2030, 1, 1, tzinfo=timezone.utc))
 _WAITING_AT_MOST = 300
@@ -65,12 +65,18 @@ def world(nodes: int, joined: int, status: RendezvousStatus, claimed_round: int 
 def decisions(nodes: int) -> tuple[float, float, int]:
     """Seconds of a decision while a round forms and while it runs, and bytes of the status with the round."""
     forming = world(nodes, nodes - 1, RendezvousStatus())
-    first = decide(_NOW, forming, Memory())
+    first = _decided(forming)
     forming = replace(forming, rendezvous=replace(forming.rendezvous, status=first.status))
-    published = decide(_NOW, world(nodes, nodes, RendezvousStatus()), Memory())
+    published = _decided(world(nodes, nodes, RendezvousStatus()))
     running = world(nodes, nodes, published.status, published.status.round)
     size = len(json.dumps(encode(published.status), separators=(",", ":")))
     return _fastest(forming, first.memory), _fastest(running, published.memory), size
+
+
+def _decided(of: World) -> Decision:
+    answer = decide(_NOW, of, Memory())
+    assert isinstance(answer, Decision)
+    return answer
 
 
 def _fastest(of: World, memory: Memory) -> float:

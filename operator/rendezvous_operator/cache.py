@@ -113,6 +113,11 @@ class Cache:
         self._observers.append(observer)
 
     @property
+    def answering_since(self) -> float:
+        """Since when the API server has answered (the clock's seconds); now if it does not."""
+        return self._answering_since if self._answering_since is not None else self.clock()
+
+    @property
     def complete(self) -> bool:
         """Whether every kind has been listed."""
         return self._listed.issuperset(KINDS)
@@ -132,7 +137,7 @@ class Cache:
             pods=dict(entry.pods),
             absent=frozenset(entry.absent),
             complete=self.complete,
-            answering_since=self._answering_since if self._answering_since is not None else self.clock(),
+            answering_since=self.answering_since,
         )
 
     def listed(self, kind: str) -> bool:

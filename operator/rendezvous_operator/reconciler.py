@@ -10,9 +10,9 @@ from rendezvous_api import names
 from rendezvous_operator.background import Background
 from rendezvous_operator.cache import Gone, Key, Shown
 from rendezvous_operator.cluster import KINDS, ConflictError, Json, RefusedError, UnreachableError
-from rendezvous_operator.core import explain, retention
+from rendezvous_operator.core import garbage, relevance
 from rendezvous_operator.core.decide import decide
-from rendezvous_operator.core.world import Decision, Deletion, Memory, Now, World
+from rendezvous_operator.core.world import Decision, Deletion, Evidence, Memory, Now, World
 from rendezvous_operator.events import EventTarget, Recorder
 from rendezvous_operator.fence import Fence, FencedCluster, TermOverError
 from rendezvous_operator.metrics import Metrics
@@ -172,9 +172,8 @@ class Reconciler:
         self._metrics.decided(decided - began)
         # A thousand nodes that join at once are a thousand events: some must come in between two decisions.
         group.rests_until = decided + REST_FACTOR * (decided - began)
-        targets = decision.confirm
-        if targets:
-            await self._reader.evidence(key, targets)
+        if isinstance(decision, Evidence):
+            await self._reader.evidence(key, decision.targets)
             self._add(key)
             return ()
         if decision.wake_at is not None:
@@ -196,7 +195,7 @@ class Reconciler:
         before, after = world.rendezvous.status, decision.status
         if before == after:
             return False
-        if explain.meaning(before) == explain.meaning(after):
+        if not relevance.is_urgent(before, after):
             may_write_at = group.written_at + _patience(world)
             if self._clock() < may_write_at:
                 self._add(key, may_write_at)
@@ -225,10 +224,10 @@ class Reconciler:
         """Nobody decides for a Rendezvous that is gone; its participants are still deleted once they are over."""
         self._groups.pop(key, None)
         self._metrics.forget(key)
-        deletions, wake_at = retention.orphans(self._now(), self._cache.orphans(key))
-        if wake_at is not None:
-            self._add(key, wake_at)
-        return deletions
+        found = garbage.orphans(self._now(), self._cache.orphans(key), self._cache.answering_since)
+        if found.until is not None:
+            self._add(key, found.until)
+        return found.deletions
 
     def _now(self) -> Now:
         return Now(self._clock(), datetime.now(timezone.utc))

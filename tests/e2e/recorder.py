@@ -64,7 +64,7 @@ class Recorder:
         return wait_until(found, what, 90)
 
     def assert_rules(self, min_nodes: int, max_nodes: int, *, operator_was_away: bool = False) -> None:
-        """What no state, and no step from one to the next, may break (rules 2, 3 and 4).
+        """What no state, and no step from one to the next, may break (rules "exclusivity", "size" and "only forward").
 
         An operator that was away may find all who live joined again, and then it has nobody to ask.
         """

@@ -1,4 +1,4 @@
-"""A node dies after it was admitted to a round and before the others have started in it (rule 10).
+"""A node dies after it was admitted to a round and before the others have started in it (rule "check-in").
 
 Without a check-in of all members, each of the others would wait for the dead one's keys at start-up, and end with it.
 """

@@ -1,4 +1,4 @@
-"""A run that is over takes no one any more, and says so; the Rendezvous then serves the next run (rule 11)."""
+"""A run that is over takes no one any more, and says so; the Rendezvous then serves the next run (rule "runs")."""
 
 import socket
 import time

@@ -1,4 +1,4 @@
-"""Agents that are stopped by SIGSTOP, and agents that the API server cannot hear, while training goes on (rule 9)."""
+"""Agents that are stopped by SIGSTOP, or that the API server cannot hear, while training goes on (rule "liveness")."""
 
 import os
 import signal

@@ -1,6 +1,7 @@
-"""Pods that carry the label are known: the operator sees in them who will come, and who is lost (rules 5, 6 and 9).
+"""Pods that carry the label are known: the operator sees in them who will come, and who is lost.
 
-Their agents learn from their tokens who they are, and have no other right than the Role of an agent.
+The rules are "last call", "the end of a round" and "liveness". Their agents learn from their tokens who they are,
+and have no other right than the Role of an agent.
 """
 
 import time

@@ -1,4 +1,7 @@
-"""A node dies without a word, as when it loses its power; the others go on (rules 5, 8 and 9)."""
+"""A node dies without a word, as when it loses its power; the others go on.
+
+The rules are "replacements", "stable ranks" and "liveness".
+"""
 
 import time
 

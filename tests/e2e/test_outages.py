@@ -1,4 +1,4 @@
-"""Training outlives the control plane (rule 13). Each test has a control plane and an operator of its own to stop."""
+"""Training outlives the control plane (rule "outages"). Each test has a control plane and an operator to stop."""
 
 import time
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Nodes join a job that trains already (rule 6)."""
+"""Nodes join a job that trains already (rule "scale-up")."""
 
 import time
 from functools import partial

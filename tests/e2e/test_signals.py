@@ -1,6 +1,7 @@
-"""A node is told to end, or killed, and a new process of the same node takes over at once (rules 9 and 12).
+"""A node is told to end, or killed, and a new process of the same node takes over at once.
 
-The keep-alive time is four times the default here: whoever waited for it would be far too late.
+The rules are "liveness" and "retention". The keep-alive time is four times the default here: whoever waited for it
+would be far too late.
 """
 
 import signal

@@ -1,4 +1,4 @@
-"""Nodes over maxNodes wait as spares for as long as it takes, and take over at once (rule 7)."""
+"""Nodes over maxNodes wait as spares for as long as it takes, and take over at once (rule "spares")."""
 
 import time
 

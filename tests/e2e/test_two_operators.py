@@ -1,4 +1,4 @@
-"""Two operators serve one cluster by mistake, and one of them may act on what was true a while ago (rule 4)."""
+"""Two operators serve one cluster by mistake, and one of them may act on what was true before (rule "only forward")."""
 
 import time
 from pathlib import Path

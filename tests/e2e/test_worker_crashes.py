@@ -1,4 +1,4 @@
-"""Workers crash and are restarted, each time at a new store (rule 4)."""
+"""Workers crash and are restarted, each time at a new store (rule "only forward")."""
 
 from collections.abc import Mapping
 

@@ -2,6 +2,7 @@
 
 import ast
 import importlib.util
+import inspect
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -16,6 +17,7 @@ from rendezvous_api import names, reasons
 from rendezvous_api.codec import decode
 from rendezvous_api.rendezvous import Rendezvous
 from rendezvous_handler import errors, settings
+from rendezvous_operator.core.end.rules import END_RULES
 
 ROOT = Path(__file__).parents[2]
 DOCS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -213,13 +215,73 @@ def test_events_are_those_that_are_sent() -> None:
     assert listed == {str(reason) for reason in sent}
 
 
-def test_rules_are_numbered_as_the_code_says() -> None:
-    numbers = [int(number) for number in re.findall(r"^### (\d+)\. ", read("docs/how-it-works.md"), flags=re.MULTILINE)]
-    assert numbers == list(range(1, 14))
-    for folder in PRODUCT:
+# ---- the rules
+
+
+CORE = ROOT / "operator" / "rendezvous_operator" / "core"
+RULE_NAME = re.compile(r'[Rr]ules? (?:are )?"[^"]+"(?:(?:, | and )"[^"]+")*')
+
+
+def rule_sections() -> dict[str, str]:
+    """Below "The rules": the name of each rule, and its text."""
+    _, *sections = re.split(r"^### ", section("docs/how-it-works.md", "## The rules"), flags=re.MULTILINE)
+    return {name.lower(): text for name, _, text in (each.partition("\n") for each in sections)}
+
+
+def code_of(text: str) -> list[Path]:
+    """The source files that a text has links to."""
+    targets = [match["target"] for match in _LINK.finditer(text) if match["target"].endswith(".py")]
+    return [(ROOT / "docs" / target).resolve() for target in targets]
+
+
+def its_test(path: Path) -> Path:
+    """The test file that belongs to a source file."""
+    if not path.is_relative_to(CORE):
+        return ROOT / "tests" / "unit" / f"test_{path.parent.name.removeprefix('rendezvous_')}_{path.stem}.py"
+    name = f"{path.parent.name}_rules" if path.stem == "rules" else {"facts": "timers"}.get(path.stem, path.stem)
+    return ROOT / "tests" / "unit" / "core" / f"test_{name}.py"
+
+
+@pytest.mark.parametrize("rule", rule_sections())
+def test_a_rule_has_its_files_and_tests(rule: str) -> None:
+    files = code_of(rule_sections()[rule])
+    assert files
+    assert [name_of(path) for path in files if not path.is_file()] == []
+    assert [name_of(its_test(path)) for path in files if not its_test(path).is_file()] == []
+
+
+@pytest.mark.parametrize("rule", sorted({*rule_sections()} - {"the end of a round", "check-in", "outages", "scale-up"}))
+def test_a_file_names_the_rule_that_it_is_for(rule: str) -> None:
+    files = code_of(rule_sections()[rule])
+    packages = {path.with_name("__init__.py") for path in files}
+    assert any(f'"{rule}"' in path.read_text(encoding="utf-8") for path in [*files, *packages])
+
+
+def test_code_and_tests_name_no_rule_that_the_page_does_not_have() -> None:
+    found = set()
+    for folder in [*PRODUCT, ROOT / "tests"]:
         for path in folder.rglob("*.py"):
-            for phrase in re.findall(r"[Rr]ules? (\d+(?:(?:, | and )\d+)*)", path.read_text()):
-                assert {int(number) for number in re.findall(r"\d+", phrase)} <= set(numbers), path
+            for phrase in RULE_NAME.findall(path.read_text(encoding="utf-8")):
+                found |= set(re.findall(r'"([^"]+)"', phrase))
+    assert {"exclusivity", "last call"} < found
+    assert found <= {*rule_sections()}
+
+
+def test_the_ends_of_a_round_are_those_of_the_code_in_their_order() -> None:
+    table = rows(rule_sections()["the end of a round"])
+    said = [(row[0].strip("`"), row[2] == "yes", code_of(row[3])) for row in table]
+    known = []
+    for rule in END_RULES:
+        (name,) = re.findall(r"RoundEndReason\.([A-Z_]+)", inspect.getsource(rule))
+        reason = reasons.RoundEndReason[name]
+        known.append((str(reason), reason in reasons.FAILURES, [Path(inspect.getfile(rule)).resolve()]))
+    assert said == known
+
+
+def test_the_reference_has_them_in_the_same_order() -> None:
+    listed = [row[0].strip("`") for row in rows(section("docs/reference.md", "### Why a round ended"))]
+    in_table = [row[0].strip("`") for row in rows(rule_sections()["the end of a round"])]
+    assert listed[: len(in_table)] == in_table
 
 
 # ---- YAML

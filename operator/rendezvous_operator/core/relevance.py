@@ -1,9 +1,13 @@
-"""Which change of a participant can change a decision. Most events are heartbeats, and most of those cannot."""
+"""What need not be decided, or written, at once.
+
+Most events of the watches are heartbeats, and most of those cannot change a decision. And each write of a Rendezvous is
+sent to all of its agents, so what is only of interest to people may wait a little.
+"""
 
 from dataclasses import replace
 
 from rendezvous_api.participant import Participant
-from rendezvous_api.rendezvous import RendezvousSpec
+from rendezvous_api.rendezvous import RendezvousSpec, RendezvousStatus
 from rendezvous_operator.core.world import SeenParticipant
 
 _DEFAULT_SPEC = RendezvousSpec(1, 1)
@@ -42,4 +46,22 @@ def _says_the_same(before: Participant, after: Participant) -> bool:
         after.metadata.uid == before.metadata.uid
         and after.spec == before.spec
         and replace(after.status, heartbeat_time=None) == replace(before.status, heartbeat_time=None)
+    )
+
+
+def is_urgent(before: RendezvousStatus, after: RendezvousStatus) -> bool:
+    """Whether two states differ in more than counts, messages and the moments of the history.
+
+    Those may be written a little later: agents watch the Rendezvous, so each write of it is sent to all of them.
+    """
+    return _without_details(before) != _without_details(after)
+
+
+def _without_details(status: RendezvousStatus) -> RendezvousStatus:
+    return replace(
+        status,
+        waiting_nodes=min(status.waiting_nodes, 1),
+        formation=None if status.formation is None else replace(status.formation, message="", joined=0, missing=()),
+        conditions=tuple(replace(condition, message="") for condition in status.conditions),
+        history=tuple(replace(record, checked_in=None, ended=None) for record in status.history),
     )

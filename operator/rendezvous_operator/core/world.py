@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from rendezvous_api.participant import Participant
 from rendezvous_api.reasons import EventReason, RoundEndReason
 from rendezvous_api.rendezvous import Rendezvous, RendezvousStatus
+from rendezvous_operator.core.timers import Fact
 
 
 @dataclass(frozen=True)
@@ -20,8 +21,19 @@ class Now:
 
     @property
     def timestamp(self) -> str:
-        """The wall time as the Kubernetes API writes it (RFC 3339, whole seconds)."""
+        """The wall time as ``metav1.Time`` (RFC 3339, whole seconds)."""
         return self.wall.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def micro_time(self, moment: float | None = None) -> str:
+        """A moment of the monotonic clock, this one if none is given, as ``metav1.MicroTime`` of the wall clock."""
+        return self._wall_at(moment).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+    def clock_time(self, moment: float) -> str:
+        """A moment of the monotonic clock as the nearest whole second of the wall clock, for messages."""
+        return (self._wall_at(moment) + timedelta(seconds=0.5)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def _wall_at(self, moment: float | None) -> datetime:
+        return self.wall if moment is None else self.wall + timedelta(seconds=moment - self.monotonic)
 
 
 @dataclass(frozen=True)
@@ -87,10 +99,6 @@ class World:
     """Since when the API server has answered the operator; silence from before says nothing about an agent."""
 
 
-Fact = tuple[str | int, ...]
-"""Something that holds now and whose age matters, such as ``("asked", 7)``: round 7 has been asked to end."""
-
-
 @dataclass(frozen=True)
 class FailedCheckIns:
     """Check-ins that failed at one host of the store, in rounds without a good one in between."""
@@ -98,18 +106,19 @@ class FailedCheckIns:
     host: str
     """Name of the member of rank 0."""
     count: int
-    round: int
-    """The last round that was counted; a decision that has to be taken again does not count it twice."""
 
 
 @dataclass(frozen=True)
 class Memory:
-    """What one operator process remembers of a Rendezvous. Never stored: a new leader starts with an empty one."""
+    """What one operator process remembers of a Rendezvous. Never stored: a new leader starts with an empty one.
+
+    It is adopted once the status that was decided with it is written, so that it never runs ahead of that.
+    """
 
     since: Mapping[Fact, float] = field(default_factory=dict)
     """Since when, on the monotonic clock, each fact has held without a break."""
     grace_from: float = float("-inf")
-    """Silence from before this moment does not count; see `liveness`."""
+    """Silence from before this moment does not count; see `silence`."""
     failed_check_ins: FailedCheckIns | None = None
 
 
@@ -134,6 +143,20 @@ class Deletion:
 
 
 @dataclass(frozen=True)
+class Evidence:
+    """What must be read from the API server before anything is decided. The memory stays, and nothing else follows."""
+
+    targets: frozenset[Target]
+
+    @property
+    def explanation(self) -> str:
+        """One line for people."""
+        first, *others = sorted(self.targets)
+        more = f" and {len(others)} more" if others else ""
+        return f"reading {first.kind} {first.name}{more} before deciding"
+
+
+@dataclass(frozen=True)
 class Decision:
     """The answer of the core for one turn."""
 
@@ -142,8 +165,6 @@ class Decision:
     memory: Memory
     explanation: str
     """One line for people: what the Rendezvous is waiting for, or why this was decided."""
-    confirm: frozenset[Target] = frozenset()
-    """Read these from the API server, then decide again."""
     deletions: tuple[Deletion, ...] = ()
     events: tuple[Event, ...] = ()
     wake_at: float | None = None

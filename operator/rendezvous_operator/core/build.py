@@ -1,0 +1,149 @@
+"""The only place that makes a status: from what the steps of one turn have answered."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from rendezvous_api import names
+from rendezvous_api.reasons import EventReason, FormationReason, RoundEndReason
+from rendezvous_api.rendezvous import Formation, RendezvousStatus, RoundRecord, Store
+from rendezvous_operator.core import conditions, garbage, history, invariants
+from rendezvous_operator.core.agents import MemberState, MemberView
+from rendezvous_operator.core.end import budget
+from rendezvous_operator.core.rank.rank import rank
+from rendezvous_operator.core.run import Run
+from rendezvous_operator.core.select.selection import Selection
+from rendezvous_operator.core.select.spares import names_of
+from rendezvous_operator.core.situation import Situation
+from rendezvous_operator.core.timers import Timers
+from rendezvous_operator.core.verdict import Outlook, earliest
+from rendezvous_operator.core.words import cut, more_nodes
+from rendezvous_operator.core.world import Decision, Event, Memory
+
+
+def build(s: Situation, timers: Timers, picked: Selection, outlook: Outlook | None) -> Decision:
+    """The decision of this turn.
+
+    Raises:
+        InvariantError: some rule is wrong. What it would have written is not written.
+    """
+    events = s.run.events
+    if outlook is not None and outlook.waits is None:
+        status = _published(s, timers, picked)
+        message = (
+            f"round {status.round} of run {status.run_id!r}: {status.nodes} nodes, "
+            f"rank 0 is {status.participants[0].name}"
+        )
+        events = (*events, Event(EventReason.ROUND_PUBLISHED, message))
+    else:
+        status = _unpublished(s, timers, picked, outlook)
+    status = conditions.added(s, status)
+    invariants.check(s, timers, status)
+    collected = garbage.collect(s, timers)
+    # While all are silent, no timer goes on: nothing that waits for one will be different before somebody is heard.
+    timed = () if s.hearing.all_silent else (s.run.until, outlook.until if outlook is not None else None)
+    return Decision(
+        status,
+        Memory(timers.since, s.hearing.grace_from, s.failed_check_ins),
+        conditions.explanation(status),
+        deletions=collected.deletions,
+        events=events,
+        wake_at=earliest(s.hearing.changes_at, collected.until, *timed),
+        lost=_lost(s),
+    )
+
+
+def _common(s: Situation, timers: Timers) -> RendezvousStatus:
+    """What does not depend on whether a round is published."""
+    return replace(
+        s.status,
+        observed_generation=s.metadata.generation,
+        run_id=s.run.id,
+        closed_runs=s.run.closed,
+        refused=s.run.refused,
+        observed_restart_request=s.run.restart_request,
+        restarts=s.run.restarts,
+        history=history.continued(s, timers),
+    )
+
+
+def _unpublished(s: Situation, timers: Timers, picked: Selection, outlook: Outlook | None) -> RendezvousStatus:
+    return replace(
+        _common(s, timers),
+        spares=picked.spares[: names.MAX_NODES],
+        waiting_nodes=_waiting_nodes(s, picked),
+        formation=_formation(s, picked, outlook),
+    )
+
+
+def _published(s: Situation, timers: Timers, picked: Selection) -> RendezvousStatus:
+    """Rule "only forward": one write gives all members the same list, ranks and store."""
+    members = rank(s, picked.chosen)
+    host = s.agents[members[0].name].object.spec
+    status = _common(s, timers)
+    record = RoundRecord(s.status.round + 1, s.run.id or "", len(members), formed=s.now.micro_time())
+    return replace(
+        status,
+        round=record.round,
+        nodes=len(members),
+        participants=members,
+        spares=names_of(picked.queue[len(members) :])[: names.MAX_NODES],
+        store=Store(host.address, host.store_port),
+        round_start_time=s.now.timestamp,
+        waiting_nodes=0,
+        observed_restart_request=s.restart_request,
+        restarts=budget.restarts(s, status.history),
+        formation=None,
+        history=history.with_next(status.history, record),
+    )
+
+
+def _waiting_nodes(s: Situation, picked: Selection) -> int:
+    """What ``num_nodes_waiting`` of torch answers to the members of the current round."""
+    if s.run.called_back:
+        # They have lost one of their group and cannot go on: each is asked to come and be told so.
+        return int(any(view.state.blocks for view in s.members))
+    if not s.run.asked or (s.takes_nodes and not s.run.has_round):
+        return 0
+    return max(1, len(picked.queue) - len(picked.spares)) if s.takes_nodes else s.status.waiting_nodes
+
+
+def _formation(s: Situation, picked: Selection, outlook: Outlook | None) -> Formation | None:
+    """``status.formation``; its start time is kept from turn to turn until a round is published."""
+    if outlook is not None and outlook.waits is not None:
+        waits = outlook.waits
+        missing = tuple(replace(node, message=cut(node.message)) for node in waits.missing[: names.MAX_MISSING])
+        start_time = _start_time(s, waits.reason)
+        return Formation(waits.reason, cut(waits.message), start_time, len(picked.queue), missing)
+    if not picked.newcomers:
+        return None
+    joined = len(picked.newcomers)
+    message = (
+        f"{more_nodes(joined)} joined and will be taken in once the round has run for "
+        f"{s.spec.scale_up_interval_seconds} s"
+    )
+    return Formation(FormationReason.GATHERING, message, _start_time(s, FormationReason.GATHERING), joined)
+
+
+def _start_time(s: Situation, reason: FormationReason) -> str:
+    # Gathering does not keep anybody from training, so what follows it begins anew.
+    gathers, before = reason is FormationReason.GATHERING, s.status.formation
+    goes_on = before is not None and s.run.id == s.status.run_id and s.run.open
+    if before is None or not goes_on or (before.reason is FormationReason.GATHERING) != gathers:
+        return s.now.timestamp
+    return before.start_time
+
+
+def _lost(s: Situation) -> Mapping[str, RoundEndReason]:
+    before = Run.of(s.status)
+    if not (before.open and before.has_round):
+        return {}  # nobody counts on them any more
+    return {view.name: reason for view in s.members if (reason := _loss(view)) is not None}
+
+
+def _loss(view: MemberView) -> RoundEndReason | None:
+    match view.state:
+        case MemberState.LOST:
+            return RoundEndReason.MEMBER_LOST
+        case MemberState.LEAVING | MemberState.FAILED:
+            return RoundEndReason.MEMBER_FAILED if view.evicted is None else RoundEndReason.MEMBER_EVICTED
+    return None

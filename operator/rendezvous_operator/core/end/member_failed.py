@@ -1,0 +1,16 @@
+"""MemberFailed: the agent of a member has left without success."""
+
+from collections.abc import Iterator
+
+from rendezvous_api.reasons import RoundEndReason
+from rendezvous_operator.core.agents import MemberState
+from rendezvous_operator.core.situation import Situation
+from rendezvous_operator.core.timers import Timers
+from rendezvous_operator.core.verdict import Cause
+
+
+def causes(s: Situation, _: Timers) -> Iterator[Cause[RoundEndReason]]:
+    """One for each member that has left."""
+    for view in s.members:
+        if view.state is MemberState.FAILED:
+            yield Cause(RoundEndReason.MEMBER_FAILED, f"{view.name}: {view.why}")

@@ -1,0 +1,21 @@
+"""MemberLost: a member is dead. Its pod or object is gone, its agent was restarted, or it is silent for too long."""
+
+from collections.abc import Iterator
+
+from rendezvous_api.reasons import RoundEndReason
+from rendezvous_operator.core.agents import MemberState
+from rendezvous_operator.core.situation import Situation
+from rendezvous_operator.core.timers import Timers
+from rendezvous_operator.core.verdict import Cause
+
+
+def causes(s: Situation, _: Timers) -> Iterator[Cause[RoundEndReason]]:
+    """One for each lost member."""
+    for view in s.members:
+        if view.state is MemberState.LOST:
+            same = view.agent is not None and view.agent.object.spec.incarnation == view.member.incarnation
+            yield Cause(
+                RoundEndReason.MEMBER_LOST,
+                f"{view.name}: {view.why}",
+                last_heard=s.world.participants[view.name].heard_at if same else None,
+            )

@@ -1,0 +1,70 @@
+"""The rules for the end of a round, and what follows from the first that counts."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from rendezvous_api.reasons import ClosedReason, EventReason, RoundEndReason
+from rendezvous_operator.core.end import (
+    budget,
+    member_evicted,
+    member_failed,
+    member_lost,
+    member_reentered,
+    restart_requested,
+    scale_up,
+    too_many_nodes,
+)
+from rendezvous_operator.core.rank import store_host
+from rendezvous_operator.core.run import Ended
+from rendezvous_operator.core.runs import close, refuse
+from rendezvous_operator.core.situation import Situation
+from rendezvous_operator.core.timers import Timers
+from rendezvous_operator.core.verdict import Cause, first_cause
+from rendezvous_operator.core.world import Event
+
+EndRule = Callable[[Situation, Timers], Iterable[Cause[RoundEndReason]]]
+
+END_RULES: tuple[EndRule, ...] = (
+    member_lost.causes,
+    member_evicted.causes,
+    member_failed.causes,
+    member_reentered.worker_failed,
+    member_reentered.check_in_failed,
+    member_reentered.for_another_reason,
+    too_many_nodes.causes,
+    restart_requested.causes,
+    scale_up.causes,
+)
+"""This order is the priority: of all causes that count in one turn the first is the one that the history has, and that
+counts, or does not count, against the restart budget. So a crash beside an eviction is the eviction's, which is no
+failure; a crash beside a loss is the loss's, which is one."""
+
+
+def end_if_due(s: Situation, timers: Timers) -> Situation:
+    """The situation when a round that is due has ended: its members are asked to join again, or its run is closed."""
+    if not s.round_runs:
+        return s
+    found = first_cause((rule(s, timers) for rule in END_RULES), s.now.monotonic)
+    if found.cause is None:
+        return s.after(s.run.looked_at_again(found.until))
+    s = replace(s, failed_check_ins=store_host.counted(s, found.cause.reason))
+    return _closed(s, found.cause) if budget.is_spent(s, found.cause) else _asked(s, found.cause)
+
+
+def _asked(s: Situation, cause: Cause[RoundEndReason]) -> Situation:
+    event = Event(
+        EventReason.ROUND_ENDED,
+        f"round {s.status.round} ends: {cause.reason}: {cause.message}",
+        warning=cause.failure,
+    )
+    ended = Ended(str(cause.reason), cause.message, asked=True, last_heard=cause.last_heard)
+    run = replace(s.run.with_event(event), asked=True, ended=ended, restart_request=s.restart_request)
+    return s.after(run)
+
+
+def _closed(s: Situation, cause: Cause[RoundEndReason]) -> Situation:
+    spent = Cause(
+        ClosedReason.RESTART_BUDGET_EXHAUSTED, f"{cause.reason}: {cause.message}", last_heard=cause.last_heard
+    )
+    s = s.after(close.closed(s.run, spent))
+    return s.after(refuse.answer_all(s))

@@ -1,0 +1,77 @@
+"""Everything whose age matters. Each fact is stated here and nowhere else."""
+
+from collections.abc import Callable, Iterator
+
+from rendezvous_operator.core.blocking import blocking, claim_key, claimants
+from rendezvous_operator.core.runs import close
+from rendezvous_operator.core.situation import Situation
+from rendezvous_operator.core.timers import Fact, Timer, Timers
+from rendezvous_operator.core.world import Memory
+
+Facts = Callable[[Situation, Timers], Iterator[Fact]]
+
+
+def _all_silent(s: Situation, _: Timers) -> Iterator[Fact]:
+    if s.hearing.all_silent:
+        yield Timer.ALL_SILENT, None
+
+
+def _rounds(s: Situation, _: Timers) -> Iterator[Fact]:
+    if not s.status.history:
+        return
+    last = s.status.history[-1]
+    yield Timer.ROUND, last.round
+    if s.run.asked or s.run.called_back:
+        yield Timer.ASKED, last.round
+    rounds = {agent.claimed_round for view in s.members if (agent := view.agent)}
+    if (
+        last.checked_in is None
+        and last.running
+        and rounds == {last.round}
+        and not any(view.agent is None for view in s.members)
+    ):
+        yield Timer.CHECKED_IN, last.round
+
+
+def _claimed(s: Situation, _: Timers) -> Iterator[Fact]:
+    for agent in claimants(s):
+        yield Timer.CLAIMED, claim_key(agent)
+
+
+def _drained(s: Situation, timers: Timers) -> Iterator[Fact]:
+    if s.status.history and not s.status.history[-1].running and not blocking(s, timers):
+        yield Timer.DRAINED, s.status.history[-1].round
+
+
+def _first_round(s: Situation, _: Timers) -> Iterator[Fact]:
+    if s.forms and not s.run.has_round and s.sizes.fitting(len(s.waiting)):
+        yield Timer.ENOUGH, s.run.id
+        if s.all_known_wait:
+            yield Timer.SETTLED, s.who_waits
+
+
+def _nobody_left(s: Situation, _: Timers) -> Iterator[Fact]:
+    if close.nobody_is_left(s):
+        yield Timer.NOBODY_LEFT, s.run.id
+
+
+def _participants(s: Situation, _: Timers) -> Iterator[Fact]:
+    for agent in s.agents.values():
+        if agent.left is not None:
+            yield Timer.LEFT, (agent.name, agent.object.spec.incarnation)
+    if not s.agents:
+        yield Timer.EMPTY, None
+
+
+FACTS: tuple[Facts, ...] = (_all_silent, _rounds, _claimed, _drained, _first_round, _nobody_left, _participants)
+"""The order matters for one of them: a round is drained, too, when its last members were asked for too long."""
+
+
+def tick(s: Situation, memory: Memory) -> Timers:
+    """Since when each fact that holds now has held. None has held since before the floor of the situation."""
+    since: dict[Fact, float] = {}
+    timers = Timers(s.now.monotonic, since)
+    for facts in FACTS:
+        for fact in facts(s, timers):
+            since[fact] = max(memory.since.get(fact, timers.now), s.hearing.timers_floor)
+    return timers

@@ -1,0 +1,1 @@
+"""Which rank each member of a new round has."""

@@ -1,0 +1,37 @@
+"""Rule "store host": a node at which no store can be reached does not stay rank 0 for ever.
+
+After `FAILED_CHECK_INS` failed check-ins in a row at one host of the store, the member of rank 1 changes places with
+it.
+"""
+
+from rendezvous_api.reasons import RoundEndReason
+from rendezvous_api.rendezvous import Member
+from rendezvous_operator.core.situation import Situation
+from rendezvous_operator.core.world import FailedCheckIns
+
+FAILED_CHECK_INS = 2
+"""After so many failed check-ins at one host of the store, another member becomes rank 0."""
+
+
+def counted(s: Situation, reason: RoundEndReason) -> FailedCheckIns | None:
+    """The failed check-ins when the current round has ended for that reason."""
+    before = s.failed_check_ins
+    if reason is RoundEndReason.CHECK_IN_FAILED:
+        host = s.status.participants[0].name
+        earlier = before.count if before is not None and before.host == host else 0
+        return FailedCheckIns(host, earlier + 1)
+    # A lost member makes check-ins fail, too: that says nothing about the host.
+    return before if reason is RoundEndReason.MEMBER_LOST else None
+
+
+def moved_if_unfit(ranked: tuple[Member, ...], failed: FailedCheckIns | None) -> tuple[Member, ...]:
+    """The members, with another one as rank 0 if check-ins failed too often at that one."""
+    unfit = failed is not None and failed.count >= FAILED_CHECK_INS and ranked[0].name == failed.host
+    if not unfit or len(ranked) == 1:
+        return ranked
+    host, other, *others = ranked
+    return (_at(other, 0), _at(host, 1), *others)
+
+
+def _at(member: Member, rank: int) -> Member:
+    return Member(member.name, member.incarnation, member.attempt, rank, member.pod_index)

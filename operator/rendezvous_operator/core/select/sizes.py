@@ -1,0 +1,47 @@
+"""The sizes that a round may have: those that every rule here allows."""
+
+from bisect import bisect_right
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+from rendezvous_api.rendezvous import RendezvousSpec
+
+SizeRule = Callable[[RendezvousSpec, int], bool]
+
+
+def within_bounds(spec: RendezvousSpec, size: int) -> bool:
+    """At least ``minNodes`` and at most ``maxNodes``."""
+    return spec.min_nodes <= size <= spec.max_nodes
+
+
+SIZE_RULES: tuple[SizeRule, ...] = (within_bounds,)
+"""All of them must allow a size; their order means nothing."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The sizes that are allowed, in ascending order."""
+
+    allowed: tuple[int, ...]
+
+    @property
+    def fewest(self) -> int:
+        """The smallest; 0 if there is none."""
+        return self.allowed[0] if self.allowed else 0
+
+    @property
+    def most(self) -> int:
+        """The largest; 0 if there is none."""
+        return self.allowed[-1] if self.allowed else 0
+
+    def fitting(self, nodes: int) -> int:
+        """The largest that so many nodes can fill; 0 if they are too few for any."""
+        place = bisect_right(self.allowed, nodes)
+        return self.allowed[place - 1] if place else 0
+
+
+@lru_cache(maxsize=1024)
+def sizes_of(spec: RendezvousSpec) -> Sizes:
+    """The sizes that a spec allows."""
+    return Sizes(tuple(size for size in range(1, spec.max_nodes + 1) if all(rule(spec, size) for rule in SIZE_RULES)))

@@ -1,0 +1,17 @@
+"""Rule "size": a round has one of the sizes that are allowed, at least ``minNodes`` and at most ``maxNodes``."""
+
+from rendezvous_api.reasons import FormationReason
+from rendezvous_operator.core.select.selection import Selection
+from rendezvous_operator.core.situation import Situation
+from rendezvous_operator.core.timers import Timers
+from rendezvous_operator.core.verdict import Met, Verdict, Waits
+from rendezvous_operator.core.words import listing
+
+
+def verdict(s: Situation, _: Timers, picked: Selection) -> Verdict:
+    """Waits while fewer have joined than the smallest round needs."""
+    if picked.chosen:
+        return Met()
+    missing = [*s.lost, *s.known_but_missing]
+    message = f"{len(picked.queue)} of at least {s.sizes.fewest} nodes"
+    return Waits(FormationReason.WAITING_FOR_NODES, f"{message}; {listing(missing)}" if missing else message, missing)

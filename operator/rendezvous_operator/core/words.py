@@ -1,0 +1,29 @@
+"""Parts of the sentences that people read."""
+
+from collections.abc import Sequence
+
+from rendezvous_api import names
+from rendezvous_api.rendezvous import Missing
+
+
+def listing(found: Sequence[Missing], most: int = 3) -> str:
+    """``a is Pending (...), b was lost (...) and 4 more``."""
+    shown = [f"{item.name} {item.message}" for item in found[:most]]
+    more = f" and {len(found) - most} more" if len(found) > most else ""
+    return ", ".join(shown) + more
+
+
+def nodes(count: int) -> str:
+    """``1 node``, ``2 nodes``."""
+    return f"{count} node" if count == 1 else f"{count} nodes"
+
+
+def more_nodes(count: int) -> str:
+    """``1 more node``, ``2 more nodes``."""
+    return f"{count} more node" if count == 1 else f"{count} more nodes"
+
+
+def cut(message: str) -> str:
+    """As much of a message as the schema allows: one long word from outside must not make a status unwritable."""
+    most = names.MAX_MESSAGE_LENGTH
+    return message if len(message) <= most else message[: most - 3] + "..."

@@ -1,0 +1,360 @@
+"""The decision core inside the small world: a state becomes a world to decide on, the decision becomes a state."""
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+
+from tests.unit.core.small_world import (
+    AGAIN,
+    ANEW,
+    FAILED,
+    FOR_HOURS,
+    JOINED,
+    NEW,
+    OVER,
+    RUNS_WORKERS,
+    SAME,
+    SILENT,
+    SUCCEEDED,
+    TIMED_OUT,
+    UNHEARD,
+    Ages,
+    Node,
+    Setup,
+    Shared,
+    start,
+    vanished,
+)
+from tests.unit.core.write_rules import check_write
+
+from rendezvous_api import names
+from rendezvous_api.meta import ObjectMeta, OwnerReference
+from rendezvous_api.participant import Participant, ParticipantSpec, ParticipantStatus
+from rendezvous_api.reasons import FAILURES, AttemptReason, ClosedReason, LeaveReason, ParticipantState, RefusalReason
+from rendezvous_api.rendezvous import (
+    ClosedRun,
+    Member,
+    Refusal,
+    Rendezvous,
+    RendezvousSpec,
+    RendezvousStatus,
+    RoundRecord,
+    Store,
+)
+from rendezvous_operator.core.decide import decide
+from rendezvous_operator.core.timers import Fact, Timer
+from rendezvous_operator.core.world import Decision, Evidence, Memory, Now, Pod, SeenParticipant, Target, World
+
+WALL = datetime(2030, 1, 1, tzinfo=timezone.utc)
+NOW = Now(1_000_000.0, WALL)
+LONG_AGO = 900_000.0
+METADATA = ObjectMeta("train", uid="uid")
+THEN = "2030-01-01T00:00:00.000000Z"
+
+Watch = Callable[[World, Memory, Decision], None]
+
+CURRENT, OLDER = 2, 1
+"""Stand for the number of the current round and for that of any older one."""
+
+_HEARD_AT = {
+    0: NOW.monotonic,
+    1: NOW.monotonic - 16,
+    2: NOW.monotonic - 121,
+    UNHEARD: NOW.monotonic,
+    FOR_HOURS: NOW.monotonic - 7200,
+}
+_SINCE = {NEW: NOW.monotonic, OVER: LONG_AGO}
+_LEFT = {SUCCEEDED: LeaveReason.SUCCEEDED, FAILED: LeaveReason.FAILED, TIMED_OUT: LeaveReason.TIMED_OUT}
+_RETENTION = frozenset({Timer.LEFT, Timer.EMPTY})
+"""Timers on which nothing but a deletion rests."""
+
+
+def decided(
+    setup: Setup, shared: Shared, nodes: tuple[Node, ...], watch: Watch | None = None
+) -> tuple[Shared, tuple[Node, ...]]:
+    """Let the operator take one turn, and check everything that can be checked without looking at the processes."""
+    world, memory = world_of(setup, shared, nodes), memory_of(shared, nodes)
+    first = _decision(NOW, world, memory)
+    if watch is not None:
+        watch(world, memory, first)
+    check_write(world.rendezvous.spec, world.rendezvous.status, first.status)
+    _check_asking(first.status)
+    _check_deletions(shared, nodes, first)
+
+    after = replace(world, rendezvous=replace(world.rendezvous, status=first.status))
+    second = _decision(NOW, after, first.memory)
+    if second.status != first.status and second.status.closed_runs != world.rendezvous.status.closed_runs:
+        # It takes some turns until one run has lost the Rendezvous and the next one has it.
+        return decided(setup, *_state(setup, shared, nodes, first, published=False), watch)
+    published = first.status.round > world.rendezvous.status.round
+    if published and _left_behind(shared, nodes):
+        return _state(setup, shared, nodes, first, published=True)
+    assert second.status == first.status, f"a write loop: {first.status} then {second.status}"
+    _check_wake_up(after, second)
+    # The memory of the second look: nothing has changed, and it has forgotten what is of no use any more.
+    return _state(setup, shared, nodes, replace(first, memory=second.memory), published=published)
+
+
+def _decision(now: Now, world: World, memory: Memory) -> Decision:
+    answer = decide(now, world, memory)
+    assert not isinstance(answer, Evidence), f"all has been read, but it is {answer.explanation}"
+    return answer
+
+
+def _check_deletions(shared: Shared, nodes: Sequence[Node], decision: Decision) -> None:
+    """Rule "retention": who belongs to a round that somebody may run is kept, and so are all while all are silent."""
+    deleted = {deletion.name for deletion in decision.deletions if deletion.kind == names.PARTICIPANT_KIND}
+    may_run = shared.published and not shared.over
+    for i, node in enumerate(nodes):
+        if _name(i) in deleted:
+            assert node.object != JOINED or node.silence == FOR_HOURS, f"{node} is deleted before its time"
+            assert not (may_run and node.member), f"{node} is deleted in the middle of its round"
+    present = [node for node in nodes if node.object == JOINED]
+    all_silent = len(present) > 1 and all(node.silence in SILENT for node in present)
+    assert not (all_silent and deleted), "somebody is deleted while all are silent"
+
+
+def _left_behind(shared: Shared, nodes: Sequence[Node]) -> bool:
+    """Whether a round can be published without a member that asks for a place in the next one from that moment on.
+
+    It was admitted, but silent before it could see that; when it is heard again reentryTimeoutSeconds have passed.
+    """
+    overdue = _age_of_asking(shared) == OVER
+    return overdue and any(node.current and not node.claims and node.silence in (0, UNHEARD) for node in nodes)
+
+
+def _check_asking(status: RendezvousStatus) -> None:
+    """Rule "runs": members of a closed run are left in peace unless its restart budget is spent."""
+    if status.waiting_nodes:
+        reason = status.closed_reason(status.history[-1].run_id)
+        assert reason in (None, ClosedReason.RESTART_BUDGET_EXHAUSTED), f"members of a closed run are asked: {reason}"
+
+
+def _check_wake_up(world: World, decision: Decision) -> None:
+    """Nothing may change by the mere passing of time before ``wake_at``: nobody would look."""
+    wake_at = decision.wake_at
+    assert wake_at is None or wake_at > NOW.monotonic, "a busy loop: wake_at has already come"
+    passing = wake_at - 0.001 - NOW.monotonic if wake_at is not None else 1e8
+    later = decide(Now(NOW.monotonic + passing, WALL + timedelta(seconds=passing)), world, decision.memory)
+    assert isinstance(later, Decision), "a wake_at is missing"
+    assert (later.status, later.deletions) == (decision.status, decision.deletions), "a wake_at is missing"
+
+
+def _age_of_asking(shared: Shared) -> int:
+    return next((age for (timer, _), age in shared.facts if timer == Timer.ASKED.value), 0)
+
+
+def check_exclusive(before: Sequence[Node], after: Sequence[Node], shared: Shared) -> None:
+    """Rule "exclusivity" on the true world: who runs an older round and is heard keeps a new one from being published.
+
+    Unless it was asked reentryTimeoutSeconds ago. A member that was dropped for its silence before it could tell that
+    it trains, and has not told it since, is known to nobody: it counts as waiting until it sees what has become of it.
+    """
+    for node, now_node in zip(before, after, strict=True):
+        runs = node.process in RUNS_WORKERS and (node.current or node.claims)
+        if runs and not now_node.current:
+            claimed = any(fact[0] == Timer.CLAIMED.value and age == OVER for fact, age in node.ages)
+            asked_in_vain = _age_of_asking(shared) == OVER if node.current else claimed
+            silent = node.silence in SILENT or (node.silence == UNHEARD and not node.current)
+            assert asked_in_vain or silent, f"a round was published beside {node}"
+        if now_node.current:
+            assert node.object == JOINED, f"{node} became a member without asking"
+            assert not runs, f"{node} is a member of two rounds"
+
+
+def world_of(setup: Setup, shared: Shared, nodes: Sequence[Node]) -> World:
+    """What the operator sees of a state."""
+    fewest, most = setup.limits[shared.limits]
+    spec = RendezvousSpec(fewest, most, closed=shared.spec_closed, max_restarts=setup.max_restarts)
+    metadata = METADATA
+    if setup.retention:
+        metadata = replace(metadata, labels={names.LABEL_CREATED_BY: names.CREATED_BY_AGENT})
+    if setup.requests:
+        metadata = replace(metadata, annotations={names.ANNOTATION_RESTART_REQUESTED_AT: "now"})
+    observed = "now" if setup.requests and not shared.requested else None
+    status = replace(_status(shared, nodes), observed_restart_request=observed)
+    return World(
+        rendezvous=Rendezvous(metadata, spec, status),
+        participants={
+            _name(i): SeenParticipant(_participant(i, node, shared), _HEARD_AT[node.silence], NOW.monotonic)
+            for i, node in enumerate(nodes)
+            if node.object
+        },
+        pods={
+            f"pod-{i}": Pod(
+                f"pod-{i}", f"pod-{i}", workload="job", leaving="is evicted" if node.pod == "leaving" else None
+            )
+            for i, node in enumerate(nodes)
+            if node.pod in ("live", "leaving")
+        },
+        absent=frozenset(
+            [Target(names.PARTICIPANT_KIND, _name(i)) for i, node in enumerate(nodes) if not node.object]
+            + [Target("Pod", f"pod-{i}", f"pod-{i}") for i, node in enumerate(nodes) if node.pod == "none"]
+        ),
+    )
+
+
+def _status(shared: Shared, nodes: Sequence[Node]) -> RendezvousStatus:
+    number = CURRENT if shared.published else 0
+    holders = [i for i, node in enumerate(nodes) if node.member]
+    members = tuple(Member(_name(i), *_admitted(), rank) for rank, i in enumerate(holders))
+    history: tuple[RoundRecord, ...] = ()
+    if shared.published:
+        ended = THEN if shared.over else None
+        reason = shared.ended or None
+        record = RoundRecord(number, shared.round_run, len(members), THEN, THEN, ended=ended, reason=reason)
+        history = (record,)
+    spares = sorted((node.spare, i) for i, node in enumerate(nodes) if node.spare)
+    return RendezvousStatus(
+        run_id=shared.run or None,
+        closed_runs=tuple(ClosedRun(run, ClosedReason(reason)) for run, reason in shared.closed),
+        refused=tuple(
+            Refusal(_name(i), *_attempt(node), RefusalReason(node.refused), "")
+            for i, node in enumerate(nodes)
+            if node.refused
+        ),
+        round=number,
+        nodes=len(members),
+        participants=members,
+        spares=tuple(_name(i) for _, i in spares),
+        store=Store("host", 1) if shared.published else None,
+        waiting_nodes=int(shared.waiting),
+        restarts=shared.restarts,
+        history=history,
+    )
+
+
+def _participant(i: int, node: Node, shared: Shared) -> Participant:
+    incarnation, attempt = _attempt(node)
+    owners = (OwnerReference("Pod", f"pod-{i}", f"pod-{i}"),) if node.pod else ()
+    reason = AttemptReason.MEMBERSHIP_CHANGE if node.told else AttemptReason.WORKER_FAILURE
+    if not node.told and node.entry in (ANEW, ""):
+        reason = AttemptReason.START
+    spec = ParticipantSpec(
+        rendezvous_name=METADATA.name,
+        rendezvous_uid=METADATA.uid,
+        node_id=_name(i),
+        incarnation=incarnation,
+        attempt=attempt,
+        attempt_reason=reason,
+        address=_name(i),
+        store_port=1,
+        state=ParticipantState.JOINED if node.object == JOINED else ParticipantState.LEFT,
+        run_id=node.run,
+        pod_name=f"pod-{i}" if node.pod else None,
+        pod_uid=f"pod-{i}" if node.pod else None,
+        leave_reason=_LEFT.get(node.object),
+        close_requested=node.close or None,
+    )
+    number = (CURRENT if node.current else OLDER) if node.claims else 0
+    metadata = ObjectMeta(_name(i), uid=_name(i), owner_references=owners)
+    return Participant(metadata, spec, ParticipantStatus(incarnation, attempt, number))
+
+
+def memory_of(shared: Shared, nodes: Sequence[Node]) -> Memory:
+    """What the operator remembers of a state: each timer that the core has stated, whatever it is called."""
+    since: dict[Fact, float] = {(Timer(timer), key): _SINCE[age] for (timer, key), age in shared.facts}
+    together: dict[str, tuple[set[str], int]] = {}
+    for i, node in enumerate(nodes):
+        for (timer, *rest), age in node.ages:
+            if rest:
+                since[Timer(timer), (_name(i), *rest)] = _SINCE[age]
+            else:
+                together.setdefault(str(timer), (set(), age))[0].add(_name(i))
+    for timer, (who, age) in together.items():
+        since[Timer(timer), frozenset(who)] = _SINCE[age]
+    return Memory(since)
+
+
+def _remembered(
+    setup: Setup, shared: Shared, nodes: Sequence[Node], since: Mapping[Fact, float], *, published: bool
+) -> tuple[tuple[tuple[tuple[str, Hashable], int], ...], list[Ages]]:
+    """The other way round: timers that are not about one agent, and those of each agent."""
+    facts: list[tuple[tuple[str, Hashable], int]] = []
+    ages: list[list[tuple[tuple[Hashable, ...], int]]] = [[] for _ in nodes]
+    places = {_name(i): i for i in range(len(nodes))}
+    for (timer, key), began in since.items():
+        age = NEW if began == NOW.monotonic else OVER
+        if timer in _RETENTION and not setup.retention:
+            continue
+        if isinstance(key, frozenset):
+            for name in () if published else key:
+                ages[places[name]].append(((timer.value,), age))
+        elif isinstance(key, tuple):
+            ages[places[key[0]]].append(((timer.value, *key[1:]), age))
+        elif _means_something(timer, shared) and not (published and timer is not Timer.ALL_SILENT):
+            facts.append(((timer.value, key), age))
+    return tuple(sorted(facts, key=repr)), [tuple(sorted(found, key=repr)) for found in ages]
+
+
+def _means_something(timer: Timer, shared: Shared) -> bool:
+    """Whether any rule may read a timer in this state before it begins anew; if not, states that differ in it are one.
+
+    A round that has ended never runs again, and one whose run is closed is neither formed anew nor grown.
+    """
+    closed = shared.round_run in dict(shared.closed)
+    if timer is Timer.ROUND:
+        return not shared.ended
+    if timer is Timer.DRAINED:
+        return not closed
+    return True
+
+
+def _state(
+    setup: Setup, shared: Shared, nodes: Sequence[Node], decision: Decision, *, published: bool
+) -> tuple[Shared, tuple[Node, ...]]:
+    status, memory = decision.status, decision.memory
+    last = status.history[-1] if status.history else None
+    ended = ""
+    if last is not None and not last.running:
+        ended = str(last.reason) if setup.max_restarts is not None and last.reason in FAILURES else "ScaleUp"
+    after = Shared(
+        published=status.round > 0,
+        waiting=status.waiting_nodes > 0,
+        run=status.run_id or "",
+        closed=tuple((run.run_id, str(run.reason)) for run in status.closed_runs),
+        round_run=last.run_id if last is not None else "",
+        ended=ended,
+        # Only deletions depend on it.
+        over=last is not None and last.ended is not None if setup.retention else bool(ended),
+        restarts=0 if setup.max_restarts is None else min(status.restarts, setup.max_restarts),
+        spec_closed=shared.spec_closed,
+        requested=setup.requests and status.observed_restart_request is None,
+        limits=shared.limits,
+    )
+    if any(deletion.kind == names.RENDEZVOUS_KIND for deletion in decision.deletions):
+        assert not any(node.object for node in nodes), "a Rendezvous is deleted of which a participant is left"
+        return start(setup)
+    facts, ages = _remembered(setup, after, nodes, memory.since, published=published)
+    refused = {refusal.name: str(refusal.reason) for refusal in status.refused}
+    spares = {name: place for place, name in enumerate(status.spares, start=1)}
+    members = {member.name for member in status.participants}
+    deleted = {deletion.name for deletion in decision.deletions}
+    full_period = memory.grace_from == NOW.monotonic
+    changed = []
+    for i, node in enumerate(nodes):
+        name = _name(i)
+        silence = node.silence
+        if full_period and silence in SILENT:
+            silence = UNHEARD if node.process else 0
+        found = node._replace(spare=spares.get(name, 0), refused=refused.get(name, ""), ages=ages[i], silence=silence)
+        if published:
+            member = name in members
+            found = found._replace(member=member, entry=SAME if member else "", checked_in=False)
+        changed.append(vanished(found) if name in deleted else found)
+    return after._replace(facts=facts), tuple(changed)
+
+
+def _name(i: int) -> str:
+    return f"node-{i}"
+
+
+def _admitted() -> tuple[str, int]:
+    return ("admitted", 1)
+
+
+def _attempt(node: Node) -> tuple[str, int]:
+    """Incarnation and attempt that an object says."""
+    if node.entry == SAME:
+        return _admitted()
+    return ("admitted", 2) if node.entry == AGAIN else ("anew", 1)

@@ -1,0 +1,382 @@
+"""Visits every state of a `small_world`, and follows a fair schedule from each one to its end."""
+
+from collections import deque
+from collections.abc import Hashable, Iterator
+from typing import NamedTuple
+
+from tests.unit.core.small_world import (
+    CHECKS_IN,
+    GIVES_UP,
+    JOINED,
+    LEAVES,
+    LEAVES_WELL,
+    NEW,
+    OVER,
+    SILENT,
+    STOPS,
+    TRAINS,
+    UNHEARD,
+    WAITS,
+    Node,
+    Setup,
+    Shared,
+    Surroundings,
+    all_checked_in,
+    assignments,
+    start,
+    steps,
+    tidied,
+)
+from tests.unit.core.small_world_core import Watch, check_exclusive, decided
+
+from rendezvous_operator.core.invariants import InvariantError
+from rendezvous_operator.core.timers import Timer
+
+Code = tuple[int, ...]
+"""A state: the number of what is shared, then those of the nodes in ascending order."""
+
+DECIDES = "the operator decides"
+
+
+class Step(NamedTuple):
+    """Something that can happen in a state."""
+
+    label: str
+    after: Code
+
+
+class Search:
+    """All states that can be reached from the start. Equal parts of states are kept once and go by a number."""
+
+    def __init__(self, setup: Setup, watch: Watch | None = None) -> None:
+        """``watch`` is called with each world that is decided on, and with the decision."""
+        self.setup = setup
+        self._watch = watch
+        self.transitions = 0
+        self._nodes: list[Node] = []
+        self._numbers: dict[Node, int] = {}
+        self._shared: list[Shared] = []
+        self._closed: list[frozenset[str]] = []
+        self._tidy: dict[Surroundings, dict[int, int]] = {}
+        self._shared_numbers: dict[Shared, int] = {}
+        self._steps: dict[tuple[int, bool], list[tuple[str, int, bool]]] = {}
+        self._decisions: dict[tuple[Shared, tuple[Node, ...]], tuple[Shared, tuple[Node, ...]]] = {}
+        self.found: dict[Code, int] = {}
+        """Every state, in the order in which they were found."""
+        self._came_by: list[tuple[Code | None, str]] = []
+        self.schedules: tuple[list[Code | None], ...] = ([], [])
+        """Which state follows each one in a fair schedule: when silent agents are heard again, and when they die."""
+
+    @property
+    def decisions(self) -> int:
+        """How many different worlds were decided on."""
+        return len(self._decisions)
+
+    def run(self) -> None:
+        """Visit every state, and check in each what every decision must keep to."""
+        first = self._code(*start(self.setup))
+        self.found[first] = 0
+        self._came_by.append((None, "start"))
+        queue = deque([first])
+        while queue:
+            code = queue.popleft()
+            try:
+                found = list(self._next(code))
+            except (AssertionError, InvariantError) as failure:
+                raise AssertionError(f"{failure}\n{self.describe(code)}") from failure
+            for step in found:
+                self.transitions += 1
+                if step.after not in self.found:
+                    self.found[step.after] = len(self.found)
+                    self._came_by.append((code, step.label))
+                    queue.append(step.after)
+            for heals, schedule in zip((True, False), self.schedules, strict=True):
+                schedule.append(self._fair(code, found, heals=heals))
+
+    def check_liveness(self) -> int:
+        """Every state ends in a good one if all act and time passes. Returns the greatest number of steps there."""
+        return max(self._longest(schedule) for schedule in self.schedules)
+
+    def describe(self, code: Code) -> str:
+        """The state, and the shortest way to it."""
+        shared, nodes = self._state(code)
+        way: list[str] = []
+        step: Code | None = code
+        while step is not None:
+            before, label = self._came_by[self.found[step]]
+            way.append(label)
+            step = before
+        return "\n".join([f"after {', '.join(reversed(way))}:", str(shared), *(f"  {node}" for node in nodes)])
+
+    # What can happen.
+
+    def _next(self, code: Code) -> Iterator[Step]:
+        shared, nodes = self._state(code)
+        for position, number in enumerate(code[1:], start=1):
+            for label, after, checks_in in self._steps_of(number, waiting=shared.waiting):
+                if checks_in:
+                    changed = (*nodes[: position - 1], self._nodes[after], *nodes[position:])
+                    yield Step(label, self._code(shared, all_checked_in(changed)))
+                else:
+                    yield Step(label, self._tidied(code[0], (*code[1:position], after, *code[position + 1 :])))
+        yield from self._time_passes(shared, nodes)
+        yield from self._others_act(shared, nodes)
+        for order in assignments(self.setup, shared, nodes):
+            answer = self._decided(shared, order)
+            if answer != (shared, order):
+                yield Step(DECIDES, self._code(*answer))
+
+    def _steps_of(self, number: int, *, waiting: bool) -> list[tuple[str, int, bool]]:
+        known = self._steps.get((number, waiting))
+        if known is None:
+            before = self._nodes[number]
+            known = [
+                (label, self._number(after), before.process == WAITS and after.process == CHECKS_IN)
+                for label, after in steps(before, Shared(waiting=waiting), self.setup)
+            ]
+            self._steps[number, waiting] = known
+        return known
+
+    def _time_passes(self, shared: Shared, nodes: tuple[Node, ...]) -> Iterator[Step]:
+        """Any timer may pass its limit; the long ones only when nothing else would happen for so long."""
+        long = all(_is_known_for_long(node) for node in nodes)
+        for i, (fact, age) in enumerate(shared.facts):
+            if age == NEW and fact[0] != Timer.ALL_SILENT.value and (long or fact[0] not in _LONG):
+                facts = (*shared.facts[:i], (fact, OVER), *shared.facts[i + 1 :])
+                yield Step(f"time passes: {fact[0]}", self._code(shared._replace(facts=facts), nodes))
+        for timer in {fact for node in nodes for fact, age in node.ages if age == NEW}:
+            if long or timer[0] not in _LONG:
+                yield from self._time_of_agents_passes(shared, nodes, timer)
+
+    def _time_of_agents_passes(
+        self, shared: Shared, nodes: tuple[Node, ...], timer: tuple[Hashable, ...]
+    ) -> Iterator[Step]:
+        """A timer that is about all who wait passes its limit for all of them at once, any other for each by itself."""
+        label = f"time passes: {timer[0]}"
+        if len(timer) == 1:
+            yield Step(label, self._code(shared, tuple(_passed(node, timer) for node in nodes)))
+            return
+        for i, node in enumerate(nodes):
+            if (timer, NEW) in node.ages:
+                yield Step(label, self._code(shared, (*nodes[:i], _passed(node, timer), *nodes[i + 1 :])))
+
+    def _others_act(self, shared: Shared, nodes: tuple[Node, ...]) -> Iterator[Step]:
+        if self.setup.spec_closed:
+            yield Step(
+                "the user closes or opens", self._code(shared._replace(spec_closed=not shared.spec_closed), nodes)
+            )
+        if self.setup.requests and not shared.requested:
+            yield Step("the user asks for a round", self._code(shared._replace(requested=True), nodes))
+        for number in range(len(self.setup.limits)):
+            if number != shared.limits:
+                yield Step("the user edits", self._code(shared._replace(limits=number), nodes))
+        if self.setup.leaders:
+            forgotten = tuple(
+                node._replace(ages=(), silence=(UNHEARD if node.process else 0) if node.silence else 0)
+                for node in nodes
+            )
+            yield Step("another leader", self._code(shared._replace(facts=()), forgotten))
+
+    def _decided(self, shared: Shared, nodes: tuple[Node, ...]) -> tuple[Shared, tuple[Node, ...]]:
+        """One turn of the operator. It sees objects only, so worlds that differ in processes are decided on once."""
+        seen = tuple(
+            node._replace(
+                process="",
+                was_told=False,
+                checked_in=False,
+                silence=0 if node.silence == UNHEARD else node.silence,
+            )
+            for node in nodes
+        )
+        answer = self._decisions.get((shared, seen))
+        if answer is None:
+            answer = self._decisions[shared, seen] = decided(self.setup, shared, seen, self._watch)
+        after, changed = answer
+        published = any(
+            (before.member, before.entry) != (now.member, now.entry)
+            for before, now in zip(seen, changed, strict=True)
+            if now.object or not before.object  # else it was deleted
+        )
+        result = tuple(
+            now._replace(
+                process=node.process,
+                was_told=node.was_told,
+                checked_in=node.checked_in and not published,
+                silence=node.silence if now.silence == known.silence else (UNHEARD if node.process else 0),
+            )
+            for node, known, now in zip(nodes, seen, changed, strict=True)
+        )
+        if published:
+            check_exclusive(nodes, result, shared)
+        return after, result
+
+    # The fair schedule.
+
+    def _fair(self, code: Code, found: list[Step], *, heals: bool) -> Code | None:
+        shared, nodes = self._state(code)
+        if _is_good(self.setup, shared, nodes):
+            return None
+        order = _HEALS if heals else _DIES
+        # Whoever would only be refused need not start for the others to get on.
+        places = {step: order.get(step.label) for step in found}
+        for run in self.setup.runs:
+            if not _takes_nodes_of(run, shared):
+                places |= {step: None for step in found if step.label == f"{run} starts"}
+        leading_on = [step for step in found if places[step] is not None]
+        best = min(leading_on, key=lambda step: places[step] or 0, default=None)
+        assert best is not None, f"nothing leads on from here:\n{self.describe(code)}"
+        return best.after
+
+    def _longest(self, schedule: list[Code | None]) -> int:
+        length: dict[int, int] = {}
+        for number, code in enumerate(self.found):
+            way: list[int] = []
+            here: int | None = number
+            while here is not None and here not in length:
+                length[here] = -1
+                way.append(here)
+                after = schedule[here]
+                here = self.found[after] if after is not None else None
+            steps_left = length[here] if here is not None else -1
+            assert here is None or steps_left >= 0, f"it goes round in circles:\n{self._circle(schedule, here, code)}"
+            for position, passed in enumerate(reversed(way), start=1):
+                length[passed] = steps_left + position
+        return max(length.values())
+
+    def _circle(self, schedule: list[Code | None], number: int, code: Code) -> str:
+        codes = list(self.found)
+        lines = [self.describe(code), "goes round in:"]
+        here = number
+        for _ in range(12):
+            lines.append(self.describe(codes[here]).split("\n", 1)[1])
+            after = schedule[here]
+            assert after is not None
+            here = self.found[after]
+        return "\n".join(lines)
+
+    # Numbers.
+
+    def _state(self, code: Code) -> tuple[Shared, tuple[Node, ...]]:
+        return self._shared[code[0]], tuple(self._nodes[number] for number in code[1:])
+
+    def _code(self, shared: Shared, nodes: tuple[Node, ...]) -> Code:
+        number = self._shared_numbers.get(shared)
+        if number is None:
+            number = self._shared_numbers[shared] = len(self._shared)
+            self._shared.append(shared)
+            self._closed.append(frozenset(run for run, _ in shared.closed))
+        return self._tidied(number, tuple(self._number(node) for node in nodes))
+
+    def _tidied(self, shared: int, nodes: Code) -> Code:
+        before = [self._nodes[number] for number in nodes]
+        around = Surroundings(
+            self._shared[shared].waiting,
+            self._closed[shared],
+            any(node.checked_in for node in before) and _check_in_goes_on(before),
+        )
+        tidy = self._tidy.setdefault(around, {})
+        numbers = []
+        for number, node in zip(nodes, before, strict=True):
+            after = tidy.get(number)
+            if after is None:
+                after = tidy[number] = self._number(tidied(node, around))
+            numbers.append(after)
+        return (shared, *sorted(numbers))
+
+    def _number(self, node: Node) -> int:
+        number = self._numbers.get(node)
+        if number is None:
+            number = self._numbers[node] = len(self._nodes)
+            self._nodes.append(node)
+        return number
+
+
+def _check_in_goes_on(nodes: list[Node]) -> bool:
+    """Whether it can still be that all members check in, and somebody has not yet."""
+    to_come = [node for node in nodes if node.member and not node.checked_in]
+    alive = all(node.current and node.process in (WAITS, CHECKS_IN) for node in to_come)
+    return bool(to_come) and alive
+
+
+def _is_known_for_long(node: Node) -> bool:
+    """Whether nothing would happen to an agent by itself within some minutes, other than stopping its workers."""
+    if node.object != JOINED:
+        return True
+    if node.silence or not node.process:
+        return node.silence in SILENT
+    return node.claims if node.process in (TRAINS, STOPS) else node.process == WAITS and not node.current
+
+
+def _is_good(setup: Setup, shared: Shared, nodes: tuple[Node, ...]) -> bool:
+    """Whether a run is complete, or closed, and everyone who asks has an answer."""
+    unanswered = [node for node in nodes if node.process == WAITS and not node.refused and not node.current]
+    open_run = bool(shared.run) and shared.run not in dict(shared.closed)
+    if shared.spec_closed or (shared.run and not open_run):
+        busy = any(node.process in (LEAVES, LEAVES_WELL, STOPS, GIVES_UP, CHECKS_IN) for node in nodes)
+        # Whoever is asked to come to a Rendezvous that is closed by its spec goes on until then.
+        asked = shared.waiting and any(node.current and node.process for node in nodes)
+        return not unanswered and not asked and not busy
+    members = [node for node in nodes if node.member]
+    if shared.round_run in dict(shared.closed) and any(node.current and node.process == TRAINS for node in members):
+        return True  # the members of a closed run go on in peace, and the next run waits for their end
+    complete = shared.published and not shared.waiting and shared.round_run == shared.run
+    trains = all(node.current and node.process == TRAINS and node.claims and not node.silence for node in members)
+    fewest, most = setup.limits[shared.limits]
+    fits = not setup.other_limits or len(members) <= most
+    # Newcomers for whom there is no room together with the members wait for more.
+    grows = len(members) < most and len(members) + len(unanswered) >= fewest
+    return complete and trains and fits and not shared.requested and not (unanswered and grows)
+
+
+def _takes_nodes_of(run: str, shared: Shared) -> bool:
+    closed = dict(shared.closed)
+    has_it = not shared.run or shared.run in closed or shared.run == run
+    return has_it and run not in closed and not shared.spec_closed
+
+
+def _passed(node: Node, timer: tuple[Hashable, ...]) -> Node:
+    """The node when a timer of it has passed its limit."""
+    return node._replace(ages=tuple((fact, OVER if fact == timer else age) for fact, age in node.ages))
+
+
+def _in_order(*labels: str) -> dict[str, int]:
+    return {label: place for place, label in enumerate(labels)}
+
+
+_LONG = frozenset(timer.value for timer in (Timer.ASKED, Timer.CLAIMED, Timer.LEFT, Timer.EMPTY))
+"""Timers whose limit is minutes or more."""
+
+_IN_TIME = (
+    Timer.SETTLED,
+    Timer.ENOUGH,
+    Timer.DRAINED,
+    Timer.ROUND,
+    Timer.ASKED,
+    Timer.CLAIMED,
+    Timer.NOBODY_LEFT,
+)
+"""The timers that a fair schedule lets pass."""
+
+_AGENTS = (
+    DECIDES,
+    "sees its refusal",
+    "leaves",
+    "sees its admission",
+    "returns",
+    "sends a heartbeat",
+    "is told",
+    "is told while it checks in",
+    "asks again",
+    "joins anew",
+    "its pod ends",
+)
+_LAST = (
+    "stays silent",
+    *(f"time passes: {timer.value}" for timer in _IN_TIME),
+    "fails to check in",
+    "its object goes",
+    "succeeds",
+)
+_STARTS = ("A starts", "B starts")
+_HEALS = _in_order(*_AGENTS, "is heard again", *_STARTS, *_LAST)
+_DIES = _in_order(*_AGENTS, "is silent for long", "dies while it is silent", "stays silent", *_STARTS, *_LAST)

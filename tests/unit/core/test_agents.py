@@ -1,0 +1,98 @@
+"""Rule "waiting": who asks for a place."""
+
+from dataclasses import replace
+from typing import Any
+
+from tests.unit.core.worlds import Scenario, running, two
+
+from rendezvous_api.reasons import LeaveReason
+from rendezvous_operator.core.agents import see_agent
+from rendezvous_operator.core.world import Pod
+
+
+def test_a_fresh_object_waits_without_any_heartbeat() -> None:
+    scenario = Scenario(2, 2)
+    scenario.join("a", "b")
+    assert scenario.group == ["a", "b"]
+
+
+def test_an_admitted_attempt_does_not_wait_again() -> None:
+    scenario = running("a", "b")
+    scenario.after(100)
+    assert scenario.status.round == 1
+    assert not scenario.asks
+
+
+def test_a_participant_whose_pod_is_terminating_does_not_wait() -> None:
+    scenario = Scenario(2, 3, last_call_timeout_seconds=0)
+    scenario.pod("a", "b", "c")
+    scenario.join_from_pods("a")
+    scenario.pod("b", leaving="its pod is being deleted")
+    scenario.join_from_pods("b")
+    assert scenario.status.round == 0
+    scenario.join_from_pods("c")
+    assert scenario.group == ["a", "c"]
+
+
+def test_a_participant_of_a_deleted_rendezvous_of_this_name_does_not_wait() -> None:
+    scenario = Scenario(2, 2)
+    scenario.join("a")
+    scenario.join("b", rendezvous_uid="another")
+    assert scenario.status.round == 0
+
+
+def test_a_pod_that_succeeded_has_left_with_success() -> None:
+    scenario = Scenario(2, 2)
+    scenario.pod("a", "b", run_id="run")
+    scenario.join_from_pods("a", "b")
+    scenario.pod("b", run_id="run", phase="Succeeded")
+    assert scenario.closed_runs == {"run": "RunSucceeded"}
+
+
+def test_who_is_silent_does_not_wait() -> None:
+    scenario = Scenario(2, 3, last_call_timeout_seconds=30)
+    scenario.join("a", "b")
+    scenario.silent("b")
+    scenario.after(30)
+    assert scenario.status.round == 0
+
+
+def with_spec(scenario: Scenario, name: str, **changes: Any) -> None:
+    """An agent writes its object, and the operator has not decided on it."""
+    seen = scenario.seen[name]
+    spec = replace(seen.object.spec, **changes)
+    scenario.seen[name] = replace(seen, object=replace(seen.object, spec=spec))
+
+
+def test_who_says_that_it_runs_a_round_does_not_wait() -> None:
+    scenario = two()
+    with_spec(scenario, "b", attempt=2)
+    agents = {name: see_agent(scenario.world(), seen) for name, seen in scenario.seen.items()}
+    entries = {member.name: member for member in scenario.status.participants}
+    assert not agents["a"].waits(entries["a"])
+    assert agents["b"].waits(entries["b"]), "what it said of its attempt before means nothing"
+    claims = replace(agents["b"], claimed_round=1)
+    assert not claims.waits(entries["b"])
+
+
+def test_only_what_is_certain_is_death() -> None:
+    scenario = Scenario(3, 3)
+    scenario.pod("a", "b", "c")
+    scenario.join_from_pods("a", "b", "c")
+    scenario.pod("a", phase="Failed")
+    scenario.pod_gone("b")
+    del scenario.pods["uid-of-c"]  # a watch lags behind
+    agents = {name: see_agent(scenario.world(), seen) for name, seen in scenario.seen.items()}
+    assert {name: agent.dead for name, agent in agents.items()} == {
+        "a": "its pod a has failed",
+        "b": "its pod b is gone",
+        "c": None,
+    }
+
+
+def test_a_pod_that_succeeded_does_not_hide_how_its_agent_left() -> None:
+    scenario = two()
+    scenario.leave("a", reason=LeaveReason.FAILED)
+    with_spec(scenario, "a", pod_name="a", pod_uid="uid-of-a")
+    scenario.pods["uid-of-a"] = Pod("uid-of-a", "a", phase="Succeeded")
+    assert see_agent(scenario.world(), scenario.seen["a"]).left is LeaveReason.FAILED

@@ -1,0 +1,65 @@
+"""Rule "restart budget"."""
+
+import pytest
+from tests.unit.core.worlds import Scenario, two
+
+from rendezvous_api.reasons import AttemptReason, LeaveReason, RefusalReason
+
+WORKER_FAILURE = AttemptReason.WORKER_FAILURE
+
+
+@pytest.mark.parametrize("allowed", [0, 2])
+def test_max_restarts_closes_the_run_and_calls_all_members_to_tell_them(allowed: int) -> None:
+    scenario = two("one", max_restarts=allowed)
+    for _ in range(allowed):
+        scenario.reenter("a", "b", reason=WORKER_FAILURE)
+    assert scenario.status.restarts == allowed
+    scenario.reenter("a", reason=WORKER_FAILURE)
+    assert scenario.closed_runs == {"one": "RestartBudgetExhausted"}
+    assert scenario.refused == {"a": RefusalReason.RUN_CLOSED}
+    assert scenario.asks, "b has lost its group and must hear of it"
+    scenario.reenter("b")
+    assert scenario.refused == {"a": RefusalReason.RUN_CLOSED, "b": RefusalReason.RUN_CLOSED}
+    assert "RestartBudgetExhausted" in scenario.status.refused[1].message
+    assert not scenario.asks
+
+
+def test_what_is_no_failure_does_not_count_against_max_restarts() -> None:
+    scenario = Scenario(2, 3, max_restarts=0, scale_up_interval_seconds=0, last_call_timeout_seconds=0)
+    scenario.pod("a", "b", "c", run_id="run")
+    scenario.join_from_pods("a", "b")
+    scenario.join_from_pods("c")  # scale-up
+    scenario.everyone_comes_back()
+    scenario.request_restart("now")
+    scenario.everyone_comes_back()
+    scenario.edit(max_nodes=2)  # too many
+    scenario.everyone_comes_back()
+    scenario.pod("a", run_id="run", leaving="its pod is being deleted")  # eviction
+    assert [record.reason for record in scenario.status.history] == [
+        "ScaleUp",
+        "RestartRequested",
+        "TooManyNodes",
+        "MemberEvicted",
+    ]
+    assert scenario.status.restarts == 0
+    assert scenario.closed_runs == {}
+
+
+def test_a_failure_is_counted_whoever_leads_when_the_next_round_is_published() -> None:
+    scenario = two("one", max_restarts=5)
+    scenario.reenter("a", reason=WORKER_FAILURE)
+    assert scenario.status.restarts == 0
+    scenario.new_leader()
+    scenario.reenter("b")
+    assert scenario.status.restarts == 1
+
+
+def test_a_new_run_has_a_budget_of_its_own() -> None:
+    scenario = two("one", max_restarts=1)
+    scenario.reenter("a", "b", reason=WORKER_FAILURE)
+    scenario.leave("a", "b", reason=LeaveReason.SUCCEEDED)
+    scenario.join("c", "d", run="two")
+    assert scenario.status.restarts == 0
+    scenario.reenter("c", "d", reason=WORKER_FAILURE)
+    assert scenario.closed_runs == {"one": "RunSucceeded"}
+    assert scenario.status.restarts == 1

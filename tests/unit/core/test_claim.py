@@ -1,0 +1,91 @@
+"""Rule "runs": who gets a free Rendezvous."""
+
+import pytest
+from tests.unit.core.worlds import Scenario, two
+
+from rendezvous_api.reasons import AttemptReason, LeaveReason, RefusalReason
+
+WORKER_FAILURE = AttemptReason.WORKER_FAILURE
+SUCCEEDED = LeaveReason.SUCCEEDED
+
+
+def test_the_earliest_participant_claims_a_free_object() -> None:
+    scenario = Scenario(2, 2)
+    scenario.complete = False
+    scenario.join("z", run="one")
+    scenario.after(1)
+    scenario.join("a", run="two")
+    scenario.complete = True
+    scenario.settle()
+    assert scenario.status.run_id == "one"
+    assert scenario.refused == {"a": RefusalReason.OTHER_RUN_ACTIVE}
+
+
+def test_the_name_decides_between_those_of_one_second() -> None:
+    scenario = Scenario(2, 2)
+    scenario.complete = False
+    scenario.join("z", run="one")
+    scenario.join("a", run="two")
+    scenario.complete = True
+    scenario.settle()
+    assert scenario.status.run_id == "two"
+
+
+def test_agents_without_a_run_id_and_without_known_pods_are_one_unnamed_run() -> None:
+    scenario = two(run=None)
+    assert scenario.status.run_id == "none"
+
+
+def test_the_run_of_a_known_pod_is_that_of_its_label_or_workload() -> None:
+    scenario = Scenario(2, 2)
+    scenario.pod("a", "b", run_id="uid-of-job")
+    scenario.join_from_pods("a", "b", run=None)
+    assert scenario.status.run_id == "uid-of-job"
+
+
+@pytest.mark.parametrize("left", ["an agent", "a known pod"])
+def test_a_run_of_which_somebody_is_left_keeps_the_object(left: str) -> None:
+    scenario = Scenario(2, 2)
+    scenario.pod("a", "b", run_id="job-1", workload="job-1")
+    scenario.join_from_pods("a", "b", run=None)
+    scenario.gone("a", "b")
+    if left == "an agent":
+        scenario.pod_gone("a", "b")
+        scenario.join("b2", run="job-1")
+    else:
+        scenario.pod_gone("a")
+    scenario.join("c", run="job-2")
+    assert scenario.status.run_id == "job-1"
+    assert scenario.refused == {"c": RefusalReason.OTHER_RUN_ACTIVE}
+
+
+def test_a_run_of_which_nobody_is_left_is_abandoned_when_another_asks() -> None:
+    scenario = two("one")
+    scenario.gone("a", "b")
+    scenario.after(10_000)
+    assert scenario.status.run_id == "one"
+    scenario.join("c", "d", run="two")
+    assert scenario.closed_runs == {"one": "Abandoned"}
+    assert scenario.group == ["c", "d"]
+    assert scenario.status.round == 2
+
+
+def test_pods_of_another_workload_do_not_keep_a_run() -> None:
+    scenario = two("one")
+    scenario.gone("a", "b")
+    scenario.pod("c", "d", "e", run_id="uid-of-job", workload="uid-of-job")
+    scenario.join_from_pods("c", "d", run="two")
+    assert scenario.closed_runs == {"one": "Abandoned"}
+    assert scenario.group == ["c", "d"]
+
+
+def test_a_new_run_uses_the_object_again_and_rounds_go_on() -> None:
+    scenario = two("one", max_restarts=5)
+    scenario.reenter("a", "b", reason=WORKER_FAILURE)
+    assert scenario.status.restarts == 1
+    scenario.leave("a", "b", reason=SUCCEEDED)
+    scenario.join("c", "d", run="two")
+    assert scenario.group == ["c", "d"]
+    assert scenario.status.round == 3
+    assert scenario.status.restarts == 0
+    assert [record.run_id for record in scenario.status.history] == ["one", "one", "two"]

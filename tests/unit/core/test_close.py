@@ -1,0 +1,63 @@
+"""Rule "runs": how a run is closed."""
+
+from tests.unit.core.worlds import running, two
+
+from rendezvous_api.reasons import AttemptReason, LeaveReason, RefusalReason
+
+WORKER_FAILURE = AttemptReason.WORKER_FAILURE
+SUCCEEDED = LeaveReason.SUCCEEDED
+
+
+def test_a_member_that_succeeded_asks_for_nothing() -> None:
+    scenario = running("a", "b")
+    scenario.leave("a", reason=LeaveReason.SUCCEEDED)
+    assert not scenario.asks
+
+
+def test_a_member_that_succeeds_closes_the_run_and_the_others_go_on() -> None:
+    scenario = two("one")
+    scenario.leave("b", reason=SUCCEEDED)
+    assert scenario.closed_runs == {"one": "RunSucceeded"}
+    assert scenario.condition("Closed").status == "True"
+    assert scenario.group == ["a", "b"]
+    assert not scenario.asks
+
+
+def test_a_spare_that_leaves_with_success_closes_nothing() -> None:
+    scenario = two("one")
+    scenario.join("s", run="one")
+    scenario.leave("s", reason=SUCCEEDED)
+    assert scenario.closed_runs == {}
+
+
+def test_an_agent_may_close_its_run() -> None:
+    scenario = two("one")
+    scenario.request_close("b")
+    assert scenario.closed_runs == {"one": "CloseRequested"}
+    assert not scenario.asks
+    scenario.join("c", run="one")
+    assert scenario.refused == {"c": RefusalReason.RUN_CLOSED}
+
+
+def test_a_run_has_failed_when_nobody_is_left_and_one_has_failed() -> None:
+    scenario = two("one", join_timeout_seconds=600)
+    scenario.leave("a", "b", reason=LeaveReason.FAILED)
+    scenario.after(599)
+    assert scenario.closed_runs == {}
+    scenario.after(1)
+    assert scenario.closed_runs == {"one": "RunFailed"}
+
+
+def test_a_closed_spec_refuses_all_ends_nobody_and_is_reversible() -> None:
+    scenario = two("one")
+    scenario.edit(closed=True)
+    assert scenario.condition("Closed").reason == "ClosedBySpec"
+    assert scenario.condition("Ready").status == "True"
+    scenario.join("c", run="one")
+    scenario.reenter("a", reason=WORKER_FAILURE)
+    assert scenario.refused == {"a": RefusalReason.RUN_CLOSED, "c": RefusalReason.RUN_CLOSED}
+    assert not scenario.asks
+    scenario.edit(closed=False)
+    assert scenario.refused == {}
+    scenario.everyone_comes_back()
+    assert scenario.group == ["a", "b"]

@@ -1,0 +1,76 @@
+"""Rule "exclusivity": no round beside another one."""
+
+import pytest
+from tests.unit.core.worlds import running, two
+
+from rendezvous_api.reasons import AttemptReason, FormationReason, LeaveReason
+
+WORKER_FAILURE = AttemptReason.WORKER_FAILURE
+SUCCEEDED = LeaveReason.SUCCEEDED
+
+
+def test_no_round_while_a_member_has_not_come_back() -> None:
+    scenario = running("a", "b", "c", replacement_timeout_seconds=0)
+    scenario.reenter("a", "b", reason=WORKER_FAILURE)
+    assert scenario.asks
+    scenario.after(300)
+    assert scenario.status.round == 1
+    assert scenario.condition("Ready").reason == FormationReason.WAITING_FOR_MEMBERS
+    assert "c has not come back" in scenario.explanation
+    scenario.reenter("c")
+    assert scenario.status.round == 2
+
+
+@pytest.mark.parametrize("end", ["leaves", "is gone", "is started anew", "falls silent"])
+def test_a_member_that_is_over_holds_nobody(end: str) -> None:
+    scenario = running("a", "b", "c", replacement_timeout_seconds=0)
+    scenario.reenter("a", "b", reason=WORKER_FAILURE)
+    match end:
+        case "leaves":
+            scenario.leave("c")
+        case "is gone":
+            scenario.gone("c")
+        case "is started anew":
+            scenario.restart("c")
+        case "falls silent":
+            scenario.silent("c")
+            scenario.after(16)
+    assert scenario.status.round == 2
+    assert set(scenario.group) == ({"a", "b", "c"} if end == "is started anew" else {"a", "b"})
+
+
+def test_a_member_that_was_asked_long_ago_holds_nobody() -> None:
+    scenario = running("a", "b", "c", replacement_timeout_seconds=0, reentry_timeout_seconds=330)
+    scenario.reenter("a", "b", reason=WORKER_FAILURE)
+    scenario.after(329)
+    assert scenario.status.round == 1
+    scenario.after(1)
+    assert set(scenario.group) == {"a", "b"}
+
+
+def test_an_agent_that_claims_a_round_in_which_it_is_not_listed_holds_everybody() -> None:
+    scenario = running("a", "b", "c", replacement_timeout_seconds=0)
+    scenario.silent("c")
+    scenario.reenter("a", "b", reason=WORKER_FAILURE)
+    scenario.after(16)
+    assert set(scenario.group) == {"a", "b"}
+    # c wakes and still trains in round 1; meanwhile a fails once more.
+    scenario.heard("c")
+    scenario.reenter("a", "b", reason=WORKER_FAILURE)
+    scenario.after(60)
+    assert scenario.status.round == 2
+    assert "c still runs round 1" in scenario.explanation
+    scenario.reenter("c")
+    assert set(scenario.group) == {"a", "b", "c"}
+
+
+def test_a_new_run_waits_for_members_of_the_old_one_that_still_run_and_does_not_ask_them() -> None:
+    scenario = two("one")
+    scenario.leave("a", reason=SUCCEEDED)
+    scenario.join("c", "d", run="two")
+    assert scenario.status.run_id == "two"
+    assert scenario.status.round == 1
+    assert not scenario.asks
+    assert "b still runs round 1 of another run" in scenario.explanation
+    scenario.leave("b", reason=SUCCEEDED)
+    assert scenario.group == ["c", "d"]

@@ -1,0 +1,24 @@
+"""MemberFailed: the agent of a member has left without success."""
+
+import pytest
+from tests.unit.core.worlds import three
+
+from rendezvous_api.reasons import LeaveReason
+
+
+@pytest.mark.parametrize("reason", [LeaveReason.FAILED, LeaveReason.TIMED_OUT])
+def test_who_left_without_success_ends_the_round(reason: LeaveReason) -> None:
+    scenario = three()
+    scenario.leave("b", reason=reason)
+    assert scenario.ended_because == "MemberFailed"
+    assert scenario.status.history[-1].message == f"b: it left: {reason}"
+    scenario.everyone_comes_back()
+    assert scenario.group == ["a", "c"]
+    assert scenario.status.restarts == 1
+
+
+def test_who_was_no_member_may_leave() -> None:
+    scenario = three()
+    scenario.join("s")
+    scenario.leave("s")
+    assert not scenario.asks

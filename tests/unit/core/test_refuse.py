@@ -1,0 +1,99 @@
+"""Rule "runs": who may not join, and what it is told."""
+
+import pytest
+from tests.unit.core.worlds import Scenario, two
+
+from rendezvous_api.reasons import AttemptReason, LeaveReason, RefusalReason
+
+MEMBERSHIP_CHANGE = AttemptReason.MEMBERSHIP_CHANGE
+WORKER_FAILURE = AttemptReason.WORKER_FAILURE
+SUCCEEDED = LeaveReason.SUCCEEDED
+
+
+def test_another_run_is_refused_naming_both() -> None:
+    scenario = two("one")
+    scenario.join("c", run="two")
+    assert scenario.refused == {"c": RefusalReason.OTHER_RUN_ACTIVE}
+    message = scenario.status.refused[0].message
+    assert "'one'" in message
+    assert "'two'" in message
+
+
+def test_the_spec_may_name_the_only_run() -> None:
+    scenario = Scenario(2, 2, run_id="two")
+    scenario.join("a", run="one")
+    assert scenario.status.run_id is None
+    assert scenario.refused == {"a": RefusalReason.OTHER_RUN_ACTIVE}
+    scenario.join("b", "c", run="two")
+    assert scenario.group == ["b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("who", "reason"),
+    [
+        ("a spare", RefusalReason.RUN_SUCCEEDED),
+        ("a newcomer that was gathered", RefusalReason.RUN_SUCCEEDED),
+        ("a member that re-enters because the membership changed", RefusalReason.RUN_SUCCEEDED),
+        ("a member whose workers failed", RefusalReason.RUN_CLOSED),
+        ("a fresh start with the same id", RefusalReason.RUN_CLOSED),
+    ],
+)
+def test_after_success(who: str, reason: RefusalReason) -> None:
+    scenario = Scenario(2, 3, scale_up_interval_seconds=1000)
+    scenario.edit(max_nodes=2)
+    scenario.join("a", "b", run="one")
+    if who == "a spare":
+        scenario.join("c", run="one")
+    if who == "a newcomer that was gathered":
+        scenario.edit(max_nodes=4)
+        scenario.join("c", run="one")
+        assert not scenario.asks
+    scenario.leave("a", reason=SUCCEEDED)
+    if who.startswith("a member"):
+        scenario.reenter("b", reason=WORKER_FAILURE if "failed" in who else MEMBERSHIP_CHANGE)
+        assert scenario.refused == {"b": reason}
+        return
+    if who == "a fresh start with the same id":
+        scenario.join("c", run="one")
+        assert "another --rdzv-id" in scenario.status.refused[0].message
+    assert scenario.refused == {"c": reason}
+
+
+def test_after_success_a_start_of_the_same_workload_has_nothing_left_to_do() -> None:
+    scenario = Scenario(2, 2)
+    scenario.pod("a", "b", run_id="job", workload="job")
+    scenario.join_from_pods("a", "b", run=None)
+    scenario.leave("a", "b", reason=SUCCEEDED)
+    scenario.pod("a2", run_id="job", workload="job")
+    scenario.join_from_pods("a2", run=None)
+    assert scenario.refused == {"a2": RefusalReason.RUN_SUCCEEDED}
+
+
+def test_a_spare_that_has_ended_with_its_run_is_a_fresh_start_when_it_comes_again() -> None:
+    scenario = two("one")
+    scenario.join("c", run="one")
+    scenario.leave("a", reason=SUCCEEDED)
+    assert scenario.refused == {"c": RefusalReason.RUN_SUCCEEDED}
+    scenario.leave("c", reason=SUCCEEDED)
+    assert scenario.status.spares == ()
+    scenario.restart("c")
+    assert scenario.refused == {"c": RefusalReason.RUN_CLOSED}
+
+
+def test_an_answer_stays_until_its_agent_has_left() -> None:
+    scenario = two("one")
+    scenario.join("c", run="two")
+    scenario.after(1000)
+    assert scenario.refused == {"c": RefusalReason.OTHER_RUN_ACTIVE}
+    scenario.leave("c")
+    assert scenario.refused == {}
+
+
+def test_the_list_of_answers_is_bounded_and_everyone_gets_one() -> None:
+    scenario = two("one")
+    crowd = [f"c{number:03}" for number in range(150)]
+    scenario.join(*crowd, run="two")
+    assert len(scenario.refused) == 100
+    answered = [*scenario.refused]
+    scenario.leave(*answered)
+    assert set(scenario.refused) == {*crowd} - {*answered}

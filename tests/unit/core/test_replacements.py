@@ -1,0 +1,81 @@
+"""Rule "replacements": when a later round of a run is published."""
+
+from tests.unit.core.worlds import now, running, three
+
+from rendezvous_api.reasons import AttemptReason, FormationReason
+from rendezvous_operator.core.facts import tick
+from rendezvous_operator.core.observe import observe
+from rendezvous_operator.core.select.select import select
+from rendezvous_operator.core.situation import Situation
+from rendezvous_operator.core.start import replacements
+from rendezvous_operator.core.verdict import Waits
+
+WORKER_FAILURE = AttemptReason.WORKER_FAILURE
+
+
+def test_later_rounds_start_at_once_when_every_member_is_back() -> None:
+    scenario = running("a", "b", "c")
+    scenario.reenter("a", reason=WORKER_FAILURE)
+    scenario.everyone_comes_back()
+    assert scenario.status.round == 2
+
+
+def test_later_rounds_start_at_once_when_the_lost_are_replaced() -> None:
+    scenario = running("a", "b", "c")
+    scenario.gone("c")
+    scenario.everyone_comes_back()
+    assert scenario.status.round == 1
+    scenario.join("d")
+    assert scenario.group == ["a", "b", "d"]
+
+
+def test_later_rounds_wait_for_replacements_from_the_last_loss_or_return_on() -> None:
+    scenario = running("a", "b", "c", replacement_timeout_seconds=30)
+    scenario.gone("c")
+    scenario.at(20)
+    scenario.reenter("a")
+    scenario.at(50)
+    scenario.reenter("b")  # the last one to come back
+    scenario.at(79)
+    assert scenario.condition("Ready").reason == FormationReason.WAITING_FOR_REPLACEMENTS
+    scenario.at(80)
+    assert scenario.group == ["a", "b"]
+
+
+def test_the_message_names_the_moment_and_stays_as_it_is() -> None:
+    scenario = three(replacement_timeout_seconds=30)
+    scenario.gone("c")
+    assert "until" not in scenario.condition("Ready").message, "a and b have not come back, so nobody can know"
+    scenario.reenter("a", "b")
+    message = scenario.condition("Ready").message
+    assert message == (
+        "2 of 3 nodes are back; replacements are waited for until 2030-01-01T00:17:10Z; "
+        "c was lost (its participant object is gone)"
+    )
+    writes = scenario.writes
+    for _ in range(29):
+        scenario.after(1)
+        scenario.settle()
+    assert scenario.condition("Ready").message == message
+    assert scenario.writes == writes
+    scenario.after(1)
+    assert scenario.status.round_start_time == "2030-01-01T00:17:10Z"
+
+
+def test_a_group_that_may_be_no_larger_now_waits_for_nobody_else() -> None:
+    scenario = three(replacement_timeout_seconds=30)
+    scenario.edit(max_nodes=2)
+    scenario.gone("c")
+    scenario.reenter("a", "b")
+    assert scenario.group == ["a", "b"]
+
+
+def test_while_a_member_may_still_come_back_no_moment_is_known() -> None:
+    scenario = three(replacement_timeout_seconds=30)
+    scenario.gone("c")
+    scenario.reenter("a")
+    s = observe(now(scenario.clock), scenario.world(), scenario.memory)
+    assert isinstance(s, Situation)
+    timers = tick(s, scenario.memory)
+    answer = replacements.verdict(s, timers, select(s, timers))
+    assert answer == Waits(FormationReason.WAITING_FOR_REPLACEMENTS, "1 of 3 nodes are back")

@@ -1,0 +1,168 @@
+"""Rules "liveness" and "outages": who is silent, and what an absent control plane changes."""
+
+import pytest
+from tests.unit.core.worlds import Scenario, running, three
+
+from rendezvous_api.reasons import AttemptReason
+from rendezvous_api.rendezvous import RendezvousSpec
+
+WORKER_FAILURE = AttemptReason.WORKER_FAILURE
+
+
+def test_silence_in_a_running_round_makes_a_suspect_and_later_a_loss() -> None:
+    scenario = three(suspect_timeout_seconds=120)
+    scenario.silent("c")
+    scenario.at(14)
+    assert scenario.condition("Ready").reason == "Running"
+    scenario.at(16)
+    assert scenario.condition("Ready").reason == "MemberSuspected"
+    assert scenario.condition("Ready").status == "True"
+    assert "c is silent" in scenario.explanation
+    scenario.at(119)
+    assert not scenario.asks
+    scenario.at(121)
+    assert scenario.ended_because == "MemberLost"
+
+
+def test_a_suspect_that_is_heard_again_is_none() -> None:
+    scenario = three()
+    scenario.silent("c")
+    scenario.at(60)
+    scenario.heard("c")
+    assert scenario.condition("Ready").reason == "Running"
+    scenario.at(1000)
+    assert not scenario.asks
+
+
+@pytest.mark.parametrize("reason", [AttemptReason.WORKER_FAILURE, AttemptReason.CHECK_IN_FAILED])
+def test_a_suspect_is_lost_as_soon_as_a_re_entry_speaks_for_it(reason: AttemptReason) -> None:
+    scenario = three()
+    scenario.silent("c")
+    scenario.at(30)
+    scenario.reenter("a", reason=reason)
+    scenario.reenter("b", reason=reason)
+    assert set(scenario.group) == {"a", "b"}
+
+
+def test_silence_is_death_while_a_round_is_formed() -> None:
+    scenario = Scenario(2, 3, last_call_timeout_seconds=30)
+    scenario.join("a", "b")
+    scenario.silent("b")
+    scenario.at(31)
+    assert scenario.status.round == 0
+    assert "1 of at least 2 nodes" in scenario.explanation
+
+
+def test_a_group_that_may_be_large_has_longer_intervals_and_is_silent_later() -> None:
+    scenario = Scenario(2, 1000, last_call_timeout_seconds=60)
+    scenario.join("a", "b")
+    scenario.silent("b")
+    scenario.at(59)
+    assert "2 of at most 1000 nodes" in scenario.explanation
+    scenario.at(61)
+    assert "1 of at least 2 nodes" in scenario.explanation
+
+
+@pytest.mark.parametrize(("max_nodes", "interval"), [(1, 5), (250, 5), (251, 6), (1000, 20), (2000, 40)])
+def test_all_heartbeats_of_a_group_are_50_a_second_on_average(max_nodes: int, interval: int) -> None:
+    spec = RendezvousSpec(1, max_nodes)
+    assert (spec.heartbeat_seconds, spec.keep_alive_seconds) == (interval, 3 * interval)
+
+
+def test_an_interval_that_the_user_has_set_is_never_shortened() -> None:
+    assert RendezvousSpec(1, 1000, keep_alive_interval_seconds=30).heartbeat_seconds == 30
+
+
+def test_the_first_heartbeat_has_a_full_period() -> None:
+    scenario = Scenario(2, 2)
+    scenario.join("a")
+    scenario.silent("a")
+    scenario.at(14)
+    scenario.join("b")
+    assert scenario.group == ["a", "b"]
+
+
+def test_when_all_are_silent_nobody_is_dropped() -> None:
+    scenario = three(suspect_timeout_seconds=120)
+    scenario.silent("a", "b", "c")
+    scenario.at(3000)
+    assert not scenario.asks
+    assert scenario.condition("Ready").status == "True"
+
+
+def test_after_that_everyone_gets_a_full_period() -> None:
+    scenario = three(suspect_timeout_seconds=120)
+    scenario.silent("a", "b", "c")
+    scenario.at(3000)
+    scenario.heard("a")
+    assert not scenario.asks
+    scenario.at(3010)
+    scenario.heard("b")
+    scenario.at(3119)
+    assert not scenario.asks
+    scenario.at(3121)
+    assert scenario.ended_because == "MemberLost"
+
+
+def test_one_silent_participant_alone_is_no_all() -> None:
+    scenario = Scenario(1, 1, suspect_timeout_seconds=120)
+    scenario.join("a")
+    scenario.silent("a")
+    scenario.at(121)
+    assert scenario.ended_because == "MemberLost"
+
+
+def test_silence_from_before_the_api_server_answered_again_does_not_count() -> None:
+    scenario = three(suspect_timeout_seconds=120)
+    scenario.silent("c")
+    scenario.api_server_away(600)
+    scenario.after(119)
+    assert not scenario.asks
+    scenario.after(2)
+    assert scenario.asks
+
+
+@pytest.mark.parametrize("moment", range(0, 40, 5))
+def test_a_new_leader_only_makes_everyone_wait_a_full_period_once_more(moment: int) -> None:
+    scenario = three()
+    scenario.silent("c")
+    scenario.reenter("a", "b", reason=WORKER_FAILURE)
+    scenario.at(moment)
+    led = scenario.status.round
+    scenario.new_leader()
+    assert scenario.status.round == led
+    scenario.after(16)
+    assert set(scenario.group) == {"a", "b"}
+    assert scenario.status.round == 2
+
+
+def test_an_api_server_that_was_away_ends_nothing() -> None:
+    scenario = three()
+    for _ in range(3):
+        scenario.api_server_away(600)
+        scenario.after(4)
+    assert scenario.status.round == 1
+    assert not scenario.asks
+
+
+def test_nobody_is_lost_sooner_than_it_is_a_suspect() -> None:
+    """The schema refuses such a spec now, but an object may be older than that rule."""
+    scenario = running("a", "b", "c", max_nodes=1000, suspect_timeout_seconds=30)
+    assert (scenario.spec.keep_alive_seconds, scenario.spec.suspect_seconds) == (60, 60)
+    began = scenario.clock
+    scenario.silent("c")
+    scenario.after(59)
+    assert not scenario.asks
+    assert scenario.condition("Ready").reason == "Running"
+    assert scenario.wake_at == began + 60
+    scenario.after(1)
+    assert scenario.ended_because == "MemberLost"
+
+
+@pytest.mark.parametrize(
+    ("max_nodes", "timeout", "limit"), [(4, 15, 15), (4, 120, 120), (1000, 30, 60), (2000, 119, 120)]
+)
+def test_the_limit_of_suspicion_is_never_under_that_of_silence(max_nodes: int, timeout: int, limit: int) -> None:
+    spec = RendezvousSpec(1, max_nodes, suspect_timeout_seconds=timeout)
+    assert spec.suspect_seconds == limit
+    assert spec.suspect_seconds >= spec.keep_alive_seconds

@@ -1,0 +1,122 @@
+"""Since when something has held: what starts a timer, and what does not start it anew."""
+
+from collections.abc import Callable
+
+import pytest
+from tests.unit.core.worlds import Scenario, now, three
+
+from rendezvous_api.reasons import AttemptReason
+from rendezvous_operator.core.facts import tick
+from rendezvous_operator.core.observe import observe
+from rendezvous_operator.core.situation import Situation
+from rendezvous_operator.core.timers import Timer, Timers
+from rendezvous_operator.core.world import Memory
+
+WORKER_FAILURE = AttemptReason.WORKER_FAILURE
+
+
+def situation(scenario: Scenario) -> Situation:
+    seen = observe(now(scenario.clock), scenario.world(), scenario.memory)
+    assert isinstance(seen, Situation)
+    return seen
+
+
+def test_what_does_not_hold_has_begun_now() -> None:
+    timers = Timers(7.0, {(Timer.ROUND, 1): 3.0})
+    assert timers.began(Timer.ROUND, 1) == 3
+    assert timers.began(Timer.ROUND, 2) == 7
+    assert timers.began(Timer.EMPTY) == 7
+    assert timers.holds(Timer.ROUND, 1)
+    assert not timers.holds(Timer.ROUND, 2)
+    assert timers.passed(7)
+    assert not timers.passed(7.1)
+
+
+def test_what_holds_no_longer_is_forgotten_and_what_goes_on_is_kept() -> None:
+    scenario = three()
+    s = situation(scenario)
+    memory = Memory({(Timer.ROUND, 1): 900.0, (Timer.ROUND, 0): 800.0, (Timer.EMPTY, None): 700.0})
+    assert tick(s, memory).since == {(Timer.ROUND, 1): 900.0, (Timer.CHECKED_IN, 1): scenario.clock}
+
+
+def waits_to_reenter() -> Scenario:
+    scenario = three(reentry_timeout_seconds=330)
+    scenario.reenter("a", "b", reason=WORKER_FAILURE)
+    return scenario
+
+
+def waits_for_replacements() -> Scenario:
+    scenario = three(replacement_timeout_seconds=330)
+    scenario.gone("c")
+    scenario.reenter("a", "b")
+    return scenario
+
+
+@pytest.mark.parametrize("waits", [waits_to_reenter, waits_for_replacements])
+def test_a_rendezvous_that_is_closed_for_a_moment_forgets_nothing(waits: Callable[[], Scenario]) -> None:
+    scenario = waits()
+    scenario.at(300)
+    scenario.edit(closed=True)
+    assert scenario.condition("Closed").status == "True"
+    scenario.at(301)
+    scenario.edit(closed=False)
+    scenario.at(329)
+    assert scenario.status.round == 1
+    scenario.at(330)
+    assert scenario.group == ["a", "b"]
+
+
+def test_a_member_that_falls_silent_and_is_heard_again_has_no_more_time_to_come_back() -> None:
+    scenario = waits_to_reenter()
+    scenario.at(100)
+    scenario.silent("a")
+    scenario.at(120)
+    scenario.heard("a")
+    scenario.at(329)
+    assert scenario.status.round == 1
+    scenario.at(330)
+    assert scenario.group == ["a", "b"]
+
+
+@pytest.mark.parametrize("waits", [waits_to_reenter, waits_for_replacements])
+def test_no_timer_starts_before_the_end_of_an_outage(waits: Callable[[], Scenario]) -> None:
+    scenario = waits()
+    scenario.at(100)
+    scenario.api_server_away(1000)
+    scenario.at(1100 + 329)
+    assert scenario.status.round == 1
+    scenario.at(1100 + 330)
+    assert scenario.group == ["a", "b"]
+
+
+@pytest.mark.parametrize("waits", [waits_to_reenter, waits_for_replacements])
+def test_no_timer_starts_before_somebody_is_heard_again(waits: Callable[[], Scenario]) -> None:
+    scenario = waits()
+    scenario.at(100)
+    scenario.silent("a", "b", "c")
+    scenario.at(1100)
+    scenario.heard("a", "b", "c")
+    scenario.at(1100 + 329)
+    assert scenario.status.round == 1
+    scenario.at(1100 + 330)
+    assert scenario.group == ["a", "b"]
+
+
+def test_a_last_call_during_an_outage_lasts_as_long_after_it() -> None:
+    scenario = Scenario(2, 4, last_call_timeout_seconds=30)
+    scenario.join("a", "b")
+    scenario.at(20)
+    scenario.api_server_away(600)
+    scenario.at(620 + 29)
+    assert scenario.status.round == 0
+    scenario.at(620 + 30)
+    assert scenario.group == ["a", "b"]
+
+
+def test_nothing_that_is_remembered_is_older_than_the_floor() -> None:
+    scenario = waits_to_reenter()
+    scenario.answering_since = scenario.clock + 50
+    scenario.clock += 60
+    since = scenario.decide().memory.since
+    assert since[Timer.ASKED, 1] == scenario.answering_since
+    assert min(since.values()) == scenario.answering_since

@@ -1,0 +1,405 @@
+"""Builders for the tests of the decision core: objects in one line, and a `Scenario` that plays all who write them."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from tests.unit.core.write_rules import check_write
+
+from rendezvous_api import names
+from rendezvous_api.meta import Condition, ObjectMeta, OwnerReference
+from rendezvous_api.participant import Participant, ParticipantSpec, ParticipantStatus
+from rendezvous_api.reasons import AttemptReason, LeaveReason, ParticipantState, RefusalReason
+from rendezvous_api.rendezvous import Member, Rendezvous, RendezvousSpec, RendezvousStatus
+from rendezvous_operator.core.decide import decide
+from rendezvous_operator.core.world import (
+    Decision,
+    Deletion,
+    Event,
+    Evidence,
+    Memory,
+    Now,
+    Pod,
+    SeenParticipant,
+    Target,
+    World,
+)
+
+NAME = "train"
+UID = "uid-of-train"
+EPOCH = datetime(2030, 1, 1, tzinfo=timezone.utc)
+
+
+def now(seconds: float) -> Now:
+    """The moment that many seconds after the beginning of a test, on both clocks."""
+    return Now(seconds, EPOCH + timedelta(seconds=seconds))
+
+
+def participant(
+    name: str,
+    *,
+    run: str | None = "run",
+    incarnation: str = "first",
+    attempt: int = 1,
+    reason: AttemptReason = AttemptReason.START,
+    index: int | None = None,
+    pod: str | None = None,
+    created: float = 0,
+    rendezvous_uid: str = UID,
+) -> Participant:
+    """A participant that has just joined. ``pod`` is the name of the pod that owns it."""
+    owners = (OwnerReference("Pod", pod, f"uid-of-{pod}"),) if pod else ()
+    return Participant(
+        ObjectMeta(
+            name,
+            uid=f"uid-of-{name}",
+            resource_version="7",
+            creation_timestamp=now(created).timestamp,
+            owner_references=owners,
+        ),
+        ParticipantSpec(
+            rendezvous_name=NAME,
+            rendezvous_uid=rendezvous_uid,
+            node_id=name,
+            incarnation=incarnation,
+            attempt=attempt,
+            attempt_reason=reason,
+            address=f"{name}.local",
+            store_port=20000 + attempt,
+            state=ParticipantState.JOINED,
+            run_id=run,
+            pod_name=pod,
+            pod_uid=f"uid-of-{pod}" if pod else None,
+            pod_index=index,
+        ),
+    )
+
+
+class Scenario:
+    """One Rendezvous, its agents, their pods, an operator and a clock that stands still until a test moves it.
+
+    The agents send heartbeats as long as they are not `silent`. The operator decides when something of meaning is
+    seen and when its own ``wake_at`` has come, never merely because time passes; it answers each ``confirm`` from what
+    there is. Each decision is taken twice to see that it is pure, each status is checked like the API server would,
+    and is decided on again to see that nothing more would be written.
+    """
+
+    def __init__(self, min_nodes: int = 2, max_nodes: int = 2, **spec: Any) -> None:
+        self.spec = RendezvousSpec(min_nodes, max_nodes, **spec)
+        self.metadata = ObjectMeta(NAME, uid=UID, resource_version="1", generation=1)
+        self.status = RendezvousStatus()
+        self.memory = Memory()
+        self.clock = 1000.0
+        self.seen: dict[str, SeenParticipant] = {}
+        self.pods: dict[str, Pod] = {}
+        self.unlabelled: dict[str, Pod] = {}
+        self.absent: set[Target] = set()
+        self.cut_off: set[str] = set()
+        self.complete = True
+        self.answering_since = 0.0
+        self.wake_at: float | None = None
+        self.writes = 0
+        self.reads: list[Target] = []
+        self.events: list[Event] = []
+        self.deletions: list[Deletion] = []
+        self.explanation = ""
+
+    # What a test asks.
+
+    @property
+    def group(self) -> list[str]:
+        """The members of the current round in the order of their ranks."""
+        return [member.name for member in self.status.participants]
+
+    @property
+    def asks(self) -> bool:
+        """Whether the members are asked to come to a new round."""
+        return self.status.waiting_nodes > 0
+
+    @property
+    def refused(self) -> dict[str, RefusalReason]:
+        """Who is refused, and why."""
+        return {refusal.name: refusal.reason for refusal in self.status.refused}
+
+    @property
+    def closed_runs(self) -> dict[str, str]:
+        """Which runs are closed, and why."""
+        return {run.run_id: str(run.reason) for run in self.status.closed_runs}
+
+    @property
+    def ended_because(self) -> str | None:
+        """Why the current round has ended, or None while it runs."""
+        return self.status.history[-1].reason
+
+    def condition(self, condition_type: str) -> Condition:
+        """Ready or Closed."""
+        condition = self.status.condition(condition_type)
+        assert condition is not None
+        return condition
+
+    def messages(self) -> list[str]:
+        """The reasons of all events so far."""
+        return [str(event.reason) for event in self.events]
+
+    # What agents do.
+
+    def join(self, *who: str, **how: Any) -> None:
+        """Agents start and join, all in the same moment. See `participant` for how."""
+        for name in who:
+            self._put(participant(name, created=self.clock, **how))
+        self.settle()
+
+    def join_from_pods(self, *who: str, **how: Any) -> None:
+        """Agents in pods of their own names join; the pods are known if `pod` has made them so."""
+        for name in who:
+            self._put(participant(name, created=self.clock, pod=name, **how))
+        self.settle()
+
+    def reenter(self, *who: str, reason: AttemptReason = AttemptReason.MEMBERSHIP_CHANGE) -> None:
+        """Agents stop their workers and ask for a place in the next round."""
+        for name in who:
+            seen = self.seen[name].object
+            port = seen.spec.store_port + 1
+            spec = replace(seen.spec, attempt=seen.spec.attempt + 1, attempt_reason=reason, store_port=port)
+            self._put(replace(seen, spec=spec))
+        self.settle()
+
+    def everyone_comes_back(self) -> None:
+        """Whoever is asked to come to a new round does so."""
+        assert self.asks, f"nobody is asked: {self.explanation}"
+        self.reenter(*(name for name in self.group if self._runs(name)))
+
+    def leave(self, *who: str, reason: LeaveReason = LeaveReason.FAILED) -> None:
+        """Agents end and say so."""
+        for name in who:
+            seen = self.seen[name].object
+            self._put(replace(seen, spec=replace(seen.spec, state=ParticipantState.LEFT, leave_reason=reason)))
+        self.settle()
+
+    def request_close(self, name: str) -> None:
+        """An agent closes its run for all (torch: set_closed)."""
+        seen = self.seen[name].object
+        self._put(replace(seen, spec=replace(seen.spec, close_requested=True)))
+        self.settle()
+
+    def silent(self, *who: str) -> None:
+        """From now on nothing is heard of these agents."""
+        self.cut_off |= {*who}
+
+    def heard(self, *who: str) -> None:
+        """These agents are heard again; their heartbeats say what they said before."""
+        self.cut_off -= {*who}
+        self._beat()
+        self.settle()
+
+    def restart(self, name: str, **how: Any) -> None:
+        """The process of an agent is started anew under the same name; its predecessor is no more."""
+        before = self.seen[name].object
+        spec = replace(before.spec, attempt=1, attempt_reason=AttemptReason.START)
+        spec = replace(spec, incarnation=before.spec.incarnation + "'", state=ParticipantState.JOINED)
+        self._put(replace(before, spec=replace(spec, leave_reason=None, close_requested=None, **how)))
+        self.cut_off.discard(name)
+        self.settle()
+
+    def gone(self, *who: str) -> None:
+        """The objects of these agents are deleted."""
+        for name in who:
+            del self.seen[name]
+            self.absent.add(Target(names.PARTICIPANT_KIND, name))
+        self.settle()
+
+    # What pods and users do.
+
+    def pod(self, *who: str, **how: Any) -> None:
+        """Create or change pods that carry the label and so are known."""
+        for name in who:
+            how.setdefault("workload", "job")
+            self.pods[f"uid-of-{name}"] = Pod(f"uid-of-{name}", name, **how)
+        self.settle()
+
+    def pod_gone(self, *who: str) -> None:
+        """Pods are deleted; their participants are not yet collected."""
+        for name in who:
+            self.pods.pop(f"uid-of-{name}", None)
+            self.absent.add(Target("Pod", name, f"uid-of-{name}"))
+        self.settle()
+
+    def edit(self, **changes: Any) -> None:
+        """The user edits the spec."""
+        self.spec = replace(self.spec, **changes)
+        self.metadata = replace(self.metadata, generation=self.metadata.generation + 1)
+        self.settle()
+
+    def request_restart(self, value: str) -> None:
+        """The user sets the annotation that asks for a new round."""
+        annotations = {**self.metadata.annotations, names.ANNOTATION_RESTART_REQUESTED_AT: value}
+        self.metadata = replace(self.metadata, annotations=annotations)
+        self.settle()
+
+    def made_by_agent(self) -> None:
+        """The Rendezvous was created by an agent, not by a user."""
+        self.metadata = replace(self.metadata, labels={names.LABEL_CREATED_BY: names.CREATED_BY_AGENT})
+
+    # What happens to the operator.
+
+    def new_leader(self) -> None:
+        """Another process takes over: all that it knows it has just listed."""
+        self.memory = Memory()
+        self.answering_since = self.clock
+        self.seen = {name: SeenParticipant(seen.object, heard_at=self.clock) for name, seen in self.seen.items()}
+        self.settle()
+
+    def api_server_away(self, seconds: float) -> None:
+        """Nobody, the operator included, gets an answer from the API server for so long."""
+        self.clock += seconds
+        self.answering_since = self.clock
+        self._beat()
+        self.settle()
+
+    # Time.
+
+    def at(self, seconds: float) -> None:
+        """Let the clock go on until so many seconds after the beginning of the scenario."""
+        self.after(1000.0 + seconds - self.clock)
+
+    def after(self, seconds: float) -> None:
+        """Let the clock go on; the operator looks again when it said that it would, and only then."""
+        end = self.clock + seconds
+        while self.clock < end:
+            due = self.wake_at if self.wake_at is not None and self.wake_at <= end else None
+            self.clock = end if due is None else due
+            self._beat()
+            if due is not None:
+                self.settle()
+
+    # The operator.
+
+    def settle(self) -> None:
+        """Decide, write, and see that there is nothing more to write."""
+        if self._turn():
+            assert not self._turn(), f"a second write with nothing changed: {self.explanation}"
+        self._beat()
+
+    def world(self) -> World:
+        """What the operator sees now."""
+        return World(
+            rendezvous=Rendezvous(self.metadata, self.spec, self.status),
+            participants=dict(self.seen),
+            pods=dict(self.pods),
+            absent=frozenset(self.absent),
+            complete=self.complete,
+            answering_since=self.answering_since,
+        )
+
+    def look(self) -> Decision | Evidence:
+        """One decision on what is seen now, or what must be read before it; the same each time."""
+        world, moment = self.world(), now(self.clock)
+        answer = decide(moment, world, self.memory)
+        assert answer == decide(moment, world, self.memory), "a decision is a pure function"
+        if isinstance(answer, Decision):
+            assert answer.wake_at is None or answer.wake_at > self.clock, "a busy loop: wake_at has already come"
+        return answer
+
+    def decide(self) -> Decision:
+        """One decision on what is seen now; what it needs was read."""
+        answer = self.look()
+        assert isinstance(answer, Decision), f"something is to be read first: {answer.explanation}"
+        return answer
+
+    def _turn(self) -> bool:
+        for _ in range(4):
+            answer = self.look()
+            if isinstance(answer, Decision):
+                break
+            self._read(answer.targets)
+        decision = self.decide()
+        self.memory, self.wake_at = decision.memory, decision.wake_at
+        self.explanation = decision.explanation
+        self._delete(decision.deletions)
+        if decision.status == self.status:
+            return False
+        check_write(self.spec, self.status, decision.status)
+        self.events += decision.events
+        self.status = decision.status
+        self.writes += 1
+        return True
+
+    def _delete(self, deletions: Iterable[Deletion]) -> None:
+        """What is decided to be deleted is gone, and the operator sees that at its next look."""
+        for deletion in deletions:
+            self.deletions.append(deletion)
+            if deletion.kind == names.PARTICIPANT_KIND:
+                del self.seen[deletion.name]
+                self.absent.add(Target(names.PARTICIPANT_KIND, deletion.name))
+
+    def _read(self, targets: Iterable[Target]) -> None:
+        for target in sorted(targets):
+            self.reads.append(target)
+            if target.name in self.seen and target.kind == names.PARTICIPANT_KIND:
+                self.seen[target.name] = replace(self.seen[target.name], read_at=self.clock)
+            elif target.uid in self.unlabelled:
+                self.pods[target.uid] = replace(self.unlabelled[target.uid], known=False)
+            elif target.uid not in self.pods:
+                self.absent.add(target)
+
+    def _put(self, written: Participant) -> None:
+        name = written.metadata.name
+        self.absent.discard(Target(names.PARTICIPANT_KIND, name))
+        self.seen[name] = SeenParticipant(written, heard_at=self.clock)
+
+    def _entry(self, name: str) -> Member | None:
+        return next((member for member in self.status.participants if member.name == name), None)
+
+    def _runs(self, name: str) -> bool:
+        """Whether an agent is there, is heard, and its present attempt is the admitted one."""
+        member, seen = self._entry(name), self.seen.get(name)
+        if member is None or seen is None or name in self.cut_off:
+            return False
+        spec = seen.object.spec
+        joined = spec.state is ParticipantState.JOINED
+        return joined and (spec.incarnation, spec.attempt) == (member.incarnation, member.attempt)
+
+    def _beat(self) -> None:
+        """Heartbeats of all who are heard: whoever was admitted says so, the others repeat themselves."""
+        for name, seen in self.seen.items():
+            spec = seen.object.spec
+            if name in self.cut_off or spec.state is ParticipantState.LEFT:
+                continue
+            entry, before = self._entry(name), seen.object.status
+            same_attempt = (before.incarnation, before.attempt) == (spec.incarnation, spec.attempt)
+            number, rank = (before.round, before.rank) if same_attempt else (0, None)
+            if entry is not None and self._runs(name):
+                number, rank = self.status.round, entry.rank
+            beat = ParticipantStatus(spec.incarnation, spec.attempt, number, rank, now(self.clock).timestamp)
+            self.seen[name] = replace(seen, object=replace(seen.object, status=beat), heard_at=self.clock)
+
+
+def running(*nodes: str, min_nodes: int = 2, max_nodes: int = 4, **spec: int) -> Scenario:
+    """A scenario in which a round of these nodes runs."""
+    scenario = Scenario(min_nodes, max_nodes, **{"last_call_timeout_seconds": 0, **spec})
+    for node in nodes[: min_nodes - 1]:
+        scenario.join(node)
+    # The others come in one moment, so that one round takes them all.
+    rest = nodes[min_nodes - 1 :]
+    scenario.edit(last_call_timeout_seconds=1)
+    scenario.join(*rest)
+    scenario.after(1)
+    assert set(scenario.group) == {*nodes}
+    return scenario
+
+
+def two(run: str | None = "one", **spec: Any) -> Scenario:
+    """A round of a and b runs, and there is no place for another node."""
+    scenario = Scenario(2, 2, **spec)
+    scenario.join("a", "b", run=run)
+    assert scenario.group == ["a", "b"]
+    return scenario
+
+
+def three(**spec: Any) -> Scenario:
+    """A round of a, b and c runs, there is no place for another node, and lost ones are not waited for."""
+    scenario = Scenario(2, 3, **{"replacement_timeout_seconds": 0, **spec})
+    scenario.join("a", "b", "c")
+    assert scenario.status.round == 1
+    return scenario
