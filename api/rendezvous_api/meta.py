@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class OwnerReference:
     """``metadata.ownerReferences[]``: the object is deleted by the cluster when all its owners are gone."""
 
@@ -14,7 +14,7 @@ class OwnerReference:
     api_version: str = "v1"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ObjectMeta:
     """The part of Kubernetes object metadata that the project reads. Times are RFC 3339 strings."""
 

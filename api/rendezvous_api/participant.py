@@ -6,7 +6,7 @@ from rendezvous_api.meta import ObjectMeta
 from rendezvous_api.reasons import AttemptReason, LeaveReason, ParticipantState
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ParticipantSpec:
     """What the agent asks for and who it is."""
 
@@ -33,7 +33,7 @@ class ParticipantSpec:
     """True: close the run for all (torch: RendezvousHandler.set_closed)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ParticipantStatus:
     """The heartbeat. It says which attempt it speaks for, so that one from before a re-entry is recognised."""
 
@@ -45,7 +45,7 @@ class ParticipantStatus:
     heartbeat_time: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Participant:
     """The whole object."""
 

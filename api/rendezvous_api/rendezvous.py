@@ -56,7 +56,7 @@ class RendezvousSpec:
         return max(self.suspect_timeout_seconds, self.keep_alive_seconds)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SeatHolder:
     """Whose rank a member has taken over; see `Member.stands_in_for`."""
 
@@ -64,7 +64,7 @@ class SeatHolder:
     pod_index: int | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Member:
     """``status.participants[]``: one node of the current round."""
 

@@ -1,7 +1,7 @@
 """What is known of one agent, and of one member of the current round (rules "waiting" and "liveness")."""
 
-from dataclasses import dataclass, replace
 from enum import Enum, IntEnum
+from typing import NamedTuple
 
 from rendezvous_api import names
 from rendezvous_api.participant import Participant
@@ -22,8 +22,7 @@ class Silence(IntEnum):
     """suspectTimeoutSeconds: death in any case."""
 
 
-@dataclass(frozen=True)
-class Agent:
+class Agent(NamedTuple):
     """One participant object and what is known of its life."""
 
     name: str
@@ -83,8 +82,7 @@ class MemberState(Enum):
 _BLOCKING = frozenset({MemberState.RUNNING, MemberState.SUSPECT, MemberState.LEAVING})
 
 
-@dataclass(frozen=True)
-class MemberView:
+class MemberView(NamedTuple):
     """A member of the current round, its agent if that can be seen, and what has become of it."""
 
     member: Member
@@ -107,16 +105,17 @@ class MemberView:
 
     def lost_if_silent(self) -> "MemberView":
         """The same where a short silence is death."""
-        return replace(self, state=MemberState.LOST, why=self.silent) if self.silent else self
+        return self._replace(state=MemberState.LOST, why=self.silent) if self.silent else self
 
 
 def see_agent(world: World, seen: SeenParticipant) -> Agent:
     """Judge one participant object by all but its silence."""
     participant = seen.object
-    spec, owners = participant.spec, participant.metadata.owner_references
-    owned_by_pod = any((owner.kind, owner.uid) == (POD_KIND, spec.pod_uid) for owner in owners)
-    pod = world.pods.get(spec.pod_uid) if spec.pod_uid else None
-    pod_target = Target(POD_KIND, spec.pod_name or "", spec.pod_uid or "") if owned_by_pod else None
+    spec, heartbeat = participant.spec, participant.status
+    pod, missing_pod = None, None
+    if spec.pod_uid:
+        pod = world.pods.get(spec.pod_uid)
+        missing_pod = _owner(participant) if pod is None else None
 
     left = spec.leave_reason if spec.state is ParticipantState.LEFT else None
     dead = None
@@ -124,16 +123,13 @@ def see_agent(world: World, seen: SeenParticipant) -> Agent:
         left = left or LeaveReason.SUCCEEDED
     elif pod is not None and pod.phase == "Failed":
         dead = f"its pod {pod.name} has failed"
-    elif pod is None and pod_target in world.absent:
+    elif missing_pod in world.absent:
         dead = f"its pod {spec.pod_name} is gone"
 
     run_id, run_unread = spec.run_id, None
     if run_id is None:
-        known = pod if pod is not None and pod.known else None
-        run_id = (known.run_id if known else None) or names.UNNAMED_RUN
-        if pod is None and dead is None:
-            run_unread = pod_target
-    heartbeat = participant.status
+        run_id = (pod.run_id if pod is not None and pod.known else None) or names.UNNAMED_RUN
+        run_unread = missing_pod if dead is None else None
     speaks = (heartbeat.incarnation, heartbeat.attempt) == (spec.incarnation, spec.attempt)
     return Agent(
         name=participant.metadata.name,
@@ -146,6 +142,13 @@ def see_agent(world: World, seen: SeenParticipant) -> Agent:
         run_unread=run_unread,
         addressed=spec.rendezvous_uid == world.rendezvous.metadata.uid,
     )
+
+
+def _owner(participant: Participant) -> Target | None:
+    """The pod that owns a participant, if one does."""
+    spec = participant.spec
+    owned = any((owner.kind, owner.uid) == (POD_KIND, spec.pod_uid) for owner in participant.metadata.owner_references)
+    return Target(POD_KIND, spec.pod_name or "", spec.pod_uid or "") if owned else None
 
 
 def see_member(member: Member, agent: Agent | None, rendezvous: RendezvousSpec) -> MemberView:

@@ -1,7 +1,5 @@
 """From what is seen to a `Situation`, or to what must be read first."""
 
-from dataclasses import replace
-
 from rendezvous_api import names
 from rendezvous_operator.core import silence
 from rendezvous_operator.core.agents import see_agent, see_member
@@ -19,7 +17,7 @@ def observe(now: Now, world: World, memory: Memory) -> Situation | Evidence:
     """
     agents = {name: see_agent(world, seen) for name, seen in world.participants.items()}
     hearing = silence.listen(now, world, memory, agents)
-    agents |= {name: replace(agents[name], silence=silent) for name, silent in hearing.silences.items()}
+    agents |= {name: agents[name]._replace(silence=silent) for name, silent in hearing.silences.items()}
     entries = {member.name: member for member in world.rendezvous.status.participants}
     asking = tuple(agent for agent in agents.values() if agent.waits(entries.get(agent.name)))
     spec = world.rendezvous.spec

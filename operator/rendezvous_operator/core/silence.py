@@ -8,12 +8,13 @@ When all participants are silent, something between them and the operator is bro
 heard again, everybody gets a full period: to be heard, and to do what is waited for.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rendezvous_api import names
 from rendezvous_operator.core.agents import Agent, Silence
 from rendezvous_operator.core.timers import Timer
+from rendezvous_operator.core.verdict import earliest
 from rendezvous_operator.core.world import Memory, Now, SeenParticipant, Target, World
 
 
@@ -36,18 +37,18 @@ class Hearing:
 
 def listen(now: Now, world: World, memory: Memory, agents: Mapping[str, Agent]) -> Hearing:
     """Find out who is silent among those who have not left and are not dead for certain."""
-    expected = [world.participants[agent.name] for agent in agents.values() if agent.left is None and not agent.dead]
+    both = zip(world.participants.values(), agents.values(), strict=True)
+    expected = [seen for seen, agent in both if agent.left is None and agent.dead is None]
     ear = _Ear(now.monotonic, world, memory.grace_from)
-    silences = {seen.object.metadata.name: ear.silence(seen) for seen in expected}
-    floor = max(world.answering_since, memory.grace_from)
-    if len(expected) >= 2 and all(silences.values()):
+    silences = ear.listen(expected)
+    if len(silences) == len(expected) >= 2:
         return Hearing({}, True, memory.grace_from, now.monotonic, frozenset(ear.to_read), ear.changes_at)
     if (Timer.ALL_SILENT, None) not in memory.since:
-        silent = {name: silence for name, silence in silences.items() if silence}
-        return Hearing(silent, False, memory.grace_from, floor, frozenset(ear.to_read), ear.changes_at)
+        floor = max(world.answering_since, memory.grace_from)
+        return Hearing(silences, False, memory.grace_from, floor, frozenset(ear.to_read), ear.changes_at)
     fresh = _Ear(now.monotonic, world, now.monotonic)
-    silent = {seen.object.metadata.name: silence for seen in expected if (silence := fresh.silence(seen))}
-    return Hearing(silent, False, now.monotonic, now.monotonic, frozenset(ear.to_read), fresh.changes_at)
+    silences = fresh.listen(expected)
+    return Hearing(silences, False, now.monotonic, now.monotonic, frozenset(ear.to_read), fresh.changes_at)
 
 
 class _Ear:
@@ -61,16 +62,28 @@ class _Ear:
         self.to_read: set[Target] = set()
         self.changes_at: float | None = None
 
-    def silence(self, seen: SeenParticipant) -> Silence:
-        heard_at = max(seen.heard_at, self._not_before)
+    def listen(self, expected: Sequence[SeenParticipant]) -> dict[str, Silence]:
+        """Those who are silent, by name."""
+        if not expected:
+            return {}
+        longest = self._heard_at(min(expected, key=lambda seen: seen.heard_at))
+        if self._now < longest + self._limits[0][1]:
+            self.changes_at = longest + self._limits[0][1]  # the usual case: all are heard
+            return {}
+        return {seen.object.metadata.name: silence for seen in expected if (silence := self._silence(seen))}
+
+    def _silence(self, seen: SeenParticipant) -> Silence:
         silence = Silence.NONE
         for level, limit in self._limits:
-            if self._now < heard_at + limit:
-                if self.changes_at is None or heard_at + limit < self.changes_at:
-                    self.changes_at = heard_at + limit
+            over_at = self._heard_at(seen) + limit
+            if self._now < over_at:
+                self.changes_at = earliest(self.changes_at, over_at)
                 break
-            if seen.read_at is None or seen.read_at < heard_at + limit:
+            if seen.read_at is None or seen.read_at < over_at:
                 self.to_read.add(Target(names.PARTICIPANT_KIND, seen.object.metadata.name))
                 break
             silence = level
         return silence
+
+    def _heard_at(self, seen: SeenParticipant) -> float:
+        return max(seen.heard_at, self._not_before)

@@ -60,7 +60,7 @@ class Pod:
         return self.phase not in ("Succeeded", "Failed") and self.leaving is None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SeenParticipant:
     """A participant and when it was last seen to change, on the operator's monotonic clock."""
 

@@ -71,7 +71,7 @@ def test_who_says_that_it_runs_a_round_does_not_wait() -> None:
     entries = {member.name: member for member in scenario.status.participants}
     assert not agents["a"].waits(entries["a"])
     assert agents["b"].waits(entries["b"]), "what it said of its attempt before means nothing"
-    claims = replace(agents["b"], claimed_round=1)
+    claims = agents["b"]._replace(claimed_round=1)
     assert not claims.waits(entries["b"])
 
 
