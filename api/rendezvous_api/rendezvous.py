@@ -127,7 +127,7 @@ class Formation:
 class RoundRecord:
     """``status.history[]``: one round. The last entry is the current one; it runs while it has no ``reason``.
 
-    The moments are for people and are computed with by nobody: ``metav1.MicroTime``, by the clock of the operator.
+    The moments are for people, and nothing is computed from them: ``metav1.MicroTime``, by the clock of the operator.
     """
 
     round: int
@@ -138,7 +138,7 @@ class RoundRecord:
     checked_in: str | None = None
     """When the last member had said that its workers run this round."""
     last_heard: str | None = None
-    """When the member whose loss ended the round was last heard; None: no loss ended it."""
+    """When the member whose loss ended the round was last heard; None: no loss ended it, or nobody can tell."""
     asked: str | None = None
     """When the members were asked to join the next round; None: they were not."""
     ended: str | None = None

@@ -71,7 +71,7 @@ class Reconciler:
         self._busy: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        """List everything, however long the API server takes to answer; `lead` begins to decide."""
+        """List everything, however long the API server takes to answer. `lead` tells the workers what to decide on."""
         for kind in KINDS:
             await self.list(kind)
         for number in range(WORKERS):
@@ -111,8 +111,17 @@ class Reconciler:
         """Take in one event of a watch, or with a type of None an object of the list that it begins with."""
         self._metrics.watch_event(kind)
         for key in self._cache.take(Gone(kind, item) if event_type == "DELETED" else Shown(kind, item)):
-            group = self._groups.get(key)
-            self._add(key, group.rests_until if group is not None else None)
+            self._add_event(key)
+
+    def _add_event(self, key: Key) -> None:
+        group = self._groups.get(key)
+        self._add(key, group.rests_until if group is not None else None)
+
+    def _put_back(self, key: Key) -> float:
+        """Try again after a back-off, which no event cuts short. Returns it in seconds."""
+        backoff = self._queue.add_after_failure(key)
+        self._groups.setdefault(key, _Group()).rests_until = self._clock() + backoff
+        return backoff
 
     def _add(self, key: Key, at: float | None = None) -> None:
         if self._fence.leading:
@@ -141,20 +150,20 @@ class Reconciler:
                 self._queue.succeeded(key)
             except ConflictError:
                 # Somebody else has written: decide again on what is there now.
-                self._queue.add_after_failure(key)
+                self._put_back(key)
                 for touched in await self._reader.rendezvous(key):
-                    self._add(touched)
+                    self._add_event(touched)
         except TermOverError:
             logger.info("%s: dropped what was decided: this operator leads no longer", key)
         except UnreachableError as error:
-            backoff = self._queue.add_after_failure(key)
+            backoff = self._put_back(key)
             logger.warning("%s: no answer from the API server, next try in %.1f s: %s", key, backoff, error)
         except RefusedError as error:
-            backoff = self._queue.add_after_failure(key)
+            backoff = self._put_back(key)
             logger.error("%s: the API server refuses, next try in %.1f s: %s", key, backoff, error)
         except Exception:
             # A defect in one turn must stop neither the other Rendezvous nor this one for ever.
-            backoff = self._queue.add_after_failure(key)
+            backoff = self._put_back(key)
             logger.exception("%s: the decision failed, next try in %.1f s", key, backoff)
 
     async def _turn(self, key: Key, fenced: FencedCluster) -> None:

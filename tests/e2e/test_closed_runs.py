@@ -96,7 +96,7 @@ def test_all_end_with_the_reason_when_max_restarts_is_reached(job: Job) -> None:
     assert codes == [1, 1, 1]
     for agent in agents:
         assert "RendezvousClosedError" in agent.log
-        assert "RestartBudgetExhausted: 1 rounds were lost to failures and spec.maxRestarts allows no more" in agent.log
+        assert "RestartBudgetExhausted: 2 rounds were lost to failures, and spec.maxRestarts allows" in agent.log
     status = job.status
     assert status.closed_reason("run-1") is ClosedReason.RESTART_BUDGET_EXHAUSTED
     assert (status.round, status.history[-1].reason) == (2, ClosedReason.RESTART_BUDGET_EXHAUSTED)

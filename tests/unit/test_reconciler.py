@@ -138,6 +138,29 @@ def test_a_write_that_is_put_off_does_not_put_off_what_is_remembered(monkeypatch
     play(lambda: Place(_Answers(), [ROUND, more, counted]), scenario, monkeypatch)
 
 
+@pytest.mark.parametrize("failure", ["the decision", "the write"])
+def test_no_event_cuts_the_back_off_of_a_failure_short(failure: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = 0
+
+    def fails(now: Now, world: World, memory: Memory) -> Decision:
+        nonlocal tried
+        tried += 1
+        if failure == "the decision":
+            raise ValueError("a defect")
+        return Decision(ROUND, memory, "explained")
+
+    async def scenario(place: Place) -> None:
+        monkeypatch.setattr(module, "decide", fails)
+        for _ in range(100):
+            place.cluster.version += 1
+            place.reconciler.event(names.RENDEZVOUS_KIND, "MODIFIED", place.cluster.item)
+            await asyncio.sleep(0.005)
+        assert 2 <= tried <= 5, "the back-offs are 0.1 to 0.2, 0.2 to 0.4 and 0.4 to 0.8 s"
+
+    errors = [ConflictError("409") for _ in range(50)]
+    play(lambda: Place(_Answers(*errors), [RendezvousStatus()]), scenario, monkeypatch)
+
+
 def test_a_new_term_begins_with_nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario(place: Place) -> None:
         await turns(place, 2)

@@ -53,13 +53,16 @@ class Agent(NamedTuple):
 
     def is_admitted_as(self, member: Member | None) -> bool:
         """Whether its present attempt is the one that was admitted as that member."""
+        if member is None:
+            return False
         spec = self.object.spec
-        return member is not None and (spec.incarnation, spec.attempt) == (member.incarnation, member.attempt)
+        return spec.attempt == member.attempt and spec.incarnation == member.incarnation
 
     def waits(self, member: Member | None) -> bool:
         """Rule "waiting": it asks for a place. ``member`` is the entry of its name in the current round, if any."""
-        asks = self.addressed and self.claimed_round == 0 and not self.is_admitted_as(member)
-        return asks and self.present and self.leaving is None
+        if self.claimed_round or not self.addressed or self.is_admitted_as(member):
+            return False
+        return self.present and self.leaving is None
 
 
 class MemberState(Enum):
@@ -99,9 +102,9 @@ class MemberView(NamedTuple):
 
     @property
     def evicted(self) -> str | None:
-        """Why it has to go, if its pod ends: also when its agent has said so by leaving, or its workers by failing."""
-        goes = self.state in (MemberState.LEAVING, MemberState.FAILED, MemberState.REENTERED)
-        return self.agent.leaving if goes and self.agent is not None else None
+        """Why it has to go, if its pod ends: also when its agent has left, fails or is dead, which follows from it."""
+        stays = self.state in (MemberState.RUNNING, MemberState.SUSPECT, MemberState.SUCCEEDED)
+        return self.agent.leaving if self.agent is not None and not stays else None
 
     def lost_if_silent(self) -> "MemberView":
         """The same where a short silence is death."""
@@ -130,7 +133,7 @@ def see_agent(world: World, seen: SeenParticipant) -> Agent:
     if run_id is None:
         run_id = (pod.run_id if pod is not None and pod.known else None) or names.UNNAMED_RUN
         run_unread = missing_pod if dead is None else None
-    speaks = (heartbeat.incarnation, heartbeat.attempt) == (spec.incarnation, spec.attempt)
+    speaks = heartbeat.attempt == spec.attempt and heartbeat.incarnation == spec.incarnation
     return Agent(
         name=participant.metadata.name,
         object=participant,

@@ -12,7 +12,6 @@ from rendezvous_operator.core.end import budget
 from rendezvous_operator.core.rank.rank import rank
 from rendezvous_operator.core.run import Run
 from rendezvous_operator.core.select.selection import Selection
-from rendezvous_operator.core.select.spares import names_of
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.timers import Timers
 from rendezvous_operator.core.verdict import Outlook, earliest
@@ -36,18 +35,18 @@ def build(s: Situation, timers: Timers, picked: Selection, outlook: Outlook | No
         events = (*events, Event(EventReason.ROUND_PUBLISHED, message))
     else:
         status = _unpublished(s, timers, picked, outlook)
-    status = conditions.added(s, status)
+    status = conditions.with_conditions(s, status)
     invariants.check(s, timers, status)
     collected = garbage.collect(s, timers)
     # While all are silent, no timer goes on: nothing that waits for one will be different before somebody is heard.
-    timed = () if s.hearing.all_silent else (s.run.until, outlook.until if outlook is not None else None)
+    timed = (s.run.until, outlook.until if outlook is not None else None, history.changes_at(s, timers))
     return Decision(
         status,
         Memory(timers.since, s.hearing.grace_from, s.failed_check_ins),
         conditions.explanation(status),
         deletions=collected.deletions,
         events=events,
-        wake_at=earliest(s.hearing.changes_at, collected.until, *timed),
+        wake_at=earliest(s.hearing.changes_at, collected.until, *(() if s.hearing.all_silent else timed)),
         lost=_lost(s),
     )
 
@@ -58,7 +57,7 @@ def _common(s: Situation, timers: Timers) -> RendezvousStatus:
         s.status,
         observed_generation=s.metadata.generation,
         run_id=s.run.id,
-        closed_runs=s.run.closed,
+        closed_runs=s.run.closed_runs,
         refused=s.run.refused,
         observed_restart_request=s.run.restart_request,
         restarts=s.run.restarts,
@@ -78,6 +77,7 @@ def _unpublished(s: Situation, timers: Timers, picked: Selection, outlook: Outlo
 def _published(s: Situation, timers: Timers, picked: Selection) -> RendezvousStatus:
     """Rule "only forward": one write gives all members the same list, ranks and store."""
     members = rank(s, picked.chosen)
+    chosen = {member.name for member in members}
     host = s.agents[members[0].name].object.spec
     status = _common(s, timers)
     record = RoundRecord(s.status.round + 1, s.run.id or "", len(members), formed=s.now.micro_time())
@@ -86,7 +86,7 @@ def _published(s: Situation, timers: Timers, picked: Selection) -> RendezvousSta
         round=record.round,
         nodes=len(members),
         participants=members,
-        spares=names_of(picked.queue[len(members) :])[: names.MAX_NODES],
+        spares=tuple(agent.name for agent in picked.queue if agent.name not in chosen)[: names.MAX_NODES],
         store=Store(host.address, host.store_port),
         round_start_time=s.now.timestamp,
         waiting_nodes=0,
@@ -141,9 +141,8 @@ def _lost(s: Situation) -> Mapping[str, RoundEndReason]:
 
 
 def _loss(view: MemberView) -> RoundEndReason | None:
-    match view.state:
-        case MemberState.LOST:
-            return RoundEndReason.MEMBER_LOST
-        case MemberState.LEAVING | MemberState.FAILED:
-            return RoundEndReason.MEMBER_FAILED if view.evicted is None else RoundEndReason.MEMBER_EVICTED
-    return None
+    if view.state not in (MemberState.LOST, MemberState.LEAVING, MemberState.FAILED):
+        return None
+    if view.evicted is not None:
+        return RoundEndReason.MEMBER_EVICTED
+    return RoundEndReason.MEMBER_LOST if view.state is MemberState.LOST else RoundEndReason.MEMBER_FAILED

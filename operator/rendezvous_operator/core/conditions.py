@@ -9,13 +9,13 @@ from rendezvous_api.rendezvous import Missing, RendezvousStatus
 from rendezvous_operator.core.agents import MemberState
 from rendezvous_operator.core.run import Run
 from rendezvous_operator.core.situation import Situation
-from rendezvous_operator.core.words import cut, listing
+from rendezvous_operator.core.words import budget_is_spent, cut, listing, with_listing
 
 Answer = tuple[bool, Reason, str]
 
 
-def added(s: Situation, status: RendezvousStatus) -> RendezvousStatus:
-    """The status with both, and the transition times that the API conventions ask for."""
+def with_conditions(s: Situation, status: RendezvousStatus) -> RendezvousStatus:
+    """The status with Ready and Closed, and the transition times that the API conventions ask for."""
     closed = _closed(s, status)
     found = ((names.CONDITION_READY, _ready(s, status, closed)), (names.CONDITION_CLOSED, closed))
     return replace(status, conditions=tuple(_condition(s, name, answer) for name, answer in found))
@@ -42,7 +42,7 @@ def _ready(s: Situation, status: RendezvousStatus, closed: Answer) -> Answer:
         return False, status.formation.reason, status.formation.message
     message = f"0 of at least {s.sizes.fewest} nodes"
     missing = s.known_but_missing
-    return False, FormationReason.WAITING_FOR_NODES, f"{message}; {listing(missing)}" if missing else message
+    return False, FormationReason.WAITING_FOR_NODES, with_listing(message, missing)
 
 
 def _running(s: Situation, status: RendezvousStatus) -> Answer:
@@ -65,7 +65,7 @@ def _closed(s: Situation, status: RendezvousStatus) -> Answer:
         return False, ConditionReason.OPEN, ""
     text = f"run {status.run_id!r} is closed"
     if reason is ClosedReason.RESTART_BUDGET_EXHAUSTED:
-        text += f": {status.restarts} rounds were lost to failures and spec.maxRestarts allows no more"
+        text += f": {budget_is_spent(status.restarts)}"
     elif reason is ClosedReason.RUN_SUCCEEDED:
         text += ": it has succeeded"
     return True, reason, text

@@ -19,8 +19,8 @@ def decide(now: Now, world: World, memory: Memory) -> Decision | Evidence:
     """Decide what the status of one Rendezvous shall be, or name what must be read before.
 
     Pure: the same arguments give the same answer. ``memory`` is that of the last decision on this Rendezvous in this
-    process whose status was written, or needed no write. An empty one is always safe: it only makes everyone wait a
-    full period once more.
+    process whose status was written, or need not be written at once. An empty one is always safe: it only makes
+    everyone wait a full period once more.
 
     Raises:
         InvariantError: some rule is wrong; see `invariants`.

@@ -1,6 +1,6 @@
-"""Everything whose age matters. Each fact is stated here and nowhere else."""
+"""Everything that is timed. Each fact is stated here and nowhere else; `silence` has the times of heartbeats."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from rendezvous_operator.core.blocking import blocking, claim_key, claimants
 from rendezvous_operator.core.runs import close
@@ -8,15 +8,15 @@ from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.timers import Fact, Timer, Timers
 from rendezvous_operator.core.world import Memory
 
-Facts = Callable[[Situation, Timers], Iterator[Fact]]
+Facts = Callable[[Situation], Iterator[Fact]]
 
 
-def _all_silent(s: Situation, _: Timers) -> Iterator[Fact]:
+def _all_silent(s: Situation) -> Iterator[Fact]:
     if s.hearing.all_silent:
         yield Timer.ALL_SILENT, None
 
 
-def _rounds(s: Situation, _: Timers) -> Iterator[Fact]:
+def _rounds(s: Situation) -> Iterator[Fact]:
     if not s.status.history:
         return
     last = s.status.history[-1]
@@ -33,29 +33,24 @@ def _rounds(s: Situation, _: Timers) -> Iterator[Fact]:
         yield Timer.CHECKED_IN, last.round
 
 
-def _claimed(s: Situation, _: Timers) -> Iterator[Fact]:
+def _claimed(s: Situation) -> Iterator[Fact]:
     for agent in claimants(s):
         yield Timer.CLAIMED, claim_key(agent)
 
 
-def _drained(s: Situation, timers: Timers) -> Iterator[Fact]:
-    if s.status.history and not s.status.history[-1].running and not blocking(s, timers):
-        yield Timer.DRAINED, s.status.history[-1].round
-
-
-def _first_round(s: Situation, _: Timers) -> Iterator[Fact]:
+def _first_round(s: Situation) -> Iterator[Fact]:
     if s.forms and not s.run.has_round and s.sizes.fitting(len(s.waiting)):
         yield Timer.ENOUGH, s.run.id
         if s.all_known_wait:
             yield Timer.SETTLED, s.who_waits
 
 
-def _nobody_left(s: Situation, _: Timers) -> Iterator[Fact]:
+def _nobody_left(s: Situation) -> Iterator[Fact]:
     if close.nobody_is_left(s):
         yield Timer.NOBODY_LEFT, s.run.id
 
 
-def _participants(s: Situation, _: Timers) -> Iterator[Fact]:
+def _participants(s: Situation) -> Iterator[Fact]:
     for agent in s.agents.values():
         if agent.left is not None:
             yield Timer.LEFT, (agent.name, agent.object.spec.incarnation)
@@ -63,15 +58,19 @@ def _participants(s: Situation, _: Timers) -> Iterator[Fact]:
         yield Timer.EMPTY, None
 
 
-FACTS: tuple[Facts, ...] = (_all_silent, _rounds, _claimed, _drained, _first_round, _nobody_left, _participants)
-"""The order matters for one of them: a round is drained, too, when its last members were asked for too long."""
+FACTS: tuple[Facts, ...] = (_all_silent, _rounds, _claimed, _first_round, _nobody_left, _participants)
+"""All of them; their order means nothing."""
 
 
 def tick(s: Situation, memory: Memory) -> Timers:
-    """Since when each fact that holds now has held. None has held since before the floor of the situation."""
-    since: dict[Fact, float] = {}
-    timers = Timers(s.now.monotonic, since)
-    for facts in FACTS:
-        for fact in facts(s, timers):
-            since[fact] = max(memory.since.get(fact, timers.now), s.hearing.timers_floor)
-    return timers
+    """Since when each fact that holds now has held. No timer has begun before the floor of the situation."""
+    timers = _since(s, memory, [fact for facts in FACTS for fact in facts(s)])
+    # One fact rests on the age of others: who was asked for too long keeps nobody from going on.
+    drained = bool(s.status.history) and not s.status.history[-1].running and not blocking(s, timers)
+    last = [(Timer.DRAINED, s.status.round)] if drained else []
+    return _since(s, memory, [*timers.since, *last])
+
+
+def _since(s: Situation, memory: Memory, facts: Iterable[Fact]) -> Timers:
+    now, floor = s.now.monotonic, s.hearing.timers_floor
+    return Timers(now, {fact: max(memory.since.get(fact, now), floor) for fact in facts})

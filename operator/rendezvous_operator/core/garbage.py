@@ -72,7 +72,7 @@ def _participants(s: Situation, timers: Timers) -> Iterator[_Due]:
             )
         else:
             heard_at = max(s.world.participants[agent.name].heard_at, heard_not_before)
-            why = "it has been silent for an hour"
+            why = "nothing has been heard of it for an hour"
             yield _Due(names.PARTICIPANT_KIND, agent.object.metadata, heard_at + RETENTION_SECONDS, why)
 
 

@@ -1,10 +1,14 @@
-"""``status.history``: the last rounds, when each thing happened to them, and why they ended. For people alone."""
+"""``status.history``: the last rounds, when each thing happened to them, and why they ended.
+
+The earlier ones are for people alone. The last one is state: whether it has a reason, of which run it is, whether all
+have checked in and whether it is over is decided on; the moments themselves are not.
+"""
 
 from dataclasses import replace
 
 from rendezvous_api import names
 from rendezvous_api.rendezvous import RoundRecord
-from rendezvous_operator.core.blocking import blocking
+from rendezvous_operator.core.blocking import blocking, members_are_asked, overdue_at
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.timers import Timer, Timers
 from rendezvous_operator.core.words import cut
@@ -29,6 +33,12 @@ def continued(s: Situation, timers: Timers) -> tuple[RoundRecord, ...]:
     if last.ended is None and not last.running and not blocking(s, timers):
         last = replace(last, ended=s.now.micro_time(timers.began(Timer.DRAINED, last.round)))
     return (*earlier, last)
+
+
+def changes_at(s: Situation, timers: Timers) -> float | None:
+    """When the last members are waited for no longer, so that the round is over; None: there is no such moment."""
+    ended = bool(s.status.history) and not s.status.history[-1].running
+    return overdue_at(s, timers) if ended and members_are_asked(s) and blocking(s, timers) else None
 
 
 def with_next(history: tuple[RoundRecord, ...], record: RoundRecord) -> tuple[RoundRecord, ...]:

@@ -51,7 +51,10 @@ def _check_published(s: Situation, timers: Timers, after: RendezvousStatus) -> N
 
 
 def _may_train(s: Situation, timers: Timers, agent: Agent) -> bool:
-    """Whether an agent that is heard may run an older round, and was not asked for too long to stop."""
+    """Whether an agent that is heard may run an older round, and was not asked for too long to stop.
+
+    On purpose not the functions of `blocking`: should they be wrong, this is what notices it.
+    """
     if not agent.present:
         return False
     limit = s.spec.reentry_timeout_seconds

@@ -27,7 +27,7 @@ class Run:
     """The run that has the Rendezvous, and how earlier ones were closed."""
 
     id: str | None
-    closed: tuple[ClosedRun, ...]
+    closed_runs: tuple[ClosedRun, ...]
     refused: tuple[Refusal, ...]
     spares: tuple[str, ...]
     restarts: int
@@ -35,30 +35,30 @@ class Run:
     """The request for a new round that was acted on last."""
     asked: bool
     """The members of its last round are asked to join the next one."""
-    last_run: str | None
+    round_run: str | None
     """The run of the current round; None: no round was published yet."""
     ended: Ended | None = None
     events: tuple[Event, ...] = ()
     until: float | None = None
-    """When this is to be looked at again (monotonic seconds)."""
+    """When a cause that does not count yet will (monotonic seconds); None: there is none."""
 
     @classmethod
     def of(cls, status: RendezvousStatus) -> "Run":
         """As the status has it."""
         return cls(
             id=status.run_id,
-            closed=status.closed_runs,
+            closed_runs=status.closed_runs,
             refused=status.refused,
             spares=status.spares,
             restarts=status.restarts,
             restart_request=status.observed_restart_request,
             asked=status.waiting_nodes > 0,
-            last_run=status.history[-1].run_id if status.history else None,
+            round_run=status.history[-1].run_id if status.history else None,
         )
 
     def closed_reason(self, run_id: str | None) -> ClosedReason | None:
         """Why that run is closed, or None when it is not."""
-        return next((run.reason for run in self.closed if run.run_id == run_id), None)
+        return next((run.reason for run in self.closed_runs if run.run_id == run_id), None)
 
     @cached_property
     def open(self) -> bool:
@@ -68,12 +68,12 @@ class Run:
     @property
     def has_round(self) -> bool:
         """Whether a round of this run was published; the members are then those of this run."""
-        return self.last_run is not None and self.last_run == self.id
+        return self.round_run is not None and self.round_run == self.id
 
     @cached_property
     def called_back(self) -> bool:
         """Whether the last round was of a run whose restart budget is spent, so that its group cannot go on."""
-        return self.closed_reason(self.last_run) is ClosedReason.RESTART_BUDGET_EXHAUSTED
+        return self.closed_reason(self.round_run) is ClosedReason.RESTART_BUDGET_EXHAUSTED
 
     def with_event(self, event: Event) -> "Run":
         """The same, and an Event to be sent."""
@@ -89,7 +89,7 @@ class Run:
         calls_back = cause.reason is ClosedReason.RESTART_BUDGET_EXHAUSTED
         return replace(
             self,
-            closed=(*self.closed, ClosedRun(run_id, cause.reason))[-names.MAX_CLOSED_RUNS :],
+            closed_runs=(*self.closed_runs, ClosedRun(run_id, cause.reason))[-names.MAX_CLOSED_RUNS :],
             asked=False,
             spares=spares,
             ended=Ended(str(cause.reason), cause.message, calls_back, cause.last_heard),

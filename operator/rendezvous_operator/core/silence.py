@@ -37,18 +37,18 @@ class Hearing:
 
 def listen(now: Now, world: World, memory: Memory, agents: Mapping[str, Agent]) -> Hearing:
     """Find out who is silent among those who have not left and are not dead for certain."""
-    both = zip(world.participants.values(), agents.values(), strict=True)
-    expected = [seen for seen, agent in both if agent.left is None and agent.dead is None]
+    expected = [world.participants[agent.name] for agent in agents.values() if agent.left is None and not agent.dead]
     ear = _Ear(now.monotonic, world, memory.grace_from)
     silences = ear.listen(expected)
+    to_read = frozenset(ear.to_read)
     if len(silences) == len(expected) >= 2:
-        return Hearing({}, True, memory.grace_from, now.monotonic, frozenset(ear.to_read), ear.changes_at)
+        return Hearing({}, True, memory.grace_from, now.monotonic, to_read, ear.changes_at)
     if (Timer.ALL_SILENT, None) not in memory.since:
         floor = max(world.answering_since, memory.grace_from)
-        return Hearing(silences, False, memory.grace_from, floor, frozenset(ear.to_read), ear.changes_at)
-    fresh = _Ear(now.monotonic, world, now.monotonic)
-    silences = fresh.listen(expected)
-    return Hearing(silences, False, now.monotonic, now.monotonic, frozenset(ear.to_read), fresh.changes_at)
+        return Hearing(silences, False, memory.grace_from, floor, to_read, ear.changes_at)
+    # The first of all that were silent is heard: everybody's silence begins now.
+    changes_at = now.monotonic + world.rendezvous.spec.keep_alive_seconds
+    return Hearing({}, False, now.monotonic, now.monotonic, to_read, changes_at)
 
 
 class _Ear:
@@ -66,9 +66,9 @@ class _Ear:
         """Those who are silent, by name."""
         if not expected:
             return {}
-        longest = self._heard_at(min(expected, key=lambda seen: seen.heard_at))
-        if self._now < longest + self._limits[0][1]:
-            self.changes_at = longest + self._limits[0][1]  # the usual case: all are heard
+        first = self._heard_at(min(expected, key=lambda seen: seen.heard_at)) + self._limits[0][1]
+        if self._now < first:
+            self.changes_at = first  # the usual case: all are heard
             return {}
         return {seen.object.metadata.name: silence for seen in expected if (silence := self._silence(seen))}
 

@@ -170,6 +170,6 @@ class Situation:
             return f"{moment - self.now.monotonic:.0f} s after a node is heard again"
         return self.now.clock_time(moment)
 
-    def after(self, run: Run) -> "Situation":
+    def with_run(self, run: Run) -> "Situation":
         """The same, when a step of the decision has brought the run that far."""
         return self if run is self.run else replace(self, run=run)

@@ -13,6 +13,11 @@ def listing(found: Sequence[Missing], most: int = 3) -> str:
     return ", ".join(shown) + more
 
 
+def with_listing(message: str, found: Sequence[Missing]) -> str:
+    """The message, and who is missing, if anybody is."""
+    return f"{message}; {listing(found)}" if found else message
+
+
 def nodes(count: int) -> str:
     """``1 node``, ``2 nodes``."""
     return f"{count} node" if count == 1 else f"{count} nodes"
@@ -21,6 +26,12 @@ def nodes(count: int) -> str:
 def more_nodes(count: int) -> str:
     """``1 more node``, ``2 more nodes``."""
     return f"{count} more node" if count == 1 else f"{count} more nodes"
+
+
+def budget_is_spent(restarts: int) -> str:
+    """Why a run is closed that has been restarted so often."""
+    rounds = "1 round was" if restarts == 0 else f"{restarts + 1} rounds were"
+    return f"{rounds} lost to failures, and spec.maxRestarts allows no more"
 
 
 def cut(message: str) -> str:

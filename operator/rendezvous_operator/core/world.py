@@ -66,7 +66,7 @@ class SeenParticipant:
 
     object: Participant
     heard_at: float
-    """When heartbeatTime, incarnation or attempt was last seen to change."""
+    """When its heartbeatTime, incarnation, attempt or state, or its UID, was last seen to change."""
     read_at: float | None = None
     """When the API server itself, not a watch, last gave this object."""
 
@@ -94,7 +94,7 @@ class World:
     absent: frozenset[Target] = frozenset()
     """Objects that are known not to be there: deleted, missing in a complete list, or answered with 404."""
     complete: bool = True
-    """All kinds have been listed since the last gap of a watch. Nothing is decided before."""
+    """All kinds have been listed once. Nothing is decided before."""
     answering_since: float = 0.0
     """Since when the API server has answered the operator; silence from before says nothing about an agent."""
 
@@ -112,7 +112,8 @@ class FailedCheckIns:
 class Memory:
     """What one operator process remembers of a Rendezvous. Never stored: a new leader starts with an empty one.
 
-    It is adopted once the status that was decided with it is written, so that it never runs ahead of that.
+    It is adopted when the status that was decided with it is written, differs in nothing from the one before, or in
+    nothing but words and counts that are written later. So it never runs ahead of the status.
     """
 
     since: Mapping[Fact, float] = field(default_factory=dict)

@@ -187,3 +187,18 @@ def test_only_the_last_rounds_are_kept() -> None:
         scenario.reenter("a", "b", reason=WORKER_FAILURE)
     rounds = [record.round for record in scenario.status.history]
     assert rounds == [*range(scenario.status.round - names.MAX_HISTORY + 1, scenario.status.round + 1)]
+
+
+@pytest.mark.parametrize("closed_by", ["the budget", "the user"])
+def test_a_round_of_a_closed_run_is_over_when_the_last_member_was_asked_for_too_long(closed_by: str) -> None:
+    scenario = three(reentry_timeout_seconds=330, max_restarts=0 if closed_by == "the budget" else None)
+    if closed_by == "the budget":
+        scenario.leave("c")
+        scenario.leave("b")
+    else:
+        scenario.request_restart("now")
+        scenario.edit(closed=True)
+    scenario.at(329)
+    assert last(scenario).ended is None
+    scenario.at(331)
+    assert last(scenario).ended == moment(330)

@@ -19,21 +19,26 @@ def test_an_eviction_asks_but_the_member_holds_until_it_is_over() -> None:
     assert scenario.status.restarts == 0
 
 
-@pytest.mark.parametrize("agent", ["leaves", "asks to join again"])
-def test_what_an_agent_does_because_its_pod_ends_is_no_failure(agent: str) -> None:
+@pytest.mark.parametrize("then", ["it leaves", "it asks to join again", "its pod fails", "it is silent", "it is dead"])
+def test_what_follows_from_an_eviction_is_no_failure(then: str) -> None:
     scenario = Scenario(2, 3, max_restarts=0)
     scenario.pod("a", "b", "c")
     scenario.join_from_pods("a", "b", "c")
     scenario.complete = False  # both are seen at once, as after an absence of the operator
-    scenario.pod("b", leaving="its pod is being deleted")
-    if agent == "leaves":
-        scenario.leave("b")
-    else:
-        scenario.reenter("b", reason=AttemptReason.WORKER_FAILURE)
+    scenario.pod("b", leaving="its pod is being deleted", phase="Failed" if then == "its pod fails" else "Running")
+    match then:
+        case "it leaves":
+            scenario.leave("b")
+        case "it asks to join again":
+            scenario.reenter("b", reason=AttemptReason.WORKER_FAILURE)
+        case "it is silent" | "it is dead":
+            scenario.silent("b")
+            scenario.after(20 if then == "it is silent" else 130)
     scenario.complete = True
     scenario.settle()
     assert scenario.closed_runs == {}
     assert scenario.ended_because == "MemberEvicted"
+    assert scenario.status.history[-1].message == "b: its pod is being deleted"
 
 
 def test_the_message_says_why_it_has_to_go() -> None:

@@ -1,6 +1,6 @@
 """MemberEvicted: the pod of a member is being deleted or evicted, which is no failure.
 
-That its agent leaves, or that its workers fail, follows from it. A machine that is only cordoned is no reason.
+That its agent leaves or dies, or that its workers fail, follows from it. A machine that is only cordoned is no reason.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,7 @@
-"""MemberLost: a member is dead. Its pod or object is gone, its agent was restarted, or it is silent for too long."""
+"""MemberLost: a member is dead. Its pod or object is gone, its agent was restarted, or it is silent for too long.
+
+Who was evicted before is not lost: see `member_evicted`.
+"""
 
 from collections.abc import Iterator
 
@@ -12,7 +15,7 @@ from rendezvous_operator.core.verdict import Cause
 def causes(s: Situation, _: Timers) -> Iterator[Cause[RoundEndReason]]:
     """One for each lost member."""
     for view in s.members:
-        if view.state is MemberState.LOST:
+        if view.state is MemberState.LOST and view.evicted is None:
             same = view.agent is not None and view.agent.object.spec.incarnation == view.member.incarnation
             yield Cause(
                 RoundEndReason.MEMBER_LOST,

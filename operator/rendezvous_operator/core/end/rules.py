@@ -46,7 +46,7 @@ def end_if_due(s: Situation, timers: Timers) -> Situation:
         return s
     found = first_cause((rule(s, timers) for rule in END_RULES), s.now.monotonic)
     if found.cause is None:
-        return s.after(s.run.looked_at_again(found.until))
+        return s.with_run(s.run.looked_at_again(found.until))
     s = replace(s, failed_check_ins=store_host.counted(s, found.cause.reason))
     return _closed(s, found.cause) if budget.is_spent(s, found.cause) else _asked(s, found.cause)
 
@@ -59,12 +59,12 @@ def _asked(s: Situation, cause: Cause[RoundEndReason]) -> Situation:
     )
     ended = Ended(str(cause.reason), cause.message, asked=True, last_heard=cause.last_heard)
     run = replace(s.run.with_event(event), asked=True, ended=ended, restart_request=s.restart_request)
-    return s.after(run)
+    return s.with_run(run)
 
 
 def _closed(s: Situation, cause: Cause[RoundEndReason]) -> Situation:
     spent = Cause(
         ClosedReason.RESTART_BUDGET_EXHAUSTED, f"{cause.reason}: {cause.message}", last_heard=cause.last_heard
     )
-    s = s.after(close.closed(s.run, spent))
-    return s.after(refuse.answer_all(s))
+    s = s.with_run(close.closed(s.run, spent))
+    return s.with_run(refuse.answer_all(s))

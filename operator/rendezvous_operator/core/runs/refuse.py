@@ -9,7 +9,7 @@ from rendezvous_api.rendezvous import Refusal
 from rendezvous_operator.core.agents import Agent
 from rendezvous_operator.core.run import Run
 from rendezvous_operator.core.situation import Situation
-from rendezvous_operator.core.words import cut
+from rendezvous_operator.core.words import budget_is_spent, cut
 from rendezvous_operator.core.world import Event, Target
 
 
@@ -63,7 +63,7 @@ def _answer(s: Situation, agent: Agent) -> tuple[RefusalReason, str] | None:
     if closed is not None:
         because = str(closed)
         if closed is ClosedReason.RESTART_BUDGET_EXHAUSTED and agent.run_id == run.id:
-            because = f"{closed}: {run.restarts} rounds were lost to failures and spec.maxRestarts allows no more"
+            because = f"{closed}: {budget_is_spent(run.restarts)}"
         return (
             RefusalReason.RUN_CLOSED,
             f"run {agent.run_id!r} is closed ({because}); start with another --rdzv-id",

@@ -9,12 +9,12 @@ from rendezvous_operator.core.world import Target
 def close_claim_and_refuse(s: Situation, timers: Timers) -> Situation:
     """The situation when a run that is due was closed, a free Rendezvous was claimed, and everybody has an answer."""
     was_open = s.run.open
-    s = s.after(close.close_if_due(s, timers))
+    s = s.with_run(close.close_if_due(s, timers))
     if was_open and not s.run.open:
         # Its spares get their answer here: once another run has claimed the Rendezvous, they are not known as such.
-        s = s.after(refuse.answer_all(s))
-    s = s.after(claim.claim_if_free(s))
-    return s.after(refuse.answer_all(s))
+        s = s.with_run(refuse.answer_all(s))
+    s = s.with_run(claim.claim_if_free(s))
+    return s.with_run(refuse.answer_all(s))
 
 
 def unread(s: Situation) -> frozenset[Target]:

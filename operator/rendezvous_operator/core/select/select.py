@@ -15,7 +15,7 @@ def select(s: Situation, timers: Timers) -> Selection:
     queue = _in_order(s)
     if s.round_runs:
         newcomers = queue[: max(0, grown(s, len(queue)) - s.status.nodes)]
-        return Selection(queue, spares=spares.names_of(queue[len(newcomers) :]), newcomers=newcomers)
+        return Selection(queue, spares=spares.while_running(queue, len(newcomers)), newcomers=newcomers)
     listed = spares.while_forming(s, queue, len(blocking(s, timers)))
     return Selection(queue, queue[: s.sizes.fitting(len(queue))], listed)
 

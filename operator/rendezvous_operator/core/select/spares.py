@@ -6,6 +6,19 @@ from rendezvous_operator.core.agents import Agent
 from rendezvous_operator.core.situation import Situation
 
 
+def while_running(queue: Sequence[Agent], taken_in: int) -> tuple[str, ...]:
+    """All who wait, as soon as the round could not be ended for all of them.
+
+    As in `while_forming`, the list decides about the order of the queue: were only those listed who have no place, they
+    would have one at the next look, before those who are not listed.
+
+    Args:
+        queue: those who wait, in order.
+        taken_in: for how many of them the round will be ended.
+    """
+    return names_of(queue) if taken_in < len(queue) else ()
+
+
 def while_forming(s: Situation, queue: Sequence[Agent], still_to_come: int) -> tuple[str, ...]:
     """Who has no place for certain in the round that is being formed.
 

@@ -37,7 +37,7 @@ def verdict(s: Situation, timers: Timers, picked: Selection) -> Verdict:
         f"{nodes(len(picked.queue))} joined; {listing([*held_by, *s.lost])}",
         [*held_by, *s.lost, *s.known_but_missing],
         until=earliest(
-            *(overdue_at(s, timers) for _ in members[:1] if asked),
+            overdue_at(s, timers) if members and asked else None,
             *(claim_overdue_at(s, timers, agent) for agent in others),
         ),
     )

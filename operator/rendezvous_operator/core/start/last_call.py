@@ -10,7 +10,7 @@ from rendezvous_operator.core.select.selection import Selection
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.timers import Timer, Timers
 from rendezvous_operator.core.verdict import Met, Verdict, Waits
-from rendezvous_operator.core.words import listing
+from rendezvous_operator.core.words import with_listing
 
 SETTLED_SECONDS = 5
 """A first round of known pods starts before the last call when nothing has changed for this long."""
@@ -31,4 +31,4 @@ def verdict(s: Situation, timers: Timers, picked: Selection) -> Verdict:
         return Met()
     message = f"{len(picked.queue)} of at most {s.sizes.most} nodes; {others}"
     missing = s.known_but_missing
-    return Waits(FormationReason.LAST_CALL, f"{message}; {listing(missing)}" if missing else message, missing, until)
+    return Waits(FormationReason.LAST_CALL, with_listing(message, missing), missing, until)

@@ -10,7 +10,7 @@ from rendezvous_operator.core.select.selection import Selection
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.timers import Timer, Timers
 from rendezvous_operator.core.verdict import Met, Verdict, Waits
-from rendezvous_operator.core.words import listing
+from rendezvous_operator.core.words import with_listing
 
 
 def verdict(s: Situation, timers: Timers, picked: Selection) -> Verdict:
@@ -29,7 +29,7 @@ def verdict(s: Situation, timers: Timers, picked: Selection) -> Verdict:
     message = f"{joined}; replacements are waited for until {s.when(until)}"
     return Waits(
         FormationReason.WAITING_FOR_REPLACEMENTS,
-        f"{message}; {listing(missing)}" if missing else message,
+        with_listing(message, missing),
         missing,
         until,
     )

@@ -5,7 +5,7 @@ from rendezvous_operator.core.select.selection import Selection
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.timers import Timers
 from rendezvous_operator.core.verdict import Met, Verdict, Waits
-from rendezvous_operator.core.words import listing
+from rendezvous_operator.core.words import with_listing
 
 
 def verdict(s: Situation, _: Timers, picked: Selection) -> Verdict:
@@ -14,4 +14,4 @@ def verdict(s: Situation, _: Timers, picked: Selection) -> Verdict:
         return Met()
     missing = [*s.lost, *s.known_but_missing]
     message = f"{len(picked.queue)} of at least {s.sizes.fewest} nodes"
-    return Waits(FormationReason.WAITING_FOR_NODES, f"{message}; {listing(missing)}" if missing else message, missing)
+    return Waits(FormationReason.WAITING_FOR_NODES, with_listing(message, missing), missing)
