@@ -13,6 +13,14 @@ So many keep a quarter of one core of kube-apiserver busy, on the machine of the
 
 
 @dataclass(frozen=True)
+class AllowedSizes:
+    """``spec.sizes``: the sizes that a round may have, by exactly one of both."""
+
+    step: int | None = None
+    list: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
 class RendezvousSpec:
     """What the user asks for. The defaults are those of the schema; all times are whole seconds."""
 
@@ -30,6 +38,8 @@ class RendezvousSpec:
     max_restarts: int | None = None
     closed: bool = False
     ttl_seconds_after_closed: int | None = None
+    sizes: AllowedSizes | None = None
+    """None: every size from ``min_nodes`` to ``max_nodes``."""
 
     @property
     def heartbeat_seconds(self) -> int:

@@ -140,6 +140,10 @@ SUSPECT = (
     "`suspectTimeoutSeconds` must be greater than or equal to `keepAliveMaxAttempts` times the time between two "
     "heartbeats, which is the greater of `keepAliveIntervalSeconds` and `maxNodes` / 50, rounded up",
 )
+ONE_OF_BOTH = ("spec.sizes", "`sizes` must have exactly one of `step` and `list`")
+MIN_STEP = ("spec.minNodes", "`minNodes` must be a multiple of `sizes.step`")
+MAX_STEP = ("spec.maxNodes", "`maxNodes` must be a multiple of `sizes.step`")
+BETWEEN = ("spec.sizes.list", "each of `sizes.list` must be between `minNodes` and `maxNodes`")
 SPEC_CASES = table(
     ("fixed size", {"minNodes": 3, "maxNodes": 3}, None),
     ("more at least than at most", {"minNodes": 3, "maxNodes": 2}, MIN_MAX),
@@ -170,12 +174,37 @@ SPEC_CASES = table(
     ("run too long", {"runID": "r" * 254}, ("spec.runID", "may not be more than 253")),
     ("empty run", {"runID": ""}, ("spec.runID", "should be at least 1 chars long")),
     ("run of two lines", {"runID": "a\nb"}, ("spec.runID", "should match")),
+    ("sizes by a step", {"sizes": {"step": 2}}, None),
+    ("sizes by a step as large as the group", {"minNodes": 2000, "maxNodes": 2000, "sizes": {"step": 2000}}, None),
+    ("sizes by a list", {"sizes": {"list": [4, 2]}}, None),
+    ("sizes by a list between min and max", {"sizes": {"list": [3]}}, None),
+    ("sizes by nothing", {"sizes": {}}, ONE_OF_BOTH),
+    ("sizes by both", {"sizes": {"step": 2, "list": [2]}}, ONE_OF_BOTH),
+    ("sizes that are no object", {"sizes": 2}, ("spec.sizes", "must be of type object")),
+    ("sizes that min does not fit", {"minNodes": 3, "sizes": {"step": 2}}, MIN_STEP),
+    ("sizes that max does not fit", {"maxNodes": 5, "sizes": {"step": 2}}, MAX_STEP),
+    ("sizes below min", {"sizes": {"list": [1, 2]}}, BETWEEN),
+    ("sizes above max", {"sizes": {"list": [2, 5]}}, BETWEEN),
+    ("sizes by no step", {"sizes": {"step": 0}}, ("spec.sizes.step", "greater than or equal to 1")),
+    ("sizes by an empty list", {"sizes": {"list": []}}, ("spec.sizes.list", "should have at least 1 items")),
+    ("sizes twice", {"sizes": {"list": [2, 4, 2]}}, ("spec.sizes.list[2]", "Duplicate value")),
+    ("sizes by words", {"sizes": {"list": ["2"]}}, ("spec.sizes.list[0]", "must be of type integer")),
+    ("most sizes", {"maxNodes": 200, "sizes": {"list": [*range(2, 102)]}}, None),
+    ("more sizes", {"maxNodes": 200, "sizes": {"list": [*range(2, 103)]}}, ("spec.sizes.list", "at most 100 items")),
 )
 
 
 @pytest.mark.parametrize(("spec", "expected"), SPEC_CASES)
 def test_spec_of_a_rendezvous(objects: Objects, spec: Json, expected: Refusal) -> None:
     check(expected, lambda: objects.create(rendezvous(**spec)))
+
+
+def test_what_fits_the_sizes_no_more_is_refused_in_an_edit(objects: Objects) -> None:
+    found = objects.create(rendezvous(sizes={"step": 2}))
+    check(MAX_STEP, lambda: objects.replace({**found, "spec": {**found["spec"], "maxNodes": 7}}))
+    found = objects.replace({**found, "spec": {**found["spec"], "sizes": {"list": [2, 4]}}})
+    check(BETWEEN, lambda: objects.replace({**found, "spec": {**found["spec"], "maxNodes": 3}}))
+    check(None, lambda: objects.replace({**found, "spec": {**found["spec"], "maxNodes": 7}}))
 
 
 @pytest.mark.parametrize("max_nodes", [4, 250, 251, 1000, 1001, names.MAX_NODES])

@@ -6,7 +6,14 @@ import pytest
 
 from rendezvous_api.codec import DecodeError, decode, encode, json_name
 from rendezvous_api.reasons import AttemptReason
-from rendezvous_api.rendezvous import Member, Rendezvous, RendezvousSpec, RendezvousStatus, SeatHolder
+from rendezvous_api.rendezvous import (
+    AllowedSizes,
+    Member,
+    Rendezvous,
+    RendezvousSpec,
+    RendezvousStatus,
+    SeatHolder,
+)
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,21 @@ def test_unset_fields_are_left_out_and_zeros_are_not() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("found", "sizes"),
+    [
+        ({}, None),
+        ({"sizes": {"step": 2}}, AllowedSizes(step=2)),
+        ({"sizes": {"list": [8, 2, 4]}}, AllowedSizes(list=(8, 2, 4))),
+    ],
+)
+def test_the_sizes_of_a_spec(found: dict[str, object], sizes: AllowedSizes | None) -> None:
+    spec = decode(RendezvousSpec, {"minNodes": 2, "maxNodes": 8, **found})
+    assert spec == RendezvousSpec(2, 8, sizes=sizes)
+    assert hash(spec) == hash(RendezvousSpec(2, 8, sizes=sizes)), "it is a key of a cache"
+    assert encode(spec).get("sizes") == found.get("sizes")
+
+
 def test_unknown_fields_are_ignored() -> None:
     spec = decode(RendezvousSpec, {"minNodes": 1, "maxNodes": 2, "fromTheFuture": {}})
     assert spec == RendezvousSpec(1, 2)
@@ -80,6 +102,10 @@ def test_unknown_fields_are_ignored() -> None:
         ({"metadata": {"name": "a"}, "spec": {"minNodes": "1", "maxNodes": 1}}, "spec.minNodes: '1' is no int"),
         ({"metadata": {"name": "a"}, "spec": {"minNodes": True, "maxNodes": 1}}, "spec.minNodes: True is no int"),
         ({"metadata": {"name": 1}, "spec": {"minNodes": 1, "maxNodes": 1}}, "metadata.name: 1 is no str"),
+        (
+            {"metadata": {"name": "a"}, "spec": {"minNodes": 1, "maxNodes": 1, "sizes": {"list": [1, "2"]}}},
+            r"spec.sizes.list\[1\]: '2' is no int",
+        ),
     ],
 )
 def test_errors_name_the_field_and_the_value(data: dict[str, object], message: str) -> None:

@@ -161,6 +161,8 @@ def test_names_are_those_of_the_constants(kind: type[Any]) -> None:
     [
         ("Rendezvous.spec.minNodes", "maximum", names.MAX_NODES),
         ("Rendezvous.spec.maxNodes", "maximum", names.MAX_NODES),
+        ("Rendezvous.spec.sizes.step", "maximum", names.MAX_NODES),
+        ("Rendezvous.spec.sizes.list[]", "maximum", names.MAX_NODES),
         ("Rendezvous.status.nodes", "maximum", names.MAX_NODES),
         ("Rendezvous.status.participants", "maxItems", names.MAX_NODES),
         ("Rendezvous.status.participants[].rank", "maximum", names.MAX_NODES - 1),

@@ -19,6 +19,10 @@ from dataclasses import dataclass
 from itertools import permutations
 from typing import NamedTuple
 
+from tests.unit.core.write_rules import is_allowed
+
+from rendezvous_api.rendezvous import AllowedSizes
+
 SUCCEEDED, FAILED, TIMED_OUT, JOINED = "succeeded", "failed", "timed out", "joined"
 """What a participant object says; "" is no object."""
 
@@ -132,11 +136,19 @@ class Setup:
     """Other minNodes and maxNodes that the user may set."""
     retention: bool = False
     """Time goes on until what has left or is silent is deleted."""
+    sizes: AllowedSizes | None = None
+    """The sizes that a round may have."""
 
     @property
     def limits(self) -> tuple[tuple[int, int], ...]:
         """All minNodes and maxNodes that may be set, the first ones first."""
         return ((self.min_nodes, self.max_nodes), *self.other_limits)
+
+    def fitting(self, limits: int, nodes: int) -> int:
+        """The largest round that so many nodes can form under these limits; 0 if there is none."""
+        fewest, most = self.limits[limits]
+        sizes = range(fewest, min(most, nodes) + 1)
+        return max((size for size in sizes if is_allowed(self.sizes, size)), default=0)
 
     @property
     def reasons_matter(self) -> bool:
@@ -152,7 +164,7 @@ def start(setup: Setup) -> tuple[Shared, tuple[Node, ...]]:
 def assignments(setup: Setup, shared: Shared, nodes: tuple[Node, ...]) -> Iterator[tuple[Node, ...]]:
     """Every way to give the names to the nodes, where names decide who gets a place; else one."""
     waiting = sum(node.object == JOINED and not node.current for node in nodes)
-    if waiting <= 1 or setup.limits[shared.limits][1] >= len(nodes):
+    if waiting <= 1 or (setup.limits[shared.limits][1] >= len(nodes) and setup.sizes is None):
         yield nodes
     else:
         yield from dict.fromkeys(permutations(nodes))

@@ -165,7 +165,7 @@ def check_exclusive(before: Sequence[Node], after: Sequence[Node], shared: Share
 def world_of(setup: Setup, shared: Shared, nodes: Sequence[Node]) -> World:
     """What the operator sees of a state."""
     fewest, most = setup.limits[shared.limits]
-    spec = RendezvousSpec(fewest, most, closed=shared.spec_closed, max_restarts=setup.max_restarts)
+    spec = RendezvousSpec(fewest, most, closed=shared.spec_closed, max_restarts=setup.max_restarts, sizes=setup.sizes)
     metadata = METADATA
     if setup.retention:
         metadata = replace(metadata, labels={names.LABEL_CREATED_BY: names.CREATED_BY_AGENT})

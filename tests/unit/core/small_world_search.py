@@ -321,10 +321,10 @@ def _is_good(setup: Setup, shared: Shared, nodes: tuple[Node, ...]) -> bool:
         return True  # the members of a closed run go on in peace, and the next run waits for their end
     complete = shared.published and not shared.waiting and shared.round_run == shared.run
     trains = all(node.current and node.process == TRAINS and node.claims and not node.silence for node in members)
-    fewest, most = setup.limits[shared.limits]
+    _, most = setup.limits[shared.limits]
     fits = not setup.other_limits or len(members) <= most
     # Newcomers for whom there is no room together with the members wait for more.
-    grows = len(members) < most and len(members) + len(unanswered) >= fewest
+    grows = setup.fitting(shared.limits, len(members) + len(unanswered)) > len(members)
     return complete and trains and fits and not shared.requested and not (unanswered and grows)
 
 

@@ -4,6 +4,8 @@ import pytest
 from tests.unit.core.small_world import Setup
 from tests.unit.core.small_world_search import Search
 
+from rendezvous_api.rendezvous import AllowedSizes
+
 THREE = [
     (Setup("joins, re-entries, deaths", 2, 2), 1_500),
     (Setup("joins, re-entries, deaths", 2, 3), 2_000),
@@ -12,6 +14,7 @@ THREE = [
     (Setup("the user closes and opens", 2, 3, spec_closed=True), 15_000),
     (Setup("the user asks for rounds", 2, 3, requests=True), 2_000),
     (Setup("the user edits minNodes and maxNodes", 2, 2, other_limits=((1, 3), (3, 3))), 2_000),
+    (Setup("rounds of one node, two or four", 1, 4, sizes=AllowedSizes(list=(1, 2, 4))), 2_500),
     (Setup("agents close their run", 2, 3, closes=True), 10_000),
     (Setup("ends and leaves", 2, 2, ends=True), 30_000),
     (Setup("ends and leaves", 2, 3, ends=True), 40_000),

@@ -375,7 +375,7 @@ class Scenario:
             self.seen[name] = replace(seen, object=replace(seen.object, status=beat), heard_at=self.clock)
 
 
-def running(*nodes: str, min_nodes: int = 2, max_nodes: int = 4, **spec: int) -> Scenario:
+def running(*nodes: str, min_nodes: int = 2, max_nodes: int = 4, **spec: Any) -> Scenario:
     """A scenario in which a round of these nodes runs."""
     scenario = Scenario(min_nodes, max_nodes, **{"last_call_timeout_seconds": 0, **spec})
     for node in nodes[: min_nodes - 1]:

@@ -1,7 +1,14 @@
 """What holds for every write of a status, whatever was decided."""
 
 from rendezvous_api import names
-from rendezvous_api.rendezvous import RendezvousSpec, RendezvousStatus
+from rendezvous_api.rendezvous import AllowedSizes, RendezvousSpec, RendezvousStatus
+
+
+def is_allowed(sizes: AllowedSizes | None, size: int) -> bool:
+    """Whether a round may have that size, as far as ``spec.sizes`` says."""
+    if sizes is None:
+        return True
+    return size in sizes.list if sizes.list else size % (sizes.step or 1) == 0
 
 
 def check_write(spec: RendezvousSpec, old: RendezvousStatus, new: RendezvousStatus) -> None:
@@ -15,6 +22,7 @@ def check_write(spec: RendezvousSpec, old: RendezvousStatus, new: RendezvousStat
         assert (new.participants, new.store) == (old.participants, old.store), "a published round may not change"
     else:
         assert spec.min_nodes <= new.nodes <= spec.max_nodes, "the size of a new round lies within the spec"
+        assert is_allowed(spec.sizes, new.nodes), "the size of a new round is one of those in the spec"
         assert new.store is not None
         assert new.run_id is not None
         assert new.history[-1].round == new.round

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from rendezvous_api.rendezvous import RendezvousSpec
+from rendezvous_operator.core.select.allowed_sizes import among_the_sizes
 
 SizeRule = Callable[[RendezvousSpec, int], bool]
 
@@ -15,7 +16,10 @@ def within_bounds(spec: RendezvousSpec, size: int) -> bool:
     return spec.min_nodes <= size <= spec.max_nodes
 
 
-SIZE_RULES: tuple[SizeRule, ...] = (within_bounds,)
+SIZE_RULES: tuple[SizeRule, ...] = (
+    within_bounds,
+    among_the_sizes,
+)
 """All of them must allow a size; their order means nothing."""
 
 
