@@ -118,7 +118,7 @@ class Reporter:
             return
         text = explain(status)
         if spare:
-            text = f"the group is full, this node is a spare and takes a lost member's place at once. {text}"
+            text = f"there is no place now, this node is a spare and takes a lost member's place at once. {text}"
         if text:
             self._say(logging.INFO, f"waiting for {self._reference}: {text}")
 

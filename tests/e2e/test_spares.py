@@ -33,7 +33,7 @@ def test_a_spare_waits_beyond_the_join_timeout_takes_over_at_once_and_ends_well(
     job.patch({"spec": {"joinTimeoutSeconds": JOIN_TIMEOUT_SECONDS}})
     time.sleep(2.5 * JOIN_TIMEOUT_SECONDS)
     assert spare.running
-    assert "the group is full, this node is a spare" in spare.log
+    assert "there is no place now, this node is a spare" in spare.log
     status = job.wait_for_round({"n0", "n1"})
     assert (status.round, status.spares) == (1, (f"{job.name}.n2",))
     job.patch({"spec": {"joinTimeoutSeconds": 600}})
