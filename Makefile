@@ -30,6 +30,10 @@ playground: setup ## Keep a control plane and the operator running, to try torch
 test: setup .venv/.helm ## Run all tests: unit, integration, end-to-end (TEST_ARGS="-k name" to choose)
 	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal $(TEST_ARGS)
 
+.PHONY: test-slow
+test-slow: setup ## Run the tests that take minutes each: the largest searches of what the decision core can reach
+	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal -m slow $(TEST_ARGS) tests/unit
+
 # etcd and kube-apiserver of the oldest Kubernetes are built from their Go modules the first time, which takes minutes.
 .PHONY: test-oldest-kubernetes
 test-oldest-kubernetes: setup .venv/.helm ## Test CRDs, policies, chart and operator on the oldest Kubernetes that is supported

@@ -30,6 +30,8 @@ REST_FACTOR = 4
 class _Group:
     """What is kept of one Rendezvous between its turns, for one term; times in the clock's seconds."""
 
+    uid: str = ""
+    """Of the Rendezvous; another one of the same name begins with nothing."""
     memory: Memory = field(default_factory=Memory)
     rests_until: float | None = None
     """No event brings the next decision before this; None: there was no decision yet."""
@@ -120,7 +122,8 @@ class Reconciler:
     def _put_back(self, key: Key) -> float:
         """Try again after a back-off, which no event cuts short. Returns it in seconds."""
         backoff = self._queue.add_after_failure(key)
-        self._groups.setdefault(key, _Group()).rests_until = self._clock() + backoff
+        if key in self._groups:
+            self._groups[key].rests_until = self._clock() + backoff
         return backoff
 
     def _add(self, key: Key, at: float | None = None) -> None:
@@ -169,12 +172,20 @@ class Reconciler:
     async def _turn(self, key: Key, fenced: FencedCluster) -> None:
         world = self._cache.world(key)
         deletions = self._orphans(key) if world is None else await self._decide(key, world, fenced)
+        errors: list[UnreachableError | RefusedError] = []
         for deletion in deletions:
-            await fenced.delete(key, deletion)
+            try:
+                await fenced.delete(key, deletion)
+            except (UnreachableError, RefusedError) as error:
+                errors.append(error)  # it must not keep the others from being deleted
+        if errors:
+            raise errors[0]
 
     async def _decide(self, key: Key, world: World, fenced: FencedCluster) -> Sequence[Deletion]:
         """Decide, write, and tell of it. Returns what is then to be deleted."""
-        group = self._groups.setdefault(key, _Group())
+        group, uid = self._groups.get(key), world.rendezvous.metadata.uid
+        if group is None or group.uid != uid:
+            group = self._groups[key] = _Group(uid)
         began = self._clock()
         decision = decide(self._now(), world, group.memory)
         decided = self._clock()

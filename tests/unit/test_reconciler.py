@@ -12,7 +12,7 @@ from rendezvous_api.rendezvous import RendezvousStatus
 from rendezvous_operator import reconciler as module
 from rendezvous_operator.cache import Cache, Key
 from rendezvous_operator.cluster import Cluster, ConflictError, Json, RefusedError, UnreachableError
-from rendezvous_operator.core.world import Decision, Memory, Now, World
+from rendezvous_operator.core.world import Decision, Deletion, Memory, Now, World
 from rendezvous_operator.events import Recorder
 from rendezvous_operator.fence import Fence
 from rendezvous_operator.metrics import Metrics
@@ -169,6 +169,44 @@ def test_a_new_term_begins_with_nothing_remembered(monkeypatch: pytest.MonkeyPat
         assert place.remembered[2] == FIRST
 
     play(lambda: Place(_Answers(), [ROUND]), scenario, monkeypatch)
+
+
+def test_a_rendezvous_that_is_made_anew_begins_with_nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(place: Place) -> None:
+        await turns(place, 2)
+        place.cluster.version += 1
+        item = place.cluster.item
+        item["metadata"]["uid"] = "r-2"
+        place.reconciler.event(names.RENDEZVOUS_KIND, "ADDED", item)
+        await turns(place, 3)
+        assert place.remembered[2] == FIRST
+
+    play(lambda: Place(_Answers(), [ROUND]), scenario, monkeypatch)
+
+
+def test_one_deletion_that_is_refused_keeps_no_other_from_being_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    deletions = [Deletion(names.PARTICIPANT_KIND, name, f"uid-{name}", "1", "over") for name in "abc"]
+    asked: list[str] = []
+
+    async def delete(kind: str, namespace: str, name: str, uid: str, resource_version: str) -> None:
+        asked.append(name)
+        if name == "a":
+            raise RefusedError("403")
+
+    async def scenario(place: Place) -> None:
+        monkeypatch.setattr(place.cluster, "delete", delete)
+        monkeypatch.setattr(
+            module, "decide", lambda now, world, memory: Decision(ROUND, memory, "", deletions=tuple(deletions))
+        )
+        place.cluster.version += 1
+        place.reconciler.event(names.RENDEZVOUS_KIND, "MODIFIED", place.cluster.item)
+        deadline = time.monotonic() + 30
+        while len(asked) < 3:
+            assert time.monotonic() < deadline, asked
+            await asyncio.sleep(0.005)
+        assert asked[:3] == ["a", "b", "c"]
+
+    play(lambda: Place(_Answers(), [RendezvousStatus()]), scenario, monkeypatch)
 
 
 def test_the_end_of_a_worker_is_a_defect(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,8 @@ def _rounds(s: Situation) -> Iterator[Fact]:
         return
     last = s.status.history[-1]
     yield Timer.ROUND, last.round
-    if s.run.asked or s.run.called_back:
+    if (s.run.asked or s.run.called_back) and any(view.state.blocks for view in s.members):
+        # Who is silent cannot know that it was asked: its time begins when it is heard.
         yield Timer.ASKED, last.round
     rounds = {agent.claimed_round for view in s.members if (agent := view.agent)}
     if (
@@ -65,8 +66,9 @@ FACTS: tuple[Facts, ...] = (_all_silent, _rounds, _claimed, _first_round, _nobod
 def tick(s: Situation, memory: Memory) -> Timers:
     """Since when each fact that holds now has held. No timer has begun before the floor of the situation."""
     timers = _since(s, memory, [fact for facts in FACTS for fact in facts(s)])
-    # One fact rests on the age of others: who was asked for too long keeps nobody from going on.
-    drained = bool(s.status.history) and not s.status.history[-1].running and not blocking(s, timers)
+    # One fact rests on the age of others: who was asked for too long keeps nobody from going on. It does not hold while
+    # the Rendezvous is closed: nobody could come to replace a lost member.
+    drained = s.forms and s.run.has_round and not blocking(s, timers)
     last = [(Timer.DRAINED, s.status.round)] if drained else []
     return _since(s, memory, [*timers.since, *last])
 

@@ -50,7 +50,7 @@ def _says_the_same(before: Participant, after: Participant) -> bool:
 
 
 def is_urgent(before: RendezvousStatus, after: RendezvousStatus) -> bool:
-    """Whether two states differ in more than counts, messages and the moments of the history.
+    """Whether two states differ in more than counts, messages and the moment at which a round was over.
 
     Those may be written a little later: agents watch the Rendezvous, so each write of it is sent to all of them.
     """
@@ -63,5 +63,5 @@ def _without_details(status: RendezvousStatus) -> RendezvousStatus:
         waiting_nodes=min(status.waiting_nodes, 1),
         formation=None if status.formation is None else replace(status.formation, message="", joined=0, missing=()),
         conditions=tuple(replace(condition, message="") for condition in status.conditions),
-        history=tuple(replace(record, checked_in=None, ended=None) for record in status.history),
+        history=tuple(replace(record, ended=None) for record in status.history),
     )

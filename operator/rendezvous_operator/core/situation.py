@@ -78,6 +78,8 @@ class Situation:
     @cached_property
     def waiting(self) -> tuple[Agent, ...]:
         """Those who wait for the next round of the run."""
+        if self.spec.run_id not in (None, self.run.id):
+            return ()  # all of them are refused, also those for whom the list of refusals has no room
         refused = {refusal.name for refusal in self.run.refused}
         return tuple(agent for agent in self.asking if agent.run_id == self.run.id and agent.name not in refused)
 

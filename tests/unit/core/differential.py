@@ -44,6 +44,12 @@ def _differences(
         assert any(RoundEndReason.MEMBER_EVICTED in event.message for event in after.events)
         yield "the eviction of a member is the failure of its agent"
         return
+    if _has_checked_in(world, memory) and _comparable(before.status) != _comparable(after.status):
+        assert {member.name for member in before.status.participants} == {
+            member.name for member in after.status.participants
+        }
+        yield "a host loses rank 0 for a failed check-in from before a good one"
+        return
     _check_statuses(before, after)
     yield from _deletions(world, before, after)
     yield from _timers(before, after)
@@ -112,6 +118,12 @@ def _is_evicted_and_fails(world: World) -> bool:
         if pod is not None and pod.leaving is not None:
             return True
     return False
+
+
+def _has_checked_in(world: World, memory: Memory) -> bool:
+    """Whether check-ins failed before, and all have checked in since."""
+    history = world.rendezvous.status.history
+    return memory.failed_check_ins is not None and bool(history) and history[-1].checked_in is not None
 
 
 def _cannot_grow(world: World) -> bool:

@@ -1,7 +1,7 @@
 """Rule "exclusivity": no round beside another one."""
 
 import pytest
-from tests.unit.core.worlds import running, two
+from tests.unit.core.worlds import Scenario, running, two
 
 from rendezvous_api.reasons import AttemptReason, FormationReason, LeaveReason
 
@@ -74,3 +74,39 @@ def test_a_new_run_waits_for_members_of_the_old_one_that_still_run_and_does_not_
     assert "b still runs round 1 of another run" in scenario.explanation
     scenario.leave("b", reason=SUCCEEDED)
     assert scenario.group == ["c", "d"]
+
+
+def test_the_time_of_a_member_that_could_not_hear_that_it_was_asked_begins_when_it_is_heard() -> None:
+    scenario = Scenario(3, 3, replacement_timeout_seconds=0, reentry_timeout_seconds=330)
+    scenario.join("a", "b", "c")
+    scenario.silent("c")
+    scenario.after(1)
+    scenario.reenter("a", "b")
+    scenario.after(400)
+    scenario.heard("c")
+    scenario.join("n")
+    assert scenario.status.round == 1, "c trains"
+    assert "c has not come back" in scenario.explanation
+    scenario.after(329)
+    assert scenario.status.round == 1
+    scenario.after(1)
+    assert set(scenario.group) == {"a", "b", "n"}
+
+
+def test_members_that_were_lost_when_their_run_was_closed_are_asked_when_they_are_heard() -> None:
+    scenario = Scenario(2, 3, max_restarts=0, last_call_timeout_seconds=0, reentry_timeout_seconds=330)
+    scenario.join("x", run="zero")
+    scenario.request_close("x")  # it is heard, so not all are silent
+    scenario.join("d", "e", run="one")
+    scenario.silent("d", "e")
+    scenario.after(130)
+    assert scenario.closed_runs["one"] == "RestartBudgetExhausted"
+    assert scenario.status.waiting_nodes == 0
+    scenario.join("f", run="two")
+    scenario.after(400)
+    scenario.heard("d", "e")
+    assert scenario.asks
+    scenario.join("g", run="two")
+    assert scenario.group == ["d", "e"], "they train"
+    scenario.reenter("d", "e")
+    assert set(scenario.group) == {"f", "g"}

@@ -97,3 +97,13 @@ def test_the_list_of_answers_is_bounded_and_everyone_gets_one() -> None:
     answered = [*scenario.refused]
     scenario.leave(*answered)
     assert set(scenario.refused) == {*crowd} - {*answered}
+
+
+def test_who_is_refused_forms_no_round_also_where_the_list_of_answers_is_full() -> None:
+    crowd = [f"c{number:03}" for number in range(150)]
+    scenario = Scenario(2, 200, last_call_timeout_seconds=30)
+    scenario.join(*crowd, run="one")
+    scenario.edit(run_id="two")
+    scenario.after(60)
+    assert len(scenario.refused) == 100
+    assert scenario.status.round == 0

@@ -27,10 +27,10 @@ BEFORE = RendezvousStatus(
         replace(BEFORE, waiting_nodes=2),
         replace(BEFORE, formation=replace(FORMATION, message="m", joined=2, missing=(Missing("x", "y"),))),
         replace(BEFORE, conditions=tuple(replace(condition, message="m") for condition in BEFORE.conditions)),
-        replace(BEFORE, history=(replace(LAST, checked_in="t", ended="t"),)),
+        replace(BEFORE, history=(replace(LAST, ended="t"),)),
     ],
 )
-def test_counts_messages_and_moments_may_wait(after: RendezvousStatus) -> None:
+def test_counts_messages_and_the_end_of_a_round_may_wait(after: RendezvousStatus) -> None:
     assert after != BEFORE
     assert not is_urgent(BEFORE, after)
 
@@ -45,6 +45,7 @@ def test_counts_messages_and_moments_may_wait(after: RendezvousStatus) -> None:
         replace(BEFORE, formation=replace(FORMATION, reason=FormationReason.LAST_CALL)),
         replace(BEFORE, conditions=tuple(replace(condition, status="Unknown") for condition in BEFORE.conditions)),
         replace(BEFORE, history=(replace(LAST, reason="MemberLost"),)),
+        replace(BEFORE, history=(replace(LAST, checked_in="t"),)),
     ],
 )
 def test_what_somebody_acts_on_may_not(after: RendezvousStatus) -> None:

@@ -79,3 +79,16 @@ def test_while_a_member_may_still_come_back_no_moment_is_known() -> None:
     timers = tick(s, scenario.memory)
     answer = replacements.verdict(s, timers, select(s, timers))
     assert answer == Waits(FormationReason.WAITING_FOR_REPLACEMENTS, "1 of 3 nodes are back")
+
+
+def test_the_wait_begins_anew_when_the_rendezvous_was_closed_meanwhile() -> None:
+    scenario = running("a", "b", "c", replacement_timeout_seconds=30)
+    scenario.request_restart("now")
+    scenario.edit(closed=True)
+    scenario.leave("a", "b", "c")
+    scenario.after(300)
+    scenario.edit(closed=False)
+    scenario.join("d", "e")
+    assert scenario.status.round == 1, "others had no chance to come yet"
+    scenario.join("f")
+    assert set(scenario.group) == {"d", "e", "f"}

@@ -2,7 +2,7 @@
 
 from tests.unit.core.worlds import Scenario
 
-from rendezvous_api.reasons import AttemptReason
+from rendezvous_api.reasons import AttemptReason, LeaveReason
 
 CHECK_IN_FAILED = AttemptReason.CHECK_IN_FAILED
 
@@ -35,6 +35,29 @@ def test_a_loss_in_between_says_nothing_about_the_host() -> None:
     assert scenario.group == ["a", "b"]
     scenario.reenter("a", "b", reason=CHECK_IN_FAILED)
     assert scenario.group == ["b", "a"]
+
+
+def test_a_round_that_checked_in_ends_the_row_even_if_it_then_lost_a_member() -> None:
+    scenario = Scenario(2, 3, replacement_timeout_seconds=0)
+    scenario.join("a", "b", "c")
+    scenario.reenter("a", "b", "c", reason=CHECK_IN_FAILED)
+    scenario.settle()
+    assert scenario.status.history[-1].checked_in is not None
+    scenario.gone("c")
+    scenario.everyone_comes_back()
+    scenario.reenter("a", "b", reason=CHECK_IN_FAILED)
+    assert scenario.group == ["a", "b"]
+
+
+def test_another_run_begins_with_none() -> None:
+    scenario = Scenario(2, 2)
+    scenario.join("a", "b", run="one")
+    scenario.reenter("a", "b", reason=CHECK_IN_FAILED)
+    scenario.leave("a", "b", reason=LeaveReason.SUCCEEDED)
+    scenario.join("a", "b", run="two")
+    scenario.reenter("a", "b", reason=CHECK_IN_FAILED)
+    assert scenario.status.run_id == "two"
+    assert scenario.group == ["a", "b"]
 
 
 def test_a_new_operator_counts_anew() -> None:

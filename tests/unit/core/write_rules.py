@@ -38,5 +38,7 @@ def check_write(spec: RendezvousSpec, old: RendezvousStatus, new: RendezvousStat
     assert not any(record.running for record in new.history[:-1]), "only the last round of the history may run"
     asked = new.waiting_nodes > 0
     if old.waiting_nodes and not asked and new.round == old.round:
-        assert new.closed_reason(old.run_id), "who was asked is asked until a round is published or the run closes"
+        assert new.closed_reason(old.history[-1].run_id), (
+            "who was asked is asked until a round is published or the run closes"
+        )
     assert all(len(condition.message) <= names.MAX_MESSAGE_LENGTH for condition in new.conditions)

@@ -47,7 +47,7 @@ def end_if_due(s: Situation, timers: Timers) -> Situation:
     found = first_cause((rule(s, timers) for rule in END_RULES), s.now.monotonic)
     if found.cause is None:
         return s.with_run(s.run.looked_at_again(found.until))
-    s = replace(s, failed_check_ins=store_host.counted(s, found.cause.reason))
+    s = replace(s, failed_check_ins=store_host.count_failed_check_ins(s, found.cause.reason))
     return _closed(s, found.cause) if budget.is_spent(s, found.cause) else _asked(s, found.cause)
 
 

@@ -13,14 +13,17 @@ FAILED_CHECK_INS = 2
 """After so many failed check-ins at one host of the store, another member becomes rank 0."""
 
 
-def counted(s: Situation, reason: RoundEndReason) -> FailedCheckIns | None:
-    """The failed check-ins when the current round has ended for that reason."""
-    before = s.failed_check_ins
+def count_failed_check_ins(s: Situation, reason: RoundEndReason) -> FailedCheckIns | None:
+    """The failed check-ins in a row when the current round has ended for that reason.
+
+    A round in which all have checked in ends the row. One that lost a member does not: that makes check-ins fail, too,
+    and says nothing about the host.
+    """
+    before = s.failed_check_ins if s.status.history[-1].checked_in is None else None
     if reason is RoundEndReason.CHECK_IN_FAILED:
         host = s.status.participants[0].name
         earlier = before.count if before is not None and before.host == host else 0
         return FailedCheckIns(host, earlier + 1)
-    # A lost member makes check-ins fail, too: that says nothing about the host.
     return before if reason is RoundEndReason.MEMBER_LOST else None
 
 

@@ -1,5 +1,7 @@
 """One turn of what concerns runs: close, claim, answer."""
 
+from dataclasses import replace
+
 from rendezvous_operator.core.runs import claim, close, refuse
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.timers import Timers
@@ -13,8 +15,10 @@ def close_claim_and_refuse(s: Situation, timers: Timers) -> Situation:
     if was_open and not s.run.open:
         # Its spares get their answer here: once another run has claimed the Rendezvous, they are not known as such.
         s = s.with_run(refuse.answer_all(s))
-    s = s.with_run(claim.claim_if_free(s))
-    return s.with_run(refuse.answer_all(s))
+    claimed = s.with_run(claim.claim_if_free(s))
+    if claimed.run.id != s.run.id:
+        claimed = replace(claimed, failed_check_ins=None)  # those were of nodes of the other run
+    return claimed.with_run(refuse.answer_all(claimed))
 
 
 def unread(s: Situation) -> frozenset[Target]:
