@@ -1,13 +1,69 @@
-"""Which writes may wait a little."""
+"""Which changes of a participant ask for a decision, and which writes of a Rendezvous may wait a little."""
 
 from dataclasses import replace
 
 import pytest
 
-from rendezvous_api.meta import Condition
-from rendezvous_api.reasons import FormationReason
-from rendezvous_api.rendezvous import Formation, Missing, RendezvousStatus, RoundRecord
-from rendezvous_operator.core.relevance import is_urgent
+from rendezvous_api.meta import Condition, ObjectMeta
+from rendezvous_api.participant import Participant, ParticipantSpec, ParticipantStatus
+from rendezvous_api.reasons import AttemptReason, FormationReason, ParticipantState
+from rendezvous_api.rendezvous import Formation, Missing, RendezvousSpec, RendezvousStatus, RoundRecord
+from rendezvous_operator.core.relevance import is_heartbeat, is_urgent, matters
+from rendezvous_operator.core.world import SeenParticipant
+
+SPEC = replace(RendezvousSpec(1, 2), keep_alive_interval_seconds=4, keep_alive_max_attempts=5)
+KNOWN = Participant(
+    metadata=ObjectMeta(name="train.a", namespace="ns", uid="u-1", resource_version="1"),
+    spec=ParticipantSpec(
+        rendezvous_name="train",
+        rendezvous_uid="r-1",
+        node_id="a",
+        incarnation="aaaaaaaa",
+        attempt=1,
+        attempt_reason=AttemptReason.START,
+        address="10.0.0.1",
+        store_port=1,
+        state=ParticipantState.JOINED,
+    ),
+    status=ParticipantStatus(incarnation="aaaaaaaa", attempt=1, round=1, heartbeat_time="1"),
+)
+BEAT = replace(KNOWN, status=replace(KNOWN.status, heartbeat_time="2"))
+OTHER_VERSION = replace(KNOWN, metadata=replace(KNOWN.metadata, resource_version="2", labels={"a": "b"}))
+
+
+def test_who_was_not_there_before_matters() -> None:
+    assert matters(None, KNOWN, SPEC, 0)
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        replace(KNOWN, metadata=replace(KNOWN.metadata, uid="u-2")),
+        replace(KNOWN, spec=replace(KNOWN.spec, attempt=2)),
+        replace(KNOWN, spec=replace(KNOWN.spec, state=ParticipantState.LEFT)),
+        replace(KNOWN, status=replace(KNOWN.status, round=2)),
+    ],
+)
+def test_whatever_says_something_new_matters(after: Participant) -> None:
+    assert matters(SeenParticipant(KNOWN, 0), after, SPEC, 1)
+
+
+@pytest.mark.parametrize(("spec", "limit"), [(SPEC, 20), (None, 15)])
+def test_a_heartbeat_matters_only_after_a_silence(spec: RendezvousSpec | None, limit: float) -> None:
+    """Without a Rendezvous the defaults count: 5 s, 3 times."""
+    seen = SeenParticipant(KNOWN, heard_at=100)
+    assert not matters(seen, BEAT, spec, 100 + limit - 0.1)
+    assert matters(seen, BEAT, spec, 100 + limit)
+
+
+def test_what_others_write_is_no_heartbeat_and_ends_no_silence() -> None:
+    assert is_heartbeat(KNOWN, BEAT)
+    assert not is_heartbeat(KNOWN, OTHER_VERSION)
+    assert not matters(SeenParticipant(KNOWN, 0), OTHER_VERSION, SPEC, 1000)
+
+
+# Writes
+
 
 TIME = "2030-01-01T00:16:40Z"
 FORMATION = Formation(FormationReason.WAITING_FOR_MEMBERS, "", TIME, 1)
