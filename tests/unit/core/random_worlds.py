@@ -50,7 +50,8 @@ def random_world(chance: Random) -> tuple[World, Memory]:
     run = run or ("A" if published else "")
     round_run = chance.choice([run, "A"]) if published else ""
     over = round_run != run or round_run in dict(closed)
-    asked = published and chance.random() < 0.4
+    budget_is_spent = dict(closed).get(round_run) == "RestartBudgetExhausted"
+    asked = published and (budget_is_spent or not over) and chance.random() < 0.4
     shared = Shared(
         published=published,
         waiting=asked,
