@@ -111,8 +111,8 @@ class MemberView(NamedTuple):
         return self._replace(state=MemberState.LOST, why=self.silent) if self.silent else self
 
 
-def see_agent(world: World, seen: SeenParticipant) -> Agent:
-    """Judge one participant object by all but its silence."""
+def see_agent(world: World, name: str, seen: SeenParticipant) -> Agent:
+    """Judge one participant object, by its name in the world, by all but its silence."""
     participant = seen.object
     spec, heartbeat = participant.spec, participant.status
     pod, missing_pod = None, None
@@ -135,7 +135,7 @@ def see_agent(world: World, seen: SeenParticipant) -> Agent:
         run_unread = missing_pod if dead is None else None
     speaks = heartbeat.attempt == spec.attempt and heartbeat.incarnation == spec.incarnation
     return Agent(
-        name=participant.metadata.name,
+        name=name,
         object=participant,
         run_id=run_id,
         claimed_round=heartbeat.round if speaks else 0,

@@ -17,7 +17,7 @@ def blocking(s: Situation, timers: Timers) -> list[MemberView]:
 def claimants(s: Situation) -> Iterator[Agent]:
     """Agents that say that they run a round in which they are not listed, so that they may still train."""
     for agent in s.agents.values():
-        if agent.present and agent.claimed_round and not agent.is_admitted_as(s.entries.get(agent.name)):
+        if agent.claimed_round and agent.present and not agent.is_admitted_as(s.entries.get(agent.name)):
             yield agent
 
 

@@ -15,7 +15,7 @@ def observe(now: Now, world: World, memory: Memory) -> Situation | Evidence:
     Read are participants before they are called silent, members that no watch has shown, and the pods of those whose
     run decides about an answer.
     """
-    agents = {name: see_agent(world, seen) for name, seen in world.participants.items()}
+    agents = {name: see_agent(world, name, seen) for name, seen in world.participants.items()}
     hearing = silence.listen(now, world, memory, agents)
     agents |= {name: agents[name]._replace(silence=silent) for name, silent in hearing.silences.items()}
     entries = {member.name: member for member in world.rendezvous.status.participants}

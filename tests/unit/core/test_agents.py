@@ -67,7 +67,7 @@ def with_spec(scenario: Scenario, name: str, **changes: Any) -> None:
 def test_who_says_that_it_runs_a_round_does_not_wait() -> None:
     scenario = two()
     with_spec(scenario, "b", attempt=2)
-    agents = {name: see_agent(scenario.world(), seen) for name, seen in scenario.seen.items()}
+    agents = {name: see_agent(scenario.world(), name, seen) for name, seen in scenario.seen.items()}
     entries = {member.name: member for member in scenario.status.participants}
     assert not agents["a"].waits(entries["a"])
     assert agents["b"].waits(entries["b"]), "what it said of its attempt before means nothing"
@@ -82,7 +82,7 @@ def test_only_what_is_certain_is_death() -> None:
     scenario.pod("a", phase="Failed")
     scenario.pod_gone("b")
     del scenario.pods["uid-of-c"]  # a watch lags behind
-    agents = {name: see_agent(scenario.world(), seen) for name, seen in scenario.seen.items()}
+    agents = {name: see_agent(scenario.world(), name, seen) for name, seen in scenario.seen.items()}
     assert {name: agent.dead for name, agent in agents.items()} == {
         "a": "its pod a has failed",
         "b": "its pod b is gone",
@@ -95,4 +95,4 @@ def test_a_pod_that_succeeded_does_not_hide_how_its_agent_left() -> None:
     scenario.leave("a", reason=LeaveReason.FAILED)
     with_spec(scenario, "a", pod_name="a", pod_uid="uid-of-a")
     scenario.pods["uid-of-a"] = Pod("uid-of-a", "a", phase="Succeeded")
-    assert see_agent(scenario.world(), scenario.seen["a"]).left is LeaveReason.FAILED
+    assert see_agent(scenario.world(), "a", scenario.seen["a"]).left is LeaveReason.FAILED
