@@ -30,7 +30,7 @@ REST_FACTOR = 4
 class _Group:
     """What is kept of one Rendezvous between its turns, for one term; times in the clock's seconds."""
 
-    uid: str = ""
+    uid: str
     """Of the Rendezvous; another one of the same name begins with nothing."""
     memory: Memory = field(default_factory=Memory)
     rests_until: float | None = None
@@ -172,14 +172,14 @@ class Reconciler:
     async def _turn(self, key: Key, fenced: FencedCluster) -> None:
         world = self._cache.world(key)
         deletions = self._orphans(key) if world is None else await self._decide(key, world, fenced)
-        errors: list[UnreachableError | RefusedError] = []
+        refused: RefusedError | None = None
         for deletion in deletions:
             try:
                 await fenced.delete(key, deletion)
-            except (UnreachableError, RefusedError) as error:
-                errors.append(error)  # it must not keep the others from being deleted
-        if errors:
-            raise errors[0]
+            except RefusedError as error:
+                refused = refused or error  # it must not keep the others from being deleted
+        if refused is not None:
+            raise refused
 
     async def _decide(self, key: Key, world: World, fenced: FencedCluster) -> Sequence[Deletion]:
         """Decide, write, and tell of it. Returns what is then to be deleted."""

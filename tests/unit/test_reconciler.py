@@ -209,6 +209,31 @@ def test_one_deletion_that_is_refused_keeps_no_other_from_being_made(monkeypatch
     play(lambda: Place(_Answers(), [RendezvousStatus()]), scenario, monkeypatch)
 
 
+def test_the_first_deletion_without_an_answer_ends_the_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each may take as long as a request may: a thousand of them would hold the Rendezvous for hours."""
+    asked: list[str] = []
+
+    async def delete(kind: str, namespace: str, name: str, uid: str, resource_version: str) -> None:
+        asked.append(name)
+        raise UnreachableError("timeout")
+
+    async def scenario(place: Place) -> None:
+        monkeypatch.setattr(place.cluster, "delete", delete)
+        deletions = tuple(Deletion(names.PARTICIPANT_KIND, name, f"uid-{name}", "1", "over") for name in "abc")
+        monkeypatch.setattr(
+            module, "decide", lambda now, world, memory: Decision(ROUND, memory, "", deletions=deletions)
+        )
+        place.cluster.version += 1
+        place.reconciler.event(names.RENDEZVOUS_KIND, "MODIFIED", place.cluster.item)
+        deadline = time.monotonic() + 30
+        while len(asked) < 2:
+            assert time.monotonic() < deadline, asked
+            await asyncio.sleep(0.005)
+        assert asked[:2] == ["a", "a"], "the second turn begins with the first of them again"
+
+    play(lambda: Place(_Answers(), [RendezvousStatus()]), scenario, monkeypatch)
+
+
 def test_the_end_of_a_worker_is_a_defect(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario(place: Place) -> None:
         await turns(place, 2)
