@@ -185,6 +185,11 @@ class RendezvousStatus:
     history: tuple[RoundRecord, ...] = ()
     conditions: tuple[Condition, ...] = ()
 
+    @property
+    def running(self) -> bool:
+        """Whether a round was published that nothing has ended yet."""
+        return bool(self.history) and self.history[-1].running
+
     def condition(self, condition_type: str) -> Condition | None:
         """The condition of that type, or None."""
         return next((condition for condition in self.conditions if condition.type == condition_type), None)

@@ -134,8 +134,7 @@ def _settings(options: argparse.Namespace) -> Settings:
 def runs_without(rendezvous: Rendezvous, name: str) -> bool:
     """Whether a round runs that this participant has no part in: to join would make its members restart."""
     status = rendezvous.status
-    runs = bool(status.history) and status.history[-1].running
-    return runs and all(member.name != name for member in status.participants)
+    return status.running and all(member.name != name for member in status.participants)
 
 
 class _Wait(JoinWait):

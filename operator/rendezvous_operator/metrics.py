@@ -66,7 +66,7 @@ class Change(NamedTuple):
 
 def change(before: RendezvousStatus, after: RendezvousStatus) -> Change:
     """What has happened between two states of one Rendezvous."""
-    running = before.history[-1] if before.history and before.history[-1].running else None
+    running = before.history[-1] if before.running else None
     records = {record.round: record for record in after.history}
     ended = records.get(running.round) if running is not None else None
     published = None
@@ -184,9 +184,8 @@ class Metrics:
 
     def members_lost(self, key: Key, before: RendezvousStatus, lost: Mapping[str, RoundEndReason]) -> None:
         """Count each lost member once in its round."""
-        running = bool(before.history) and before.history[-1].running
         number, known = self._lost.get(key, (None, set()))
-        if number is None and not running:
+        if number is None and not before.running:
             known = set(lost)  # the leader before has counted them
         elif number != before.round:
             known = set()
@@ -220,15 +219,9 @@ class _View(NamedTuple):
         ready = self.status.condition(names.CONDITION_READY)
         return ready.reason if ready is not None and ready.status == "True" else None
 
-    @property
-    def runs(self) -> bool:
-        """Whether the last round has not ended."""
-        history = self.status.history
-        return bool(history) and history[-1].running
-
     def silences(self) -> Iterator[float]:
         """Seconds since each member of the running round was heard; those that have left are none any more."""
-        if not self.runs:
+        if not self.status.running:
             return
         for member in self.status.participants:
             seen = self.world.participants.get(member.name)
@@ -257,7 +250,10 @@ def _waiting_seconds(view: _View) -> float:
 
 _GAUGES: Mapping[str, tuple[str, Callable[[_View], float]]] = {
     "round": ("Number of the last published round.", lambda view: view.status.round),
-    "members": ("Nodes in the running round; 0: none runs.", lambda view: view.status.nodes if view.runs else 0),
+    "members": (
+        "Nodes in the running round; 0: none runs.",
+        lambda view: view.status.nodes if view.status.running else 0,
+    ),
     "spares": ("Nodes that have joined and have no place.", lambda view: len(view.status.spares)),
     "waiting": ("Nodes that have joined and wait for the next round.", _waiting),
     "waiting_seconds": ("How long a round has been in formation; 0: none is.", _waiting_seconds),

@@ -88,14 +88,20 @@ def test_a_silent_member_of_a_running_round_is_kept() -> None:
     assert scenario.condition("Ready").reason == "MemberSuspected"
 
 
-@pytest.mark.parametrize("how", ["silent", "left"])
-def test_who_is_no_member_is_deleted_while_a_round_runs(how: str) -> None:
+def with_a_spare(how: str) -> Scenario:
+    """A round of a and b runs; s, which has joined beside them, is silent or has left."""
     scenario = two()
     scenario.join("s", run="one")
     if how == "silent":
         scenario.silent("s")
     else:
         scenario.leave("s")
+    return scenario
+
+
+@pytest.mark.parametrize("how", ["silent", "left"])
+def test_who_is_no_member_is_deleted_while_a_round_runs(how: str) -> None:
+    scenario = with_a_spare(how)
     scenario.after(HOUR - 1)
     assert scenario.deletions == []
     scenario.after(1)
@@ -115,12 +121,7 @@ def test_a_predecessor_s_place_in_the_round_protects_nobody() -> None:
 
 @pytest.mark.parametrize("how", ["silent", "left"])
 def test_while_all_are_silent_nobody_is_deleted(how: str) -> None:
-    scenario = two()
-    scenario.join("s", run="one")
-    if how == "silent":
-        scenario.silent("s")
-    else:
-        scenario.leave("s")
+    scenario = with_a_spare(how)
     scenario.silent("a", "b")
     scenario.after(3 * HOUR)
     assert scenario.deletions == []
