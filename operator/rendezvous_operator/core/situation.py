@@ -9,8 +9,8 @@ from rendezvous_api.meta import ObjectMeta
 from rendezvous_api.rendezvous import Member, Missing, RendezvousSpec, RendezvousStatus
 from rendezvous_operator.core.agents import Agent, MemberState, MemberView
 from rendezvous_operator.core.run import Run
-from rendezvous_operator.core.select.sizes import Sizes, sizes_of
 from rendezvous_operator.core.silence import Hearing
+from rendezvous_operator.core.sizes.sizes import Sizes, sizes_of
 from rendezvous_operator.core.world import FailedCheckIns, Now, Pod, World
 
 

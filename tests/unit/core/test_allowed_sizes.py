@@ -7,7 +7,7 @@ from tests.unit.core.worlds import Scenario, running
 
 from rendezvous_api.reasons import FormationReason
 from rendezvous_api.rendezvous import AllowedSizes, RendezvousSpec
-from rendezvous_operator.core.select.sizes import sizes_of
+from rendezvous_operator.core.sizes.sizes import sizes_of
 
 PAIRS = AllowedSizes(step=2)
 TWO_FOUR_EIGHT = AllowedSizes(list=(8, 2, 4))

@@ -3,7 +3,7 @@
 import pytest
 
 from rendezvous_api.rendezvous import RendezvousSpec
-from rendezvous_operator.core.select.sizes import Sizes, sizes_of
+from rendezvous_operator.core.sizes.sizes import Sizes, sizes_of
 
 
 def test_all_from_the_fewest_to_the_most_are_allowed() -> None:

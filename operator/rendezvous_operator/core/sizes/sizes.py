@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from rendezvous_api.rendezvous import RendezvousSpec
-from rendezvous_operator.core.select.allowed_sizes import among_the_sizes
+from rendezvous_operator.core.sizes.allowed_sizes import among_the_sizes
 
 SizeRule = Callable[[RendezvousSpec, int], bool]
 
