@@ -7,11 +7,11 @@ from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.timers import Timer, Timers
 
 
-def blocking(s: Situation, timers: Timers) -> list[MemberView]:
+def blocking(s: Situation, timers: Timers) -> tuple[MemberView, ...]:
     """Members of the current round that must come back, leave or die before another one may be published."""
     if members_are_asked(s) and timers.passed(overdue_at(s, timers)):
-        return []
-    return [view for view in s.members if view.state.blocks]
+        return ()
+    return s.blocking_members
 
 
 def claimants(s: Situation) -> Iterator[Agent]:

@@ -101,7 +101,7 @@ def _waiting_nodes(s: Situation, picked: Selection) -> int:
     """What ``num_nodes_waiting`` of torch answers to the members of the current round."""
     if s.run.called_back:
         # They have lost one of their group and cannot go on: each is asked to come and be told so.
-        return int(any(view.state.blocks for view in s.members))
+        return int(bool(s.blocking_members))
     if not s.run.asked or (s.takes_nodes and not s.run.has_round):
         return 0
     return max(1, len(picked.queue) - len(picked.spares)) if s.takes_nodes else s.status.waiting_nodes
@@ -137,7 +137,7 @@ def _lost(s: Situation) -> Mapping[str, RoundEndReason]:
     before = Run.of(s.status)
     if not (before.open and before.has_round):
         return {}  # nobody counts on them any more
-    return {view.name: reason for view in s.members if (reason := _loss(view)) is not None}
+    return {view.name: reason for view in s.members_not_running if (reason := _loss(view)) is not None}
 
 
 def _loss(view: MemberView) -> RoundEndReason | None:

@@ -50,7 +50,7 @@ def _running(s: Situation, status: RendezvousStatus) -> Answer:
     if status.formation is not None:
         text += f"; {status.formation.message}"
     published = status.round > s.status.round
-    suspects = [view for view in s.members if view.state is MemberState.SUSPECT] if not published else []
+    suspects = [view for view in s.members_not_running if view.state is MemberState.SUSPECT] if not published else []
     if suspects:
         silent = listing([Missing(view.name, "is silent") for view in suspects])
         return True, ConditionReason.MEMBER_SUSPECTED, f"{text}; {silent}"

@@ -21,17 +21,15 @@ def _rounds(s: Situation) -> Iterator[Fact]:
         return
     last = s.status.history[-1]
     yield Timer.ROUND, last.round
-    if (s.run.asked or s.run.called_back) and any(view.state.blocks for view in s.members):
+    if (s.run.asked or s.run.called_back) and s.blocking_members:
         # Who is silent cannot know that it was asked: its time begins when it is heard.
         yield Timer.ASKED, last.round
-    rounds = {agent.claimed_round for view in s.members if (agent := view.agent)}
-    if (
-        last.checked_in is None
-        and last.running
-        and rounds == {last.round}
-        and not any(view.agent is None for view in s.members)
-    ):
+    if last.running and last.checked_in is None and _all_run(s, last.round):
         yield Timer.CHECKED_IN, last.round
+
+
+def _all_run(s: Situation, number: int) -> bool:
+    return all(view.agent is not None and view.agent.claimed_round == number for view in s.members)
 
 
 def _claimed(s: Situation) -> Iterator[Fact]:

@@ -68,7 +68,7 @@ class Situation:
     @property
     def forms(self) -> bool:
         """Whether the next round is being formed."""
-        return self.takes_nodes and not (self.run.has_round and not self.run.asked)
+        return self.takes_nodes and not self.round_runs
 
     @cached_property
     def entries(self) -> Mapping[str, Member]:
@@ -96,6 +96,16 @@ class Situation:
         if broken or any(view.state is MemberState.REENTERED for view in self.views):
             return tuple(view.lost_if_silent() for view in self.views)
         return self.views
+
+    @cached_property
+    def blocking_members(self) -> tuple[MemberView, ...]:
+        """Members that may still run the current round."""
+        return tuple(view for view in self.members if view.state.blocks)
+
+    @cached_property
+    def members_not_running(self) -> tuple[MemberView, ...]:
+        """Members of which there is more to say than that they run: in a healthy round none, whatever its size."""
+        return tuple(view for view in self.members if view.state is not MemberState.RUNNING)
 
     @cached_property
     def pods_of_run(self) -> tuple[Pod, ...]:
@@ -138,7 +148,7 @@ class Situation:
     @cached_property
     def held(self) -> bool:
         """Whether an agent or a pod of the run is left."""
-        if self.run.has_round and any(view.state.blocks for view in self.members):
+        if self.run.has_round and self.blocking_members:
             return True
         if any(agent.run_id == self.run.id and agent.present for agent in self.agents.values()):
             return True
@@ -162,7 +172,7 @@ class Situation:
         back = {agent.name for agent in self.waiting}
         return tuple(
             Missing(view.name, f"was lost ({view.why})")
-            for view in self.members
+            for view in self.members_not_running
             if view.state in (MemberState.LOST, MemberState.FAILED) and view.name not in back
         )
 

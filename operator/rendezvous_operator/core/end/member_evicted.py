@@ -13,6 +13,6 @@ from rendezvous_operator.core.verdict import Cause
 
 def causes(s: Situation, _: Timers) -> Iterator[Cause[RoundEndReason]]:
     """One for each member that has to go."""
-    for view in s.members:
+    for view in s.members_not_running:
         if view.evicted is not None:
             yield Cause(RoundEndReason.MEMBER_EVICTED, f"{view.name}: {view.evicted}")

@@ -11,6 +11,6 @@ from rendezvous_operator.core.verdict import Cause
 
 def causes(s: Situation, _: Timers) -> Iterator[Cause[RoundEndReason]]:
     """One for each member that has left."""
-    for view in s.members:
+    for view in s.members_not_running:
         if view.state is MemberState.FAILED:
             yield Cause(RoundEndReason.MEMBER_FAILED, f"{view.name}: {view.why}")

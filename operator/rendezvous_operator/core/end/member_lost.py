@@ -14,7 +14,7 @@ from rendezvous_operator.core.verdict import Cause
 
 def causes(s: Situation, _: Timers) -> Iterator[Cause[RoundEndReason]]:
     """One for each lost member."""
-    for view in s.members:
+    for view in s.members_not_running:
         if view.state is MemberState.LOST and view.evicted is None:
             same = view.agent is not None and view.agent.object.spec.incarnation == view.member.incarnation
             yield Cause(

@@ -30,7 +30,7 @@ def for_another_reason(s: Situation, _: Timers) -> Iterator[Cause[RoundEndReason
 
 
 def _causes(s: Situation, reason: RoundEndReason) -> Iterator[Cause[RoundEndReason]]:
-    for view in s.members:
+    for view in s.members_not_running:
         if view.state is MemberState.REENTERED and view.agent is not None:
             said = view.agent.object.spec.attempt_reason
             if _REASONS.get(said, RoundEndReason.MEMBER_REENTERED) is reason:

@@ -18,7 +18,7 @@ CloseRule = Callable[[Situation, Timers], Iterator[Cause[ClosedReason]]]
 
 def succeeded(s: Situation, _: Timers) -> Iterator[Cause[ClosedReason]]:
     """A member of the current round has left with success."""
-    for view in s.members if s.run.has_round else ():
+    for view in s.members_not_running if s.run.has_round else ():
         if view.state is MemberState.SUCCEEDED:
             yield Cause(ClosedReason.RUN_SUCCEEDED, f"{view.name} has finished")
 
