@@ -56,8 +56,8 @@ def run_nodes(kubeconfig: str, run_id: str, nodes: int, share: int, limit: int, 
     from torch.distributed.elastic.rendezvous import RendezvousParameters
     from torch.distributed.elastic.rendezvous.dynamic_rendezvous import create_handler
 
-    from rendezvous_handler.config_map import Owner
-    from rendezvous_handler.dynamic_backend import create_backend
+    from rendezvous_handler.operatorless.backend import create_backend
+    from rendezvous_handler.operatorless.config_map import Owner
 
     conf = {"join_timeout": limit, "close_timeout": 1}
     params = RendezvousParameters(

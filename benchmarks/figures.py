@@ -180,7 +180,7 @@ def _told(figures: Figures) -> Goal:
     medians = {nodes: seconds for nodes, seconds in found.items() if seconds is not None}
     text = ", ".join(f"{seconds:.3f} s at {nodes}" for nodes, seconds in medians.items()) or NOT_MEASURED
     met = bool(medians) and all(seconds < 0.5 for seconds in medians.values())
-    return Goal("pod of a member lost, until all members are told", "under 0.5 s up to 128 nodes", text, met)
+    return Goal("pod of a member lost, until all members are asked", "under 0.5 s up to 128 nodes", text, met)
 
 
 def _new_round(figures: Figures) -> Goal:

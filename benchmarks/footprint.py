@@ -16,7 +16,7 @@ _PROGRAM = textwrap.dedent(
         return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
     before, began = megabytes(), time.perf_counter()
-    import rendezvous_handler.handler
+    import rendezvous_handler.torchrun.handler
     print(json.dumps({"seconds": time.perf_counter() - began, "megabytes": megabytes() - before}))
     """
 )

@@ -24,9 +24,9 @@ from rendezvous_api.meta import ObjectMeta
 from rendezvous_api.participant import Participant, ParticipantSpec, ParticipantStatus
 from rendezvous_api.reasons import AttemptReason, ParticipantState
 from rendezvous_api.rendezvous import Rendezvous, RendezvousSpec, RendezvousStatus
-from rendezvous_handler.agent import FIRST_BEATS_PER_SECOND
-from rendezvous_handler.agent_thread import SHORTEST_INTERVAL
-from rendezvous_handler.waiting import RETRY_SECONDS
+from rendezvous_handler.agent.agent import FIRST_BEATS_PER_SECOND
+from rendezvous_handler.agent.request_thread import SHORTEST_INTERVAL
+from rendezvous_handler.join.join import RETRY_SECONDS
 from rendezvous_operator.core.decide import decide
 from rendezvous_operator.core.world import Decision, Memory, Now, SeenParticipant, World
 
@@ -35,7 +35,7 @@ _WAITING_AT_MOST = 300
 _SIMULATED_SECONDS = 600
 
 
-def world(nodes: int, joined: int, status: RendezvousStatus, claimed_round: int = 0) -> World:
+def world(nodes: int, joined: int, status: RendezvousStatus, reported_round: int = 0) -> World:
     """A Rendezvous for N nodes and the participants that have joined."""
     participants = {}
     for i in range(joined):
@@ -53,7 +53,7 @@ def world(nodes: int, joined: int, status: RendezvousStatus, claimed_round: int 
             run_id="run-1",
             pod_index=i,
         )
-        heartbeat = ParticipantStatus("abcd1234", 1, claimed_round) if claimed_round else ParticipantStatus()
+        heartbeat = ParticipantStatus("abcd1234", 1, reported_round) if reported_round else ParticipantStatus()
         participant = Participant(
             ObjectMeta(name, uid=name, creation_timestamp="2030-01-01T00:00:00Z"), spec, heartbeat
         )

@@ -98,9 +98,9 @@ def page(runs: Sequence[Found], findings: str) -> str:
 
 
 _INTRODUCTION = """\
-This rendezvous beside torch's own backends, in one run on one machine; the figures are of {runs} runs of `make bench`.
-`make bench-quick` takes some minutes and gives an impression. Compare the columns: all backends share the few cores of
-one machine with the servers and with all members, so the seconds say little about a cluster.
+This rendezvous compared with torch's own backends, in one run on one machine; the figures are of {runs} runs of `make
+bench`. `make bench-quick` takes some minutes and gives an impression. Compare the columns: all backends share the few
+cores of one machine with the servers and with all members, so the seconds mean little for a cluster.
 
 * **kubernetes**: the real handler, the real operator, a real kube-apiserver and etcd (without fsync). All gathering
   times are 0, but for a last call of 1 s where the number of nodes may change: c10d takes no less there, either.
@@ -114,17 +114,18 @@ Members are the real handler classes, made by `get_rendezvous_handler`, as threa
 process for the member that is killed or comes alone. Handlers are created before the clock starts; then those of c10d
 and etcd-v2 are connected to their store, and those of kubernetes watch their Rendezvous. num_nodes_waiting is asked
 50 times a second (by torchrun: 10 times). In each round it is checked that all members agree on size and ranks.
-TCPStore looks up the name of its server's address at each connect, in a form that a common hosts file does not answer;
-this is taken out of the way for all backends alike, by a hosts line in a mount namespace of the benchmark.
+TCPStore looks up the name of its server's address at each connect, in a form that a common hosts file does not answer.
+For all backends alike, a hosts line in a mount namespace of the benchmark answers these look-ups.
 """
 
 _CHANGES = """\
-*told*: until num_nodes_waiting was above 0 at all members; the members then join again at once. *done*: until
-next_rendezvous has returned at all members of the new round. Both from the event: the pod of a member (and the process
-of its agent) is gone; a node joins a group that has room for one; a spare is there when a member is lost. c10d tells
-nobody of a loss, so for c10d, and where nothing but silence tells (*silence*), the others join again at the moment of
-the loss, as if their workers had failed at once. Where the number of nodes changes, c10d runs with
-TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1: as shipped, the newcomer waits for an address that nobody publishes.
+*asked*: until num_nodes_waiting was above 0 at all members; the members then join again at once. *done*: until
+next_rendezvous has returned at all members of the new round. Both times begin with the event: the pod of a member (and
+the process of its agent) is gone; a node joins a group that has room for one; a spare is there when a member is lost.
+c10d does not ask members to join again after a loss. So for c10d, and where silence is the only evidence (*silence*),
+the others join again at the moment of the loss, as if their workers had failed at once. Where the number of nodes
+changes, c10d runs with TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1: as shipped, the new node waits for an address that no
+node publishes.
 """
 
 _COSTS = """\
@@ -152,7 +153,7 @@ def _compared_sections(figures: Figures) -> Iterator[str]:
 
 
 def _changes(figures: Figures) -> Iterator[Row]:
-    yield ["what", "nodes", "kubernetes: told", "kubernetes: done", "c10d: told", "c10d: done"]
+    yield ["what", "nodes", "kubernetes: asked", "kubernetes: done", "c10d: asked", "c10d: done"]
     for scenario in ("pod lost", "replacement", "silence", "scale-up"):
         for nodes in figures.sizes(scenario):
             cells = [

@@ -1,12 +1,13 @@
-"""What both kinds share: object metadata and conditions."""
+"""What both kinds share: object metadata, conditions and the format of times."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
 class OwnerReference:
-    """``metadata.ownerReferences[]``: the object is deleted by the cluster when all its owners are gone."""
+    """``metadata.ownerReferences[]``: the object is deleted by the garbage collector when all its owners are gone."""
 
     kind: str
     name: str
@@ -41,3 +42,13 @@ class Condition:
     message: str = ""
     last_transition_time: str = ""
     observed_generation: int = 0
+
+
+def timestamp(moment: datetime) -> str:
+    """A moment in UTC as ``metav1.Time``: RFC 3339, whole seconds."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def micro_time(moment: datetime) -> str:
+    """A moment in UTC as ``metav1.MicroTime``: RFC 3339, microseconds."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

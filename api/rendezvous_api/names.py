@@ -1,4 +1,4 @@
-"""Every name by which the parts of the project, and its users, refer to something in the cluster."""
+"""Every name by which the parts of the project, and its users, refer to something in a cluster."""
 
 GROUP = "rdzv.dev"
 VERSION = "v1alpha1"
@@ -8,15 +8,17 @@ RENDEZVOUS_KIND = "Rendezvous"
 RENDEZVOUS_PLURAL = "rendezvous"
 PARTICIPANT_KIND = "RendezvousParticipant"
 PARTICIPANT_PLURAL = "rendezvousparticipants"
+POD_KIND = "Pod"
+POD_PLURAL = "pods"
 
 LABEL_RENDEZVOUS = f"{GROUP}/rendezvous"
-"""On a pod: the Rendezvous that it belongs to; makes the pod *known* to the operator. Participants carry it, too."""
+"""On a pod: the Rendezvous to which it belongs; it makes the pod *known* to the operator. Also on participants."""
 
 LABEL_RUN_ID = f"{GROUP}/run-id"
-"""On a pod: the run that its agent joins when it is started without ``--rdzv-id``."""
+"""On a pod: the run that its agent joins if it has no ``--rdzv-id``."""
 
 LABEL_CREATED_BY = f"{GROUP}/created-by"
-"""On a Rendezvous: who made it. The operator deletes only what an agent made (`CREATED_BY_AGENT`)."""
+"""On a Rendezvous: its creator. The operator deletes an unused one only if an agent created it."""
 
 CREATED_BY_AGENT = "agent"
 

@@ -1,4 +1,4 @@
-"""The RendezvousParticipant: one agent, written by it alone, as ``crds/rendezvousparticipant.yaml`` defines it."""
+"""The RendezvousParticipant: one node, written only by its agent; ``crds/rendezvousparticipant.yaml`` defines it."""
 
 from dataclasses import dataclass, field
 
@@ -8,20 +8,20 @@ from rendezvous_api.reasons import AttemptReason, LeaveReason, ParticipantState
 
 @dataclass(frozen=True, slots=True)
 class ParticipantSpec:
-    """What the agent asks for and who it is."""
+    """The identity of the node and its present attempt to join."""
 
     rendezvous_name: str
     rendezvous_uid: str
     node_id: str
     incarnation: str
-    """8 characters, new for each handler object: tells a restarted agent from its predecessor of the same name."""
+    """8 characters, new for each handler object, so a restarted agent differs from its predecessor of the same name."""
     attempt: int
     """1 for the first join of an incarnation, one more with each further join."""
     attempt_reason: AttemptReason
     address: str
     """Host name or IP address at which the other nodes reach this one."""
     store_port: int
-    """TCP port that is bound for the store, should this node become rank 0."""
+    """TCP port that is reserved for the store in case this node becomes rank 0."""
     state: ParticipantState
     run_id: str | None = None
     pod_name: str | None = None
@@ -30,17 +30,17 @@ class ParticipantSpec:
     pod_index: int | None = None
     leave_reason: LeaveReason | None = None
     close_requested: bool | None = None
-    """True: close the run for all (torch: RendezvousHandler.set_closed)."""
+    """True: close the run (torch: RendezvousHandler.set_closed)."""
 
 
 @dataclass(frozen=True, slots=True)
 class ParticipantStatus:
-    """The heartbeat. It says which attempt it speaks for, so that one from before a re-entry is recognised."""
+    """The heartbeat. It names its attempt, so a late one of an earlier attempt is recognised."""
 
     incarnation: str = ""
     attempt: int = 0
     round: int = 0
-    """The round whose workers run here; 0 while the agent is inside next_rendezvous."""
+    """The round whose workers run on this node; 0 while the agent is inside next_rendezvous."""
     rank: int | None = None
     heartbeat_time: str | None = None
 

@@ -26,7 +26,7 @@ class LeaveReason(Reason):
 
 
 class AttemptReason(Reason):
-    """RendezvousParticipant ``spec.attemptReason``: why an agent asks for a place in a round."""
+    """RendezvousParticipant ``spec.attemptReason``: why an agent joins."""
 
     START = "Start"
     """The agent has just started."""
@@ -35,11 +35,11 @@ class AttemptReason(Reason):
     MEMBERSHIP_CHANGE = "MembershipChange"
     """``num_nodes_waiting`` was above 0, so torch stopped the workers to join again."""
     CHECK_IN_FAILED = "CheckInFailed"
-    """It was admitted, but not all members came to the store of that round."""
+    """It was a member, but not all members reached the store of that round."""
 
 
 class RefusalReason(Reason):
-    """Rendezvous ``status.refused[].reason``: the answer to who may not join."""
+    """Rendezvous ``status.refused[].reason``: why a node may not join."""
 
     RUN_SUCCEEDED = "RunSucceeded"
     RUN_CLOSED = "RunClosed"
@@ -47,7 +47,7 @@ class RefusalReason(Reason):
 
 
 class ClosedReason(Reason):
-    """Rendezvous ``status.closedRuns[].reason`` and the reason of condition Closed: why a run takes no one any more."""
+    """Rendezvous ``status.closedRuns[].reason`` and the reason of condition Closed: why a run is closed."""
 
     RUN_SUCCEEDED = "RunSucceeded"
     RUN_FAILED = "RunFailed"
@@ -59,7 +59,7 @@ class ClosedReason(Reason):
 class RoundEndReason(Reason):
     """Rendezvous ``status.history[].reason``: why a round ended, unless its run closed (`ClosedReason`).
 
-    The order of the members means nothing: which one is written when several apply is for the operator's core to say.
+    The order here means nothing. If several apply, the operator's core decides which one is written.
     """
 
     MEMBER_LOST = "MemberLost"
@@ -81,22 +81,22 @@ FAILURES = frozenset(
         RoundEndReason.CHECK_IN_FAILED,
     }
 )
-"""The ends of a round that count against ``spec.maxRestarts``. An eviction, a scale-up and a request are none."""
+"""The ends of a round that count against ``spec.maxRestarts``. Evictions, scale-ups and requests do not."""
 
 
 class FormationReason(Reason):
     """Rendezvous ``status.formation.reason``: what the next round waits for."""
 
     WAITING_FOR_NODES = "WaitingForNodes"
-    """Fewer than ``spec.minNodes`` are there."""
+    """Fewer than ``spec.minNodes`` nodes have joined."""
     LAST_CALL = "LastCall"
-    """Enough are there for a first round; more are gathered for a while."""
+    """Enough nodes have joined for a first round; more may join for a while."""
     WAITING_FOR_MEMBERS = "WaitingForMembers"
-    """Members of the running round have not come back yet, so no other group may form beside them."""
+    """Members of the last round have not joined again yet, so they may still run it."""
     WAITING_FOR_REPLACEMENTS = "WaitingForReplacements"
-    """All who live are back; the lost ones get a chance to be replaced."""
+    """All members that are alive have joined again; lost ones may be replaced for a while."""
     GATHERING = "Gathering"
-    """The round runs; newcomers wait until it is worth a restart."""
+    """The round runs; newcomers wait until a scale-up is due."""
 
 
 class ConditionReason(Reason):

@@ -1,20 +1,21 @@
 """The Rendezvous: one group of nodes that train together, as ``crds/rendezvous.yaml`` defines it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from rendezvous_api.meta import Condition, ObjectMeta
 from rendezvous_api.reasons import ClosedReason, FormationReason, RefusalReason
 
 HEARTBEATS_PER_SECOND = 50
-"""Of all agents of one Rendezvous together, at most, if there are no more of them than maxNodes.
+"""The most of all agents of one Rendezvous together, if there are no more of them than maxNodes.
 
-So many keep a quarter of one core of kube-apiserver busy, on the machine of the benchmarks.
+This rate keeps a quarter of one core of kube-apiserver busy, on the machine of the benchmarks.
 """
 
 
 @dataclass(frozen=True)
 class AllowedSizes:
-    """``spec.sizes``: the sizes that a round may have, by exactly one of both."""
+    """``spec.sizes``: the sizes that a round may have. Exactly one of the two fields is set."""
 
     step: int | None = None
     list: tuple[int, ...] = ()
@@ -43,10 +44,10 @@ class RendezvousSpec:
 
     @property
     def heartbeat_seconds(self) -> int:
-        """Time between two heartbeats of an agent: longer in a group that could be large, for the API server's sake.
+        """Seconds between two heartbeats of an agent: more if the group may be large, to protect the API server.
 
-        Follows from the spec alone, so that agents and operator always agree on it. (The kubelet writes its lease each
-        10 s, and less important things every 5 minutes, for the same reason: KEP-589.)
+        Follows from the spec alone, so that agents and operator always agree on it. For the same reason the kubelet
+        writes its Lease each 10 s, and less important data every 5 minutes (KEP-589).
         """
         fewest = -(-self.max_nodes // HEARTBEATS_PER_SECOND)
         return max(self.keep_alive_interval_seconds, fewest)
@@ -58,7 +59,7 @@ class RendezvousSpec:
 
     @property
     def suspect_seconds(self) -> int:
-        """Silence, in seconds, after which a member of a running round is lost: never sooner than it is a suspect.
+        """Silence, in seconds, after which a member of a running round is lost: never before it is a suspect.
 
         The schema refuses a ``suspect_timeout_seconds`` that is shorter than `keep_alive_seconds`, but an object that
         was stored before that rule may have one.
@@ -67,8 +68,8 @@ class RendezvousSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class SeatHolder:
-    """Whose rank a member has taken over; see `Member.stands_in_for`."""
+class RankOwner:
+    """The node whose rank a member has now; see `Member.stands_in_for`."""
 
     name: str
     pod_index: int | None = None
@@ -83,13 +84,13 @@ class Member:
     attempt: int
     rank: int
     pod_index: int | None = None
-    stands_in_for: SeatHolder | None = None
+    stands_in_for: RankOwner | None = None
     """Set while the group is smaller than it was and this member fills the rank of one that was lost."""
 
 
 @dataclass(frozen=True)
 class Store:
-    """``status.store``: where the node of rank 0 serves the TCPStore of the current round."""
+    """``status.store``: the address at which rank 0 serves the TCPStore of the current round."""
 
     host: str
     port: int
@@ -97,7 +98,7 @@ class Store:
 
 @dataclass(frozen=True)
 class Refusal:
-    """``status.refused[]``: the answer to one attempt of one agent that may not join."""
+    """``status.refused[]``: the answer to one attempt of an agent that may not join."""
 
     name: str
     incarnation: str
@@ -108,15 +109,20 @@ class Refusal:
 
 @dataclass(frozen=True)
 class ClosedRun:
-    """``status.closedRuns[]``: a run that takes no one any more."""
+    """``status.closedRuns[]``: a closed run; its agents are refused."""
 
     run_id: str
     reason: ClosedReason
 
 
+def closed_reason(closed_runs: Sequence[ClosedRun], run_id: str | None) -> ClosedReason | None:
+    """Why that run is closed; None: it is not."""
+    return next((run.reason for run in closed_runs if run.run_id == run_id), None)
+
+
 @dataclass(frozen=True)
 class Missing:
-    """``status.formation.missing[]``: a node that the next round waits for, and why it is not there."""
+    """``status.formation.missing[]``: a node that the next round waits for, and the reason why it has not joined."""
 
     name: str
     message: str
@@ -124,7 +130,7 @@ class Missing:
 
 @dataclass(frozen=True)
 class Formation:
-    """``status.formation``: how far the next round is; absent while a round simply runs."""
+    """``status.formation``: the state of the next round; None: a round runs and no node waits for the next one."""
 
     reason: FormationReason
     message: str
@@ -137,7 +143,7 @@ class Formation:
 class RoundRecord:
     """``status.history[]``: one round. The last entry is the current one; it runs while it has no ``reason``.
 
-    The moments are for people, and nothing is computed from them: ``metav1.MicroTime``, by the clock of the operator.
+    The times are only for people: ``metav1.MicroTime`` by the clock of the operator.
     """
 
     round: int
@@ -146,17 +152,17 @@ class RoundRecord:
     formed: str
     """When the round was published."""
     checked_in: str | None = None
-    """When the last member had said that its workers run this round."""
+    """When the last member had reported that its workers run this round."""
     last_heard: str | None = None
-    """When the member whose loss ended the round was last heard; None: no loss ended it, or nobody can tell."""
+    """When the member whose loss ended the round sent its last heartbeat; None: no loss ended it, or not known."""
     asked: str | None = None
     """When the members were asked to join the next round; None: they were not."""
     ended: str | None = None
-    """When no member ran the round any more: each had joined again, left or was lost."""
+    """When the last member had joined again, had left or was lost."""
     reason: str | None = None
     """Why the round ends: a `RoundEndReason`, or the `ClosedReason` of the run; None while it runs."""
     message: str | None = None
-    """The reason in words: who, and why."""
+    """Which node ended the round, and why; for people."""
 
     @property
     def running(self) -> bool:
@@ -166,7 +172,7 @@ class RoundRecord:
 
 @dataclass(frozen=True)
 class RendezvousStatus:
-    """What the operator, and it alone, has decided."""
+    """The decisions of the operator, the only writer."""
 
     observed_generation: int = 0
     run_id: str | None = None
@@ -187,7 +193,7 @@ class RendezvousStatus:
 
     @property
     def running(self) -> bool:
-        """Whether a round was published that nothing has ended yet."""
+        """Whether the last published round has not ended yet."""
         return bool(self.history) and self.history[-1].running
 
     def condition(self, condition_type: str) -> Condition | None:
@@ -195,8 +201,8 @@ class RendezvousStatus:
         return next((condition for condition in self.conditions if condition.type == condition_type), None)
 
     def closed_reason(self, run_id: str | None) -> ClosedReason | None:
-        """Why that run is closed, or None when it is not."""
-        return next((run.reason for run in self.closed_runs if run.run_id == run_id), None)
+        """Why that run is closed; None: it is not."""
+        return closed_reason(self.closed_runs, run_id)
 
 
 @dataclass(frozen=True)

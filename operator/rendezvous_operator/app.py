@@ -1,4 +1,4 @@
-"""The operator as a program: its parts, how they begin, and how they end."""
+"""The operator as a program: its parts, their start and their end."""
 
 import asyncio
 import contextlib
@@ -12,45 +12,46 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from rendezvous_api.api_errors import NoConfigurationError
 from rendezvous_operator import logs
-from rendezvous_operator.cache import Cache, Key
-from rendezvous_operator.cluster import TIMEOUT_SECONDS, Cluster, RefusedError
-from rendezvous_operator.events import Recorder
-from rendezvous_operator.fence import Fence
-from rendezvous_operator.health import Health
-from rendezvous_operator.leader import Candidate, Election
-from rendezvous_operator.metrics import Metrics
+from rendezvous_operator.kube.client import TIMEOUT_SECONDS, Client
+from rendezvous_operator.kube.event_recorder import Recorder
+from rendezvous_operator.kube.lease import Candidate, Election
+from rendezvous_operator.kube.request_trace import trace
 from rendezvous_operator.options import PROGRAM, Options, parse
-from rendezvous_operator.reader import Reader
-from rendezvous_operator.reconciler import Reconciler
-from rendezvous_operator.relisting import Relisting
-from rendezvous_operator.server import HttpServer
-from rendezvous_operator.traces import trace
-from rendezvous_operator.watching import Watches
-from rendezvous_operator.work_queue import WorkQueue
+from rendezvous_operator.reconcile.fence import Fence
+from rendezvous_operator.reconcile.reader import Reader
+from rendezvous_operator.reconcile.reconciler import Reconciler
+from rendezvous_operator.reconcile.work_queue import WorkQueue
+from rendezvous_operator.serve.health import Health
+from rendezvous_operator.serve.http_server import HttpServer
+from rendezvous_operator.serve.metrics import Metrics
+from rendezvous_operator.watch.cache import Cache, Key
+from rendezvous_operator.watch.kopf_watches import Watches
+from rendezvous_operator.watch.relisting import Relisting
 
 logger = logging.getLogger("rendezvous_operator")  # also when this module is __main__
 
-TURNS_SECONDS = 3.0
-"""How long turns under way may take when the operator is told to end; the kubelet gives 30 s for everything."""
+RECONCILES_SECONDS = 3.0
+"""For running reconciles after a shutdown was requested; the kubelet gives 30 s for the whole shutdown."""
 
 EVENTS_SECONDS = 2.0
-"""And how long it may then take to send the Events of these turns."""
+"""For the Events of these reconciles after that."""
 
 WATCHES_SECONDS = 10.0
-"""And how long kopf may take to end its watches."""
+"""For kopf to end its watches after that."""
 
 
 class UnusableError(Exception):
-    """The operator cannot run here with these options."""
+    """The operator cannot run with these options on this machine."""
 
 
 class Operator:
-    """One operator process: serves every Rendezvous of the cluster, or of one namespace, until it is told to end."""
+    """One operator process: serves every Rendezvous of the cluster, or of one namespace, until shutdown."""
 
     def __init__(self, options: Options) -> None:
         self._options = options
-        self._told = asyncio.Event()
+        self._shutdown_requested = asyncio.Event()
         self._stop_watching = asyncio.Event()
         self._identity = f"{socket.gethostname()}_{secrets.token_hex(4)}"
         self._election = Election(self._identity, options.timing) if options.leader_elect else None
@@ -62,42 +63,42 @@ class Operator:
         self._watches = Watches(time.monotonic, [self._trace, self._relisting.trace])
 
     def _term(self) -> int | None:
-        """Without an election, the operator leads from beginning to end."""
+        """The present term as leader. Without an election there is one term, from start to end."""
         return self._election.term(time.monotonic()) if self._election is not None else 1
 
     async def run(self) -> None:
-        """Begin, serve, and end in good order after SIGTERM or SIGINT.
+        """Start, serve, and end in order after SIGTERM or SIGINT.
 
         Raises:
-            RefusedError: there is no configuration for the API server.
+            NoConfigurationError: there is no configuration for the API server.
             UnusableError: the HTTP server cannot listen.
         """
         self._take_signals()
         async with contextlib.AsyncExitStack() as stack:
-            cluster = await self._connect(stack, self._cache.api_server_answered)
-            # A renewal of the Lease must not wait for a connection, and must leave time for another one. It also tells
-            # a follower, who asks for nothing else, that the API server was away and silence from then means nothing.
+            client = await self._connect(stack, self._cache.api_server_answered)
+            # A renewal of the Lease must not wait for a connection, and must leave time for another one. A follower
+            # sends no other requests, so these also show it an outage, in which silence means nothing.
             timeout = self._options.timing.request_timeout
-            lease_cluster = await self._connect(stack, self._cache.api_server_answered, timeout)
-            # Whether Events are taken says nothing about whether the agents can be heard.
-            events_cluster = await self._connect(stack, lambda _: None)
-            recorder = Recorder(events_cluster, socket.gethostname(), time.monotonic)
-            await self._serve(cluster, lease_cluster, recorder)
+            lease_client = await self._connect(stack, self._cache.api_server_answered, timeout)
+            # Whether Events are accepted says nothing about whether heartbeats arrive.
+            events_client = await self._connect(stack, lambda _: None)
+            recorder = Recorder(events_client, socket.gethostname(), time.monotonic)
+            await self._serve(client, lease_client, recorder)
 
     async def _connect(
         self, stack: contextlib.AsyncExitStack, answered: Callable[[bool], None], timeout: float = TIMEOUT_SECONDS
-    ) -> Cluster:
-        cluster = await Cluster.connect(answered, timeout=timeout, traces=[self._trace])
-        stack.push_async_callback(cluster.close)
-        return cluster
+    ) -> Client:
+        client = await Client.connect(answered, timeout=timeout, traces=[self._trace])
+        stack.push_async_callback(client.close)
+        return client
 
     def _take_signals(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, self._told.set)
+            asyncio.get_running_loop().add_signal_handler(number, self._shutdown_requested.set)
 
-    async def _serve(self, cluster: Cluster, lease_cluster: Cluster, recorder: Recorder) -> None:
-        reader = Reader(cluster, self._cache, self._options.namespace)
-        fence = Fence(cluster, self._term)
+    async def _serve(self, client: Client, lease_client: Client, recorder: Recorder) -> None:
+        reader = Reader(client, self._cache, self._options.namespace)
+        fence = Fence(client, self._term)
         reconciler = Reconciler(reader, fence, self._queue, recorder, self._metrics)
         defects = [
             ("workers", lambda: reconciler.defect),
@@ -107,23 +108,23 @@ class Operator:
         health = Health(self._cache, self._watches, time.monotonic, defects)
         server = HttpServer(health, self._metrics.registry)
         recorder.start()
-        told = asyncio.create_task(self._told.wait(), name="told to end")
+        shutdown = asyncio.create_task(self._shutdown_requested.wait(), name="shutdown requested")
         listing = asyncio.create_task(self._list(reconciler, server), name="lists")
         leading = watching = None
         try:
-            await _first(told, listing)
-            if not told.done():
+            await _first(shutdown, listing)
+            if not shutdown.done():
                 health.watching_begins()
-                leading = asyncio.create_task(self._lead(reconciler, lease_cluster), name="leader election")
+                leading = asyncio.create_task(self._lead(reconciler, lease_client), name="leader election")
                 watching = asyncio.create_task(self._watch(reconciler), name="watches")
-                await _first(told, leading, watching)
-            if not self._told.is_set():
-                raise UnusableError("kopf has ended its watches by itself; the log says why")
+                await _first(shutdown, leading, watching)
+            if not self._shutdown_requested.is_set():
+                raise UnusableError("kopf has ended its watches, see the log")
         finally:
-            # Whoever leads next shall find nothing under way.
+            # The next leader must not find a request of this one under way.
             await _cancel(listing)
             await self._relisting.stop()
-            await reconciler.stop(TURNS_SECONDS)
+            await reconciler.stop(RECONCILES_SECONDS)
             await _cancel(leading)
             await recorder.stop(EVENTS_SECONDS)
             await server.stop()
@@ -131,10 +132,10 @@ class Operator:
             if watching is not None:
                 await asyncio.wait({watching}, timeout=WATCHES_SECONDS)
             await _cancel(watching)
-            await _cancel(told)
+            await _cancel(shutdown)
 
     async def _list(self, reconciler: Reconciler, server: HttpServer) -> None:
-        """Answer probes from the first moment on, and see everything once."""
+        """Serve probes from the start, and list all kinds."""
         address, port = self._options.http_address, self._options.http_port
         if port:
             try:
@@ -145,8 +146,8 @@ class Operator:
         await reconciler.start()
         self._relisting.start(reconciler.list)
 
-    async def _lead(self, reconciler: Reconciler, cluster: Cluster) -> None:
-        """Decide, now or whenever this process is the leader."""
+    async def _lead(self, reconciler: Reconciler, client: Client) -> None:
+        """Decide: from now on, or whenever this process is the leader."""
         found, options = len(self._cache.keys()), self._options
         if self._election is None:
             logger.info("all kinds are listed: %d rendezvous, decisions begin", found)
@@ -154,9 +155,9 @@ class Operator:
             await asyncio.Event().wait()
             return
         namespace, name = options.leader_elect_lease_namespace or "", options.leader_elect_lease_name
-        logger.info("all kinds are listed: %d rendezvous, standing for the Lease %s/%s", found, namespace, name)
+        logger.info("all kinds are listed: %d rendezvous, trying to get the Lease %s/%s", found, namespace, name)
         candidate = Candidate(
-            cluster, namespace, name, self._election, time.monotonic, reconciler.lead, reconciler.follow
+            client, namespace, name, self._election, time.monotonic, reconciler.lead, reconciler.follow
         )
         await candidate.run()
 
@@ -165,14 +166,14 @@ class Operator:
 
 
 async def _first(*tasks: asyncio.Task[Any]) -> None:
-    """Wait until one of them has ended, and raise what it raised."""
+    """Wait until one of the tasks has ended, and raise its exception if it has one."""
     done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in done:
         task.result()
 
 
 async def _cancel(task: asyncio.Task[Any] | None) -> None:
-    """End a task, whatever it has come to."""
+    """End a task, and ignore its result."""
     if task is not None:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -184,7 +185,7 @@ def main() -> None:
     logs.configure(json=options.log_format == "json", verbose=options.verbose)
     try:
         asyncio.run(_main(options))
-    except (RefusedError, UnusableError) as error:
+    except (NoConfigurationError, UnusableError) as error:
         sys.exit(f"{PROGRAM}: {error}")
 
 

@@ -1,4 +1,4 @@
-"""How the operator logs: for people or as JSON, without what is no news."""
+"""How the operator logs: as text or JSON, with kopf's repeated messages limited."""
 
 import logging
 import re
@@ -10,36 +10,46 @@ import kopf
 _FORMAT = "[%(asctime)s] %(name)s [%(levelname)s] %(message)s"
 _ATTEMPT = re.compile(r"Request attempt #\d+ failed; will retry: (?P<what>\w+ [^?\s]+)")
 QUIET_SECONDS = 30.0
+"""The same failing request is logged once in this time."""
 
 
-class FewRetries(logging.Filter):
-    """Lets kopf say once in `QUIET_SECONDS` of each request that it fails and is tried again; it says so each time."""
+class RateLimit:
+    """Passes the same text once in `QUIET_SECONDS`."""
+
+    def __init__(self) -> None:
+        self._passed_at: dict[str, float] = {}
+
+    def passes(self, text: str, now: float) -> bool:
+        """Whether to log it now; ``now`` is in monotonic seconds."""
+        self._passed_at = {known: at for known, at in self._passed_at.items() if now - at < QUIET_SECONDS}
+        if text in self._passed_at:
+            return False
+        self._passed_at[text] = now
+        return True
+
+
+class RetryLimit(logging.Filter):
+    """Passes kopf's message that a request failed and is tried again once in `QUIET_SECONDS` for each request."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self._clock = clock
-        self._said_at: dict[str, float] = {}
+        self._limit = RateLimit()
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the record is logged."""
         match = _ATTEMPT.match(record.getMessage())
-        if match is None:
-            return True
-        now, what = self._clock(), match["what"]
-        if now - self._said_at.get(what, float("-inf")) < QUIET_SECONDS:
-            return False
-        self._said_at[what] = now
-        return True
+        return match is None or self._limit.passes(match["what"], self._clock())
 
 
 def configure(*, json: bool, verbose: bool) -> None:
-    """Log to standard error, from now on."""
+    """Log to standard error from now on."""
     kopf.configure(verbose=verbose, log_format=kopf.LogFormat.JSON if json else kopf.LogFormat.FULL)
     for handler in logging.getLogger().handlers:
-        handler.addFilter(FewRetries())
+        handler.addFilter(RetryLimit())
         if not json:
             # kopf's own format cuts the names of loggers.
             handler.setFormatter(logging.Formatter(_FORMAT))
     if not verbose:
-        # kopf says of each event that its handler succeeded; a thousand heartbeats are no news.
+        # kopf logs for each event that its handler succeeded, so for each of a thousand heartbeats.
         logging.getLogger("kopf.objects").setLevel(logging.WARNING)

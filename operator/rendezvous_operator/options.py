@@ -1,4 +1,4 @@
-"""The settings of the operator: flags, else environment variables, else defaults."""
+"""The settings of the operator: flags, then environment variables, then defaults."""
 
 import argparse
 import re
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from rendezvous_operator.leader import Timing
-from rendezvous_operator.metrics import operator_version
+from rendezvous_operator.kube.lease import Timing
+from rendezvous_operator.version import operator_version
 
 PROGRAM: Final = "kube-rendezvous-operator"
 POD_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-"""Where Kubernetes tells a pod its namespace."""
+"""Where Kubernetes writes the namespace of a pod."""
 
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _DNS_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
@@ -20,7 +20,7 @@ _DNS_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 
 @dataclass(frozen=True)
 class Options:
-    """What the operator was told."""
+    """The settings of one operator process."""
 
     namespace: str | None
     log_format: str
@@ -37,7 +37,7 @@ class Options:
 
     @property
     def timing(self) -> Timing:
-        """Of the leader election."""
+        """The times of the leader election."""
         return Timing(
             self.leader_elect_lease_duration_seconds,
             self.leader_elect_renew_deadline_seconds,
@@ -78,71 +78,77 @@ def _log_format(text: str) -> str:
 
 @dataclass(frozen=True)
 class Option:
-    """One setting."""
+    """One setting, as a flag and as an environment variable."""
 
     flag: str
     metavar: str
-    """Of the value; empty: the flag may stand alone, for true."""
+    """Of the value; empty: the flag may be given without a value, for true."""
     parse: Callable[[str], Any]
     default: Any
     meaning: str
 
     @property
     def variable(self) -> str:
-        """The environment variable that says the same."""
+        """The environment variable for the same setting."""
         return "KUBE_RENDEZVOUS_" + self.field.upper()
 
     @property
     def default_shown(self) -> str:
-        """For people; empty where there is none, or it is `false`."""
+        """The default for people; empty if there is none, or it is false."""
         return "" if self.default is None or self.default is False else str(self.default)
 
     @property
     def field(self) -> str:
-        """Of `Options`."""
+        """The field of `Options`."""
         return self.flag.removeprefix("--").replace("-", "_")
 
 
 _DAY = 24 * 60 * 60
 OPTIONS: Final = (
     Option("--namespace", "NAME", _matching(_DNS_LABEL, "the name of a namespace"), None, "Serve only this namespace"),
-    Option("--log-format", "FORMAT", _log_format, "text", "`text`, for people, or `json`, for machines"),
-    Option("--verbose", "", _yes_or_no, False, "Log what is seen, too"),
-    Option("--leader-elect", "", _yes_or_no, False, "Decide only while holding a Lease, so that others can stand by"),
+    Option("--log-format", "FORMAT", _log_format, "text", "`text`, for people, or `json`, for programs"),
+    Option("--verbose", "", _yes_or_no, False, "Log each object that is seen, too"),
+    Option(
+        "--leader-elect",
+        "",
+        _yes_or_no,
+        False,
+        "Decide only while holding a Lease, so that other replicas can stand by",
+    ),
     Option(
         "--leader-elect-lease-name",
         "NAME",
         _matching(_DNS_NAME, "a name that an object may have"),
         PROGRAM,
-        "The Lease that is held",
+        "The name of the Lease",
     ),
     Option(
         "--leader-elect-lease-namespace",
         "NAME",
         _matching(_DNS_LABEL, "the name of a namespace"),
         None,
-        "Its namespace; that of the pod, unless it is given",
+        "The namespace of the Lease; that of the pod unless this is set",
     ),
     Option(
         "--leader-elect-lease-duration-seconds",
         "N",
         _whole_number(2, _DAY),
         Timing.lease_duration,
-        "Others may take the Lease when it has not been renewed for this long",
+        "Another replica may take the Lease when it has not been renewed for this long",
     ),
     Option(
         "--leader-elect-renew-deadline-seconds",
         "N",
         _whole_number(1, _DAY),
         Timing.renew_deadline,
-        "The leader stops to decide when it could not renew the Lease for this long; less than the duration",
+        "The leader stops deciding when it could not renew the Lease for this long; less than the duration",
     ),
     Option(
         "--leader-elect-retry-period-seconds",
         "N",
         _whole_number(1, _DAY),
         Timing.retry_period,
-        "Time between two tries to take or renew the Lease; less than half of the deadline",
+        "Time between two attempts to take or renew the Lease; less than half of the deadline",
     ),
     Option(
         "--http-address",
@@ -156,9 +162,9 @@ OPTIONS: Final = (
 
 
 def parse(arguments: Sequence[str], environment: Mapping[str, str], pod_namespace: Path = POD_NAMESPACE) -> Options:
-    """Read the settings; a flag beats its variable, and an empty variable is none.
+    """Read the settings. A flag overrides its variable; an empty variable counts as not set.
 
-    Ends the process with 2 and a message that names the flag or the variable, and the value, when one is bad; with 0
+    Ends the process with 2 and a message that names the flag or the variable, and the value, if one is invalid; with 0
     after ``--help`` and ``--version``.
     """
     parser = _parser()
@@ -192,7 +198,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str], pod_namespac
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=PROGRAM,
-        description="The operator of kube-rendezvous: it decides, for each Rendezvous, who meets in which round.",
+        description="The operator of kube-rendezvous: it decides which nodes form each round of a Rendezvous.",
         epilog="Each option can also be given as an environment variable: --http-port as KUBE_RENDEZVOUS_HTTP_PORT.",
         allow_abbrev=False,
     )

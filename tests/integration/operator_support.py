@@ -1,15 +1,14 @@
 """Operators as processes, and a Rendezvous whose participants are written by hand, as agents would write them."""
 
 import http.client
-import json
-import os
 import socket
-import sys
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.harness import Process
-from tests.waiting import wait_until
+from tests.support import objects
+from tests.support.api import Api, Json
+from tests.support.processes import Process, start_operator
+from tests.support.waiting import wait_until
 
 from rendezvous_api import names
 from rendezvous_api.codec import decode
@@ -22,43 +21,47 @@ class Group:
 
     def __init__(self, control_plane: LocalControlPlane, namespace: str, name: str = "train") -> None:
         self.control_plane = control_plane
+        self.api = Api(control_plane, namespace)
         self.namespace = namespace
         self.name = name
         self.uid = ""
 
-    def kubectl(self, *arguments: str, input: str | None = None) -> str:
-        return self.control_plane.kubectl("-n", self.namespace, *arguments, input=input)
+    def kubectl(self, *arguments: str) -> str:
+        return self.control_plane.kubectl("-n", self.namespace, *arguments)
 
     def create(self, **spec: Any) -> None:
-        # Nobody beats for the participants, and yet none shall be missed.
+        # No heartbeats are sent for the participants, and yet none shall be missed.
         silence = {"keepAliveIntervalSeconds": 1000, "suspectTimeoutSeconds": 3600}
         spec = {"minNodes": 2, "maxNodes": 2, "lastCallTimeoutSeconds": 0, **silence, **spec}
-        self._write(names.RENDEZVOUS_KIND, self.name, spec, {})
-        self.uid = json.loads(self.kubectl("get", "rdzv", self.name, "-o", "json"))["metadata"]["uid"]
+        self.uid = self.api.create(objects.rendezvous(self.name, **spec))["metadata"]["uid"]
+
+    def participant(self, node: str, **spec: Any) -> Json:
+        own = {"rendezvousUID": self.uid, "incarnation": "aaaaaaaa", "address": "127.0.0.1"}
+        return objects.participant(node, of=self.name, **{**own, **spec})
 
     def join(self, node: str, attempt: int = 1, **spec: Any) -> None:
-        full = {
-            "rendezvousName": self.name,
-            "rendezvousUID": self.uid,
-            "nodeID": node,
-            "incarnation": "aaaaaaaa",
-            "attempt": attempt,
-            "attemptReason": "Start" if attempt == 1 else "WorkerFailure",
-            "address": "127.0.0.1",
-            "storePort": 4000,
-            "state": "Joined",
-            **spec,
-        }
-        self._write(names.PARTICIPANT_KIND, f"{self.name}.{node}", full, {names.LABEL_RENDEZVOUS: self.name})
+        reason = "Start" if attempt == 1 else "WorkerFailure"
+        self.api.apply(self.participant(node, **{"attempt": attempt, "attemptReason": reason, **spec}))
 
-    def _write(self, kind: str, name: str, spec: dict[str, Any], labels: dict[str, str]) -> None:
-        metadata = {"name": name, "namespace": self.namespace, "labels": labels}
-        item = {"apiVersion": names.API_VERSION, "kind": kind, "metadata": metadata, "spec": spec}
-        self.kubectl("apply", "-f", "-", input=json.dumps(item))
+    def delete(self) -> None:
+        self.api.delete(names.RENDEZVOUS_KIND, self.name)
+
+    def delete_everything(self) -> None:
+        """The Rendezvous and the participants."""
+        for kind in (names.RENDEZVOUS_KIND, names.PARTICIPANT_KIND):
+            self.api.delete_all(kind)
+
+    @property
+    def is_there(self) -> bool:
+        return self.api.find(names.RENDEZVOUS_KIND, self.name) is not None
 
     @property
     def status(self) -> RendezvousStatus:
-        return decode(Rendezvous, json.loads(self.kubectl("get", "rdzv", self.name, "-o", "json"))).status
+        return decode(Rendezvous, self.api.read(names.RENDEZVOUS_KIND, self.name)).status
+
+    def events(self) -> list[Json]:
+        """The Events about the Rendezvous."""
+        return [event for event in self.api.list("Event") if event["regarding"].get("uid") == self.uid]
 
     def wait_for_round(self, number: int) -> RendezvousStatus:
         def published() -> RendezvousStatus | None:
@@ -77,16 +80,14 @@ class Operators:
         self.started: list[Process] = []
 
     def start(self, *arguments: str, kubeconfig: Path | None = None) -> Process:
-        command = [sys.executable, "-m", "rendezvous_operator.app", *arguments]
         log = self._folder / f"operator-{len(self.started)}.log"
-        environment = {**os.environ, "KUBECONFIG": str(kubeconfig or self._kubeconfig)}
-        self.started.append(Process(command, log, environment))
+        self.started.append(start_operator(kubeconfig or self._kubeconfig, log, *arguments))
         return self.started[-1]
 
     def serve(self, *arguments: str, kubeconfig: Path | None = None) -> "Served":
         """Start one that serves probes and metrics."""
         with socket.socket() as holder:
-            # Until the operator has the port nobody else gets it: it may be shared with one that does not listen.
+            # Until the operator has the port no other process gets it: it may be shared with one that does not listen.
             holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             holder.bind(("127.0.0.1", 0))
             port = holder.getsockname()[1]

@@ -5,9 +5,11 @@ import os
 import sys
 from pathlib import Path
 
-from tests.e2e.harness import Process
 from tests.integration.operator_support import Group, Operators
-from tests.waiting import wait_until
+from tests.support.api import create_namespace
+from tests.support.groups import OWN_CONTROL_PLANE
+from tests.support.processes import Process
+from tests.support.waiting import wait_until
 
 from rendezvous_api import names
 from rendezvous_api.rendezvous import RendezvousStatus
@@ -20,7 +22,7 @@ def test_a_killed_operator_loses_nothing(operators: Operators, group: Group) -> 
     first = operators.start("--namespace", group.namespace)
     wait_until(lambda: group.status.run_id, "the run to be claimed")
     first.kill()
-    group.join("b")  # while nobody looks
+    group.join("b")  # while no operator runs
     second = operators.start("--namespace", group.namespace)
     published = group.wait_for_round(1)
     assert [member.name for member in published.participants] == ["train.a", "train.b"]
@@ -54,7 +56,7 @@ def test_two_operators_publish_each_round_once(operators: Operators, group: Grou
         return sum(log.log.count("RoundPublished: round 2 ") for log in logs)
 
     wait_until(told, "word of round 2")
-    assert told() == 1, "only the operator whose write was accepted may tell of it"
+    assert told() == 1, "only the operator whose write was accepted may report it"
 
 
 def test_one_operator_serves_many_rendezvous_in_many_namespaces(
@@ -63,8 +65,7 @@ def test_one_operator_serves_many_rendezvous_in_many_namespaces(
     operators.start()
     groups = [Group(control_plane, namespace, f"group-{number}") for number in range(3)]
     for number in range(3):
-        control_plane.kubectl("create", "namespace", f"{namespace}-{number}")
-        groups.append(Group(control_plane, f"{namespace}-{number}"))
+        groups.append(Group(control_plane, create_namespace(control_plane, f"{namespace}-{number}")))
     for group in groups:
         group.create()
         for node in ("a", "b"):
@@ -76,8 +77,8 @@ def test_one_operator_serves_many_rendezvous_in_many_namespaces(
 def test_an_operator_of_one_namespace_leaves_others_alone(
     operators: Operators, control_plane: LocalControlPlane, namespace: str
 ) -> None:
-    control_plane.kubectl("create", "namespace", f"{namespace}-other")
-    mine, other = Group(control_plane, namespace), Group(control_plane, f"{namespace}-other")
+    other = Group(control_plane, create_namespace(control_plane, f"{namespace}-other"))
+    mine = Group(control_plane, namespace)
     for group in (mine, other):
         group.create()
         for node in ("a", "b"):
@@ -93,11 +94,12 @@ def test_nothing_but_the_status_is_written_and_no_finalizers(operators: Operator
     for node in ("a", "b"):
         group.join(node)
     group.wait_for_round(1)
-    for item in json.loads(group.kubectl("get", "rdzv,rdzvp", "-o", "json"))["items"]:
-        metadata = item["metadata"]
-        assert "finalizers" not in metadata
-        assert set(metadata["annotations"]) == {"kubectl.kubernetes.io/last-applied-configuration"}
-    group.kubectl("delete", "rdzv,rdzvp", "--all", "--wait", "--timeout=10s")
+    found = [*group.api.list(names.RENDEZVOUS_KIND), *group.api.list(names.PARTICIPANT_KIND)]
+    assert len(found) == 3
+    for item in found:
+        assert not {"finalizers", "annotations"} & item["metadata"].keys()
+    group.delete_everything()
+    assert not [*group.api.list(names.RENDEZVOUS_KIND), *group.api.list(names.PARTICIPANT_KIND)]
 
 
 def test_events_tell_what_happened(operators: Operators, group: Group) -> None:
@@ -109,8 +111,7 @@ def test_events_tell_what_happened(operators: Operators, group: Group) -> None:
     group.join("b", 2)
 
     def reasons() -> set[tuple[str, str]]:
-        items = json.loads(group.kubectl("get", "events.events.k8s.io", "-o", "json"))["items"]
-        return {(item["type"], item["reason"]) for item in items if item["regarding"]["uid"] == group.uid}
+        return {(event["type"], event["reason"]) for event in group.events()}
 
     wanted = {("Normal", "RunClaimed"), ("Normal", "RoundPublished"), ("Warning", "RoundEnded")}
     wait_until(lambda: reasons() >= wanted, f"the events {wanted}")
@@ -141,10 +142,11 @@ def test_a_closed_rendezvous_is_deleted_when_its_time_has_come(operators: Operat
         group.join(node)
     group.wait_for_round(1)
     group.join("a", state="Left", leaveReason="Succeeded")
-    wait_until(lambda: not group.kubectl("get", "rdzv", "-o", "name"), "the Rendezvous to be deleted")
+    wait_until(lambda: not group.is_there, "the Rendezvous to be deleted")
 
 
-def test_what_was_deleted_while_nobody_looked_is_forgotten(tmp_path: Path) -> None:
+@OWN_CONTROL_PLANE
+def test_what_was_deleted_while_no_operator_ran_is_forgotten(tmp_path: Path) -> None:
     """Not even etcd knows any more what there was: the watch begins with an empty list."""
     with LocalControlPlane(apiserver_args=["--etcd-compaction-interval=1s"]) as own:
         own.apply(Path(__file__).parents[2] / "crds")
@@ -159,11 +161,11 @@ def test_what_was_deleted_while_nobody_looked_is_forgotten(tmp_path: Path) -> No
             known = 'kube_rendezvous_members{namespace="default",rendezvous="train"}'
             wait_until(lambda: operator.metrics().get(known) == 2, "the operator to see its round")
             operator.process.freeze()
-            version = group.kubectl("get", "rdzv", "train", "-o", "jsonpath={.metadata.resourceVersion}")
+            version = group.api.read(names.RENDEZVOUS_KIND, "train")["metadata"]["resourceVersion"]
             watch = f"/apis/{names.API_VERSION}/rendezvous?watch=true&timeoutSeconds=1&resourceVersion={version}"
             own.stop_apiserver()  # what is deleted now shall not wait in an open connection
             own.start_apiserver()
-            group.kubectl("delete", "rdzv,rdzvp", "--all")
+            group.delete_everything()
             wait_until(lambda: "Expired" in group.kubectl("get", "--raw", watch), "etcd to forget")
             operator.process.thaw()
             wait_until(lambda: known not in operator.metrics(), "the operator to forget them", 60)
@@ -171,6 +173,7 @@ def test_what_was_deleted_while_nobody_looked_is_forgotten(tmp_path: Path) -> No
             operator.process.kill()
 
 
+@OWN_CONTROL_PLANE
 def test_an_operator_started_before_the_crds_waits_for_them_and_says_so(operators: Operators, tmp_path: Path) -> None:
     root = Path(__file__).parents[2]
     with LocalControlPlane() as bare:

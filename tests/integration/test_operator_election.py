@@ -1,21 +1,21 @@
 """Two operators stand for one Lease, on a real API server, as the service account of examples/operator-rbac.yaml."""
 
-import json
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.integration.operator_support import Group, Operators, Served
-from tests.waiting import wait_until
+from tests.support.api import Api, Json
+from tests.support.waiting import wait_until
 
 from rendezvous_controlplane import LocalControlPlane
 
 RBAC = Path(__file__).parents[2] / "examples" / "operator-rbac.yaml"
 LEASE = "kube-rendezvous-operator"
 HOME = "kube-rendezvous"
-LEADS = "this operator leads now"
-LEADS_NO_LONGER = "this operator leads no longer"
+LEADS = "this operator is the leader now"
+LEADS_NO_LONGER = "this operator is no longer the leader"
 DURATION = 15
 
 
@@ -23,13 +23,13 @@ class Standing:
     """Operators that stand for the Lease, and the Lease."""
 
     def __init__(self, control_plane: LocalControlPlane, operators: Operators, group: Group) -> None:
-        self._control_plane = control_plane
         self._operators = operators
         self.group = group
         control_plane.apply(RBAC)
-        token = control_plane.kubectl("create", "token", LEASE, "-n", HOME).strip()
-        self._kubeconfig = control_plane.kubeconfig_with_token(token)
-        control_plane.kubectl("delete", "lease", LEASE, "-n", HOME, "--ignore-not-found")
+        self._api = Api(control_plane, HOME)
+        self._kubeconfig = control_plane.kubeconfig_with_token(self._api.token(LEASE))
+        if self._api.find("Lease", LEASE) is not None:
+            self._api.delete("Lease", LEASE)
 
     def start(self, duration: int = DURATION) -> Served:
         return self._operators.serve(
@@ -47,18 +47,18 @@ class Standing:
         first, second = self.start(duration), self.start(duration)
         wait_until(lambda: second.get("/readyz")[0] == 200, "the second operator")
         wait_until(lambda: leads(first) or leads(second), "a leader")
-        wait_until(lambda: "this operator follows" in first.process.log + second.process.log, "a follower")
+        wait_until(
+            lambda: "this operator is not the leader: the Lease" in first.process.log + second.process.log, "a follower"
+        )
         return (first, second) if leads(first) else (second, first)
 
     @property
-    def lease(self) -> dict[str, Any]:
-        found = self._control_plane.kubectl("get", "lease", LEASE, "-n", HOME, "-o", "json")
-        spec: dict[str, Any] = json.loads(found)["spec"]
+    def lease(self) -> Json:
+        spec: Json = self._api.read("Lease", LEASE)["spec"]
         return spec
 
     def patch(self, **spec: Any) -> None:
-        patch = json.dumps({"spec": spec})
-        self._control_plane.kubectl("patch", "lease", LEASE, "-n", HOME, "--type=merge", "-p", patch)
+        self._api.patch("Lease", LEASE, {"spec": spec})
 
     def join(self, attempt: int) -> None:
         for node in ("a", "b"):
@@ -123,13 +123,13 @@ def test_a_leader_that_is_told_to_end_hands_over(standing: Standing) -> None:
     leader.process.terminate()
     wait_until(lambda: leads(follower), "the other to lead before the Lease would expire", 45)
     assert leader.process.wait() == 0
-    assert "is handed over" in leader.process.log
+    assert "is released" in leader.process.log
     assert standing.lease["leaseTransitions"] == 1
     standing.join(2)
     assert standing.group.wait_for_round(2).restarts == 1
     follower.process.terminate()
     assert follower.process.wait() == 0
-    assert standing.lease["holderIdentity"] == "", "nobody else has to wait for it"
+    assert standing.lease["holderIdentity"] == "", "no other candidate has to wait for it"
 
 
 def test_a_leader_that_has_lost_the_lease_stops_at_once_and_can_come_back(standing: Standing) -> None:

@@ -10,14 +10,13 @@ from typing import Any
 
 import pytest
 from tests.integration.operator_support import Group, Operators
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 from rendezvous_controlplane import ControlPlaneError, LocalControlPlane
 
 
 def events(group: Group, reason: str) -> list[dict[str, Any]]:
-    items = json.loads(group.kubectl("get", "events.events.k8s.io", "-o", "json"))["items"]
-    return [item for item in items if item["reason"] == reason and item["regarding"]["uid"] == group.uid]
+    return [event for event in group.events() if event["reason"] == reason]
 
 
 def test_what_happens_again_is_counted(operators: Operators, group: Group) -> None:
@@ -41,7 +40,7 @@ def test_what_happens_again_is_counted(operators: Operators, group: Group) -> No
     assert "(x3 over" in group.kubectl("describe", "rdzv", "train")
 
     # Kubernetes deletes events after a while; then there is a new one.
-    group.kubectl("delete", "events", "--all")
+    group.api.delete_all("Event")
     group.join("a", 4)
     wait_until(lambda: events(group, "ParticipantRefused"), "another event")
     assert count() == 1

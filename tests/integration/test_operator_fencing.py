@@ -1,7 +1,6 @@
 """What is decided in a term as leader is not written after it, on a real API server."""
 
 import asyncio
-import json
 import time
 from collections.abc import Callable, Coroutine
 
@@ -11,14 +10,14 @@ from tests.integration.operator_support import Group
 
 from rendezvous_api.rendezvous import RendezvousStatus
 from rendezvous_controlplane import LocalControlPlane
-from rendezvous_operator.cache import Cache, Key
-from rendezvous_operator.cluster import Cluster
-from rendezvous_operator.events import Recorder
-from rendezvous_operator.fence import Fence
-from rendezvous_operator.metrics import Metrics
-from rendezvous_operator.reader import Reader
-from rendezvous_operator.reconciler import Reconciler
-from rendezvous_operator.work_queue import WorkQueue
+from rendezvous_operator.kube.client import Client
+from rendezvous_operator.kube.event_recorder import Recorder
+from rendezvous_operator.reconcile.fence import Fence
+from rendezvous_operator.reconcile.reader import Reader
+from rendezvous_operator.reconcile.reconciler import Reconciler
+from rendezvous_operator.reconcile.work_queue import WorkQueue
+from rendezvous_operator.serve.metrics import Metrics
+from rendezvous_operator.watch.cache import Cache, Key
 
 
 def _nothing() -> None:
@@ -38,13 +37,13 @@ class _Watched(Metrics):
 class Place:
     """The reconciler of an operator, and its term as leader in the hands of the test."""
 
-    def __init__(self, cluster: Cluster, namespace: str) -> None:
+    def __init__(self, client: Client, namespace: str) -> None:
         self.term: int | None = 1
         self.cache = Cache(time.monotonic)
         queue: WorkQueue[Key] = WorkQueue(time.monotonic)
         self.metrics = _Watched(self.cache, queue, time.monotonic, lambda: self.term is not None)
-        self.recorder = Recorder(cluster, "test", time.monotonic)
-        reader, fence = Reader(cluster, self.cache, namespace), Fence(cluster, lambda: self.term)
+        self.recorder = Recorder(client, "test", time.monotonic)
+        reader, fence = Reader(client, self.cache, namespace), Fence(client, lambda: self.term)
         self.reconciler = Reconciler(reader, fence, queue, self.recorder, self.metrics)
         self.decisions = 0
 
@@ -73,8 +72,8 @@ def play(control_plane: LocalControlPlane, namespace: str, monkeypatch: pytest.M
 
     def run(scenario: Scenario) -> None:
         async def whole() -> None:
-            cluster = await Cluster.connect(lambda _: None)
-            place = Place(cluster, namespace)
+            client = await Client.connect(lambda _: None)
+            place = Place(client, namespace)
             try:
                 place.recorder.start()
                 await place.reconciler.start()
@@ -82,7 +81,7 @@ def play(control_plane: LocalControlPlane, namespace: str, monkeypatch: pytest.M
             finally:
                 await place.reconciler.stop(1)
                 await place.recorder.stop(1)
-                await cluster.close()
+                await client.close()
 
         asyncio.run(whole())
 
@@ -97,8 +96,7 @@ async def until(condition: Callable[[], object], what: str) -> None:
 
 
 def events(group: Group) -> list[str]:
-    items = json.loads(group.kubectl("get", "events.events.k8s.io", "-o", "json"))["items"]
-    return [item["reason"] for item in items]
+    return [event["reason"] for event in group.events()]
 
 
 @pytest.mark.parametrize("next_term", [None, 2], ids=["another leads", "it leads again already"])
@@ -128,18 +126,15 @@ def test_a_round_decided_in_a_term_that_is_over_is_not_published(
 def test_what_was_to_be_deleted_in_a_term_that_is_over_is_kept(play: Play, group: Group) -> None:
     group.create(closed=True, ttlSecondsAfterClosed=2)
 
-    def is_there() -> bool:
-        return bool(group.kubectl("get", "rdzv", "-o", "name"))
-
     async def scenario(place: Place) -> None:
         place.reconciler.lead()
         await until(lambda: group.status.condition("Closed"), "the condition")
         place.lose_the_lease_after_the_next_decision()
         await until(lambda: place.decisions, "the decision to delete it")
         await asyncio.sleep(0.5)
-        assert is_there()
+        assert group.is_there
 
         place.win_the_lease(2)
-        await until(lambda: not is_there(), "it to be deleted")
+        await until(lambda: not group.is_there, "it to be deleted")
 
     play(scenario)

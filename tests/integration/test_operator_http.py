@@ -5,7 +5,7 @@ import socket
 import time
 
 from tests.integration.operator_support import Group, Operators
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 from rendezvous_controlplane import LocalControlPlane
 
@@ -65,7 +65,7 @@ def test_metrics_tell_the_story_of_a_rendezvous(operators: Operators, group: Gro
     assert metrics["process_resident_memory_bytes"] > 0
     assert operator.process.popen.poll() is None
 
-    group.kubectl("delete", "rdzv", "train")
+    group.delete()
     wait_until(lambda: not [name for name in operator.metrics() if "rendezvous=" in name], "its series to go")
 
 
@@ -84,7 +84,7 @@ def test_an_operator_that_cannot_reach_the_api_server_is_alive_and_says_why_it_i
         assert operator.get("/livez")[0] == 200
         status, text = operator.get("/readyz")
         assert status == 503
-        assert "[-]list-Pod failed: not listed yet: the log says why" in text
+        assert "[-]list-Pod failed: not listed yet, see the log" in text
         operator.process.terminate()
         assert operator.process.wait() == 0, "it ends in good order also while it waits"
 
@@ -119,4 +119,4 @@ def test_the_log_has_whole_names(operators: Operators, group: Group) -> None:
     group.create(closed=True)
     wait_until(lambda: "ClosedBySpec" in process.log, "a decision")
     assert " rendezvous_operator [INFO] all kinds are listed" in process.log
-    assert f" rendezvous_operator.reconciler [INFO] {group.namespace}/train: ClosedBySpec" in process.log
+    assert f" rendezvous_operator.reconcile.reconciler [INFO] {group.namespace}/train: ClosedBySpec" in process.log

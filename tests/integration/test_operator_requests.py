@@ -10,16 +10,18 @@ from typing import Any
 
 import pytest
 from kubernetes.aio.config import kube_config
+from tests.support.api import Api
 
 from rendezvous_api import names
+from rendezvous_api.api_errors import UnreachableError
 from rendezvous_controlplane import LocalControlPlane
-from rendezvous_operator.cluster import Cluster, Json, UnreachableError
-from rendezvous_operator.leader import Candidate, Election, Timing
+from rendezvous_operator.kube.client import Client, Json
+from rendezvous_operator.kube.lease import Candidate, Election, Timing
 
 TIMING = Timing()
 
 
-class _AnswerLost(Cluster):
+class _AnswerLost(Client):
     """The API server does what it is asked to; the answer to the first write never arrives."""
 
     wrote: asyncio.Event
@@ -39,25 +41,24 @@ def test_a_lease_that_was_taken_without_an_answer_is_handed_over(
     monkeypatch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", str(control_plane.kubeconfig))
 
     def holder() -> str:
-        lease = json.loads(control_plane.kubectl("get", "lease", "ours", "-n", namespace, "-o", "json"))
-        return str(lease["spec"].get("holderIdentity", ""))
+        return str(Api(control_plane, namespace).read("Lease", "ours")["spec"].get("holderIdentity", ""))
 
     async def scenario() -> None:
-        cluster = await _AnswerLost.connect(lambda _: None)
-        assert isinstance(cluster, _AnswerLost)
-        cluster.wrote = asyncio.Event()
+        client = await _AnswerLost.connect(lambda _: None)
+        assert isinstance(client, _AnswerLost)
+        client.wrote = asyncio.Event()
         candidate = Candidate(
-            cluster, namespace, "ours", Election("a", TIMING), time.monotonic, lambda: None, lambda: None
+            client, namespace, "ours", Election("a", TIMING), time.monotonic, lambda: None, lambda: None
         )
         running = asyncio.create_task(candidate.run())
         try:
-            await asyncio.wait_for(cluster.wrote.wait(), 15)
+            await asyncio.wait_for(client.wrote.wait(), 15)
             assert holder() == "a"
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
             assert holder() == ""
         finally:
-            await cluster.close()
+            await client.close()
 
     asyncio.run(scenario())
 
@@ -87,18 +88,20 @@ def portal() -> Iterator[int]:
 def test_an_answer_that_is_not_the_api_servers_is_none(
     control_plane: LocalControlPlane, portal: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = json.loads(control_plane.kubectl("config", "view", "--raw", "-o", "json"))
+    config = json.loads(control_plane.kubeconfig.read_text())
     config["clusters"][0]["cluster"] = {"server": f"http://127.0.0.1:{portal}"}
     kubeconfig = control_plane.data_dir / "portal.kubeconfig"
     kubeconfig.write_text(json.dumps(config))  # JSON is YAML
     monkeypatch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", str(kubeconfig))
 
     async def scenario() -> None:
-        cluster = await Cluster.connect(lambda _: None)
+        client = await Client.connect(lambda _: None)
         try:
-            with pytest.raises(UnreachableError, match="not the API server answers: b'<html>Please log in"):
-                await cluster.list(names.RENDEZVOUS_KIND, None)
+            with pytest.raises(
+                UnreachableError, match="the answer is not that of an API server: b'<html>Please log in"
+            ):
+                await client.list(names.RENDEZVOUS_KIND, None)
         finally:
-            await cluster.close()
+            await client.close()
 
     asyncio.run(scenario())

@@ -3,12 +3,13 @@
 from typing import Any
 
 import pytest
+from tests.support import objects
 
 from rendezvous_api import names
 from rendezvous_api.codec import DecodeError
-from rendezvous_operator.cache import Cache, Gone, Key, Listed, Read, Shown
-from rendezvous_operator.cluster import KINDS, POD_KIND
 from rendezvous_operator.core.world import Target
+from rendezvous_operator.kube.client import KINDS
+from rendezvous_operator.watch.cache import Cache, Gone, Key, Listed, Read, Shown
 
 KEY = Key("ns", "train")
 
@@ -33,21 +34,10 @@ def rendezvous(
 
 
 def participant(name: str = "train.a", version: int = 1, beat: str | None = None, **changes: Any) -> dict[str, Any]:
-    spec = {
-        "rendezvousName": "train",
-        "rendezvousUID": "r-1",
-        "nodeID": "a",
-        "incarnation": "aaaaaaaa",
-        "attempt": 1,
-        "attemptReason": "Start",
-        "address": "10.0.0.1",
-        "storePort": 1,
-        "state": "Joined",
-        **changes,
-    }
-    status = {"incarnation": "aaaaaaaa", "attempt": 1, "round": 1, "heartbeatTime": beat} if beat else {}
     metadata = {"name": name, "namespace": "ns", "uid": f"uid-{name}", "resourceVersion": str(version)}
-    return {"metadata": metadata, "spec": spec, "status": status}
+    status = {"incarnation": "aaaaaaaa", "attempt": 1, "round": 1, "heartbeatTime": beat} if beat else {}
+    spec = {"rendezvousUID": "r-1", "incarnation": "aaaaaaaa", **changes}
+    return {**objects.participant("a", metadata=metadata, **spec), "status": status}
 
 
 def pod(uid: str = "p-1", phase: str = "Running", label: str | None = "train") -> dict[str, Any]:
@@ -92,7 +82,7 @@ def test_a_heartbeat_that_says_nothing_new_asks_for_no_decision(cache: Cache, cl
     assert cache.take(Shown(names.PARTICIPANT_KIND, participant(version=2, beat="2"))) == set()
     world = cache.world(KEY)
     assert world is not None
-    assert world.participants["train.a"].heard_at == clock.now
+    assert world.participants["train.a"].beat_at == clock.now
 
 
 def test_a_heartbeat_after_a_silence_asks_for_a_decision(cache: Cache, clock: Clock) -> None:
@@ -113,13 +103,13 @@ def test_an_object_that_comes_late_is_ignored(cache: Cache) -> None:
 
 def test_an_unchanged_object_does_not_sound_like_a_heartbeat(cache: Cache, clock: Clock) -> None:
     cache.take(Shown(names.PARTICIPANT_KIND, participant(beat="1")))
-    heard_at = clock.now
+    beat_at = clock.now
     clock.now += 20
     cache.take(Read(KEY, Target(names.PARTICIPANT_KIND, "train.a"), participant(beat="1"), cache.clock()))
     world = cache.world(KEY)
     assert world is not None
     seen = world.participants["train.a"]
-    assert (seen.heard_at, seen.read_at) == (heard_at, clock.now)
+    assert (seen.beat_at, seen.read_at) == (beat_at, clock.now)
 
 
 @pytest.mark.parametrize("how", ["event", "list", "read"])
@@ -159,16 +149,16 @@ def test_a_participant_that_has_come_back_while_a_read_was_under_way_is_there(ca
 
 
 def test_what_has_come_while_a_list_was_made_is_newer_than_the_list(cache: Cache) -> None:
-    cache.take(Shown(POD_KIND, pod("p-0")))
-    for kind in (names.RENDEZVOUS_KIND, names.PARTICIPANT_KIND, POD_KIND):
+    cache.take(Shown(names.POD_KIND, pod("p-0")))
+    for kind in (names.RENDEZVOUS_KIND, names.PARTICIPANT_KIND, names.POD_KIND):
         cache.list_begins(kind)
     cache.take(Shown(names.RENDEZVOUS_KIND, rendezvous(version=5, uid="r-2")))
     cache.take(Shown(names.PARTICIPANT_KIND, participant(version=6)))
-    cache.take(Shown(POD_KIND, pod("p-1")))
-    cache.take(Gone(POD_KIND, pod("p-0")))
+    cache.take(Shown(names.POD_KIND, pod("p-1")))
+    cache.take(Gone(names.POD_KIND, pod("p-0")))
     cache.take(Listed(names.RENDEZVOUS_KIND, []))
     cache.take(Listed(names.PARTICIPANT_KIND, []))
-    cache.take(Listed(POD_KIND, [pod("p-0")]))
+    cache.take(Listed(names.POD_KIND, [pod("p-0")]))
     world = cache.world(KEY)
     assert world is not None
     assert (world.rendezvous.metadata.uid, set(world.participants), set(world.pods)) == ("r-2", {"train.a"}, {"p-1"})
@@ -176,10 +166,10 @@ def test_what_has_come_while_a_list_was_made_is_newer_than_the_list(cache: Cache
 
 
 def test_what_came_before_a_list_is_not_newer_than_the_list(cache: Cache) -> None:
-    cache.list_begins(POD_KIND)
-    cache.take(Shown(POD_KIND, pod()))
-    cache.list_begins(POD_KIND)
-    cache.take(Listed(POD_KIND, []))
+    cache.list_begins(names.POD_KIND)
+    cache.take(Shown(names.POD_KIND, pod()))
+    cache.list_begins(names.POD_KIND)
+    cache.take(Listed(names.POD_KIND, []))
     world = cache.world(KEY)
     assert world is not None
     assert world.pods == {}
@@ -224,26 +214,26 @@ def test_the_deletion_of_an_older_object_of_the_name_does_not_remove_the_newer_o
 
 
 def test_a_pod_that_is_gone_is_absent_for_its_participants(cache: Cache) -> None:
-    cache.take(Shown(POD_KIND, pod()))
+    cache.take(Shown(names.POD_KIND, pod()))
     cache.take(Shown(names.PARTICIPANT_KIND, participant(podName="pod-p-1", podUID="p-1")))
-    assert cache.take(Gone(POD_KIND, pod())) == {KEY}
+    assert cache.take(Gone(names.POD_KIND, pod())) == {KEY}
     world = cache.world(KEY)
     assert world is not None
-    assert Target(POD_KIND, "pod-p-1", "p-1") in world.absent
+    assert Target(names.POD_KIND, "pod-p-1", "p-1") in world.absent
     cache.take(Gone(names.PARTICIPANT_KIND, participant(podName="pod-p-1", podUID="p-1")))
     world = cache.world(KEY)
     assert world is not None
-    assert not any(target.kind == POD_KIND for target in world.absent)
+    assert not any(target.kind == names.POD_KIND for target in world.absent)
 
 
 def test_a_pod_that_is_read_without_the_label_is_not_known(cache: Cache) -> None:
     cache.take(Shown(names.PARTICIPANT_KIND, participant(podName="pod-p-1", podUID="p-1")))
-    cache.take(Read(KEY, Target(POD_KIND, "pod-p-1", "p-1"), pod(label=None), cache.clock()))
+    cache.take(Read(KEY, Target(names.POD_KIND, "pod-p-1", "p-1"), pod(label=None), cache.clock()))
     world = cache.world(KEY)
     assert world is not None
     assert not world.pods["p-1"].known
     # It is in no list of labelled pods, and is not forgotten for that.
-    cache.take(Listed(POD_KIND, []))
+    cache.take(Listed(names.POD_KIND, []))
     world = cache.world(KEY)
     assert world is not None
     assert "p-1" in world.pods
@@ -251,7 +241,7 @@ def test_a_pod_that_is_read_without_the_label_is_not_known(cache: Cache) -> None
 
 def test_another_pod_of_the_same_name_means_that_the_pod_is_gone(cache: Cache) -> None:
     cache.take(Shown(names.PARTICIPANT_KIND, participant(podName="pod-p-1", podUID="p-1")))
-    target = Target(POD_KIND, "pod-p-1", "p-1")
+    target = Target(names.POD_KIND, "pod-p-1", "p-1")
     cache.take(Read(KEY, target, pod(uid="p-2"), cache.clock()))
     world = cache.world(KEY)
     assert world is not None
@@ -259,8 +249,8 @@ def test_another_pod_of_the_same_name_means_that_the_pod_is_gone(cache: Cache) -
 
 
 def test_a_pod_whose_label_is_changed_moves(cache: Cache) -> None:
-    cache.take(Shown(POD_KIND, pod()))
-    assert cache.take(Shown(POD_KIND, pod(label="other"))) == {KEY, Key("ns", "other")}
+    cache.take(Shown(names.POD_KIND, pod()))
+    assert cache.take(Shown(names.POD_KIND, pod(label="other"))) == {KEY, Key("ns", "other")}
     world = cache.world(KEY)
     assert world is not None
     assert world.pods == {}
@@ -279,7 +269,7 @@ def test_silence_does_not_count_while_the_api_server_is_away(cache: Cache, clock
     assert world.answering_since == clock.now - 10
 
 
-def test_a_rendezvous_that_is_made_anew_replaces_its_predecessor(cache: Cache) -> None:
+def test_a_rendezvous_that_is_recreated_replaces_its_predecessor(cache: Cache) -> None:
     newer = rendezvous(version=50, uid="r-2", created="2026-01-01T00:01:00Z")
     assert cache.take(Shown(names.RENDEZVOUS_KIND, newer)) == {KEY}
     # The deletion of the predecessor may be seen afterwards.
@@ -290,12 +280,12 @@ def test_a_rendezvous_that_is_made_anew_replaces_its_predecessor(cache: Cache) -
 
 
 def test_nothing_is_kept_of_what_is_gone(cache: Cache) -> None:
-    cache.take(Shown(POD_KIND, pod()))
+    cache.take(Shown(names.POD_KIND, pod()))
     cache.take(Shown(names.PARTICIPANT_KIND, participant()))
     cache.take(Gone(names.RENDEZVOUS_KIND, rendezvous()))
     assert set(cache.orphans(KEY)) == {"train.a"}
     cache.take(Gone(names.PARTICIPANT_KIND, participant()))
-    cache.take(Gone(POD_KIND, pod()))
+    cache.take(Gone(names.POD_KIND, pod()))
     assert cache.keys() == []
 
 

@@ -4,11 +4,12 @@ from collections.abc import Callable
 
 import pytest
 
-from rendezvous_operator.cache import Cache, Listed
-from rendezvous_operator.cluster import KINDS, POD_KIND
-from rendezvous_operator.health import DEAD_SECONDS, STALE_SECONDS, Check, Health
-from rendezvous_operator.server import report
-from rendezvous_operator.watching import Signs, Watches
+from rendezvous_api import names
+from rendezvous_operator.kube.client import KINDS
+from rendezvous_operator.serve.health import DEAD_SECONDS, STALE_SECONDS, Check, Health
+from rendezvous_operator.serve.http_server import report
+from rendezvous_operator.watch.cache import Cache, Listed
+from rendezvous_operator.watch.kopf_watches import WatchActivity, Watches
 
 
 class Place:
@@ -29,12 +30,12 @@ class Place:
             self.cache.take(Listed(kind, []))
 
     def hear_all(self) -> None:
-        for signs in self.watches.signs.values():
-            signs.tried_at = signs.heard_at = self.now
+        for activity in self.watches.activity.values():
+            activity.requested_at = activity.answered_at = self.now
 
     @property
-    def pods(self) -> Signs:
-        return self.watches.signs[POD_KIND]
+    def pods(self) -> WatchActivity:
+        return self.watches.activity[names.POD_KIND]
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def problems(look: Callable[[], list[Check]]) -> dict[str, str]:
 def test_an_operator_that_cannot_list_is_alive_and_not_ready(place: Place) -> None:
     place.now += 10_000
     assert problems(place.health.livez) == {}
-    assert problems(place.health.readyz)["list-Pod"] == "not listed yet: the log says why"
+    assert problems(place.health.readyz)["list-Pod"] == "not listed yet, see the log"
 
 
 def test_it_is_ready_when_all_is_listed_and_all_watches_are_answered(place: Place) -> None:
@@ -64,11 +65,11 @@ def test_a_watch_that_the_api_server_does_not_answer_makes_it_unready_but_not_de
     place.health.watching_begins()
     place.hear_all()
     place.now += STALE_SECONDS + DEAD_SECONDS
-    for signs in place.watches.signs.values():
-        signs.tried_at = place.now
+    for activity in place.watches.activity.values():
+        activity.requested_at = place.now
     assert problems(place.health.livez) == {}
     assert problems(place.health.readyz) == {
-        f"watch-{kind}": f"nothing was heard from it for {STALE_SECONDS + DEAD_SECONDS:.0f} s" for kind in KINDS
+        f"watch-{kind}": f"no answer and no event for {STALE_SECONDS + DEAD_SECONDS:.0f} s" for kind in KINDS
     }
 
 
@@ -79,8 +80,8 @@ def test_a_watch_that_is_not_even_tried_is_dead(place: Place) -> None:
     at = place.now
     place.now += DEAD_SECONDS + 1
     place.hear_all()
-    place.pods.tried_at = at
-    assert problems(place.health.livez) == {"watch-Pod": f"no request was sent for it for {DEAD_SECONDS + 1:.0f} s"}
+    place.pods.requested_at = at
+    assert problems(place.health.livez) == {"watch-Pod": f"no request was sent for {DEAD_SECONDS + 1:.0f} s"}
 
 
 def test_a_watch_that_never_begins_is_dead(place: Place) -> None:

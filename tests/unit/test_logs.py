@@ -2,12 +2,12 @@
 
 import logging
 
-from rendezvous_operator.logs import QUIET_SECONDS, FewRetries
+from rendezvous_operator.logs import QUIET_SECONDS, RetryLimit
 
 
 def test_a_request_that_is_tried_again_and_again_is_reported_now_and_then() -> None:
     now = 0.0
-    few = FewRetries(lambda: now)
+    few = RetryLimit(lambda: now)
 
     def passes(message: str) -> bool:
         return few.filter(logging.LogRecord("kopf", logging.ERROR, "", 0, message, None, None))

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from rendezvous_api import names
-from rendezvous_operator.pods import pod_from_object
+from rendezvous_operator.watch.pods import pod_from_object
 
 
 def pod(labels: dict[str, str] | None = None, **status: Any) -> dict[str, Any]:

@@ -8,22 +8,27 @@ from dataclasses import replace
 import pytest
 
 from rendezvous_api import names
+from rendezvous_api.api_errors import ApiError, ConflictError, ForbiddenError, UnreachableError
 from rendezvous_api.rendezvous import RendezvousStatus
-from rendezvous_operator import reconciler as module
-from rendezvous_operator.cache import Cache, Key
-from rendezvous_operator.cluster import Cluster, ConflictError, Json, RefusedError, UnreachableError
 from rendezvous_operator.core.world import Decision, Deletion, Memory, Now, World
-from rendezvous_operator.events import Recorder
-from rendezvous_operator.fence import Fence
-from rendezvous_operator.metrics import Metrics
-from rendezvous_operator.reader import Reader
-from rendezvous_operator.reconciler import Reconciler
-from rendezvous_operator.work_queue import WorkQueue
+from rendezvous_operator.kube.client import Client, Json
+from rendezvous_operator.kube.event_recorder import Recorder
+from rendezvous_operator.reconcile import reconciler as module
+from rendezvous_operator.reconcile.fence import Fence
+from rendezvous_operator.reconcile.reader import Reader
+from rendezvous_operator.reconcile.reconciler import Reconciler
+from rendezvous_operator.reconcile.work_queue import WorkQueue
+from rendezvous_operator.serve.metrics import Metrics
+from rendezvous_operator.watch.cache import Cache, Key
 
 KEY = Key("ns", "train")
 
 
-class _Answers(Cluster):
+def failed(error: type[ApiError]) -> ApiError:
+    return error("no", "update", "rendezvous/status", "ns")
+
+
+class _Answers(Client):
     """An API server with one Rendezvous, and no watches: what is written is seen only in the answer."""
 
     def __init__(self, *write_errors: Exception) -> None:
@@ -56,17 +61,17 @@ class _Answers(Cluster):
 class Place:
     """A reconciler whose decisions are those of the test. Each decision remembers how many came before it."""
 
-    def __init__(self, cluster: _Answers, statuses: list[RendezvousStatus]) -> None:
-        self.cluster = cluster
+    def __init__(self, client: _Answers, statuses: list[RendezvousStatus]) -> None:
+        self.client = client
         self.statuses = statuses
         self.remembered: list[float] = []
-        """What the memory said in each turn."""
+        """What the memory had in each reconcile."""
         self.cache = Cache(time.monotonic)
         queue: WorkQueue[Key] = WorkQueue(time.monotonic)
         self.metrics = Metrics(self.cache, queue, time.monotonic, lambda: True)
-        recorder = Recorder(cluster, "test", time.monotonic)
+        recorder = Recorder(client, "test", time.monotonic)
         self.reconciler = Reconciler(
-            Reader(cluster, self.cache, None), Fence(cluster, lambda: 1), queue, recorder, self.metrics
+            Reader(client, self.cache, None), Fence(client, lambda: 1), queue, recorder, self.metrics
         )
 
     def decide(self, now: Now, world: World, memory: Memory) -> Decision:
@@ -93,10 +98,10 @@ def play(
     asyncio.run(whole())
 
 
-async def turns(place: Place, count: int) -> None:
+async def reconciles(place: Place, count: int) -> None:
     deadline = time.monotonic() + 30
     while len(place.remembered) < count:
-        assert time.monotonic() < deadline, f"{len(place.remembered)} turns of {count}"
+        assert time.monotonic() < deadline, f"{len(place.remembered)} reconciles of {count}"
         await asyncio.sleep(0.005)
 
 
@@ -104,24 +109,24 @@ FIRST = float("-inf")
 ROUND = RendezvousStatus(round=1)
 
 
-@pytest.mark.parametrize("error", [ConflictError("409"), UnreachableError("timeout"), RefusedError("403")])
+@pytest.mark.parametrize("error", [failed(ConflictError), failed(UnreachableError), failed(ForbiddenError)])
 def test_what_was_decided_and_could_not_be_written_is_not_remembered(
     error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def scenario(place: Place) -> None:
-        await turns(place, 3)
+        await reconciles(place, 3)
         assert place.remembered[:3] == [FIRST, FIRST, 2.0]
-        assert place.cluster.status["round"] == 1
+        assert place.client.status["round"] == 1
 
     play(lambda: Place(_Answers(error), [ROUND, ROUND]), scenario, monkeypatch)
 
 
 def test_after_a_write_the_next_turn_comes_at_once_and_without_a_watch(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario(place: Place) -> None:
-        await turns(place, 2)
+        await reconciles(place, 2)
         assert place.remembered == [FIRST, 1.0]
         await asyncio.sleep(0.1)
-        assert len(place.remembered) == 2, "a turn without a write brings no other"
+        assert len(place.remembered) == 2, "a reconcile without a write causes no other"
 
     play(lambda: Place(_Answers(), [ROUND]), scenario, monkeypatch)
 
@@ -131,10 +136,10 @@ def test_a_write_that_is_put_off_does_not_put_off_what_is_remembered(monkeypatch
     counted = replace(more, waiting_nodes=2)
 
     async def scenario(place: Place) -> None:
-        await turns(place, 4)
-        assert (place.remembered, place.cluster.writes) == ([FIRST, 1.0, 2.0, 3.0], 2)
+        await reconciles(place, 4)
+        assert (place.remembered, place.client.writes) == ([FIRST, 1.0, 2.0, 3.0], 2)
 
-    # The third changes nothing but a count, right after a write: the fourth turn comes when that may be written.
+    # The third changes nothing but a count, right after a write: the fourth reconcile comes when that may be written.
     play(lambda: Place(_Answers(), [ROUND, more, counted]), scenario, monkeypatch)
 
 
@@ -152,33 +157,33 @@ def test_no_event_cuts_the_back_off_of_a_failure_short(failure: str, monkeypatch
     async def scenario(place: Place) -> None:
         monkeypatch.setattr(module, "decide", fails)
         for _ in range(100):
-            place.cluster.version += 1
-            place.reconciler.event(names.RENDEZVOUS_KIND, "MODIFIED", place.cluster.item)
+            place.client.version += 1
+            place.reconciler.event(names.RENDEZVOUS_KIND, "MODIFIED", place.client.item)
             await asyncio.sleep(0.005)
         assert 2 <= tried <= 5, "the back-offs are 0.1 to 0.2, 0.2 to 0.4 and 0.4 to 0.8 s"
 
-    errors = [ConflictError("409") for _ in range(50)]
+    errors = [failed(ConflictError) for _ in range(50)]
     play(lambda: Place(_Answers(*errors), [RendezvousStatus()]), scenario, monkeypatch)
 
 
 def test_a_new_term_begins_with_nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario(place: Place) -> None:
-        await turns(place, 2)
+        await reconciles(place, 2)
         place.reconciler.lead()
-        await turns(place, 3)
+        await reconciles(place, 3)
         assert place.remembered[2] == FIRST
 
     play(lambda: Place(_Answers(), [ROUND]), scenario, monkeypatch)
 
 
-def test_a_rendezvous_that_is_made_anew_begins_with_nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rendezvous_that_is_recreated_begins_with_nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario(place: Place) -> None:
-        await turns(place, 2)
-        place.cluster.version += 1
-        item = place.cluster.item
+        await reconciles(place, 2)
+        place.client.version += 1
+        item = place.client.item
         item["metadata"]["uid"] = "r-2"
         place.reconciler.event(names.RENDEZVOUS_KIND, "ADDED", item)
-        await turns(place, 3)
+        await reconciles(place, 3)
         assert place.remembered[2] == FIRST
 
     play(lambda: Place(_Answers(), [ROUND]), scenario, monkeypatch)
@@ -191,15 +196,15 @@ def test_one_deletion_that_is_refused_keeps_no_other_from_being_made(monkeypatch
     async def delete(kind: str, namespace: str, name: str, uid: str, resource_version: str) -> None:
         asked.append(name)
         if name == "a":
-            raise RefusedError("403")
+            raise failed(ForbiddenError)
 
     async def scenario(place: Place) -> None:
-        monkeypatch.setattr(place.cluster, "delete", delete)
+        monkeypatch.setattr(place.client, "delete", delete)
         monkeypatch.setattr(
             module, "decide", lambda now, world, memory: Decision(ROUND, memory, "", deletions=tuple(deletions))
         )
-        place.cluster.version += 1
-        place.reconciler.event(names.RENDEZVOUS_KIND, "MODIFIED", place.cluster.item)
+        place.client.version += 1
+        place.reconciler.event(names.RENDEZVOUS_KIND, "MODIFIED", place.client.item)
         deadline = time.monotonic() + 30
         while len(asked) < 3:
             assert time.monotonic() < deadline, asked
@@ -215,28 +220,28 @@ def test_the_first_deletion_without_an_answer_ends_the_turn(monkeypatch: pytest.
 
     async def delete(kind: str, namespace: str, name: str, uid: str, resource_version: str) -> None:
         asked.append(name)
-        raise UnreachableError("timeout")
+        raise failed(UnreachableError)
 
     async def scenario(place: Place) -> None:
-        monkeypatch.setattr(place.cluster, "delete", delete)
+        monkeypatch.setattr(place.client, "delete", delete)
         deletions = tuple(Deletion(names.PARTICIPANT_KIND, name, f"uid-{name}", "1", "over") for name in "abc")
         monkeypatch.setattr(
             module, "decide", lambda now, world, memory: Decision(ROUND, memory, "", deletions=deletions)
         )
-        place.cluster.version += 1
-        place.reconciler.event(names.RENDEZVOUS_KIND, "MODIFIED", place.cluster.item)
+        place.client.version += 1
+        place.reconciler.event(names.RENDEZVOUS_KIND, "MODIFIED", place.client.item)
         deadline = time.monotonic() + 30
         while len(asked) < 2:
             assert time.monotonic() < deadline, asked
             await asyncio.sleep(0.005)
-        assert asked[:2] == ["a", "a"], "the second turn begins with the first of them again"
+        assert asked[:2] == ["a", "a"], "the second reconcile begins with the first of them again"
 
     play(lambda: Place(_Answers(), [RendezvousStatus()]), scenario, monkeypatch)
 
 
 def test_the_end_of_a_worker_is_a_defect(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario(place: Place) -> None:
-        await turns(place, 2)
+        await reconciles(place, 2)
         assert place.reconciler.defect is None
         (task,) = [task for task in asyncio.all_tasks() if task.get_name() == "reconciler-3"]
         task.cancel()

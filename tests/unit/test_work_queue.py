@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable
 from typing import TypeVar
 
-from rendezvous_operator.work_queue import LONGEST_BACKOFF_SECONDS, WorkQueue
+from rendezvous_operator.reconcile.work_queue import BACKOFF, WorkQueue
 
 T = TypeVar("T")
 
@@ -90,7 +90,7 @@ def test_the_back_off_grows_to_a_bound_and_is_forgotten_after_a_success() -> Non
         backoffs = [queue.add_after_failure("a") for _ in range(30)]
         assert 0.1 <= backoffs[0] <= 0.2
         assert 1.6 <= backoffs[4] <= 3.2
-        assert all(LONGEST_BACKOFF_SECONDS / 2 <= backoff <= LONGEST_BACKOFF_SECONDS for backoff in backoffs[10:])
+        assert all(BACKOFF.longest / 2 <= backoff <= BACKOFF.longest for backoff in backoffs[10:])
         queue.succeeded("a")
         assert queue.add_after_failure("a") <= 0.2
 

@@ -1,49 +1,49 @@
-"""Who may still run an older round, and so keeps the next one from being published (rule "exclusivity")."""
+"""Which nodes may still run an older round, and so block the next one (rule "exclusivity")."""
 
 from collections.abc import Hashable, Iterator
 
-from rendezvous_operator.core.agents import Agent, MemberView
+from rendezvous_operator.core.nodes import MemberView, Node
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.timers import Timer, Timers
 
 
 def blocking(s: Situation, timers: Timers) -> tuple[MemberView, ...]:
-    """Members of the current round that must come back, leave or die before another one may be published."""
+    """Members of the current round that must join again, leave or die before the next one may be published."""
     if members_are_asked(s) and timers.passed(overdue_at(s, timers)):
         return ()
     return s.blocking_members
 
 
-def claimants(s: Situation) -> Iterator[Agent]:
-    """Agents that say that they run a round in which they are not listed, so that they may still train."""
-    for agent in s.agents.values():
-        if agent.claimed_round and agent.present and not agent.is_admitted_as(s.entries.get(agent.name)):
-            yield agent
+def unlisted(s: Situation) -> Iterator[Node]:
+    """Nodes that report a round in which they are not listed, so that they may still train."""
+    for node in s.nodes.values():
+        if node.reported_round and node.present and not node.is_member(s.entries.get(node.name)):
+            yield node
 
 
-def claim_key(agent: Agent) -> Hashable:
-    """What `Timer.CLAIMED` is kept by: one attempt of one agent."""
-    return agent.name, agent.object.spec.incarnation, agent.object.spec.attempt
+def unlisted_key(node: Node) -> Hashable:
+    """The key of `Timer.UNLISTED`: one attempt of one node."""
+    return node.name, node.object.spec.incarnation, node.object.spec.attempt
 
 
-def blocking_others(s: Situation, timers: Timers) -> list[Agent]:
-    """Agents that are no such members and say that they run a round; not those that were told of it too long ago."""
-    return [agent for agent in claimants(s) if not timers.passed(claim_overdue_at(s, timers, agent))]
+def blocking_unlisted(s: Situation, timers: Timers) -> list[Node]:
+    """The `unlisted` nodes that block the next round: those seen for less than ``reentryTimeoutSeconds``."""
+    return [node for node in unlisted(s) if not timers.passed(unlisted_overdue_at(s, timers, node))]
 
 
 def members_are_asked(s: Situation) -> bool:
-    """Whether the members of the current round are asked to come, now or when the next one is formed.
+    """Whether the members of the current round are asked to join again, now or when the next one is formed.
 
-    Those of a run that was closed otherwise are left in peace, and waited for without a limit.
+    Those of a closed run are not, unless its restart budget is spent: they may finish, and block without a limit.
     """
     return s.run.has_round or s.run.called_back
 
 
 def overdue_at(s: Situation, timers: Timers) -> float:
-    """When the members of the current round are waited for no longer (monotonic seconds)."""
+    """When the members of the current round stop to block the next one (monotonic seconds)."""
     return timers.began(Timer.ASKED, s.status.round) + s.spec.reentry_timeout_seconds
 
 
-def claim_overdue_at(s: Situation, timers: Timers, agent: Agent) -> float:
-    """When one of `claimants` is waited for no longer (monotonic seconds)."""
-    return timers.began(Timer.CLAIMED, claim_key(agent)) + s.spec.reentry_timeout_seconds
+def unlisted_overdue_at(s: Situation, timers: Timers, node: Node) -> float:
+    """When one of the `unlisted` nodes stops to block the next round (monotonic seconds)."""
+    return timers.began(Timer.UNLISTED, unlisted_key(node)) + s.spec.reentry_timeout_seconds

@@ -1,4 +1,4 @@
-"""The only place that makes a status: from what the steps of one turn have answered."""
+"""The only place that builds a status, from the results of the other steps of a decision."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -7,8 +7,8 @@ from rendezvous_api import names
 from rendezvous_api.reasons import EventReason, FormationReason, RoundEndReason
 from rendezvous_api.rendezvous import Formation, RendezvousStatus, RoundRecord, Store
 from rendezvous_operator.core import conditions, garbage, history, invariants
-from rendezvous_operator.core.agents import MemberState, MemberView
 from rendezvous_operator.core.end import budget
+from rendezvous_operator.core.nodes import MemberState, MemberView
 from rendezvous_operator.core.rank.rank import rank
 from rendezvous_operator.core.run import Run
 from rendezvous_operator.core.select.selection import Selection
@@ -20,10 +20,10 @@ from rendezvous_operator.core.world import Decision, Event, Memory
 
 
 def build(s: Situation, timers: Timers, picked: Selection, outlook: Outlook | None) -> Decision:
-    """The decision of this turn.
+    """The whole decision.
 
     Raises:
-        InvariantError: some rule is wrong. What it would have written is not written.
+        InvariantError: a rule is wrong; nothing of this decision may be written.
     """
     events = s.run.events
     if outlook is not None and outlook.waits is None:
@@ -38,21 +38,21 @@ def build(s: Situation, timers: Timers, picked: Selection, outlook: Outlook | No
     status = conditions.with_conditions(s, status)
     invariants.check(s, timers, status)
     collected = garbage.collect(s, timers)
-    # While all are silent, no timer goes on: nothing that waits for one will be different before somebody is heard.
+    # While all are silent no timer runs, so nothing that waits for one can change before the next heartbeat.
     timed = (s.run.until, outlook.until if outlook is not None else None, history.changes_at(s, timers))
     return Decision(
         status,
-        Memory(timers.since, s.hearing.grace_from, s.failed_check_ins),
+        Memory(timers.since, s.liveness.grace_from, s.failed_check_ins),
         conditions.explanation(status),
         deletions=collected.deletions,
         events=events,
-        wake_at=earliest(s.hearing.changes_at, collected.until, *(() if s.hearing.all_silent else timed)),
+        wake_at=earliest(s.liveness.changes_at, collected.until, *(() if s.liveness.all_silent else timed)),
         lost=_lost(s),
     )
 
 
 def _common(s: Situation, timers: Timers) -> RendezvousStatus:
-    """What does not depend on whether a round is published."""
+    """The fields that do not depend on whether a round is published."""
     return replace(
         s.status,
         observed_generation=s.metadata.generation,
@@ -78,7 +78,7 @@ def _published(s: Situation, timers: Timers, picked: Selection) -> RendezvousSta
     """Rule "only forward": one write gives all members the same list, ranks and store."""
     members = rank(s, picked.chosen)
     chosen = {member.name for member in members}
-    host = s.agents[members[0].name].object.spec
+    host = s.nodes[members[0].name].object.spec
     status = _common(s, timers)
     record = RoundRecord(s.status.round + 1, s.run.id or "", len(members), formed=s.now.micro_time())
     return replace(
@@ -86,7 +86,7 @@ def _published(s: Situation, timers: Timers, picked: Selection) -> RendezvousSta
         round=record.round,
         nodes=len(members),
         participants=members,
-        spares=tuple(agent.name for agent in picked.queue if agent.name not in chosen)[: names.MAX_NODES],
+        spares=tuple(node.name for node in picked.queue if node.name not in chosen)[: names.MAX_NODES],
         store=Store(host.address, host.store_port),
         round_start_time=s.now.timestamp,
         waiting_nodes=0,
@@ -98,9 +98,9 @@ def _published(s: Situation, timers: Timers, picked: Selection) -> RendezvousSta
 
 
 def _waiting_nodes(s: Situation, picked: Selection) -> int:
-    """What ``num_nodes_waiting`` of torch answers to the members of the current round."""
+    """The answer of torch's ``num_nodes_waiting`` to the members of the current round."""
     if s.run.called_back:
-        # They have lost one of their group and cannot go on: each is asked to come and be told so.
+        # Their group has lost a member and cannot go on: each is asked to join again, and is then refused.
         return int(bool(s.blocking_members))
     if not s.run.asked or (s.takes_nodes and not s.run.has_round):
         return 0
@@ -108,27 +108,26 @@ def _waiting_nodes(s: Situation, picked: Selection) -> int:
 
 
 def _formation(s: Situation, picked: Selection, outlook: Outlook | None) -> Formation | None:
-    """``status.formation``; its start time is kept from turn to turn until a round is published."""
+    """``status.formation``; its start time is kept until a round is published."""
     if outlook is not None and outlook.waits is not None:
         waits = outlook.waits
-        missing = tuple(replace(node, message=cut(node.message)) for node in waits.missing[: names.MAX_MISSING])
+        missing = tuple(replace(item, message=cut(item.message)) for item in waits.missing[: names.MAX_MISSING])
         start_time = _start_time(s, waits.reason)
         return Formation(waits.reason, cut(waits.message), start_time, len(picked.queue), missing)
     if not picked.newcomers:
         return None
     joined = len(picked.newcomers)
     message = (
-        f"{more_nodes(joined)} joined and will be taken in once the round has run for "
-        f"{s.spec.scale_up_interval_seconds} s"
+        f"{more_nodes(joined)} joined and will be added once the round has run for {s.spec.scale_up_interval_seconds} s"
     )
     return Formation(FormationReason.GATHERING, message, _start_time(s, FormationReason.GATHERING), joined)
 
 
 def _start_time(s: Situation, reason: FormationReason) -> str:
-    # Gathering does not keep anybody from training, so what follows it begins anew.
+    # Gathering does not block training, so a formation that follows it has a start time of its own.
     gathers, before = reason is FormationReason.GATHERING, s.status.formation
-    goes_on = before is not None and s.run.id == s.status.run_id and s.run.open
-    if before is None or not goes_on or (before.reason is FormationReason.GATHERING) != gathers:
+    continues = before is not None and s.run.id == s.status.run_id and s.run.open
+    if before is None or not continues or (before.reason is FormationReason.GATHERING) != gathers:
         return s.now.timestamp
     return before.start_time
 
@@ -136,7 +135,7 @@ def _start_time(s: Situation, reason: FormationReason) -> str:
 def _lost(s: Situation) -> Mapping[str, RoundEndReason]:
     before = Run.of(s.status)
     if not (before.open and before.has_round):
-        return {}  # nobody counts on them any more
+        return {}  # the run has ended, so these losses mean nothing
     return {view.name: reason for view in s.members_not_running if (reason := _loss(view)) is not None}
 
 

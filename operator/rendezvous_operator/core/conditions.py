@@ -1,4 +1,4 @@
-"""The conditions Ready and Closed, with the words that people read first."""
+"""The conditions Ready and Closed, whose messages people read first."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ from rendezvous_api import names
 from rendezvous_api.meta import Condition
 from rendezvous_api.reasons import ClosedReason, ConditionReason, FormationReason, Reason
 from rendezvous_api.rendezvous import Missing, RendezvousStatus
-from rendezvous_operator.core.agents import MemberState
+from rendezvous_operator.core.nodes import MemberState
 from rendezvous_operator.core.run import Run
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.words import budget_is_spent, cut, listing, with_listing
@@ -15,16 +15,16 @@ Answer = tuple[bool, Reason, str]
 
 
 def with_conditions(s: Situation, status: RendezvousStatus) -> RendezvousStatus:
-    """The status with Ready and Closed, and the transition times that the API conventions ask for."""
+    """The status with Ready and Closed; a transition time changes only with its condition (API conventions)."""
     closed = _closed(s, status)
     found = ((names.CONDITION_READY, _ready(s, status, closed)), (names.CONDITION_CLOSED, closed))
     return replace(status, conditions=tuple(_condition(s, name, answer) for name, answer in found))
 
 
 def explanation(status: RendezvousStatus) -> str:
-    """One line: what the Rendezvous does or waits for."""
+    """What the Rendezvous does or waits for, in one line."""
     ready = status.condition(names.CONDITION_READY)
-    return f"{ready.reason}: {ready.message}" if ready else "not looked at yet"
+    return f"{ready.reason}: {ready.message}" if ready else "not evaluated yet"
 
 
 def _ready(s: Situation, status: RendezvousStatus, closed: Answer) -> Answer:
@@ -59,7 +59,7 @@ def _running(s: Situation, status: RendezvousStatus) -> Answer:
 
 def _closed(s: Situation, status: RendezvousStatus) -> Answer:
     if s.spec.closed:
-        return True, ConditionReason.CLOSED_BY_SPEC, "spec.closed is true: nobody may join"
+        return True, ConditionReason.CLOSED_BY_SPEC, "spec.closed is true: no node may join"
     reason = status.closed_reason(status.run_id)
     if reason is None:
         return False, ConditionReason.OPEN, ""

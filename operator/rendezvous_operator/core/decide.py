@@ -1,8 +1,8 @@
-"""The decision: what the status of a Rendezvous shall be, given what is seen of it.
+"""The decision: the next status of a Rendezvous, from what is seen of it.
 
-Read `decide` first: each line of it is a file of its own. A rule is a function in a list (`END_RULES`, `START_RULES`,
-`CLOSE_RULES`); a policy is one file with its test and one line in such a list. The names of the rules are those of
-``docs/how-it-works.md``.
+Read `decide` first: each of its lines is a step with a file or folder of its own. A rule is a function in a list
+(`END_RULES`, `START_RULES`, `CLOSE_RULES`). A policy is one file, its test, and one line in such a list. The rules have
+the names of ``docs/how-it-works.md``.
 """
 
 from rendezvous_operator.core.build import build
@@ -16,17 +16,21 @@ from rendezvous_operator.core.world import Decision, Evidence, Memory, Now, Worl
 
 
 def decide(now: Now, world: World, memory: Memory) -> Decision | Evidence:
-    """Decide what the status of one Rendezvous shall be, or name what must be read before.
+    """Decide on the next status of one Rendezvous, or name the objects that must be read before.
 
-    Pure: the same arguments give the same answer. ``memory`` is that of the last decision on this Rendezvous in this
-    process whose status was written, or need not be written at once. An empty one is always safe: it only makes
-    everyone wait a full period once more.
+    Pure: the same arguments give the same answer.
+
+    Args:
+        now: the time.
+        world: what is seen.
+        memory: of this process's last decision on this Rendezvous that was adopted (see `Memory`). An empty one is
+            always safe: every wait then starts again.
 
     Raises:
-        InvariantError: some rule is wrong; see `invariants`.
+        InvariantError: a rule is wrong; see `invariants`.
     """
     if not world.complete:
-        return Decision(world.rendezvous.status, memory, "the cluster has not been read completely yet")
+        return Decision(world.rendezvous.status, memory, "not all objects have been listed yet")
     s = observe(now, world, memory)
     if isinstance(s, Evidence):
         return s

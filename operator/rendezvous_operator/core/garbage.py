@@ -1,8 +1,8 @@
-"""What is deleted because nothing needs it any more (rule "retention"). No finalizers: losing a deletion loses nothing.
+"""Deletes objects that are not needed any more (rule "retention"). Without finalizers: a lost deletion is made later.
 
-Nothing is read for this: each deletion carries the UID and the resourceVersion of what was seen, so that an object of
-which a watch has not shown the latest is kept. Nobody is deleted who belongs to a round that somebody may still run,
-however long it is silent. And nobody is while all are silent: the way to the API server may be all that is broken.
+No object is read for this. Each deletion carries the UID and the resourceVersion that were seen, so an object that has
+changed since then is kept. A member of a round that may still be running is never deleted, however long it is silent.
+No participant is deleted while all are silent: maybe only their path to the API server is broken.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,7 +22,7 @@ RETENTION_SECONDS = 3600
 
 @dataclass(frozen=True)
 class _Due:
-    """Something that is to be deleted, now or later."""
+    """An object that is to be deleted, now or later."""
 
     kind: str
     metadata: ObjectMeta
@@ -32,25 +32,31 @@ class _Due:
 
 @dataclass(frozen=True)
 class Garbage:
-    """What is to be deleted now, and when the next is."""
+    """The deletions of now, and the moment of the next one (monotonic seconds; None: there is none)."""
 
     deletions: tuple[Deletion, ...]
     until: float | None
 
 
 def collect(s: Situation, timers: Timers) -> Garbage:
-    """What of one Rendezvous is to be deleted, the Rendezvous itself included."""
+    """The garbage of one Rendezvous; the Rendezvous itself may be in it."""
     return _garbage([*_participants(s, timers), *_rendezvous(s, timers)], s.now.monotonic)
 
 
 def orphans(now: Now, participants: Mapping[str, SeenParticipant], answering_since: float) -> Garbage:
-    """Participants without a Rendezvous: those of which nothing was heard for an hour in which they could be heard."""
+    """The garbage of a Rendezvous that does not exist: participants without a heartbeat for an hour.
+
+    Args:
+        now: the time.
+        participants: that name this Rendezvous, by name.
+        answering_since: see `World`; a time in which no heartbeat could be received does not count.
+    """
     due = [
         _Due(
             names.PARTICIPANT_KIND,
             seen.object.metadata,
-            max(seen.heard_at, answering_since) + RETENTION_SECONDS,
-            "its rendezvous is gone",
+            max(seen.beat_at, answering_since) + RETENTION_SECONDS,
+            "its Rendezvous was deleted",
         )
         for seen in participants.values()
     ]
@@ -58,34 +64,32 @@ def orphans(now: Now, participants: Mapping[str, SeenParticipant], answering_sin
 
 
 def _participants(s: Situation, timers: Timers) -> Iterator[_Due]:
-    if s.hearing.all_silent:
+    if s.liveness.all_silent:
         return
     may_run = bool(s.status.history) and s.status.history[-1].ended is None
-    heard_not_before = max(s.world.answering_since, s.hearing.grace_from)
-    for agent in s.agents.values():
-        if may_run and agent.name in s.entries:
+    not_before = max(s.world.answering_since, s.liveness.grace_from)
+    for node in s.nodes.values():
+        if may_run and node.name in s.entries:
             continue
-        if agent.left is not None:
-            left_at = timers.began(Timer.LEFT, (agent.name, agent.object.spec.incarnation))
-            yield _Due(
-                names.PARTICIPANT_KIND, agent.object.metadata, left_at + RETENTION_SECONDS, "it left an hour ago"
-            )
+        if node.left is not None:
+            left_at = timers.began(Timer.LEFT, (node.name, node.object.spec.incarnation))
+            yield _Due(names.PARTICIPANT_KIND, node.object.metadata, left_at + RETENTION_SECONDS, "it left an hour ago")
         else:
-            heard_at = max(s.world.participants[agent.name].heard_at, heard_not_before)
-            why = "nothing has been heard of it for an hour"
-            yield _Due(names.PARTICIPANT_KIND, agent.object.metadata, heard_at + RETENTION_SECONDS, why)
+            last_beat = max(s.world.participants[node.name].beat_at, not_before)
+            why = "no heartbeat for an hour"
+            yield _Due(names.PARTICIPANT_KIND, node.object.metadata, last_beat + RETENTION_SECONDS, why)
 
 
 def _rendezvous(s: Situation, timers: Timers) -> Iterator[_Due]:
-    if s.metadata.labels.get(names.LABEL_CREATED_BY) == names.CREATED_BY_AGENT and not s.agents:
+    if s.metadata.labels.get(names.LABEL_CREATED_BY) == names.CREATED_BY_AGENT and not s.nodes:
         empty_since = timers.began(Timer.EMPTY)
-        why = "its last participant went an hour ago"
+        why = "it has had no participants for an hour"
         yield _Due(names.RENDEZVOUS_KIND, s.metadata, empty_since + RETENTION_SECONDS, why)
     ttl, closed = s.spec.ttl_seconds_after_closed, s.status.condition(names.CONDITION_CLOSED)
     if ttl is not None and closed is not None and closed.status == "True":
-        # The only decision that rests on a time from the status: it must survive a restart of the operator.
-        over = datetime.fromisoformat(closed.last_transition_time.replace("Z", "+00:00")) + timedelta(seconds=ttl)
-        at = s.now.monotonic + (over - s.now.wall).total_seconds()
+        # The only decision that depends on a time from the status: it must survive a restart of the operator.
+        expires = datetime.fromisoformat(closed.last_transition_time.replace("Z", "+00:00")) + timedelta(seconds=ttl)
+        at = s.now.monotonic + (expires - s.now.wall).total_seconds()
         yield _Due(names.RENDEZVOUS_KIND, s.metadata, at, f"it was closed {ttl} s ago")
 
 

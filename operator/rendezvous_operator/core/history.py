@@ -1,7 +1,7 @@
-"""``status.history``: the last rounds, when each thing happened to them, and why they ended.
+"""``status.history``: the last rounds, their times, and why they ended.
 
-The earlier ones are for people alone. The last one is state: whether it has a reason, of which run it is, whether all
-have checked in and whether it is over is decided on; the moments themselves are not.
+Earlier entries are only for people. The last one is state: decisions depend on its run and on whether it has a reason,
+a check-in and an end. They never depend on the times themselves.
 """
 
 from dataclasses import replace
@@ -15,7 +15,7 @@ from rendezvous_operator.core.words import cut
 
 
 def continued(s: Situation, timers: Timers) -> tuple[RoundRecord, ...]:
-    """The history with what has become of the current round."""
+    """The history with the present state of the current round."""
     if not s.status.history:
         return ()
     *earlier, last = s.status.history
@@ -36,7 +36,7 @@ def continued(s: Situation, timers: Timers) -> tuple[RoundRecord, ...]:
 
 
 def changes_at(s: Situation, timers: Timers) -> float | None:
-    """When the last members are waited for no longer, so that the round is over; None: there is no such moment."""
+    """When the last members stop to block, so that the round has ended (monotonic seconds); None: not by time."""
     ended = bool(s.status.history) and not s.status.history[-1].running
     return overdue_at(s, timers) if ended and members_are_asked(s) and blocking(s, timers) else None
 

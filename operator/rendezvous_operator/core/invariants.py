@@ -1,26 +1,26 @@
-"""What no status may ever say, checked before each write, in production too (as Patroni's ``check_invariants``).
+"""What is true of every status, checked before each write, in production too (compare Patroni's ``check_invariants``).
 
-The rules are made so that none of this can happen. Should one of them be wrong, nothing is written, those who train go
-on, and the log says what was wrong.
+The rules guarantee all of it. If one of them is wrong, nothing is written, the members go on training, and the log says
+what was wrong.
 """
 
 from rendezvous_api import names
 from rendezvous_api.rendezvous import RendezvousStatus
-from rendezvous_operator.core.agents import Agent
-from rendezvous_operator.core.blocking import claim_key
+from rendezvous_operator.core.blocking import unlisted_key
+from rendezvous_operator.core.nodes import Node
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.timers import Timer, Timers
 
 
 class InvariantError(Exception):
-    """A status was decided that must not be written: a defect of the operator."""
+    """The decided status must not be written: a defect of the operator."""
 
 
 def check(s: Situation, timers: Timers, after: RendezvousStatus) -> None:
-    """Compare the status that was decided with the one before.
+    """Compare the decided status with the one before.
 
     Raises:
-        InvariantError: it breaks a rule; the message says which.
+        InvariantError: it breaks an invariant; the message says which.
     """
     before = s.status
     _expect(after.nodes == len(after.participants), "`nodes` is not the number of members")
@@ -44,25 +44,25 @@ def _check_published(s: Situation, timers: Timers, after: RendezvousStatus) -> N
     _expect(members.keys().isdisjoint(refusal.name for refusal in after.refused), "a refused node is a member")
     _expect(members.keys().isdisjoint(after.spares), "a spare is a member")
     for name, member in members.items():
-        agent = s.agents.get(name)
-        _expect(agent is not None and agent.is_admitted_as(member), f"{name} has not asked for this round")
-    for agent in s.agents.values():
-        _expect(agent.name in members or not _may_train(s, timers, agent), f"{agent.name} may still train beside it")
+        node = s.nodes.get(name)
+        _expect(node is not None and node.is_member(member), f"{name} has not asked for this round")
+    for node in s.nodes.values():
+        _expect(node.name in members or not _may_train(s, timers, node), f"{node.name} may still train beside it")
 
 
-def _may_train(s: Situation, timers: Timers, agent: Agent) -> bool:
-    """Whether an agent that is heard may run an older round, and was not asked for too long to stop.
+def _may_train(s: Situation, timers: Timers, node: Node) -> bool:
+    """Whether a present node may still run an older round, because it was asked to join again only recently.
 
-    On purpose not the functions of `blocking`: should they be wrong, this is what notices it.
+    This deliberately does not use `blocking`, so that it detects a mistake there.
     """
-    if not agent.present:
+    if not node.present:
         return False
     limit = s.spec.reentry_timeout_seconds
-    if agent.is_admitted_as(s.entries.get(agent.name)):
+    if node.is_member(s.entries.get(node.name)):
         return not timers.passed(timers.began(Timer.ASKED, s.status.round) + limit)
-    return agent.claimed_round > 0 and not timers.passed(timers.began(Timer.CLAIMED, claim_key(agent)) + limit)
+    return node.reported_round > 0 and not timers.passed(timers.began(Timer.UNLISTED, unlisted_key(node)) + limit)
 
 
-def _expect(holds: bool, otherwise: str) -> None:
-    if not holds:
+def _expect(is_true: bool, otherwise: str) -> None:
+    if not is_true:
         raise InvariantError(otherwise)

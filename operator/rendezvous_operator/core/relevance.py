@@ -1,7 +1,7 @@
-"""What need not be decided, or written, at once.
+"""Which events need a decision, and which statuses must be written at once.
 
-Most events of the watches are heartbeats, and most of those cannot change a decision. And each write of a Rendezvous is
-sent to all of its agents, so what is only of interest to people may wait a little.
+Most events of the watches are heartbeats that cannot change a decision. And every write of a Rendezvous is sent to all
+of its agents, so a change that only people read may wait.
 """
 
 from dataclasses import replace
@@ -11,27 +11,27 @@ from rendezvous_api.rendezvous import RendezvousSpec, RendezvousStatus
 from rendezvous_operator.core.world import SeenParticipant
 
 _DEFAULT_SPEC = RendezvousSpec(1, 1)
-"""Of a Rendezvous that is not there: its participants are kept for a while, and may find it again."""
+"""For a Rendezvous that does not exist: its participants are kept for a while, and it may be created again."""
 
 
 def matters(before: SeenParticipant | None, after: Participant, spec: RendezvousSpec | None, now: float) -> bool:
-    """Whether to decide again because of a newer version of a participant.
+    """Whether a newer version of a participant needs a decision.
 
     Args:
-        before: the participant as it was seen the last time; None: never.
+        before: the participant as it was last seen; None: never.
         after: the participant as it is now.
-        spec: of its Rendezvous; None: there is no such Rendezvous.
+        spec: of its Rendezvous; None: it does not exist.
         now: monotonic seconds.
     """
-    if before is None or not _says_the_same(before.object, after):
+    if before is None or not _is_same_but_time(before.object, after):
         return True
-    # It may have been marked silent: that has to be taken back.
+    # It may count as silent, which this heartbeat ends.
     keep_alive = (spec or _DEFAULT_SPEC).keep_alive_seconds
-    return is_heartbeat(before.object, after) and now - before.heard_at >= keep_alive
+    return is_heartbeat(before.object, after) and now - before.beat_at >= keep_alive
 
 
 def is_heartbeat(before: Participant, after: Participant) -> bool:
-    """Whether an agent has written between two versions; others may write, too, and that is no sign of its life."""
+    """Whether the agent wrote between two versions. A write of another client is no sign of life of the agent."""
     return _beat(before) != _beat(after)
 
 
@@ -40,8 +40,8 @@ def _beat(participant: Participant) -> tuple[object, ...]:
     return (participant.metadata.uid, spec.incarnation, spec.attempt, spec.state, status.heartbeat_time)
 
 
-def _says_the_same(before: Participant, after: Participant) -> bool:
-    """Whether nothing but the time of the heartbeat differs."""
+def _is_same_but_time(before: Participant, after: Participant) -> bool:
+    """Whether only the time of the heartbeat differs."""
     return (
         after.metadata.uid == before.metadata.uid
         and after.spec == before.spec
@@ -50,10 +50,7 @@ def _says_the_same(before: Participant, after: Participant) -> bool:
 
 
 def is_urgent(before: RendezvousStatus, after: RendezvousStatus) -> bool:
-    """Whether two states differ in more than counts, messages and the moment at which a round was over.
-
-    Those may be written a little later: agents watch the Rendezvous, so each write of it is sent to all of them.
-    """
+    """Whether two statuses differ in more than counts, messages and the time at which a round ended."""
     return _without_details(before) != _without_details(after)
 
 

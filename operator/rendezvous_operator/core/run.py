@@ -1,30 +1,30 @@
-"""The run that has the Rendezvous, as each step of a decision finds it and leaves it."""
+"""The run that holds the Rendezvous; each step of a decision gets it and may return a changed one."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from rendezvous_api import names
 from rendezvous_api.reasons import ClosedReason
-from rendezvous_api.rendezvous import ClosedRun, Refusal, RendezvousStatus
+from rendezvous_api.rendezvous import ClosedRun, Refusal, RendezvousStatus, closed_reason
 from rendezvous_operator.core.verdict import Cause, earliest
 from rendezvous_operator.core.world import Event
 
 
 @dataclass(frozen=True)
 class Ended:
-    """The current round has ended in this turn."""
+    """The end of the current round, decided now."""
 
     reason: str
     message: str
     asked: bool
     """Whether its members are asked to join again."""
     last_heard: float | None = None
-    """When the member whose loss ended it was last heard (monotonic seconds)."""
+    """Time of the last heartbeat of the member whose loss ended it (monotonic seconds)."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """The run that has the Rendezvous, and how earlier ones were closed."""
+    """The run that holds the Rendezvous, and the closed runs."""
 
     id: str | None
     closed_runs: tuple[ClosedRun, ...]
@@ -32,19 +32,19 @@ class Run:
     spares: tuple[str, ...]
     restarts: int
     restart_request: str | None
-    """The request for a new round that was acted on last."""
+    """The last request for a new round that was carried out."""
     asked: bool
-    """The members of its last round are asked to join the next one."""
+    """The members of its last round are asked to join again."""
     round_run: str | None
     """The run of the current round; None: no round was published yet."""
     ended: Ended | None = None
     events: tuple[Event, ...] = ()
     until: float | None = None
-    """When a cause that does not count yet will (monotonic seconds); None: there is none."""
+    """When the next cause will count (monotonic seconds); None: there is none."""
 
     @classmethod
     def of(cls, status: RendezvousStatus) -> "Run":
-        """As the status has it."""
+        """The run as the status has it."""
         return cls(
             id=status.run_id,
             closed_runs=status.closed_runs,
@@ -58,33 +58,33 @@ class Run:
 
     def closed_reason(self, run_id: str | None) -> ClosedReason | None:
         """Why that run is closed, or None when it is not."""
-        return next((run.reason for run in self.closed_runs if run.run_id == run_id), None)
+        return closed_reason(self.closed_runs, run_id)
 
     @cached_property
     def open(self) -> bool:
-        """Whether a run has the Rendezvous and still takes nodes."""
+        """Whether there is a run and it is not closed."""
         return self.id is not None and self.closed_reason(self.id) is None
 
     @property
     def has_round(self) -> bool:
-        """Whether a round of this run was published; the members are then those of this run."""
+        """Whether a round of this run was published; the members in the status are then those of this run."""
         return self.round_run is not None and self.round_run == self.id
 
     @cached_property
     def called_back(self) -> bool:
-        """Whether the last round was of a run whose restart budget is spent, so that its group cannot go on."""
+        """Whether the members of the last round are asked to join again to be refused: its run's budget is spent."""
         return self.closed_reason(self.round_run) is ClosedReason.RESTART_BUDGET_EXHAUSTED
 
     def with_event(self, event: Event) -> "Run":
-        """The same, and an Event to be sent."""
+        """The same with one more Event."""
         return replace(self, events=(*self.events, event))
 
-    def looked_at_again(self, until: float | None) -> "Run":
-        """The same, to be looked at again at that moment."""
+    def checked_again_at(self, until: float | None) -> "Run":
+        """The same, to be evaluated again at that moment (monotonic seconds); None: at no special one."""
         return self if until is None else replace(self, until=earliest(self.until, until))
 
     def when_closed(self, cause: Cause[ClosedReason], spares: tuple[str, ...] = ()) -> "Run":
-        """Closed for that reason, which also ends its round if nothing has ended that before."""
+        """The run closed for that cause, which also ends its round if that has not ended before."""
         run_id = self.id or ""
         calls_back = cause.reason is ClosedReason.RESTART_BUDGET_EXHAUSTED
         return replace(

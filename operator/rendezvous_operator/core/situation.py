@@ -1,4 +1,4 @@
-"""What a decision is taken on: everything that is seen, judged once. Nothing in here changes while rules read it."""
+"""What a decision is based on: all that is seen, evaluated once. Rules only read it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -7,9 +7,9 @@ from functools import cached_property
 from rendezvous_api import names
 from rendezvous_api.meta import ObjectMeta
 from rendezvous_api.rendezvous import Member, Missing, RendezvousSpec, RendezvousStatus
-from rendezvous_operator.core.agents import Agent, MemberState, MemberView
+from rendezvous_operator.core.liveness import Liveness
+from rendezvous_operator.core.nodes import MemberState, MemberView, Node
 from rendezvous_operator.core.run import Run
-from rendezvous_operator.core.silence import Hearing
 from rendezvous_operator.core.sizes.sizes import Sizes, sizes_of
 from rendezvous_operator.core.world import FailedCheckIns, Now, Pod, World
 
@@ -20,13 +20,13 @@ class Situation:
 
     now: Now
     world: World
-    agents: Mapping[str, Agent]
-    """All participants, by name."""
-    asking: tuple[Agent, ...]
-    """Those of any run that wait for a place or an answer (rule "waiting")."""
+    nodes: Mapping[str, Node]
+    """All of them, by the name of the participant object."""
+    all_waiting: tuple[Node, ...]
+    """The waiting nodes of all runs (rule "waiting"): they get a rank or a refusal."""
     views: tuple[MemberView, ...]
-    """The members of the current round as they are while nothing has ended it; rules read `members`."""
-    hearing: Hearing
+    """The members of the current round as long as nothing has ended it; rules read `members`."""
+    liveness: Liveness
     run: Run
     failed_check_ins: FailedCheckIns | None
 
@@ -37,7 +37,7 @@ class Situation:
 
     @property
     def status(self) -> RendezvousStatus:
-        """As it was written last: `run` has what this turn has changed of it."""
+        """As it was written last; `run` has what this decision has changed so far."""
         return self.world.rendezvous.status
 
     @property
@@ -62,7 +62,7 @@ class Situation:
 
     @property
     def round_runs(self) -> bool:
-        """Whether a round of an open run runs and nothing has ended it."""
+        """Whether a round of an open run is running."""
         return self.takes_nodes and self.run.has_round and not self.run.asked
 
     @property
@@ -76,21 +76,21 @@ class Situation:
         return {member.name: member for member in self.status.participants}
 
     @cached_property
-    def waiting(self) -> tuple[Agent, ...]:
-        """Those who wait for the next round of the run."""
+    def waiting(self) -> tuple[Node, ...]:
+        """The nodes that wait for the next round of the run."""
         if self.spec.run_id not in (None, self.run.id):
-            return ()  # all of them are refused, also those for whom the list of refusals has no room
+            return ()  # all of them are refused, also those for which `status.refused` has no room
         refused = {refusal.name for refusal in self.run.refused}
-        return tuple(agent for agent in self.asking if agent.run_id == self.run.id and agent.name not in refused)
+        return tuple(node for node in self.all_waiting if node.run_id == self.run.id and node.name not in refused)
 
     @cached_property
     def members(self) -> tuple[MemberView, ...]:
-        """What has become of each member of the current round, in the order of ranks.
+        """The members of the current round with their states, in the order of ranks.
 
-        A short silence is death once the round has ended, or when a member asks to join again: the round is broken,
-        so patience protects nothing.
+        Once the round has ended, or a member asks to join again, the short limit of silence applies: the round is
+        broken anyway, so a longer one would protect nothing.
         """
-        if not self.hearing.silences:
+        if not self.liveness.silences:
             return self.views
         broken = self.status.waiting_nodes > 0 or self.run.asked or self.run.called_back
         if broken or any(view.state is MemberState.REENTERED for view in self.views):
@@ -104,84 +104,84 @@ class Situation:
 
     @cached_property
     def members_not_running(self) -> tuple[MemberView, ...]:
-        """Members of which there is more to say than that they run: in a healthy round none, whatever its size."""
+        """Members in another state than RUNNING: none in a healthy round, so rules over them are cheap at any size."""
         return tuple(view for view in self.members if view.state is not MemberState.RUNNING)
 
     @cached_property
     def pods_of_run(self) -> tuple[Pod, ...]:
         """Live known pods that belong, or may yet belong, to the run.
 
-        A pod whose agent has spoken belongs to that agent's run. One that has not spoken may be of any run, since
-        ``--rdzv-id`` is not visible from outside, unless its workload has spoken only for other runs.
+        A pod whose agent has joined belongs to the run of that agent. Before, it may belong to any run, since
+        ``--rdzv-id`` is not visible from outside, unless all agents of its workload have joined other runs.
         """
-        spoken: dict[str | None, set[str]] = {}
+        of_pod: dict[str | None, set[str]] = {}
         of_workload: dict[str | None, set[str]] = {}
-        for agent in self.agents.values():
-            spoken.setdefault(agent.object.spec.pod_uid, set()).add(agent.run_id)
-            if agent.pod is not None:
-                of_workload.setdefault(agent.pod.workload, set()).add(agent.run_id)
+        for node in self.nodes.values():
+            of_pod.setdefault(node.object.spec.pod_uid, set()).add(node.run_id)
+            if node.pod is not None:
+                of_workload.setdefault(node.pod.workload, set()).add(node.run_id)
 
         def may_belong(pod: Pod) -> bool:
-            if pod.uid in spoken:
-                return self.run.id in spoken[pod.uid]
+            if pod.uid in of_pod:
+                return self.run.id in of_pod[pod.uid]
             return pod.run_id == self.run.id or self.run.id in of_workload.get(pod.workload, {self.run.id})
 
         return tuple(pod for pod in self.world.pods.values() if pod.known and pod.live and may_belong(pod))
 
     @cached_property
     def expected_pods(self) -> tuple[Pod, ...]:
-        """Those of `pods_of_run` whose agents have not left."""
-        gone = {agent.object.spec.pod_uid for agent in self.agents.values() if agent.left is not None}
+        """The pods of `pods_of_run` whose agents have not left."""
+        gone = {node.object.spec.pod_uid for node in self.nodes.values() if node.left is not None}
         return tuple(pod for pod in self.pods_of_run if pod.uid not in gone)
 
     @property
     def all_known_wait(self) -> bool:
-        """Whether there are known pods of the run, all of them wait, and nobody else does."""
+        """Whether the waiting nodes are exactly the known pods of the run, of which there are some."""
         expected = {pod.uid for pod in self.expected_pods} if self.world.pods else set()
-        return bool(expected) and expected == {agent.object.spec.pod_uid for agent in self.waiting}
+        return bool(expected) and expected == {node.object.spec.pod_uid for node in self.waiting}
 
     @property
-    def who_waits(self) -> frozenset[str]:
+    def names_waiting(self) -> frozenset[str]:
         """The names of `waiting`."""
-        return frozenset(agent.name for agent in self.waiting)
+        return frozenset(node.name for node in self.waiting)
 
     @cached_property
-    def held(self) -> bool:
-        """Whether an agent or a pod of the run is left."""
+    def has_nodes_left(self) -> bool:
+        """Whether a node or a pod of the run is left."""
         if self.run.has_round and self.blocking_members:
             return True
-        if any(agent.run_id == self.run.id and agent.present for agent in self.agents.values()):
+        if any(node.run_id == self.run.id and node.present for node in self.nodes.values()):
             return True
         return bool(self.pods_of_run)
 
     @cached_property
     def known_but_missing(self) -> tuple[Missing, ...]:
-        """Known pods whose agents are neither members nor wait, and why."""
+        """Known pods whose nodes neither are members nor wait, and why."""
         if not self.world.pods:
             return ()
-        there = {agent.object.spec.pod_uid for agent in self.waiting}
-        there |= {agent.object.spec.pod_uid for agent in self.agents.values() if agent.name in self.entries}
+        joined = {node.object.spec.pod_uid for node in self.waiting}
+        joined |= {node.object.spec.pod_uid for node in self.nodes.values() if node.name in self.entries}
         pods = sorted(self.expected_pods, key=lambda pod: pod.name)
-        return tuple(Missing(pod.name, f"is {pod.problem or pod.phase}") for pod in pods if pod.uid not in there)
+        return tuple(Missing(pod.name, f"is {pod.problem or pod.phase}") for pod in pods if pod.uid not in joined)
 
     @cached_property
     def lost(self) -> tuple[Missing, ...]:
-        """Members of the run's last round that were lost or failed and are not back."""
+        """Members of the run's last round that were lost or failed and have not joined again."""
         if not self.run.has_round:
             return ()
-        back = {agent.name for agent in self.waiting}
+        rejoined = {node.name for node in self.waiting}
         return tuple(
             Missing(view.name, f"was lost ({view.why})")
             for view in self.members_not_running
-            if view.state in (MemberState.LOST, MemberState.FAILED) and view.name not in back
+            if view.state in (MemberState.LOST, MemberState.FAILED) and view.name not in rejoined
         )
 
     def when(self, moment: float) -> str:
-        """A moment to come (monotonic seconds), for messages. While all are silent, no timer goes on."""
-        if self.hearing.all_silent:
-            return f"{moment - self.now.monotonic:.0f} s after a node is heard again"
+        """A moment in the future (monotonic seconds), for messages. No timer runs while all nodes are silent."""
+        if self.liveness.all_silent:
+            return f"{moment - self.now.monotonic:.0f} s after the next heartbeat"
         return self.now.clock_time(moment)
 
     def with_run(self, run: Run) -> "Situation":
-        """The same, when a step of the decision has brought the run that far."""
+        """The same with the run as a step of the decision has left it."""
         return self if run is self.run else replace(self, run=run)

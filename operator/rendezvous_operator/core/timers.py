@@ -1,7 +1,7 @@
-"""Since when something has held, on the operator's monotonic clock.
+"""Since when facts have been true, on the operator's monotonic clock.
 
-A *fact* holds now or does not; `facts` lists them all. `Timers` says since when each one has held without a break.
-Rules read timers and never start one, so it does not matter in which order, or whether, they are asked.
+A *fact* is true now or not; `facts` lists all of them. `Timers` has since when each one has been true without a break.
+Rules read timers and never start one, so the order in which rules are evaluated does not matter.
 """
 
 from collections.abc import Hashable, Mapping
@@ -10,50 +10,50 @@ from enum import Enum
 
 
 class Timer(Enum):
-    """What is timed. The comment beside each one says what its key is."""
+    """The kinds of facts, each with its key."""
 
     ALL_SILENT = "all silent"
-    """No key. Two participants or more are expected, and none is heard."""
+    """No key. At least two participants should send heartbeats, and all are silent."""
     ROUND = "round"
     """Key: its number. The round was published."""
     ASKED = "asked"
-    """Key: number of the round. Its members are asked to join the next one, and one that is there has not come."""
+    """Key: number of the round. Its members are asked to join again, and one that is not silent has not done so."""
     DRAINED = "drained"
-    """Key: number of the round. The next one is formed, and no member of this one keeps it from being published."""
+    """Key: number of the round. The next one is being formed, and no member of this one blocks it."""
     CHECKED_IN = "checked in"
-    """Key: number of the round. All its members say that they run it."""
-    CLAIMED = "claimed"
-    """Key: name, incarnation, attempt. The agent says that it runs a round in which it is not listed."""
+    """Key: number of the round. All its members report it."""
+    UNLISTED = "unlisted"
+    """Key: name, incarnation, attempt. The node reports a round in which it is not listed."""
     ENOUGH = "enough"
-    """Key: the run. So many wait for its first round that it could be published."""
+    """Key: the run. Enough nodes wait for its first round."""
     SETTLED = "settled"
-    """Key: names of all who wait. They are those of all known pods."""
-    NOBODY_LEFT = "nobody left"
-    """Key: the run. No agent and no pod of it is left, and one has failed."""
+    """Key: names of the waiting nodes. They are exactly the nodes of all known pods."""
+    NO_NODE_LEFT = "no node left"
+    """Key: the run. No node and no pod of it is left, and a node has failed."""
     LEFT = "left"
-    """Key: name, incarnation. The agent has said that it leaves."""
+    """Key: name, incarnation. The node has left."""
     EMPTY = "empty"
     """No key. The Rendezvous has no participants."""
 
 
 Fact = tuple[Timer, Hashable]
-"""A timer and its key: round 7 has been asked to end is ``(Timer.ASKED, 7)``."""
+"""A timer and its key: ``(Timer.ASKED, 7)``: the members of round 7 are asked to join again."""
 
 
 @dataclass(frozen=True)
 class Timers:
-    """Since when each fact that holds now has held without a break."""
+    """Since when each fact that is true now has been true without a break."""
 
     now: float
     """Monotonic seconds."""
     since: Mapping[Fact, float]
 
     def began(self, timer: Timer, key: Hashable = None) -> float:
-        """Since when it has held; now if its time begins with this turn, or with what this turn decides."""
+        """Since when the fact has been true (monotonic seconds); now if it was not true before this decision."""
         return self.since.get((timer, key), self.now)
 
     def holds(self, timer: Timer, key: Hashable = None) -> bool:
-        """Whether it held when this turn began."""
+        """Whether the fact was true when this decision began."""
         return (timer, key) in self.since
 
     def passed(self, moment: float) -> bool:

@@ -1,6 +1,6 @@
-"""What rules answer: the decision and its words in one value.
+"""The answers of rules: each is a decision together with its message.
 
-A rule for the end of something yields a `Cause`; a rule for the start of a round gives `Met` or `Waits`.
+A rule that ends a round or a run yields a `Cause`. A rule for the start of a round returns `Met` or `Waits`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,15 +15,15 @@ R = TypeVar("R", RoundEndReason, ClosedReason)
 
 @dataclass(frozen=True)
 class Cause(Generic[R]):
-    """Why a round, or a run, is to end."""
+    """Why a round or a run ends."""
 
     reason: R
     message: str
-    """Who, and why; for people."""
+    """Which node, and why; for people."""
     at: float = float("-inf")
-    """The moment (monotonic seconds) from which on it counts."""
+    """The cause counts from this moment on (monotonic seconds)."""
     last_heard: float | None = None
-    """Of a loss: when the lost one was last heard."""
+    """Of a loss: time of the last heartbeat of the lost member (monotonic seconds)."""
 
     @property
     def failure(self) -> bool:
@@ -33,16 +33,16 @@ class Cause(Generic[R]):
 
 @dataclass(frozen=True)
 class Found(Generic[R]):
-    """What a list of rules has answered."""
+    """The answer of a list of rules."""
 
     cause: Cause[R] | None
-    """The first that counts now."""
+    """The first that counts now; None: none does."""
     until: float | None
-    """The moment at which another one will count if nothing else changes."""
+    """When another one will count if nothing else changes (monotonic seconds); None: never."""
 
 
 def first_cause(answers: Iterable[Iterable[Cause[R]]], now: float) -> Found[R]:
-    """The first cause that counts now, in the order given: the order of the rules is their priority."""
+    """The first cause that counts now: the order of the rules is their priority."""
     until: float | None = None
     for causes in answers:
         for cause in causes:
@@ -54,20 +54,20 @@ def first_cause(answers: Iterable[Iterable[Cause[R]]], now: float) -> Found[R]:
 
 @dataclass(frozen=True)
 class Met:
-    """Nothing that this rule knows of keeps the round from being published."""
+    """This rule does not block the round."""
 
 
 @dataclass(frozen=True)
 class Waits:
-    """The round is not published yet."""
+    """This rule blocks the round."""
 
     reason: FormationReason
     message: str
-    """What is waited for; for people."""
+    """What the round waits for; for people."""
     missing: Sequence[Missing] = ()
-    """Who is waited for."""
+    """The nodes that the round waits for."""
     until: float | None = None
-    """The moment (monotonic seconds) at which this rule is met if nothing else changes; None: there is none."""
+    """When this rule is met if nothing else changes (monotonic seconds); None: never."""
 
 
 Verdict = Met | Waits
@@ -75,20 +75,20 @@ Verdict = Met | Waits
 
 @dataclass(frozen=True)
 class Outlook:
-    """What the rules for the start of a round have answered together."""
+    """The answer of all rules for the start of a round together."""
 
     waits: Waits | None
-    """The first rule that waits, whose words are shown; None: the round is published."""
+    """The first that waits, whose message is shown; None: the round is published."""
     until: float | None
-    """The next moment at which any of them may change."""
+    """When the next of them may change (monotonic seconds); None: never."""
 
 
 def outlook(verdicts: Iterable[Verdict]) -> Outlook:
-    """All verdicts in one, in the order given."""
+    """All verdicts in one; the first that waits gives the message."""
     waiting = [verdict for verdict in verdicts if isinstance(verdict, Waits)]
     return Outlook(waiting[0] if waiting else None, earliest(*(verdict.until for verdict in waiting)))
 
 
 def earliest(*moments: float | None) -> float | None:
-    """The first of some moments; None stands for never."""
+    """The earliest of some moments; None stands for never."""
     return min((moment for moment in moments if moment is not None), default=None)

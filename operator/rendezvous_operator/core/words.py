@@ -1,4 +1,4 @@
-"""Parts of the sentences that people read."""
+"""Parts of the messages that people read."""
 
 from collections.abc import Sequence
 
@@ -14,11 +14,11 @@ def listing(found: Sequence[Missing], most: int = 3) -> str:
 
 
 def with_listing(message: str, found: Sequence[Missing]) -> str:
-    """The message, and who is missing, if anybody is."""
+    """The message, and the missing nodes if there are any."""
     return f"{message}; {listing(found)}" if found else message
 
 
-def nodes(count: int) -> str:
+def number_of_nodes(count: int) -> str:
     """``1 node``, ``2 nodes``."""
     return f"{count} node" if count == 1 else f"{count} nodes"
 
@@ -29,12 +29,12 @@ def more_nodes(count: int) -> str:
 
 
 def budget_is_spent(restarts: int) -> str:
-    """Why a run is closed that has been restarted so often."""
-    rounds = "1 round was" if restarts == 0 else f"{restarts + 1} rounds were"
-    return f"{rounds} lost to failures, and spec.maxRestarts allows no more"
+    """Why a run is closed that has used all its restarts."""
+    rounds = "1 round" if restarts == 0 else f"{restarts + 1} rounds"
+    return f"{rounds} ended with a failure, and spec.maxRestarts allows no more"
 
 
 def cut(message: str) -> str:
-    """As much of a message as the schema allows: one long word from outside must not make a status unwritable."""
+    """As much of a message as the schema allows: a long name from outside must not make a status invalid."""
     most = names.MAX_MESSAGE_LENGTH
     return message if len(message) <= most else message[: most - 3] + "..."

@@ -1,9 +1,10 @@
-"""What the core sees and what it answers; nothing in here decides anything."""
+"""The input and the output of the core; no decision is made here."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from rendezvous_api.meta import micro_time, timestamp
 from rendezvous_api.participant import Participant
 from rendezvous_api.reasons import EventReason, RoundEndReason
 from rendezvous_api.rendezvous import Rendezvous, RendezvousStatus
@@ -15,22 +16,22 @@ class Now:
     """One moment on two clocks."""
 
     monotonic: float
-    """Seconds on the operator's own clock; everything but the ttl is decided on it."""
+    """Seconds on the operator's own clock; all decisions but the ttl depend on it."""
     wall: datetime
     """Aware, UTC; for the times that people read, and for ``ttlSecondsAfterClosed``."""
 
     @property
     def timestamp(self) -> str:
         """The wall time as ``metav1.Time`` (RFC 3339, whole seconds)."""
-        return self.wall.strftime("%Y-%m-%dT%H:%M:%SZ")
+        return timestamp(self.wall)
 
     def micro_time(self, moment: float | None = None) -> str:
         """A moment of the monotonic clock, this one if none is given, as ``metav1.MicroTime`` of the wall clock."""
-        return self._wall_at(moment).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        return micro_time(self._wall_at(moment))
 
     def clock_time(self, moment: float) -> str:
         """A moment of the monotonic clock as the nearest whole second of the wall clock, for messages."""
-        return (self._wall_at(moment) + timedelta(seconds=0.5)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return timestamp(self._wall_at(moment) + timedelta(seconds=0.5))
 
     def _wall_at(self, moment: float | None) -> datetime:
         return self.wall if moment is None else self.wall + timedelta(seconds=moment - self.monotonic)
@@ -38,21 +39,21 @@ class Now:
 
 @dataclass(frozen=True)
 class Pod:
-    """A pod in the namespace of the Rendezvous, reduced to what decisions depend on."""
+    """A pod in the namespace of the Rendezvous: only what decisions depend on."""
 
     uid: str
     name: str
     known: bool = True
-    """Carries the label ``rdzv.dev/rendezvous`` with this Rendezvous' name. Others are read only to learn their run."""
+    """Has the label ``rdzv.dev/rendezvous`` with the name of this Rendezvous. Others are read only for their run."""
     phase: str = "Running"
     leaving: str | None = None
-    """Why it will end soon (deletionTimestamp, condition DisruptionTarget), else None."""
+    """Why it will end soon (deletionTimestamp, condition DisruptionTarget); None: it will not."""
     run_id: str | None = None
     """Label ``rdzv.dev/run-id``, else JobSet's UID, else the UID of the controller; None for a bare pod."""
     workload: str | None = None
-    """JobSet's UID, else the UID of the controller: what all pods of one piece of work share."""
+    """JobSet's UID, else the UID of the controller: the same for all pods of one workload."""
     problem: str | None = None
-    """Why it does not run yet, for people: ``Pending (0/3 nodes are available: Insufficient nvidia.com/gpu)``."""
+    """Why it is not running yet, for people: ``Pending (0/3 nodes are available: Insufficient nvidia.com/gpu)``."""
 
     @property
     def live(self) -> bool:
@@ -62,29 +63,29 @@ class Pod:
 
 @dataclass(frozen=True, slots=True)
 class SeenParticipant:
-    """A participant and when it was last seen to change, on the operator's monotonic clock."""
+    """A participant, and when it last changed and was last read, on the operator's monotonic clock."""
 
     object: Participant
-    heard_at: float
+    beat_at: float
     """When its heartbeatTime, incarnation, attempt or state, or its UID, was last seen to change."""
     read_at: float | None = None
-    """When the API server itself, not a watch, last gave this object."""
+    """When it was last read from the API server, not shown by a watch; None: never."""
 
 
 @dataclass(frozen=True, order=True)
 class Target:
-    """One object to read from the API server before it is called silent or gone, or to learn its run."""
+    """An object to read from the API server before it counts as silent or gone, or to learn its run."""
 
     kind: str
     """``RendezvousParticipant`` or ``Pod``."""
     name: str
     uid: str = ""
-    """Of a pod: the one that is meant; another pod of that name means that this one is gone."""
+    """Of the pod that is meant: if another pod has that name, this one is gone."""
 
 
 @dataclass(frozen=True)
 class World:
-    """Everything that is known about one Rendezvous at one moment."""
+    """All that is seen of one Rendezvous at one moment."""
 
     rendezvous: Rendezvous
     participants: Mapping[str, SeenParticipant] = field(default_factory=dict)
@@ -92,16 +93,16 @@ class World:
     pods: Mapping[str, Pod] = field(default_factory=dict)
     """By UID."""
     absent: frozenset[Target] = frozenset()
-    """Objects that are known not to be there: deleted, missing in a complete list, or answered with 404."""
+    """Objects that certainly do not exist: deleted, missing in a complete list, or answered with 404."""
     complete: bool = True
-    """All kinds have been listed once. Nothing is decided before."""
+    """Whether all kinds have been listed. Nothing is decided before."""
     answering_since: float = 0.0
-    """Since when the API server has answered the operator; silence from before says nothing about an agent."""
+    """Since when the API server has answered the operator (monotonic seconds); silence before that does not count."""
 
 
 @dataclass(frozen=True)
 class FailedCheckIns:
-    """Check-ins that failed at one host of the store, in rounds without a good one in between."""
+    """Failed check-ins in a row at one host of the store."""
 
     host: str
     """Name of the member of rank 0."""
@@ -112,14 +113,14 @@ class FailedCheckIns:
 class Memory:
     """What one operator process remembers of a Rendezvous. Never stored: a new leader starts with an empty one.
 
-    It is adopted when the status that was decided with it is written, differs in nothing from the one before, or in
-    nothing but words and counts that are written later. So it never runs ahead of the status.
+    It is adopted when the status of the same decision is written, is the same as before, or differs only in messages
+    and counts, which are written later. So it is never ahead of the status.
     """
 
     since: Mapping[Fact, float] = field(default_factory=dict)
-    """Since when, on the monotonic clock, each fact has held without a break."""
+    """Since when each fact has been true without a break (monotonic seconds)."""
     grace_from: float = float("-inf")
-    """Silence from before this moment does not count; see `silence`."""
+    """Silence before this moment does not count (monotonic seconds); see `liveness`."""
     failed_check_ins: FailedCheckIns | None = None
 
 
@@ -134,7 +135,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Deletion:
-    """An object to delete, exactly as it was seen: both the UID and the resourceVersion are preconditions."""
+    """An object to delete as it was seen: its UID and resourceVersion are preconditions."""
 
     kind: str
     name: str
@@ -145,7 +146,7 @@ class Deletion:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What must be read from the API server before anything is decided. The memory stays, and nothing else follows."""
+    """Objects that must be read from the API server before a decision is possible. The memory stays as it is."""
 
     targets: frozenset[Target]
 
@@ -159,16 +160,16 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Decision:
-    """The answer of the core for one turn."""
+    """The answer of the core."""
 
     status: RendezvousStatus
-    """To be written with the resourceVersion of the object that was decided on; nothing to write where it is equal."""
+    """To be written with the resourceVersion of the object that was decided on, unless it is the same as before."""
     memory: Memory
     explanation: str
-    """One line for people: what the Rendezvous is waiting for, or why this was decided."""
+    """One line for people: what the Rendezvous does or waits for."""
     deletions: tuple[Deletion, ...] = ()
     events: tuple[Event, ...] = ()
     wake_at: float | None = None
-    """Decide again at this moment (monotonic) even if nothing is seen to change."""
+    """Decide again at this moment (monotonic seconds) even if nothing changes; None: only after a change."""
     lost: Mapping[str, RoundEndReason] = field(default_factory=dict)
-    """Members of the last round that are lost, by name, and how: MemberLost, MemberEvicted or MemberFailed."""
+    """Lost members of the last round, by name, with MemberLost, MemberEvicted or MemberFailed."""

@@ -5,10 +5,10 @@ from random import Random
 
 from tests.unit.core.small_world import (
     AGAIN,
-    ANEW,
     FAILED,
     FOR_HOURS,
     JOINED,
+    RESTARTED,
     SAME,
     SUCCEEDED,
     TIMED_OUT,
@@ -20,7 +20,7 @@ from tests.unit.core.small_world import (
 from tests.unit.core.small_world_core import NOW, world_of
 
 from rendezvous_api.participant import Participant
-from rendezvous_api.rendezvous import SeatHolder
+from rendezvous_api.rendezvous import RankOwner
 from rendezvous_operator.core.facts import tick
 from rendezvous_operator.core.observe import observe
 from rendezvous_operator.core.world import Evidence, FailedCheckIns, Memory, World
@@ -77,8 +77,8 @@ def _node(chance: Random, shared: Shared, calm: float) -> Node:
     member = shared.published and chance.random() < 0.7
     if chance.random() < calm:
         entry = SAME if member else ""
-        return Node(member=member, entry=entry, object=JOINED, claims=member)
-    entry = chance.choice([SAME, AGAIN, ANEW]) if member else ""
+        return Node(member=member, entry=entry, object=JOINED, reports=member)
+    entry = chance.choice([SAME, AGAIN, RESTARTED]) if member else ""
     found = chance.choice(["", JOINED, JOINED, JOINED, SUCCEEDED, FAILED, TIMED_OUT])
     joined = found == JOINED
     return Node(
@@ -87,8 +87,8 @@ def _node(chance: Random, shared: Shared, calm: float) -> Node:
         member=member,
         entry=entry,
         object=found,
-        claims=joined and chance.random() < 0.4,
-        told=chance.random() < 0.3,
+        reports=joined and chance.random() < 0.4,
+        was_asked=chance.random() < 0.3,
         close=joined and chance.random() < 0.05,
         silence=chance.choice([0, 0, 0, 1, 2, UNHEARD, FOR_HOURS]) if joined else 0,
         spare=chance.randint(0, 2) if not member and not shared.waiting else 0,
@@ -125,7 +125,7 @@ def _varied(chance: Random, world: World) -> World:
         replace(
             member,
             pod_index=chance.randint(0, 60) if indices != "none" else None,
-            stands_in_for=SeatHolder(f"node-{chance.randint(0, 60)}") if chance.random() < 0.05 else None,
+            stands_in_for=RankOwner(f"node-{chance.randint(0, 60)}") if chance.random() < 0.05 else None,
         )
         for member in rendezvous.status.participants
     )

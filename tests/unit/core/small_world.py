@@ -1,9 +1,9 @@
-"""A small world around the decision core, for `test_core_search`: every state that it can reach can be visited.
+"""A small world around the decision core, for `test_search`: every state that it can reach can be visited.
 
-Three agents, one Rendezvous, one operator. Agents act on what they have seen, which may be old: seeing an admission,
-checking in at the store, the heartbeat that tells of it, being told to re-enter, stopping, and the write that asks for
-the next place are separate steps, and between any two of them everything else can happen. So is the operator's turn:
-any number of steps of the agents may lie between two of its decisions.
+Three agents, one Rendezvous, one operator. Agents act on what they have seen, which may be old: seeing a membership,
+checking in at the store, the heartbeat that reports it, being asked to join again, stopping, and the write that asks
+for the next rank are separate steps, and between any two of them everything else can happen. So is a reconcile of the
+operator: any number of steps of the agents may lie between two of its decisions.
 
 What is left out of a state because nothing depends on it: numbers of rounds, attempts and incarnations (only how an
 object relates to the member list is kept), times (a timer is "new" or "over its limit", and any one may pass its limit
@@ -26,17 +26,17 @@ from rendezvous_api.rendezvous import AllowedSizes
 SUCCEEDED, FAILED, TIMED_OUT, JOINED = "succeeded", "failed", "timed out", "joined"
 """What a participant object says; "" is no object."""
 
-SAME, AGAIN, ANEW = "same", "again", "anew"
-"""How an object relates to the member entry of its name: the admitted attempt, a later one, another incarnation."""
+SAME, AGAIN, RESTARTED = "same", "again", "restarted"
+"""How an object relates to the member entry of its name: the member's attempt, a later one, another incarnation."""
 
 WAITS, CHECKS_IN, ALL_ARE_IN, TRAINS = "waits", "checks in", "all are in", "trains"
 STOPS, GIVES_UP, LEAVES_WELL, LEAVES = "stops", "gives up", "leaves well", "leaves"
-"""What a process does; "" is no process. STOPS: it trained and was told, or failed; GIVES_UP: it was checking in."""
+"""What a process does; "" is no process. STOPS: it trained and was asked, or failed; GIVES_UP: it was checking in."""
 
 RUNS_WORKERS = frozenset({ALL_ARE_IN, TRAINS, STOPS})
 
 UNHEARD = 3
-"""Not heard, but given another full period because everybody was silent before."""
+"""Silent, but given another full period because all were silent before."""
 
 FOR_HOURS = 4
 """Silent for longer than a participant is kept."""
@@ -59,14 +59,14 @@ class Node(NamedTuple):
     member: bool = False
     entry: str = ""
     object: str = ""
-    claims: bool = False
-    """The heartbeat says that the attempt in the object was admitted and trains."""
-    told: bool = False
-    """The attempt in the object was made because the agent was told to."""
+    reports: bool = False
+    """The heartbeat reports that the attempt in the object is a member and trains."""
+    was_asked: bool = False
+    """The attempt in the object was made because the agent was asked to join again."""
     close: bool = False
     process: str = ""
-    was_told: bool = False
-    """Why the process stops; becomes `told` with the next attempt."""
+    asked: bool = False
+    """Why the process stops; becomes `was_asked` with the next attempt."""
     silence: int = 0
     spare: int = 0
     refused: str = ""
@@ -80,7 +80,7 @@ class Node(NamedTuple):
 
     @property
     def current(self) -> bool:
-        """Whether its present attempt is the one that was admitted to the current round."""
+        """Whether its present attempt is a member of the current round."""
         return self.member and self.entry == SAME
 
 
@@ -120,7 +120,7 @@ class Setup:
     failing: bool = True
     """Workers fail, and check-ins."""
     pods: bool = False
-    """Pods are known: evicted, deleted, made anew."""
+    """Pods are known: evicted, deleted, recreated."""
     ends: bool = False
     """Agents finish, fail for good, or run out of time."""
     closes: bool = False
@@ -145,7 +145,7 @@ class Setup:
         return ((self.min_nodes, self.max_nodes), *self.other_limits)
 
     def fitting(self, limits: int, nodes: int) -> int:
-        """The largest round that so many nodes can form under these limits; 0 if there is none."""
+        """The largest round that this many nodes can form under these limits; 0 if there is none."""
         fewest, most = self.limits[limits]
         sizes = range(fewest, min(most, nodes) + 1)
         return max((size for size in sizes if is_allowed(self.sizes, size)), default=0)
@@ -187,9 +187,9 @@ def tidied(node: Node, around: Surroundings) -> Node:
     if node.object == SUCCEEDED and node.entry != SAME:
         node = node._replace(object=TIMED_OUT)
     if node.run in around.closed and node.object != JOINED:
-        node = node._replace(close=False, told=False, object=TIMED_OUT if node.object else "")
+        node = node._replace(close=False, was_asked=False, object=TIMED_OUT if node.object else "")
     elif node.run in around.closed:
-        node = node._replace(close=False, told=node.told and not node.refused)
+        node = node._replace(close=False, was_asked=node.was_asked and not node.refused)
     return node
 
 
@@ -206,41 +206,41 @@ def all_checked_in(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
 def joined(node: Node) -> Node:
     """A process starts under this name, whatever was there before."""
     pod = "live" if node.pod == "none" else node.pod
-    entry = ANEW if node.member else ""
+    entry = RESTARTED if node.member else ""
     fresh = Node(run=node.run, pod=pod, member=node.member, checked_in=node.checked_in, spare=node.spare)
     return fresh._replace(entry=entry, object=JOINED, process=WAITS)
 
 
-def joined_anew(node: Node) -> Node:
+def joins_after_restart(node: Node) -> Node:
     """A process whose object was deleted finds that out and asks for a place with a new one."""
     return joined(node)._replace(entry=AGAIN if node.member else "", checked_in=False)
 
 
 def ended(node: Node, state: str) -> Node:
     """The agent says that it leaves, and its process ends."""
-    return _without_process(node)._replace(object=state, claims=False, silence=0, ages=_settled(node), refused="")
+    return _without_process(node)._replace(object=state, reports=False, silence=0, ages=_settled(node), refused="")
 
 
 def asked_again(node: Node, setup: Setup) -> Node:
     """The write by which an agent asks for a place in the next round."""
     return node._replace(
         entry=AGAIN if node.entry == SAME else node.entry,
-        claims=False,
-        told=node.was_told and setup.reasons_matter,
-        was_told=False,
+        reports=False,
+        was_asked=node.asked and setup.reasons_matter,
+        asked=False,
         process=WAITS,
         refused="",
         ages=_settled(node),
     )
 
 
-def heard(node: Node) -> Node:
+def beats(node: Node) -> Node:
     """A heartbeat arrives: it says what is true now."""
-    return node._replace(silence=0, claims=node.process in (TRAINS, STOPS))
+    return node._replace(silence=0, reports=node.process in (TRAINS, STOPS))
 
 
 def died(node: Node) -> Node:
-    """The process is no more; nobody says so."""
+    """The process is no more; no other process knows."""
     return _without_process(node)._replace(silence=0 if node.silence == UNHEARD else node.silence)
 
 
@@ -256,7 +256,7 @@ def _settled(node: Node) -> Ages:
 
 
 def _without_process(node: Node) -> Node:
-    return node._replace(process="", was_told=False)
+    return node._replace(process="", asked=False)
 
 
 def steps(node: Node, shared: Shared, setup: Setup) -> Iterator[tuple[str, Node]]:
@@ -266,7 +266,7 @@ def steps(node: Node, shared: Shared, setup: Setup) -> Iterator[tuple[str, Node]
         return
     if not node.object:
         yield "dies", died(node)
-        yield "joins anew", joined_anew(node)
+        yield "joins after a restart", joins_after_restart(node)
         return
     if setup.silence or node.pod:
         yield "dies while it is silent" if node.silence else "dies", died(node)
@@ -278,7 +278,7 @@ def steps(node: Node, shared: Shared, setup: Setup) -> Iterator[tuple[str, Node]
         if setup.retention and node.silence in (1, 2):
             yield "is silent for hours", node._replace(silence=FOR_HOURS)
         if node.silence:
-            yield "is heard again", heard(node)
+            yield "sends a heartbeat again", beats(node)
     if setup.deletion and not node.pod:
         yield "vanishes", vanished(node)
     if node.pod:
@@ -332,8 +332,8 @@ def _steps_inside(node: Node, setup: Setup) -> Iterator[tuple[str, Node]]:
 
 
 def _steps_at_the_api(node: Node, shared: Shared, setup: Setup) -> Iterator[tuple[str, Node]]:
-    if node.process in (TRAINS, STOPS) and not node.claims:
-        yield "sends a heartbeat", heard(node)
+    if node.process in (TRAINS, STOPS) and not node.reports:
+        yield "sends a heartbeat", beats(node)
     if node.process == WAITS and node.current:
         yield "sees its admission", node._replace(process=CHECKS_IN, checked_in=True)
     elif node.process == WAITS and node.refused:
@@ -344,9 +344,9 @@ def _steps_at_the_api(node: Node, shared: Shared, setup: Setup) -> Iterator[tupl
         yield "asks again", asked_again(node, setup)
     if shared.waiting or not node.current:
         if node.process == TRAINS:
-            yield "is told", node._replace(process=STOPS, was_told=setup.reasons_matter)
+            yield "is asked", node._replace(process=STOPS, asked=setup.reasons_matter)
         elif node.process in (CHECKS_IN, ALL_ARE_IN):
-            yield "is told while it checks in", node._replace(process=GIVES_UP)
+            yield "is asked while it checks in", node._replace(process=GIVES_UP)
 
 
 def _ends(node: Node) -> Iterator[tuple[str, Node]]:

@@ -6,12 +6,12 @@ from datetime import datetime, timedelta, timezone
 
 from tests.unit.core.small_world import (
     AGAIN,
-    ANEW,
     FAILED,
     FOR_HOURS,
     JOINED,
     NEW,
     OVER,
+    RESTARTED,
     RUNS_WORKERS,
     SAME,
     SILENT,
@@ -72,7 +72,7 @@ _RETENTION = frozenset({Timer.LEFT, Timer.EMPTY})
 def decided(
     setup: Setup, shared: Shared, nodes: tuple[Node, ...], watch: Watch | None = None
 ) -> tuple[Shared, tuple[Node, ...]]:
-    """Let the operator take one turn, and check everything that can be checked without looking at the processes."""
+    """Let the operator reconcile once, and check everything that can be checked without looking at the processes."""
     world, memory = world_of(setup, shared, nodes), memory_of(shared, nodes)
     first = _decision(NOW, world, memory)
     if watch is not None:
@@ -84,7 +84,7 @@ def decided(
     after = replace(world, rendezvous=replace(world.rendezvous, status=first.status))
     second = _decision(NOW, after, first.memory)
     if second.status != first.status and second.status.closed_runs != world.rendezvous.status.closed_runs:
-        # It takes some turns until one run has lost the Rendezvous and the next one has it.
+        # It takes some reconciles until one run has lost the Rendezvous and the next one has it.
         return decided(setup, *_state(setup, shared, nodes, first, published=False), watch)
     published = first.status.round > world.rendezvous.status.round
     if published and _left_behind(shared, nodes):
@@ -103,17 +103,17 @@ def _decision(now: Now, world: World, memory: Memory) -> Decision:
 
 
 def _check_asked(nodes: Sequence[Node], decision: Decision) -> None:
-    """Rule "exclusivity": the time to join again runs for nobody who cannot know of it."""
+    """Rule "exclusivity": the time to join again runs only for members that can know of it."""
     if any(timer is Timer.ASKED for timer, _ in decision.memory.since):
         members = {member.name for member in decision.status.participants}
         there = [node for i, node in enumerate(nodes) if _name(i) in members and node.object == JOINED]
         silent = {1, 2, FOR_HOURS} if decision.memory.grace_from != NOW.monotonic else set()
         all_silent = (Timer.ALL_SILENT, None) in decision.memory.since
-        assert all_silent or any(node.silence not in silent for node in there), "nobody who is asked can hear it"
+        assert all_silent or any(node.silence not in silent for node in there), "a member that is asked is not silent"
 
 
 def _check_deletions(shared: Shared, nodes: Sequence[Node], decision: Decision) -> None:
-    """Rule "retention": who belongs to a round that somebody may run is kept, and so are all while all are silent."""
+    """Rule "retention": a member of a round that may still run is kept, and so are all while all are silent."""
     deleted = {deletion.name for deletion in decision.deletions if deletion.kind == names.PARTICIPANT_KIND}
     may_run = shared.published and not shared.over
     for i, node in enumerate(nodes):
@@ -122,16 +122,16 @@ def _check_deletions(shared: Shared, nodes: Sequence[Node], decision: Decision) 
             assert not (may_run and node.member), f"{node} is deleted in the middle of its round"
     present = [node for node in nodes if node.object == JOINED]
     all_silent = len(present) > 1 and all(node.silence in SILENT for node in present)
-    assert not (all_silent and deleted), "somebody is deleted while all are silent"
+    assert not (all_silent and deleted), "a participant is deleted while all are silent"
 
 
 def _left_behind(shared: Shared, nodes: Sequence[Node]) -> bool:
     """Whether a round can be published without a member that asks for a place in the next one from that moment on.
 
-    It was admitted, but silent before it could see that; when it is heard again reentryTimeoutSeconds have passed.
+    It was a member, but silent before it could see that; at its next heartbeat reentryTimeoutSeconds have passed.
     """
     overdue = _age_of_asking(shared) == OVER
-    return overdue and any(node.current and not node.claims and node.silence in (0, UNHEARD) for node in nodes)
+    return overdue and any(node.current and not node.reports and node.silence in (0, UNHEARD) for node in nodes)
 
 
 def _check_asking(status: RendezvousStatus) -> None:
@@ -142,7 +142,7 @@ def _check_asking(status: RendezvousStatus) -> None:
 
 
 def _check_wake_up(world: World, decision: Decision) -> None:
-    """Nothing may change by the mere passing of time before ``wake_at``: nobody would look."""
+    """Nothing may change by the mere passing of time before ``wake_at``: no event would start a decision."""
     wake_at = decision.wake_at
     assert wake_at is None or wake_at > NOW.monotonic, "a busy loop: wake_at has already come"
     passing = wake_at - 0.001 - NOW.monotonic if wake_at is not None else 1e8
@@ -156,15 +156,15 @@ def _age_of_asking(shared: Shared) -> int:
 
 
 def check_exclusive(before: Sequence[Node], after: Sequence[Node], shared: Shared) -> None:
-    """Rule "exclusivity" on the true world: who runs an older round and is heard keeps a new one from being published.
+    """Rule "exclusivity" on the true world: a node that runs an older round and is not silent blocks a new one.
 
-    Unless it was asked reentryTimeoutSeconds ago. A member that was dropped for its silence before it could tell that
-    it trains, and has not told it since, is known to nobody: it counts as waiting until it sees what has become of it.
+    Unless it was asked reentryTimeoutSeconds ago. A member that was lost by its silence before it could report that
+    it trains, and has not reported it since, counts as waiting until it sees the new status: only its process knows.
     """
     for node, now_node in zip(before, after, strict=True):
-        runs = node.process in RUNS_WORKERS and (node.current or node.claims)
+        runs = node.process in RUNS_WORKERS and (node.current or node.reports)
         if runs and not now_node.current:
-            claimed = any(fact[0] == Timer.CLAIMED.value and age == OVER for fact, age in node.ages)
+            claimed = any(fact[0] == Timer.UNLISTED.value and age == OVER for fact, age in node.ages)
             asked_in_vain = _age_of_asking(shared) == OVER if node.current else claimed
             silent = node.silence in SILENT or (node.silence == UNHEARD and not node.current)
             assert asked_in_vain or silent, f"a round was published beside {node}"
@@ -208,7 +208,7 @@ def world_of(setup: Setup, shared: Shared, nodes: Sequence[Node]) -> World:
 def _status(shared: Shared, nodes: Sequence[Node]) -> RendezvousStatus:
     number = CURRENT if shared.published else 0
     holders = [i for i, node in enumerate(nodes) if node.member]
-    members = tuple(Member(_name(i), *_admitted(), rank) for rank, i in enumerate(holders))
+    members = tuple(Member(_name(i), *_member_attempt(), rank) for rank, i in enumerate(holders))
     history: tuple[RoundRecord, ...] = ()
     if shared.published:
         ended = THEN if shared.over else None
@@ -238,8 +238,8 @@ def _status(shared: Shared, nodes: Sequence[Node]) -> RendezvousStatus:
 def _participant(i: int, node: Node, shared: Shared) -> Participant:
     incarnation, attempt = _attempt(node)
     owners = (OwnerReference("Pod", f"pod-{i}", f"pod-{i}"),) if node.pod else ()
-    reason = AttemptReason.MEMBERSHIP_CHANGE if node.told else AttemptReason.WORKER_FAILURE
-    if not node.told and node.entry in (ANEW, ""):
+    reason = AttemptReason.MEMBERSHIP_CHANGE if node.was_asked else AttemptReason.WORKER_FAILURE
+    if not node.was_asked and node.entry in (RESTARTED, ""):
         reason = AttemptReason.START
     spec = ParticipantSpec(
         rendezvous_name=METADATA.name,
@@ -257,13 +257,13 @@ def _participant(i: int, node: Node, shared: Shared) -> Participant:
         leave_reason=_LEFT.get(node.object),
         close_requested=node.close or None,
     )
-    number = (CURRENT if node.current else OLDER) if node.claims else 0
+    number = (CURRENT if node.current else OLDER) if node.reports else 0
     metadata = ObjectMeta(_name(i), uid=_name(i), owner_references=owners)
     return Participant(metadata, spec, ParticipantStatus(incarnation, attempt, number))
 
 
 def memory_of(shared: Shared, nodes: Sequence[Node]) -> Memory:
-    """What the operator remembers of a state: each timer that the core has stated, whatever it is called."""
+    """What the operator remembers of a state: each timer that the core has stated, under any name."""
     since: dict[Fact, float] = {(Timer(timer), key): _SINCE[age] for (timer, key), age in shared.facts}
     together: dict[str, tuple[set[str], int]] = {}
     for i, node in enumerate(nodes):
@@ -299,9 +299,9 @@ def _remembered(
 
 
 def _means_something(timer: Timer, shared: Shared) -> bool:
-    """Whether any rule may read a timer in this state before it begins anew; if not, states that differ in it are one.
+    """Whether any rule may read a timer in this state before it starts again; if not, states that differ in it are one.
 
-    A round that has ended never runs again, and one whose run is closed is neither formed anew nor grown.
+    A round that has ended never runs again, and one whose run is closed is neither formed again nor grown.
     """
     closed = shared.round_run in dict(shared.closed)
     if timer is Timer.ROUND:
@@ -360,12 +360,12 @@ def _name(i: int) -> str:
     return f"node-{i}"
 
 
-def _admitted() -> tuple[str, int]:
-    return ("admitted", 1)
+def _member_attempt() -> tuple[str, int]:
+    return ("member", 1)
 
 
 def _attempt(node: Node) -> tuple[str, int]:
     """Incarnation and attempt that an object says."""
     if node.entry == SAME:
-        return _admitted()
-    return ("admitted", 2) if node.entry == AGAIN else ("anew", 1)
+        return _member_attempt()
+    return ("member", 2) if node.entry == AGAIN else ("restarted", 1)

@@ -65,7 +65,7 @@ class Search:
         """Every state, in the order in which they were found."""
         self._came_by: list[tuple[Code | None, str]] = []
         self.schedules: tuple[list[Code | None], ...] = ([], [])
-        """Which state follows each one in a fair schedule: when silent agents are heard again, and when they die."""
+        """Next states in a fair schedule: where silent agents send heartbeats again, and where they die."""
 
     @property
     def decisions(self) -> int:
@@ -178,11 +178,11 @@ class Search:
             yield Step("another leader", self._code(shared._replace(facts=()), forgotten))
 
     def _decided(self, shared: Shared, nodes: tuple[Node, ...]) -> tuple[Shared, tuple[Node, ...]]:
-        """One turn of the operator. It sees objects only, so worlds that differ in processes are decided on once."""
+        """One reconcile of the operator. It sees only objects, so worlds that differ in processes are decided once."""
         seen = tuple(
             node._replace(
                 process="",
-                was_told=False,
+                asked=False,
                 checked_in=False,
                 silence=0 if node.silence == UNHEARD else node.silence,
             )
@@ -200,7 +200,7 @@ class Search:
         result = tuple(
             now._replace(
                 process=node.process,
-                was_told=node.was_told,
+                asked=node.asked,
                 checked_in=node.checked_in and not published,
                 silence=node.silence if now.silence == known.silence else (UNHEARD if node.process else 0),
             )
@@ -292,7 +292,7 @@ class Search:
 
 
 def _check_in_goes_on(nodes: list[Node]) -> bool:
-    """Whether it can still be that all members check in, and somebody has not yet."""
+    """Whether it can still be that all members check in, and a member has not yet."""
     to_come = [node for node in nodes if node.member and not node.checked_in]
     alive = all(node.current and node.process in (WAITS, CHECKS_IN) for node in to_come)
     return bool(to_come) and alive
@@ -304,11 +304,11 @@ def _is_known_for_long(node: Node) -> bool:
         return True
     if node.silence or not node.process:
         return node.silence in SILENT
-    return node.claims if node.process in (TRAINS, STOPS) else node.process == WAITS and not node.current
+    return node.reports if node.process in (TRAINS, STOPS) else node.process == WAITS and not node.current
 
 
 def _is_good(setup: Setup, shared: Shared, nodes: tuple[Node, ...]) -> bool:
-    """Whether a run is complete, or closed, and everyone who asks has an answer."""
+    """Whether a run is complete, or closed, and every waiting node has an answer."""
     unanswered = [node for node in nodes if node.process == WAITS and not node.refused and not node.current]
     open_run = bool(shared.run) and shared.run not in dict(shared.closed)
     if shared.spec_closed or (shared.run and not open_run):
@@ -320,7 +320,7 @@ def _is_good(setup: Setup, shared: Shared, nodes: tuple[Node, ...]) -> bool:
     if shared.round_run in dict(shared.closed) and any(node.current and node.process == TRAINS for node in members):
         return True  # the members of a closed run go on in peace, and the next run waits for their end
     complete = shared.published and not shared.waiting and shared.round_run == shared.run
-    trains = all(node.current and node.process == TRAINS and node.claims and not node.silence for node in members)
+    trains = all(node.current and node.process == TRAINS and node.reports and not node.silence for node in members)
     _, most = setup.limits[shared.limits]
     fits = not setup.other_limits or len(members) <= most
     # Newcomers for whom there is no room together with the members wait for more.
@@ -343,7 +343,7 @@ def _in_order(*labels: str) -> dict[str, int]:
     return {label: place for place, label in enumerate(labels)}
 
 
-_LONG = frozenset(timer.value for timer in (Timer.ASKED, Timer.CLAIMED, Timer.LEFT, Timer.EMPTY))
+_LONG = frozenset(timer.value for timer in (Timer.ASKED, Timer.UNLISTED, Timer.LEFT, Timer.EMPTY))
 """Timers whose limit is minutes or more."""
 
 _IN_TIME = (
@@ -352,8 +352,8 @@ _IN_TIME = (
     Timer.DRAINED,
     Timer.ROUND,
     Timer.ASKED,
-    Timer.CLAIMED,
-    Timer.NOBODY_LEFT,
+    Timer.UNLISTED,
+    Timer.NO_NODE_LEFT,
 )
 """The timers that a fair schedule lets pass."""
 
@@ -364,10 +364,10 @@ _AGENTS = (
     "sees its admission",
     "returns",
     "sends a heartbeat",
-    "is told",
-    "is told while it checks in",
+    "is asked",
+    "is asked while it checks in",
     "asks again",
-    "joins anew",
+    "joins after a restart",
     "its pod ends",
 )
 _LAST = (
@@ -378,5 +378,5 @@ _LAST = (
     "succeeds",
 )
 _STARTS = ("A starts", "B starts")
-_HEALS = _in_order(*_AGENTS, "is heard again", *_STARTS, *_LAST)
+_HEALS = _in_order(*_AGENTS, "sends a heartbeat again", *_STARTS, *_LAST)
 _DIES = _in_order(*_AGENTS, "is silent for long", "dies while it is silent", "stays silent", *_STARTS, *_LAST)

@@ -108,7 +108,7 @@ def test_a_group_that_has_lost_a_member_goes_on_with_the_next_smaller_size(
 ) -> None:
     scenario = running(*nodes, max_nodes=8, sizes=sizes)
     scenario.gone(*lost)
-    scenario.everyone_comes_back()
+    scenario.all_join_again()
     scenario.after(29)
     assert scenario.status.round == 1
     assert spares_of(scenario) == []
@@ -123,7 +123,7 @@ def test_a_group_that_has_lost_a_member_goes_on_with_the_next_smaller_size(
 def test_when_the_lost_one_comes_back_in_time_the_size_stays() -> None:
     scenario = running(*"abcd", sizes=PAIRS)
     scenario.gone("d")
-    scenario.everyone_comes_back()
+    scenario.all_join_again()
     scenario.after(20)
     scenario.join("d")
     assert scenario.group == [*"abcd"]
@@ -132,7 +132,7 @@ def test_when_the_lost_one_comes_back_in_time_the_size_stays() -> None:
 def test_a_group_below_the_smallest_size_waits() -> None:
     scenario = running(*"ab", sizes=PAIRS, replacement_timeout_seconds=0)
     scenario.gone("b")
-    scenario.everyone_comes_back()
+    scenario.all_join_again()
     scenario.after(500)
     assert scenario.status.round == 1
     assert "1 of at least 2 nodes" in scenario.condition("Ready").message
@@ -143,7 +143,7 @@ def test_a_spare_takes_the_place_of_a_lost_one_at_once() -> None:
     scenario.join("c")
     assert spares_of(scenario) == ["c"]
     scenario.gone("a")
-    scenario.everyone_comes_back()
+    scenario.all_join_again()
     assert scenario.group == ["c", "b"]
     assert spares_of(scenario) == []
 
@@ -158,7 +158,7 @@ def test_a_failed_worker_costs_the_spare_nothing() -> None:
     assert spares_of(scenario) == ["c"]
 
 
-def test_newcomers_below_a_full_step_restart_nobody() -> None:
+def test_newcomers_below_a_full_step_restart_no_member() -> None:
     scenario = running(*"ab", max_nodes=6, sizes=PAIRS, scale_up_interval_seconds=0)
     scenario.join("c")
     scenario.after(5000)
@@ -182,7 +182,7 @@ def test_who_completes_the_step_is_gathered_until_the_round_has_run_for_its_time
     assert not scenario.asks
     scenario.after(1)
     assert scenario.ended_because == "ScaleUp"
-    scenario.everyone_comes_back()
+    scenario.all_join_again()
     assert scenario.group == [*"abcd"]
 
 
@@ -202,7 +202,7 @@ def test_who_waits_beyond_the_next_size_keeps_its_place_behind_those_who_will_be
         scenario.settle()
     assert scenario.writes == writes
     scenario.after(60)
-    scenario.everyone_comes_back()
+    scenario.all_join_again()
     assert scenario.group == [*"abzy"]
     assert spares_of(scenario) == ["x"]
 
@@ -215,18 +215,18 @@ def test_who_fills_the_group_is_taken_in_at_once(sizes: AllowedSizes, last: str)
     assert not scenario.asks
     scenario.join(last)
     assert scenario.ended_because == "ScaleUp"
-    scenario.everyone_comes_back()
+    scenario.all_join_again()
     assert scenario.group == [*everyone]
 
 
 def test_who_has_become_a_spare_by_the_loss_of_another_comes_back_with_a_full_step() -> None:
     scenario = running(*"abcd", sizes=PAIRS, replacement_timeout_seconds=0)
     scenario.gone("b")
-    scenario.everyone_comes_back()
+    scenario.all_join_again()
     assert {*scenario.group, *scenario.status.spares} == {*"acd"}
     assert len(scenario.group) == 2
     scenario.join("b")
-    scenario.everyone_comes_back()
+    scenario.all_join_again()
     assert {*scenario.group} == {*"abcd"}
 
 
@@ -236,9 +236,9 @@ def test_an_edit_counts_from_the_next_round_on() -> None:
     scenario.after(1000)
     assert (scenario.status.round, scenario.asks) == (1, False)
     scenario.reenter("b")
-    scenario.everyone_comes_back()
+    scenario.all_join_again()
     assert (scenario.group, spares_of(scenario)) == (["a", "b"], ["c"])
     scenario.edit(sizes=None)
     scenario.after(60)
-    scenario.everyone_comes_back()
+    scenario.all_join_again()
     assert scenario.group == [*"abc"]

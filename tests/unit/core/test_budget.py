@@ -29,11 +29,11 @@ def test_what_is_no_failure_does_not_count_against_max_restarts() -> None:
     scenario.pod("a", "b", "c", run_id="run")
     scenario.join_from_pods("a", "b")
     scenario.join_from_pods("c")  # scale-up
-    scenario.everyone_comes_back()
+    scenario.all_join_again()
     scenario.request_restart("now")
-    scenario.everyone_comes_back()
+    scenario.all_join_again()
     scenario.edit(max_nodes=2)  # too many
-    scenario.everyone_comes_back()
+    scenario.all_join_again()
     scenario.pod("a", run_id="run", leaving="its pod is being deleted")  # eviction
     assert [record.reason for record in scenario.status.history] == [
         "ScaleUp",
@@ -45,7 +45,7 @@ def test_what_is_no_failure_does_not_count_against_max_restarts() -> None:
     assert scenario.closed_runs == {}
 
 
-def test_a_failure_is_counted_whoever_leads_when_the_next_round_is_published() -> None:
+def test_a_failure_is_counted_by_any_leader_when_the_next_round_is_published() -> None:
     scenario = two("one", max_restarts=5)
     scenario.reenter("a", reason=WORKER_FAILURE)
     assert scenario.status.restarts == 0

@@ -1,4 +1,4 @@
-"""What is written: the status of one turn, and what a decision says beside it."""
+"""What is written: the status of one decision, and what a decision says beside it."""
 
 from tests.unit.core.worlds import Scenario, running
 
@@ -33,7 +33,7 @@ def test_one_write_publishes_members_ranks_and_store() -> None:
     assert scenario.status.round_start_time
 
 
-def test_everyone_is_asked_until_the_next_round_is_published() -> None:
+def test_all_members_are_asked_until_the_next_round_is_published() -> None:
     scenario = running("a", "b", "c", "d")
     scenario.reenter("a", reason=WORKER_FAILURE)
     for waiting, node in enumerate(["b", "c"], start=2):
@@ -62,7 +62,7 @@ def test_each_way_to_be_lost_has_its_reason() -> None:
     assert lost(scenario) == {"a": "MemberLost", "b": "MemberFailed", "c": "MemberEvicted"}
 
 
-def test_who_was_started_anew_was_lost() -> None:
+def test_a_member_that_restarted_is_lost() -> None:
     scenario = three_from_pods()
     scenario.restart("a")
     assert lost(scenario) == {"a": "MemberLost"}
@@ -73,21 +73,21 @@ def test_who_asks_to_join_again_or_is_only_silent_is_not_lost() -> None:
     scenario.silent("a")
     scenario.after(20)
     assert lost(scenario) == {}
-    scenario.heard("a")
+    scenario.beat("a")
     scenario.reenter("b", reason=AttemptReason.WORKER_FAILURE)
     assert lost(scenario) == {}
 
 
-def test_the_next_round_has_lost_nobody() -> None:
+def test_the_next_round_has_lost_no_member() -> None:
     scenario = three_from_pods()
     scenario.pod_gone("a")
-    scenario.everyone_comes_back()
+    scenario.all_join_again()
     scenario.after(31)
     assert set(scenario.group) == {"b", "c"}
     assert lost(scenario) == {}
 
 
-def test_nobody_is_lost_when_the_run_is_over() -> None:
+def test_no_member_is_lost_when_the_run_has_ended() -> None:
     scenario = three_from_pods()
     scenario.leave("a", reason=LeaveReason.SUCCEEDED)
     assert scenario.closed_runs == {"run": "RunSucceeded"}

@@ -44,7 +44,7 @@ def test_the_run_of_a_known_pod_is_that_of_its_label_or_workload() -> None:
 
 
 @pytest.mark.parametrize("left", ["an agent", "a known pod"])
-def test_a_run_of_which_somebody_is_left_keeps_the_object(left: str) -> None:
+def test_a_run_of_which_a_node_is_left_keeps_the_object(left: str) -> None:
     scenario = Scenario(2, 2)
     scenario.pod("a", "b", run_id="job-1", workload="job-1")
     scenario.join_from_pods("a", "b", run=None)
@@ -59,7 +59,7 @@ def test_a_run_of_which_somebody_is_left_keeps_the_object(left: str) -> None:
     assert scenario.refused == {"c": RefusalReason.OTHER_RUN_ACTIVE}
 
 
-def test_a_run_of_which_nobody_is_left_is_abandoned_when_another_asks() -> None:
+def test_a_run_of_which_no_node_is_left_is_abandoned_when_another_asks() -> None:
     scenario = two("one")
     scenario.gone("a", "b")
     scenario.after(10_000)

@@ -39,7 +39,7 @@ def test_an_agent_may_close_its_run() -> None:
     assert scenario.refused == {"c": RefusalReason.RUN_CLOSED}
 
 
-def test_a_run_has_failed_when_nobody_is_left_and_one_has_failed() -> None:
+def test_a_run_has_failed_when_no_node_is_left_and_one_has_failed() -> None:
     scenario = two("one", join_timeout_seconds=600)
     scenario.leave("a", "b", reason=LeaveReason.FAILED)
     scenario.after(599)
@@ -48,7 +48,7 @@ def test_a_run_has_failed_when_nobody_is_left_and_one_has_failed() -> None:
     assert scenario.closed_runs == {"one": "RunFailed"}
 
 
-def test_a_closed_spec_refuses_all_ends_nobody_and_is_reversible() -> None:
+def test_a_closed_spec_refuses_all_ends_no_round_and_is_reversible() -> None:
     scenario = two("one")
     scenario.edit(closed=True)
     assert scenario.condition("Closed").reason == "ClosedBySpec"
@@ -59,5 +59,5 @@ def test_a_closed_spec_refuses_all_ends_nobody_and_is_reversible() -> None:
     assert not scenario.asks
     scenario.edit(closed=False)
     assert scenario.refused == {}
-    scenario.everyone_comes_back()
+    scenario.all_join_again()
     assert scenario.group == ["a", "b"]

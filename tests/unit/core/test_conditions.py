@@ -21,7 +21,7 @@ def test_from_the_first_look_to_the_running_round() -> None:
     assert words(scenario, "Ready") == ("True", "Running", "round 1 runs with 2 nodes")
 
 
-def test_pods_that_are_missing_are_named_before_anybody_has_come() -> None:
+def test_pods_that_are_missing_are_named_before_any_node_has_joined() -> None:
     scenario = Scenario(2, 2)
     scenario.pod("a", phase="Pending", problem="Pending (Insufficient nvidia.com/gpu)")
     message = "0 of at least 2 nodes; a is Pending (Insufficient nvidia.com/gpu)"
@@ -35,7 +35,7 @@ def test_a_run_that_is_over() -> None:
     assert words(scenario, "Closed") == ("True", "RunSucceeded", "run 'one' is closed: it has succeeded")
     scenario = two("one", max_restarts=0)
     scenario.reenter("a", "b", reason=AttemptReason.WORKER_FAILURE)
-    spent = "run 'one' is closed: 1 round was lost to failures, and spec.maxRestarts allows no more"
+    spent = "run 'one' is closed: 1 round ended with a failure, and spec.maxRestarts allows no more"
     assert words(scenario, "Closed") == ("True", "RestartBudgetExhausted", spent)
     assert words(scenario, "Ready") == ("False", "RestartBudgetExhausted", spent)
 
@@ -43,7 +43,7 @@ def test_a_run_that_is_over() -> None:
 def test_a_closed_spec() -> None:
     scenario = Scenario(2, 2)
     scenario.edit(closed=True)
-    closed = ("ClosedBySpec", "spec.closed is true: nobody may join")
+    closed = ("ClosedBySpec", "spec.closed is true: no node may join")
     assert words(scenario, "Closed") == ("True", *closed)
     assert words(scenario, "Ready") == ("False", *closed)
 

@@ -3,7 +3,8 @@
 from dataclasses import fields, replace
 from types import MappingProxyType
 
-from tests.unit.core.worlds import now, three
+from tests.unit.core.builders import now
+from tests.unit.core.worlds import three
 
 from rendezvous_api.reasons import AttemptReason
 from rendezvous_operator.core.decide import decide
@@ -31,7 +32,7 @@ def test_a_decision_follows_from_the_memory_and_does_not_write_it() -> None:
     scenario.after(329)
     scenario.clock += 1
     scenario.complete = False  # so that nothing is decided yet
-    scenario.heard("a")
+    scenario.beat("a")
     late, world = now(scenario.clock), replace(scenario.world(), complete=True)
     with_memory, without = decide(late, world, memory), decide(late, world, Memory())
     assert isinstance(with_memory, Decision)
@@ -68,9 +69,9 @@ def test_what_is_not_complete_leaves_the_memory_as_it_is() -> None:
 
 
 def test_a_memory_of_something_else_is_no_harm() -> None:
-    """An empty one only makes everyone wait once more, and what it says of other rounds means nothing."""
+    """An empty one only makes every node wait once more, and what it says of other rounds means nothing."""
     scenario = three()
-    strange = Memory({(Timer.ASKED, 9): 0.0, (Timer.CLAIMED, ("z", "first", 1)): 0.0})
+    strange = Memory({(Timer.ASKED, 9): 0.0, (Timer.UNLISTED, ("z", "first", 1)): 0.0})
     decision = decide(now(scenario.clock), scenario.world(), strange)
     assert isinstance(decision, Decision)
     assert decision.status == scenario.decide().status

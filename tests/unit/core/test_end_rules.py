@@ -1,10 +1,11 @@
-"""The end of a round: each cause alone, and two in one turn."""
+"""The end of a round: each cause alone, and two at the same time."""
 
 from collections.abc import Callable
 from itertools import combinations
 
 import pytest
-from tests.unit.core.worlds import Scenario, now
+from tests.unit.core.builders import now
+from tests.unit.core.worlds import Scenario
 
 from rendezvous_api.reasons import FAILURES, AttemptReason, RoundEndReason
 from rendezvous_operator.core.end import (
@@ -33,7 +34,7 @@ WORKER_FAILURE = AttemptReason.WORKER_FAILURE
         ("a member comes back by itself", "MemberReentered"),
         ("a member leaves with a failure", "MemberFailed"),
         ("a member's object is gone", "MemberLost"),
-        ("a member is started anew", "MemberLost"),
+        ("a member is restarted", "MemberLost"),
         ("a member's pod is being deleted", "MemberEvicted"),
         ("a member's pod has failed", "MemberLost"),
         ("the spec allows fewer", "TooManyNodes"),
@@ -55,7 +56,7 @@ def test_a_new_round_is_asked_for_when(happening: str, reason: str) -> None:
             scenario.leave("b")
         case "a member's object is gone":
             scenario.gone("b")
-        case "a member is started anew":
+        case "a member is restarted":
             scenario.restart("b")
         case "a member's pod is being deleted":
             scenario.pod("b", run_id="run", leaving="its pod is being deleted")

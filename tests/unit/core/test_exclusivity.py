@@ -16,13 +16,13 @@ def test_no_round_while_a_member_has_not_come_back() -> None:
     scenario.after(300)
     assert scenario.status.round == 1
     assert scenario.condition("Ready").reason == FormationReason.WAITING_FOR_MEMBERS
-    assert "c has not come back" in scenario.explanation
+    assert "c has not joined again" in scenario.explanation
     scenario.reenter("c")
     assert scenario.status.round == 2
 
 
-@pytest.mark.parametrize("end", ["leaves", "is gone", "is started anew", "falls silent"])
-def test_a_member_that_is_over_holds_nobody(end: str) -> None:
+@pytest.mark.parametrize("end", ["leaves", "is gone", "is restarted", "falls silent"])
+def test_a_member_that_has_ended_blocks_no_round(end: str) -> None:
     scenario = running("a", "b", "c", replacement_timeout_seconds=0)
     scenario.reenter("a", "b", reason=WORKER_FAILURE)
     match end:
@@ -30,16 +30,16 @@ def test_a_member_that_is_over_holds_nobody(end: str) -> None:
             scenario.leave("c")
         case "is gone":
             scenario.gone("c")
-        case "is started anew":
+        case "is restarted":
             scenario.restart("c")
         case "falls silent":
             scenario.silent("c")
             scenario.after(16)
     assert scenario.status.round == 2
-    assert set(scenario.group) == ({"a", "b", "c"} if end == "is started anew" else {"a", "b"})
+    assert set(scenario.group) == ({"a", "b", "c"} if end == "is restarted" else {"a", "b"})
 
 
-def test_a_member_that_was_asked_long_ago_holds_nobody() -> None:
+def test_a_member_that_was_asked_long_ago_blocks_no_round() -> None:
     scenario = running("a", "b", "c", replacement_timeout_seconds=0, reentry_timeout_seconds=330)
     scenario.reenter("a", "b", reason=WORKER_FAILURE)
     scenario.after(329)
@@ -48,14 +48,14 @@ def test_a_member_that_was_asked_long_ago_holds_nobody() -> None:
     assert set(scenario.group) == {"a", "b"}
 
 
-def test_an_agent_that_claims_a_round_in_which_it_is_not_listed_holds_everybody() -> None:
+def test_a_node_that_reports_a_round_in_which_it_is_not_listed_blocks_the_next_one() -> None:
     scenario = running("a", "b", "c", replacement_timeout_seconds=0)
     scenario.silent("c")
     scenario.reenter("a", "b", reason=WORKER_FAILURE)
     scenario.after(16)
     assert set(scenario.group) == {"a", "b"}
-    # c wakes and still trains in round 1; meanwhile a fails once more.
-    scenario.heard("c")
+    # c wakes and still trains in round 1; then a fails once more.
+    scenario.beat("c")
     scenario.reenter("a", "b", reason=WORKER_FAILURE)
     scenario.after(60)
     assert scenario.status.round == 2
@@ -76,17 +76,17 @@ def test_a_new_run_waits_for_members_of_the_old_one_that_still_run_and_does_not_
     assert scenario.group == ["c", "d"]
 
 
-def test_the_time_of_a_member_that_could_not_hear_that_it_was_asked_begins_when_it_is_heard() -> None:
+def test_the_time_of_a_member_that_was_silent_when_it_was_asked_begins_with_its_heartbeat() -> None:
     scenario = Scenario(3, 3, replacement_timeout_seconds=0, reentry_timeout_seconds=330)
     scenario.join("a", "b", "c")
     scenario.silent("c")
     scenario.after(1)
     scenario.reenter("a", "b")
     scenario.after(400)
-    scenario.heard("c")
+    scenario.beat("c")
     scenario.join("n")
     assert scenario.status.round == 1, "c trains"
-    assert "c has not come back" in scenario.explanation
+    assert "c has not joined again" in scenario.explanation
     scenario.after(329)
     assert scenario.status.round == 1
     scenario.after(1)
@@ -96,7 +96,7 @@ def test_the_time_of_a_member_that_could_not_hear_that_it_was_asked_begins_when_
 def test_members_that_were_lost_when_their_run_was_closed_are_asked_when_they_are_heard() -> None:
     scenario = Scenario(2, 3, max_restarts=0, last_call_timeout_seconds=0, reentry_timeout_seconds=330)
     scenario.join("x", run="zero")
-    scenario.request_close("x")  # it is heard, so not all are silent
+    scenario.request_close("x")  # it sends a heartbeat, so not all are silent
     scenario.join("d", "e", run="one")
     scenario.silent("d", "e")
     scenario.after(130)
@@ -104,7 +104,7 @@ def test_members_that_were_lost_when_their_run_was_closed_are_asked_when_they_ar
     assert scenario.status.waiting_nodes == 0
     scenario.join("f", run="two")
     scenario.after(400)
-    scenario.heard("d", "e")
+    scenario.beat("d", "e")
     assert scenario.asks
     scenario.join("g", run="two")
     assert scenario.group == ["d", "e"], "they train"

@@ -1,7 +1,8 @@
 """Rule "retention": what is deleted, and what is not."""
 
 import pytest
-from tests.unit.core.worlds import Scenario, now, three, two
+from tests.unit.core.builders import now
+from tests.unit.core.worlds import Scenario, three, two
 
 from rendezvous_api.reasons import AttemptReason, LeaveReason
 from rendezvous_operator.core import garbage
@@ -26,7 +27,7 @@ def test_a_participant_is_deleted_an_hour_after_its_end(end: str) -> None:
     scenario.after(2)
     (deletion,) = scenario.deletions
     assert (deletion.kind, deletion.name, deletion.uid) == ("RendezvousParticipant", "c", "uid-of-c")
-    assert deletion.resource_version == "7", "what has changed meanwhile must not be deleted"
+    assert deletion.resource_version == "7", "what has changed since then must not be deleted"
 
 
 def test_a_rendezvous_that_an_agent_made_is_deleted_an_hour_after_its_last_participant() -> None:
@@ -46,7 +47,7 @@ def test_a_rendezvous_of_a_user_is_kept() -> None:
     assert scenario.deletions == []
 
 
-def test_a_closed_rendezvous_is_deleted_after_its_ttl_whoever_leads() -> None:
+def test_a_closed_rendezvous_is_deleted_after_its_ttl_by_any_leader() -> None:
     scenario = three(ttl_seconds_after_closed=600)
     scenario.leave("a", reason=LeaveReason.SUCCEEDED)
     scenario.after(300)
@@ -70,9 +71,9 @@ def test_members_that_are_all_silent_are_kept_and_train_on() -> None:
     assert scenario.deletions == []
     assert not scenario.asks
     assert scenario.condition("Ready").status == "True"
-    scenario.heard("a")
+    scenario.beat("a")
     scenario.after(100)
-    scenario.heard("b", "c")
+    scenario.beat("b", "c")
     scenario.after(HOUR)
     assert scenario.deletions == []
     assert scenario.status.round == 1
@@ -110,8 +111,8 @@ def test_who_is_no_member_is_deleted_while_a_round_runs(how: str) -> None:
     assert not scenario.asks
 
 
-def test_a_predecessor_s_place_in_the_round_protects_nobody() -> None:
-    """Who was started anew under the name of a member is no member, and the round is over."""
+def test_a_predecessor_s_entry_in_the_round_protects_no_successor() -> None:
+    """Who was restarted under the name of a member is no member, and the round is over."""
     scenario = three()
     scenario.restart("c")
     scenario.silent("c")
@@ -120,14 +121,14 @@ def test_a_predecessor_s_place_in_the_round_protects_nobody() -> None:
 
 
 @pytest.mark.parametrize("how", ["silent", "left"])
-def test_while_all_are_silent_nobody_is_deleted(how: str) -> None:
+def test_while_all_are_silent_no_participant_is_deleted(how: str) -> None:
     scenario = with_a_spare(how)
     scenario.silent("a", "b")
     scenario.after(3 * HOUR)
     assert scenario.deletions == []
-    scenario.heard("a", "b")
+    scenario.beat("a", "b")
     scenario.after(HOUR - 1)
-    assert scenario.deletions == [], "the hour begins when somebody is heard again"
+    assert scenario.deletions == [], "the hour begins with the next heartbeat"
     scenario.after(1)
     assert deleted(scenario) == ["s"]
 

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from tests.unit.core.worlds import Scenario, now, running, three, two
+from tests.unit.core.builders import now
+from tests.unit.core.worlds import Scenario, running, three, two
 
 from rendezvous_api import names
 from rendezvous_api.participant import ParticipantStatus
@@ -48,7 +49,7 @@ def test_a_round_that_lost_a_silent_member_has_all_moments_in_order() -> None:
             asked=moment(122),
             ended=moment(140),
             reason="MemberLost",
-            message="c: nothing was heard of it for over 120 s",
+            message="c: no heartbeat for more than 120 s",
         ),
         RoundRecord(2, "run", 2, moment(170)),
     )
@@ -59,7 +60,7 @@ HAPPENINGS: list[tuple[str, Callable[[Scenario], None]]] = [
     ("b asks to join again: MembershipChange", lambda group: group.reenter("b")),
     ("b: it left: Failed", lambda group: group.leave("b")),
     ("b: its participant object is gone", lambda group: group.gone("b")),
-    ("b: its agent was started anew", lambda group: group.restart("b")),
+    ("b: its agent restarted", lambda group: group.restart("b")),
     ("3 nodes, but spec.maxNodes is 2", lambda group: group.edit(max_nodes=2)),
     ("the annotation was set to today", lambda group: group.request_restart("today")),
 ]
@@ -88,7 +89,7 @@ def test_when_a_member_was_last_heard_is_said_of_a_loss_alone() -> None:
     assert (last(scenario).reason, last(scenario).last_heard) == ("MemberLost", moment(10))
 
 
-def test_of_a_member_that_was_started_anew_it_is_not_known_when_its_predecessor_was_heard() -> None:
+def test_of_a_member_that_restarted_the_last_heartbeat_is_not_known() -> None:
     scenario = three()
     scenario.at(10)
     scenario.restart("b")
@@ -103,7 +104,7 @@ def test_all_members_must_have_said_that_they_run_the_round() -> None:
     scenario.after(5)
     scenario.settle()
     assert last(scenario).checked_in is None
-    scenario.heard("b")
+    scenario.beat("b")
     assert last(scenario).checked_in == moment(5)
     scenario.after(5)
     scenario.settle()
@@ -116,7 +117,7 @@ def test_a_member_that_is_gone_has_not_said_so() -> None:
     assert (last(scenario).reason, last(scenario).checked_in) == ("MemberLost", None)
 
 
-def test_nobody_was_asked_when_a_run_was_closed() -> None:
+def test_no_member_was_asked_when_a_run_was_closed() -> None:
     scenario = two(suspect_timeout_seconds=120)
     scenario.at(10)
     scenario.leave("a", reason=LeaveReason.SUCCEEDED)

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from tests.unit.core.worlds import Scenario, now, three
+from tests.unit.core.builders import now
+from tests.unit.core.worlds import Scenario, three
 
 from rendezvous_api import names
 from rendezvous_api.reasons import AttemptReason, RefusalReason
@@ -122,7 +123,7 @@ def test_of_a_new_round(what: str) -> None:
 
 
 def without_c(scenario: Scenario) -> RendezvousStatus:
-    """A second round of a and b, whoever has come."""
+    """A second round of a and b, no matter which nodes wait."""
     good = before_the_second_round("a", "b", "c").decide().status
     assert good.history[0].round == scenario.status.round
     return with_members(good, *good.participants[:2])
@@ -152,7 +153,7 @@ def test_no_round_beside_an_agent_that_says_that_it_runs_an_older_one() -> None:
     scenario.reenter("a", "b", reason=WORKER_FAILURE)
     scenario.after(16)
     assert scenario.group == ["a", "b"]
-    scenario.heard("c")
+    scenario.beat("c")
     scenario.complete = False
     scenario.reenter("a", "b", reason=WORKER_FAILURE)
     members = tuple(replace(member, attempt=3) for member in scenario.status.participants)

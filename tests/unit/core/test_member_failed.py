@@ -12,7 +12,7 @@ def test_who_left_without_success_ends_the_round(reason: LeaveReason) -> None:
     scenario.leave("b", reason=reason)
     assert scenario.ended_because == "MemberFailed"
     assert scenario.status.history[-1].message == f"b: it left: {reason}"
-    scenario.everyone_comes_back()
+    scenario.all_join_again()
     assert scenario.group == ["a", "c"]
     assert scenario.status.restarts == 1
 

@@ -24,8 +24,8 @@ def test_a_restarted_agent_is_a_loss_and_keeps_its_rank() -> None:
     scenario = three()
     scenario.restart("b")
     assert scenario.ended_because == "MemberLost"
-    assert scenario.status.history[-1].message == "b: its agent was started anew"
-    scenario.everyone_comes_back()
+    assert scenario.status.history[-1].message == "b: its agent restarted"
+    scenario.all_join_again()
     assert scenario.group == ["a", "b", "c"]
 
 

@@ -6,7 +6,7 @@ from rendezvous_api.reasons import RefusalReason
 from rendezvous_operator.core.world import Evidence, Pod, Target
 
 
-def test_nobody_is_called_silent_before_the_object_was_read() -> None:
+def test_no_node_counts_as_silent_before_the_object_was_read() -> None:
     scenario = three()
     scenario.silent("c")
     scenario.at(14)
@@ -23,7 +23,7 @@ def test_a_member_that_no_list_has_shown_yet_is_read_and_not_declared_gone() -> 
     assert answer.targets == {Target("RendezvousParticipant", "c")}
 
 
-def test_the_pod_is_read_before_anybody_is_refused_or_claims() -> None:
+def test_the_pod_is_read_before_a_node_is_refused_or_claims() -> None:
     scenario = Scenario(2, 2)
     scenario.unlabelled["uid-of-a"] = Pod("uid-of-a", "a")
     scenario.join_from_pods("a", run=None)

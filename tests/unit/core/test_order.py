@@ -1,6 +1,6 @@
 """The order in which the places of a round are given."""
 
-from tests.unit.core.worlds import participant
+from tests.unit.core.builders import participant
 
 from rendezvous_api.participant import Participant
 from rendezvous_api.rendezvous import Member

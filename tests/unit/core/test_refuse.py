@@ -1,4 +1,4 @@
-"""Rule "runs": who may not join, and what it is told."""
+"""Rule "runs": which nodes may not join, and their answers."""
 
 import pytest
 from tests.unit.core.worlds import Scenario, two
@@ -89,7 +89,7 @@ def test_an_answer_stays_until_its_agent_has_left() -> None:
     assert scenario.refused == {}
 
 
-def test_the_list_of_answers_is_bounded_and_everyone_gets_one() -> None:
+def test_the_list_of_answers_is_bounded_and_every_node_gets_one() -> None:
     scenario = two("one")
     crowd = [f"c{number:03}" for number in range(150)]
     scenario.join(*crowd, run="two")

@@ -44,14 +44,14 @@ def test_who_was_not_there_before_matters() -> None:
         replace(KNOWN, status=replace(KNOWN.status, round=2)),
     ],
 )
-def test_whatever_says_something_new_matters(after: Participant) -> None:
+def test_all_news_matter(after: Participant) -> None:
     assert matters(SeenParticipant(KNOWN, 0), after, SPEC, 1)
 
 
 @pytest.mark.parametrize(("spec", "limit"), [(SPEC, 20), (None, 15)])
 def test_a_heartbeat_matters_only_after_a_silence(spec: RendezvousSpec | None, limit: float) -> None:
     """Without a Rendezvous the defaults count: 5 s, 3 times."""
-    seen = SeenParticipant(KNOWN, heard_at=100)
+    seen = SeenParticipant(KNOWN, beat_at=100)
     assert not matters(seen, BEAT, spec, 100 + limit - 0.1)
     assert matters(seen, BEAT, spec, 100 + limit)
 
@@ -104,5 +104,5 @@ def test_counts_messages_and_the_end_of_a_round_may_wait(after: RendezvousStatus
         replace(BEFORE, history=(replace(LAST, checked_in="t"),)),
     ],
 )
-def test_what_somebody_acts_on_may_not(after: RendezvousStatus) -> None:
+def test_what_agents_act_on_may_not(after: RendezvousStatus) -> None:
     assert is_urgent(BEFORE, after)

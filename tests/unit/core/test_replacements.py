@@ -1,6 +1,7 @@
 """Rule "replacements": when a later round of a run is published."""
 
-from tests.unit.core.worlds import now, running, three
+from tests.unit.core.builders import now
+from tests.unit.core.worlds import running, three
 
 from rendezvous_api.reasons import AttemptReason, FormationReason
 from rendezvous_operator.core.facts import tick
@@ -16,14 +17,14 @@ WORKER_FAILURE = AttemptReason.WORKER_FAILURE
 def test_later_rounds_start_at_once_when_every_member_is_back() -> None:
     scenario = running("a", "b", "c")
     scenario.reenter("a", reason=WORKER_FAILURE)
-    scenario.everyone_comes_back()
+    scenario.all_join_again()
     assert scenario.status.round == 2
 
 
 def test_later_rounds_start_at_once_when_the_lost_are_replaced() -> None:
     scenario = running("a", "b", "c")
     scenario.gone("c")
-    scenario.everyone_comes_back()
+    scenario.all_join_again()
     assert scenario.status.round == 1
     scenario.join("d")
     assert scenario.group == ["a", "b", "d"]
@@ -45,11 +46,11 @@ def test_later_rounds_wait_for_replacements_from_the_last_loss_or_return_on() ->
 def test_the_message_names_the_moment_and_stays_as_it_is() -> None:
     scenario = three(replacement_timeout_seconds=30)
     scenario.gone("c")
-    assert "until" not in scenario.condition("Ready").message, "a and b have not come back, so nobody can know"
+    assert "until" not in scenario.condition("Ready").message, "a and b have not come back, so this is not known"
     scenario.reenter("a", "b")
     message = scenario.condition("Ready").message
     assert message == (
-        "2 of 3 nodes are back; replacements are waited for until 2030-01-01T00:17:10Z; "
+        "2 of 3 nodes have joined again; waiting for replacements until 2030-01-01T00:17:10Z; "
         "c was lost (its participant object is gone)"
     )
     writes = scenario.writes
@@ -62,7 +63,7 @@ def test_the_message_names_the_moment_and_stays_as_it_is() -> None:
     assert scenario.status.round_start_time == "2030-01-01T00:17:10Z"
 
 
-def test_a_group_that_may_be_no_larger_now_waits_for_nobody_else() -> None:
+def test_a_group_that_may_be_no_larger_now_waits_for_no_other_node() -> None:
     scenario = three(replacement_timeout_seconds=30)
     scenario.edit(max_nodes=2)
     scenario.gone("c")
@@ -78,10 +79,10 @@ def test_while_a_member_may_still_come_back_no_moment_is_known() -> None:
     assert isinstance(s, Situation)
     timers = tick(s, scenario.memory)
     answer = replacements.verdict(s, timers, select(s, timers))
-    assert answer == Waits(FormationReason.WAITING_FOR_REPLACEMENTS, "1 of 3 nodes are back")
+    assert answer == Waits(FormationReason.WAITING_FOR_REPLACEMENTS, "1 of 3 nodes have joined again")
 
 
-def test_the_wait_begins_anew_when_the_rendezvous_was_closed_meanwhile() -> None:
+def test_the_wait_starts_again_when_the_rendezvous_was_closed_in_between() -> None:
     scenario = running("a", "b", "c", replacement_timeout_seconds=30)
     scenario.request_restart("now")
     scenario.edit(closed=True)

@@ -9,7 +9,7 @@ def test_one_request_of_the_user_is_one_round_and_an_old_one_is_none() -> None:
     scenario.join("a", "b")
     assert not scenario.asks
     scenario.request_restart("now")
-    scenario.everyone_comes_back()
+    scenario.all_join_again()
     assert scenario.status.round == 2
     scenario.after(1000)
     assert not scenario.asks

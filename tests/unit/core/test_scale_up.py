@@ -19,7 +19,7 @@ def test_newcomers_are_gathered_while_training_goes_on() -> None:
     assert not scenario.asks
     scenario.at(61)
     assert scenario.ended_because == "ScaleUp"
-    scenario.everyone_comes_back()
+    scenario.all_join_again()
     assert scenario.group == ["a", "b", "c", "d"]
     assert scenario.status.restarts == 0
 
@@ -34,7 +34,7 @@ def test_newcomers_that_fill_the_group_are_taken_in_at_once() -> None:
 
 @pytest.mark.parametrize(
     ("newcomers", "message"),
-    [("c", "1 more node has come"), ("cd", "2 more nodes have come"), ("cdef", "4 more nodes have come")],
+    [("c", "1 more node joined"), ("cd", "2 more nodes joined"), ("cdef", "4 more nodes joined")],
 )
 def test_one_node_has_come_and_two_have(newcomers: str, message: str) -> None:
     scenario = running("a", "b", max_nodes=5, scale_up_interval_seconds=0)

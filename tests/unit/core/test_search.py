@@ -6,13 +6,16 @@ from tests.unit.core.small_world_search import Search
 
 from rendezvous_api.rendezvous import AllowedSizes
 
+TWO = ("A", "A")
+"""Two nodes of one run."""
+
 
 def name_of(setup: Setup) -> str:
     """For people."""
     return f"{len(setup.runs)} nodes, {setup.min_nodes} to {setup.max_nodes}: {setup.name}"
 
 
-THREE = [
+SEARCHES = [
     (Setup("joins, re-entries, deaths", 2, 2), 1_500),
     (Setup("joins, re-entries, deaths", 2, 3), 2_000),
     (Setup("the operator is replaced", 2, 3, leaders=True), 2_500),
@@ -22,24 +25,29 @@ THREE = [
     (Setup("the user edits minNodes and maxNodes", 2, 2, other_limits=((1, 3), (3, 3))), 12_000),
     (Setup("rounds of one node, two or four", 1, 4, sizes=AllowedSizes(list=(1, 2, 4))), 2_500),
     (Setup("agents close their run", 2, 3, closes=True), 10_000),
+    # Of what has many more states, two nodes.
+    (Setup("ends and leaves", 1, 2, runs=TWO, ends=True), 4_000),
+    (Setup("silence and lost paths", 1, 2, runs=TWO, silence=True), 20_000),
+    (Setup("known pods", 1, 2, runs=TWO, pods=True), 20_000),
+    (Setup("restart requests and deaths", 1, 2, runs=TWO, silence=True, requests=True), 45_000),
+    (Setup("retention", 1, 2, runs=TWO, ends=True, retention=True), 7_000),
+    (Setup("two runs", 1, 2, runs=("A", "B"), closes=True), 5_500),
+]
+"""Each kind of setup, in a size that takes some seconds; and how many states there are at least."""
+SLOW_SEARCHES = [
     (Setup("ends and leaves", 2, 2, ends=True), 30_000),
     (Setup("ends and leaves", 2, 3, ends=True), 40_000),
     (Setup("silence and lost paths", 2, 2, silence=True), 400_000),
     (Setup("silence and lost paths", 2, 3, silence=True), 350_000),
     (Setup("known pods", 2, 3, pods=True), 350_000),
-]
-TWO = [
-    # With three nodes this has many millions of states.
-    (Setup("silence, ends and closing together", 1, 2, runs=("A", "A"), silence=True, ends=True, closes=True), 50_000),
-    (Setup("restart requests and deaths", 1, 2, runs=("A", "A"), silence=True, requests=True), 45_000),
+    # With three nodes these have many millions of states.
+    (Setup("silence, ends and closing together", 1, 2, runs=TWO, silence=True, ends=True, closes=True), 50_000),
+    (Setup("retention and silence", 1, 2, runs=TWO, silence=True, ends=True, retention=True), 350_000),
     (Setup("two runs and retention", 1, 2, runs=("A", "B"), ends=True, closes=True, retention=True), 25_000),
 ]
-SLOW = [
-    (Setup("retention and silence", 1, 2, runs=("A", "A"), silence=True, ends=True, retention=True), 350_000),
-]
 SETUPS = [
-    *(pytest.param(*setup, id=name_of(setup[0])) for setup in THREE + TWO),
-    *(pytest.param(*setup, id=name_of(setup[0]), marks=pytest.mark.slow) for setup in SLOW),
+    *(pytest.param(*search, id=name_of(search[0])) for search in SEARCHES),
+    *(pytest.param(*search, id=name_of(search[0]), marks=pytest.mark.slow) for search in SLOW_SEARCHES),
 ]
 
 

@@ -2,10 +2,10 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.core.worlds import participant
+from tests.unit.core.builders import participant
 
 from rendezvous_api.participant import Participant
-from rendezvous_api.rendezvous import Member, SeatHolder
+from rendezvous_api.rendezvous import Member, RankOwner
 from rendezvous_operator.core.rank.stable import later_ranks
 from rendezvous_operator.core.select.order import in_later_order
 
@@ -66,7 +66,7 @@ def test_when_the_group_shrinks_the_highest_ranks_move_into_the_holes() -> None:
 def test_who_was_stood_in_for_gets_its_rank_back() -> None:
     shrunk = next_group(group("a", "b", "c", "d"), asking("b", "c", "d"))
     assert names(shrunk) == ["d", "b", "c"]
-    assert shrunk[0].stands_in_for == SeatHolder("a", None)
+    assert shrunk[0].stands_in_for == RankOwner("a", None)
     grown = next_group(shrunk, asking("a", "b", "c", "d"))
     assert names(grown) == ["a", "b", "c", "d"]
     assert all(member.stands_in_for is None for member in grown)
@@ -75,21 +75,21 @@ def test_who_was_stood_in_for_gets_its_rank_back() -> None:
 def test_also_by_pod_index() -> None:
     indices = {"a": 0, "b": 1, "c": 2}
     shrunk = next_group(group("a", "b", "c", **indices), asking("b", "c", **indices))
-    assert shrunk[0].stands_in_for == SeatHolder("a", 0)
+    assert shrunk[0].stands_in_for == RankOwner("a", 0)
     assert names(next_group(shrunk, asking("b", "c", "a2", b=1, c=2, a2=0))) == ["a2", "b", "c"]
 
 
 def test_a_group_that_grows_again_has_its_ranks_by_pod_index() -> None:
     indices = {"a": 0, "b": 1, "c": 2, "d": 3}
     alone = next_group(group("a", "b", "c", "d", **indices), asking("d", **indices))
-    assert alone[0].stands_in_for == SeatHolder("a", 0)
+    assert alone[0].stands_in_for == RankOwner("a", 0)
     back = [*asking("d", **indices), *asking("c2", "b2", "a2", c2=2, b2=1, a2=0)]
     assert names(next_group(alone, back)) == ["a2", "b2", "c2", "d"]
     assert names(next_group(alone, asking("d", "c2", "b2", d=3, c2=2, b2=1))) == ["d", "b2", "c2"]
     # They may also come one after the other.
     with_b, with_c = (next_group(alone, asking("d", new, d=3, **{new: index})) for new, index in (("b2", 1), ("c2", 2)))
     assert names(with_b) == ["d", "b2"]
-    assert with_b[0].stands_in_for == SeatHolder("a", 0)
+    assert with_b[0].stands_in_for == RankOwner("a", 0)
     assert names(next_group(with_b, asking("d", "b2", "a2", d=3, b2=1, a2=0))) == ["a2", "b2", "d"]
     assert names(next_group(with_b, back)) == ["a2", "b2", "c2", "d"]
     # c2 has a rank that is not its own, so it may have come instead of a.
@@ -111,7 +111,7 @@ def test_an_index_that_repeats_gives_no_place() -> None:
 def test_standing_in_lasts_while_the_group_is_that_small() -> None:
     shrunk = next_group(group("a", "b", "c", "d"), asking("b", "c", "d"))
     once_more = next_group(shrunk, asking("b", "c", "d"))
-    assert once_more[0].stands_in_for == SeatHolder("a", None)
+    assert once_more[0].stands_in_for == RankOwner("a", None)
     with_another = next_group(once_more, asking("b", "c", "d", "x"))
     assert names(with_another) == ["d", "b", "c", "x"]
     assert with_another[0].stands_in_for is None
@@ -123,7 +123,7 @@ def test_a_stand_in_of_a_stand_in_stands_in_for_the_first() -> None:
     shrunk = next_group(group("a", "b", "c", "d"), asking("b", "c", "d"))
     again = next_group(shrunk, asking("b", "c"))
     assert names(again) == ["c", "b"]
-    assert again[0].stands_in_for == SeatHolder("a", None)
+    assert again[0].stands_in_for == RankOwner("a", None)
 
 
 NODES = st.sampled_from([f"n{number}" for number in range(8)])
@@ -134,7 +134,7 @@ NODES = st.sampled_from([f"n{number}" for number in range(8)])
     rounds=st.lists(st.lists(NODES, min_size=1, max_size=6, unique=True), min_size=1, max_size=4),
     indexed=st.booleans(),
 )
-def test_ranks_are_a_permutation_and_whoever_can_keeps_its_own(
+def test_ranks_are_a_permutation_and_each_member_that_can_keeps_its_own(
     before: list[str], rounds: list[list[str]], indexed: bool
 ) -> None:
     indices = {node: int(node[1:]) for node in (f"n{number}" for number in range(8))} if indexed else {}

@@ -31,7 +31,7 @@ def test_a_loss_in_between_says_nothing_about_the_host() -> None:
     scenario.join("a", "b", "c")
     scenario.reenter("a", "b", "c", reason=CHECK_IN_FAILED)
     scenario.gone("c")
-    scenario.everyone_comes_back()
+    scenario.all_join_again()
     assert scenario.group == ["a", "b"]
     scenario.reenter("a", "b", reason=CHECK_IN_FAILED)
     assert scenario.group == ["b", "a"]
@@ -44,7 +44,7 @@ def test_a_round_that_checked_in_ends_the_row_even_if_it_then_lost_a_member() ->
     scenario.settle()
     assert scenario.status.history[-1].checked_in is not None
     scenario.gone("c")
-    scenario.everyone_comes_back()
+    scenario.all_join_again()
     scenario.reenter("a", "b", reason=CHECK_IN_FAILED)
     assert scenario.group == ["a", "b"]
 
@@ -60,7 +60,7 @@ def test_another_run_begins_with_none() -> None:
     assert scenario.group == ["a", "b"]
 
 
-def test_a_new_operator_counts_anew() -> None:
+def test_a_new_operator_starts_to_count_again() -> None:
     scenario = Scenario(2, 2)
     scenario.join("a", "b")
     scenario.reenter("a", "b", reason=CHECK_IN_FAILED)

@@ -1,9 +1,10 @@
-"""Since when something has held: what starts a timer, and what does not start it anew."""
+"""Since when a fact has been true: what starts a timer, and what does not start it again."""
 
 from collections.abc import Callable
 
 import pytest
-from tests.unit.core.worlds import Scenario, now, three
+from tests.unit.core.builders import now
+from tests.unit.core.worlds import Scenario, three
 
 from rendezvous_api.reasons import AttemptReason
 from rendezvous_operator.core.facts import tick
@@ -70,7 +71,7 @@ def test_a_member_that_falls_silent_and_is_heard_again_has_no_more_time_to_come_
     scenario.at(100)
     scenario.silent("a")
     scenario.at(120)
-    scenario.heard("a")
+    scenario.beat("a")
     scenario.at(329)
     assert scenario.status.round == 1
     scenario.at(330)
@@ -89,12 +90,12 @@ def test_no_timer_starts_before_the_end_of_an_outage(waits: Callable[[], Scenari
 
 
 @pytest.mark.parametrize("waits", [waits_to_reenter, waits_for_replacements])
-def test_no_timer_starts_before_somebody_is_heard_again(waits: Callable[[], Scenario]) -> None:
+def test_no_timer_starts_before_the_next_heartbeat(waits: Callable[[], Scenario]) -> None:
     scenario = waits()
     scenario.at(100)
     scenario.silent("a", "b", "c")
     scenario.at(1100)
-    scenario.heard("a", "b", "c")
+    scenario.beat("a", "b", "c")
     scenario.at(1100 + 329)
     assert scenario.status.round == 1
     scenario.at(1100 + 330)

@@ -3,12 +3,12 @@
 from tests.unit.core.worlds import three
 
 
-def test_a_round_that_is_too_large_is_formed_anew_and_the_highest_rank_is_a_spare() -> None:
+def test_a_round_that_is_too_large_is_formed_again_and_the_highest_rank_is_a_spare() -> None:
     scenario = three()
     scenario.edit(max_nodes=2)
     assert scenario.ended_because == "TooManyNodes"
     assert scenario.status.history[-1].message == "3 nodes, but spec.maxNodes is 2"
-    scenario.everyone_comes_back()
+    scenario.all_join_again()
     assert scenario.group == ["a", "b"]
     assert scenario.status.spares == ("c",)
     assert scenario.status.restarts == 0

@@ -2,11 +2,11 @@
 
 from rendezvous_api import names
 from rendezvous_api.rendezvous import Missing
-from rendezvous_operator.core.words import cut, listing, more_nodes, nodes
+from rendezvous_operator.core.words import cut, listing, more_nodes, number_of_nodes
 
 
 def test_one_is_singular() -> None:
-    assert [nodes(count) for count in (0, 1, 2)] == ["0 nodes", "1 node", "2 nodes"]
+    assert [number_of_nodes(count) for count in (0, 1, 2)] == ["0 nodes", "1 node", "2 nodes"]
     assert [more_nodes(count) for count in (1, 2)] == ["1 more node", "2 more nodes"]
 
 

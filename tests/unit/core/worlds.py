@@ -1,15 +1,15 @@
-"""Builders for the tests of the decision core: objects in one line, and a `Scenario` that plays all who write them."""
+"""A `Scenario` for the tests of the decision core: it plays all who write what the core sees."""
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from tests.unit.core.builders import NAME, UID, now, participant
 from tests.unit.core.write_rules import check_write
 
 from rendezvous_api import names
-from rendezvous_api.meta import Condition, ObjectMeta, OwnerReference
-from rendezvous_api.participant import Participant, ParticipantSpec, ParticipantStatus
+from rendezvous_api.meta import Condition, ObjectMeta
+from rendezvous_api.participant import Participant, ParticipantStatus
 from rendezvous_api.reasons import AttemptReason, LeaveReason, ParticipantState, RefusalReason
 from rendezvous_api.rendezvous import Member, Rendezvous, RendezvousSpec, RendezvousStatus
 from rendezvous_operator.core.decide import decide
@@ -19,61 +19,11 @@ from rendezvous_operator.core.world import (
     Event,
     Evidence,
     Memory,
-    Now,
     Pod,
     SeenParticipant,
     Target,
     World,
 )
-
-NAME = "train"
-UID = "uid-of-train"
-EPOCH = datetime(2030, 1, 1, tzinfo=timezone.utc)
-
-
-def now(seconds: float) -> Now:
-    """The moment that many seconds after the beginning of a test, on both clocks."""
-    return Now(seconds, EPOCH + timedelta(seconds=seconds))
-
-
-def participant(
-    name: str,
-    *,
-    run: str | None = "run",
-    incarnation: str = "first",
-    attempt: int = 1,
-    reason: AttemptReason = AttemptReason.START,
-    index: int | None = None,
-    pod: str | None = None,
-    created: float = 0,
-    rendezvous_uid: str = UID,
-) -> Participant:
-    """A participant that has just joined. ``pod`` is the name of the pod that owns it."""
-    owners = (OwnerReference("Pod", pod, f"uid-of-{pod}"),) if pod else ()
-    return Participant(
-        ObjectMeta(
-            name,
-            uid=f"uid-of-{name}",
-            resource_version="7",
-            creation_timestamp=now(created).timestamp,
-            owner_references=owners,
-        ),
-        ParticipantSpec(
-            rendezvous_name=NAME,
-            rendezvous_uid=rendezvous_uid,
-            node_id=name,
-            incarnation=incarnation,
-            attempt=attempt,
-            attempt_reason=reason,
-            address=f"{name}.local",
-            store_port=20000 + attempt,
-            state=ParticipantState.JOINED,
-            run_id=run,
-            pod_name=pod,
-            pod_uid=f"uid-of-{pod}" if pod else None,
-            pod_index=index,
-        ),
-    )
 
 
 class Scenario:
@@ -165,9 +115,9 @@ class Scenario:
             self._put(replace(seen, spec=spec))
         self.settle()
 
-    def everyone_comes_back(self) -> None:
-        """Whoever is asked to come to a new round does so."""
-        assert self.asks, f"nobody is asked: {self.explanation}"
+    def all_join_again(self) -> None:
+        """Each member that is asked to join again does so."""
+        assert self.asks, f"no member is asked: {self.explanation}"
         self.reenter(*(name for name in self.group if self._runs(name)))
 
     def leave(self, *who: str, reason: LeaveReason = LeaveReason.FAILED) -> None:
@@ -184,17 +134,17 @@ class Scenario:
         self.settle()
 
     def silent(self, *who: str) -> None:
-        """From now on nothing is heard of these agents."""
+        """From now on these agents send no heartbeats."""
         self.cut_off |= {*who}
 
-    def heard(self, *who: str) -> None:
-        """These agents are heard again; their heartbeats say what they said before."""
+    def beat(self, *who: str) -> None:
+        """These agents send heartbeats again, with the same content as before."""
         self.cut_off -= {*who}
         self._beat()
         self.settle()
 
     def restart(self, name: str, **how: Any) -> None:
-        """The process of an agent is started anew under the same name; its predecessor is no more."""
+        """The process of an agent is restarted under the same name; its predecessor is no more."""
         before = self.seen[name].object
         spec = replace(before.spec, attempt=1, attempt_reason=AttemptReason.START)
         spec = replace(spec, incarnation=before.spec.incarnation + "'", state=ParticipantState.JOINED)
@@ -247,7 +197,7 @@ class Scenario:
         """Another process takes over: all that it knows it has just listed."""
         self.memory = Memory()
         self.answering_since = self.clock
-        self.seen = {name: SeenParticipant(seen.object, heard_at=self.clock) for name, seen in self.seen.items()}
+        self.seen = {name: SeenParticipant(seen.object, beat_at=self.clock) for name, seen in self.seen.items()}
         self.settle()
 
     def api_server_away(self, seconds: float) -> None:
@@ -260,7 +210,7 @@ class Scenario:
     # Time.
 
     def at(self, seconds: float) -> None:
-        """Let the clock go on until so many seconds after the beginning of the scenario."""
+        """Let the clock go on until this many seconds after the beginning of the scenario."""
         self.after(1000.0 + seconds - self.clock)
 
     def after(self, seconds: float) -> None:
@@ -346,13 +296,13 @@ class Scenario:
     def _put(self, written: Participant) -> None:
         name = written.metadata.name
         self.absent.discard(Target(names.PARTICIPANT_KIND, name))
-        self.seen[name] = SeenParticipant(written, heard_at=self.clock)
+        self.seen[name] = SeenParticipant(written, beat_at=self.clock)
 
     def _entry(self, name: str) -> Member | None:
         return next((member for member in self.status.participants if member.name == name), None)
 
     def _runs(self, name: str) -> bool:
-        """Whether an agent is there, is heard, and its present attempt is the admitted one."""
+        """Whether an agent exists, is not silent, and its present attempt is a member."""
         member, seen = self._entry(name), self.seen.get(name)
         if member is None or seen is None or name in self.cut_off:
             return False
@@ -361,7 +311,7 @@ class Scenario:
         return joined and (spec.incarnation, spec.attempt) == (member.incarnation, member.attempt)
 
     def _beat(self) -> None:
-        """Heartbeats of all who are heard: whoever was admitted says so, the others repeat themselves."""
+        """Heartbeats of all agents that are not silent: members report their round, the others repeat themselves."""
         for name, seen in self.seen.items():
             spec = seen.object.spec
             if name in self.cut_off or spec.state is ParticipantState.LEFT:
@@ -372,7 +322,7 @@ class Scenario:
             if entry is not None and self._runs(name):
                 number, rank = self.status.round, entry.rank
             beat = ParticipantStatus(spec.incarnation, spec.attempt, number, rank, now(self.clock).timestamp)
-            self.seen[name] = replace(seen, object=replace(seen.object, status=beat), heard_at=self.clock)
+            self.seen[name] = replace(seen, object=replace(seen.object, status=beat), beat_at=self.clock)
 
 
 def running(*nodes: str, min_nodes: int = 2, max_nodes: int = 4, **spec: Any) -> Scenario:

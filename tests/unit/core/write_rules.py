@@ -1,4 +1,4 @@
-"""What holds for every write of a status, whatever was decided."""
+"""What holds for every write of a status, for every decision."""
 
 from rendezvous_api import names
 from rendezvous_api.rendezvous import AllowedSizes, RendezvousSpec, RendezvousStatus
@@ -17,7 +17,7 @@ def check_write(spec: RendezvousSpec, old: RendezvousStatus, new: RendezvousStat
     assert new.round <= old.round + 1, "a round was left out"
     assert new.nodes == len(new.participants)
     assert [member.rank for member in new.participants] == list(range(new.nodes)), "ranks are 0 to n-1 in order"
-    assert len({member.name for member in new.participants}) == new.nodes, "somebody is listed twice"
+    assert len({member.name for member in new.participants}) == new.nodes, "a node is listed twice"
     if new.round == old.round:
         assert (new.participants, new.store) == (old.participants, old.store), "a published round may not change"
     else:
@@ -27,7 +27,7 @@ def check_write(spec: RendezvousSpec, old: RendezvousStatus, new: RendezvousStat
         assert new.run_id is not None
         assert new.history[-1].round == new.round
         assert new.history[-1].running
-        assert new.waiting_nodes == 0, "nobody is asked for the round after one that has just been published"
+        assert new.waiting_nodes == 0, "no member is asked for the round after one that has just been published"
         names_of_members = {member.name for member in new.participants}
         assert not names_of_members & {refusal.name for refusal in new.refused}, "a refused agent became a member"
         assert not names_of_members & {*new.spares}, "a member is no spare"

@@ -11,11 +11,11 @@ _FAILURES = frozenset(reason.value for reason in FAILURES)
 
 
 def is_spent(s: Situation, cause: Cause[RoundEndReason]) -> bool:
-    """Whether this cause would be one failure too many."""
+    """Whether this cause is a failure and no restart is left for it."""
     return cause.failure and s.spec.max_restarts is not None and s.run.restarts >= s.spec.max_restarts
 
 
 def restarts(s: Situation, history: Sequence[RoundRecord]) -> int:
-    """``status.restarts`` when a round is published after those: one more if a failure has ended the last of them."""
+    """``status.restarts`` of a round that is published after this history: one more if a failure ended the last."""
     failed = s.run.has_round and history[-1].reason in _FAILURES
     return s.run.restarts + failed

@@ -1,6 +1,7 @@
 """MemberEvicted: the pod of a member is being deleted or evicted, which is no failure.
 
-That its agent leaves or dies, or that its workers fail, follows from it. A machine that is only cordoned is no reason.
+The end of the pod also explains why its agent leaves or dies, or why its workers fail. A cordon of the machine alone
+does not end a pod.
 """
 
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from rendezvous_operator.core.verdict import Cause
 
 
 def causes(s: Situation, _: Timers) -> Iterator[Cause[RoundEndReason]]:
-    """One for each member that has to go."""
+    """One for each member whose pod ends."""
     for view in s.members_not_running:
         if view.evicted is not None:
             yield Cause(RoundEndReason.MEMBER_EVICTED, f"{view.name}: {view.evicted}")

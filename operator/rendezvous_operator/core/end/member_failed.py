@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from rendezvous_api.reasons import RoundEndReason
-from rendezvous_operator.core.agents import MemberState
+from rendezvous_operator.core.nodes import MemberState
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.timers import Timers
 from rendezvous_operator.core.verdict import Cause

@@ -1,4 +1,4 @@
-"""The rules for the end of a round, and what follows from the first that counts."""
+"""The rules for the end of a round, and what the first cause that counts leads to."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -35,18 +35,18 @@ END_RULES: tuple[EndRule, ...] = (
     restart_requested.causes,
     scale_up.causes,
 )
-"""This order is the priority: of all causes that count in one turn the first is the one that the history has, and that
-counts, or does not count, against the restart budget. So a crash beside an eviction is the eviction's, which is no
-failure; a crash beside a loss is the loss's, which is one."""
+"""The order is the priority. If several causes count at the same time, the first is written to the history, and decides
+whether the end counts against the restart budget. So a crash beside an eviction counts as the eviction, which is no
+failure; a crash beside a loss counts as the loss, which is one."""
 
 
 def end_if_due(s: Situation, timers: Timers) -> Situation:
-    """The situation when a round that is due has ended: its members are asked to join again, or its run is closed."""
+    """The situation after the rules: if a cause counts, the members are asked to join again, or the run is closed."""
     if not s.round_runs:
         return s
     found = first_cause((rule(s, timers) for rule in END_RULES), s.now.monotonic)
     if found.cause is None:
-        return s.with_run(s.run.looked_at_again(found.until))
+        return s.with_run(s.run.checked_again_at(found.until))
     s = replace(s, failed_check_ins=store_host.count_failed_check_ins(s, found.cause.reason))
     return _closed(s, found.cause) if budget.is_spent(s, found.cause) else _asked(s, found.cause)
 

@@ -1,7 +1,7 @@
-"""ScaleUp: newcomers wait for whom the round is worth ending.
+"""ScaleUp: the round ends so that waiting nodes become members.
 
-Every new round costs all members the work since their last checkpoint. So newcomers are gathered while training goes
-on, until the round has run for ``scaleUpIntervalSeconds``, or until they fill the group.
+Every new round costs all members the work since their last checkpoint. So waiting nodes are gathered until the round
+has run for ``scaleUpIntervalSeconds``, or until they fill the group.
 """
 
 from collections.abc import Iterator
@@ -21,5 +21,4 @@ def causes(s: Situation, timers: Timers) -> Iterator[Cause[RoundEndReason]]:
         return
     fills = size == s.sizes.most
     at = timers.now if fills else timers.began(Timer.ROUND, s.status.round) + s.spec.scale_up_interval_seconds
-    verb = "has" if len(s.waiting) == 1 else "have"
-    yield Cause(RoundEndReason.SCALE_UP, f"{more_nodes(len(s.waiting))} {verb} come", at=at)
+    yield Cause(RoundEndReason.SCALE_UP, f"{more_nodes(len(s.waiting))} joined", at=at)

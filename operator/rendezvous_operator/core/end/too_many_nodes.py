@@ -1,4 +1,4 @@
-"""TooManyNodes: the round has more nodes than the spec allows now."""
+"""TooManyNodes: the round has more nodes than ``maxNodes``, which was reduced."""
 
 from collections.abc import Iterator
 

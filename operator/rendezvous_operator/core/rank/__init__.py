@@ -1,1 +1,1 @@
-"""Which rank each member of a new round has."""
+"""The ranks of the members of a new round."""

@@ -4,21 +4,21 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from rendezvous_api.rendezvous import Member
-from rendezvous_operator.core.agents import Agent
+from rendezvous_operator.core.nodes import Node
 from rendezvous_operator.core.rank import stable, store_host
 from rendezvous_operator.core.situation import Situation
 
 
 class RankPolicy(Protocol):
-    """Gives each of the chosen a rank."""
+    """Gives each chosen node a rank."""
 
-    def __call__(self, s: Situation, chosen: Sequence[Agent]) -> tuple[Member, ...]:
+    def __call__(self, s: Situation, chosen: Sequence[Node]) -> tuple[Member, ...]:
         """The members of the round in the order of their ranks, 0 to n-1."""
 
 
-def by_stable_ranks(s: Situation, chosen: Sequence[Agent]) -> tuple[Member, ...]:
+def by_stable_ranks(s: Situation, chosen: Sequence[Node]) -> tuple[Member, ...]:
     """Rules "stable ranks" and "store host"."""
-    objects = [agent.object for agent in chosen]
+    objects = [node.object for node in chosen]
     if not s.run.has_round:
         return stable.first_ranks(objects)
     return store_host.moved_if_unfit(stable.later_ranks(objects, s.status.participants), s.failed_check_ins)

@@ -1,7 +1,6 @@
-"""Rule "store host": a node at which no store can be reached does not stay rank 0 for ever.
+"""Rule "store host": a node whose store cannot be reached does not stay rank 0.
 
-After `FAILED_CHECK_INS` failed check-ins in a row at one host of the store, the member of rank 1 changes places with
-it.
+After `FAILED_CHECK_INS` failed check-ins in a row at one host of the store, it changes ranks with the member of rank 1.
 """
 
 from rendezvous_api.reasons import RoundEndReason
@@ -10,14 +9,14 @@ from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.world import FailedCheckIns
 
 FAILED_CHECK_INS = 2
-"""After so many failed check-ins at one host of the store, another member becomes rank 0."""
+"""Failed check-ins in a row at one host of the store, after which another member becomes rank 0."""
 
 
 def count_failed_check_ins(s: Situation, reason: RoundEndReason) -> FailedCheckIns | None:
-    """The failed check-ins in a row when the current round has ended for that reason.
+    """The failed check-ins in a row after the current round has ended for that reason.
 
-    A round in which all have checked in ends the row. One that lost a member does not: that makes check-ins fail, too,
-    and says nothing about the host.
+    A round in which all members checked in starts the count again. A round that lost a member does not change it: the
+    loss makes the check-in fail, whatever the host.
     """
     before = s.failed_check_ins if s.status.history[-1].checked_in is None else None
     if reason is RoundEndReason.CHECK_IN_FAILED:
@@ -28,7 +27,7 @@ def count_failed_check_ins(s: Situation, reason: RoundEndReason) -> FailedCheckI
 
 
 def moved_if_unfit(ranked: tuple[Member, ...], failed: FailedCheckIns | None) -> tuple[Member, ...]:
-    """The members, with another one as rank 0 if check-ins failed too often at that one."""
+    """The members, with another rank 0 if check-ins failed too often at this one."""
     unfit = failed is not None and failed.count >= FAILED_CHECK_INS and ranked[0].name == failed.host
     if not unfit or len(ranked) == 1:
         return ranked

@@ -1,1 +1,1 @@
-"""Which run has the Rendezvous (rule "runs"): how one is closed, how a free Rendezvous is claimed, who is refused."""
+"""Which run holds the Rendezvous (rule "runs"): how it claims it, how it is closed, and which nodes are refused."""

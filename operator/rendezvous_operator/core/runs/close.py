@@ -1,12 +1,12 @@
-"""When a run is closed. Its members go on, and get their answer when they ask for another round.
+"""When a run is closed. Its members go on training; they are refused when they ask to join again.
 
-A spent restart budget closes a run, too: see `budget`.
+A spent restart budget also closes a run: see `budget`.
 """
 
 from collections.abc import Callable, Iterator
 
 from rendezvous_api.reasons import ClosedReason, EventReason, LeaveReason
-from rendezvous_operator.core.agents import Agent, MemberState
+from rendezvous_operator.core.nodes import MemberState, Node
 from rendezvous_operator.core.run import Run
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.timers import Timer, Timers
@@ -17,58 +17,58 @@ CloseRule = Callable[[Situation, Timers], Iterator[Cause[ClosedReason]]]
 
 
 def succeeded(s: Situation, _: Timers) -> Iterator[Cause[ClosedReason]]:
-    """A member of the current round has left with success."""
+    """One for each member of the current round that has left with success."""
     for view in s.members_not_running if s.run.has_round else ():
         if view.state is MemberState.SUCCEEDED:
             yield Cause(ClosedReason.RUN_SUCCEEDED, f"{view.name} has finished")
 
 
 def requested(s: Situation, _: Timers) -> Iterator[Cause[ClosedReason]]:
-    """An agent has asked for it (torch: ``RendezvousHandler.set_closed``)."""
-    for agent in _agents(s):
-        if agent.object.spec.close_requested:
-            yield Cause(ClosedReason.CLOSE_REQUESTED, f"{agent.name} asked for it")
+    """One for each agent that requests it (torch: ``RendezvousHandler.set_closed``)."""
+    for node in _nodes(s):
+        if node.object.spec.close_requested:
+            yield Cause(ClosedReason.CLOSE_REQUESTED, f"{node.name} requested it")
 
 
 def failed(s: Situation, timers: Timers) -> Iterator[Cause[ClosedReason]]:
-    """Nobody of it is left, one has failed, and none has come for as long as a node may wait to join."""
-    if nobody_is_left(s):
+    """At most one: no node is left, one has failed, and none has joined for the length of a join timeout."""
+    if no_node_is_left(s):
         first = next(_failed(s))
-        at = timers.began(Timer.NOBODY_LEFT, s.run.id) + s.spec.join_timeout_seconds
-        yield Cause(ClosedReason.RUN_FAILED, f"nobody is left; {first.name} has failed", at=at)
+        at = timers.began(Timer.NO_NODE_LEFT, s.run.id) + s.spec.join_timeout_seconds
+        yield Cause(ClosedReason.RUN_FAILED, f"no node is left; {first.name} failed", at=at)
 
 
 CLOSE_RULES: tuple[CloseRule, ...] = (succeeded, requested, failed)
-"""In the order of their priority."""
+"""The order is the priority."""
 
 
 def close_if_due(s: Situation, timers: Timers) -> Run:
-    """The run, closed if one of the rules says so. Whoever waited for one that succeeded has been a spare."""
+    """The run, closed if a cause counts. The waiting nodes of one that succeeded become spares, so they exit with 0."""
     if not s.run.open:
         return s.run
     found = first_cause((rule(s, timers) for rule in CLOSE_RULES), s.now.monotonic)
     if found.cause is None:
-        return s.run.looked_at_again(found.until)
+        return s.run.checked_again_at(found.until)
     succeeds = found.cause.reason is ClosedReason.RUN_SUCCEEDED
-    waited = [agent.name for agent in s.asking if agent.run_id == s.run.id] if succeeds else []
-    return closed(s.run, found.cause, tuple(waited))
+    spares = [node.name for node in s.all_waiting if node.run_id == s.run.id] if succeeds else []
+    return closed(s.run, found.cause, tuple(spares))
 
 
 def closed(run: Run, cause: Cause[ClosedReason], spares: tuple[str, ...] = ()) -> Run:
-    """The run when it was closed for that cause."""
+    """The run closed for that cause, with its Event."""
     event = Event(EventReason.RUN_CLOSED, f"run {run.id!r} is closed: {cause.reason}: {cause.message}")
     return run.when_closed(cause, spares).with_event(event)
 
 
-def nobody_is_left(s: Situation) -> bool:
-    """Whether a run is open of which no agent and no pod is left, and of which one agent has failed."""
-    return s.run.open and any(True for _ in _failed(s)) and not s.held
+def no_node_is_left(s: Situation) -> bool:
+    """Whether the run is open, no node and no pod of it is left, and a node of it has failed."""
+    return s.run.open and any(True for _ in _failed(s)) and not s.has_nodes_left
 
 
-def _failed(s: Situation) -> Iterator[Agent]:
-    return (agent for agent in _agents(s) if agent.left is LeaveReason.FAILED)
+def _failed(s: Situation) -> Iterator[Node]:
+    return (node for node in _nodes(s) if node.left is LeaveReason.FAILED)
 
 
-def _agents(s: Situation) -> Iterator[Agent]:
-    """Those of the run. What was said to a deleted Rendezvous of the same name closes nothing."""
-    return (agent for agent in s.agents.values() if agent.run_id == s.run.id and agent.addressed)
+def _nodes(s: Situation) -> Iterator[Node]:
+    """The nodes of the run, without those that joined a deleted Rendezvous of the same name."""
+    return (node for node in s.nodes.values() if node.run_id == s.run.id and node.addressed)

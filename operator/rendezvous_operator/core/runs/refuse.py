@@ -1,4 +1,4 @@
-"""The answers to those who ask and may not join. An agent acts on its answer and never compares run ids."""
+"""The answers to waiting nodes that may not join. An agent acts on its answer and never compares run ids."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -6,7 +6,7 @@ from dataclasses import replace
 from rendezvous_api import names
 from rendezvous_api.reasons import AttemptReason, ClosedReason, EventReason, RefusalReason
 from rendezvous_api.rendezvous import Refusal
-from rendezvous_operator.core.agents import Agent
+from rendezvous_operator.core.nodes import Node
 from rendezvous_operator.core.run import Run
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.words import budget_is_spent, cut
@@ -14,16 +14,16 @@ from rendezvous_operator.core.world import Event, Target
 
 
 def answer_all(s: Situation) -> Run:
-    """Answer everyone who asks and may not join. An answer stays until its agent has left or asks anew."""
+    """Refuse every waiting node that may not join. A refusal stays until its agent leaves or tries again."""
     answers: dict[str, Refusal] = {}
-    for agent in s.asking:
-        answer = _answer(s, agent)
-        if answer is not None and not _must_be_read(s, agent):
-            spec = agent.object.spec
+    for node in s.all_waiting:
+        answer = _answer(s, node)
+        if answer is not None and not _must_be_read(s, node):
+            spec = node.object.spec
             reason, message = answer
-            answers[agent.name] = Refusal(agent.name, spec.incarnation, spec.attempt, reason, cut(message))
+            answers[node.name] = Refusal(node.name, spec.incarnation, spec.attempt, reason, cut(message))
     standing = [_standing(old, answers.pop(old.name)) for old in s.run.refused if old.name in answers]
-    # The list is bounded; the others get their answer when those in it have left.
+    # The list is bounded; the remaining nodes get their answers when those in it have left.
     refused = (*standing, *(answers[name] for name in sorted(answers)))[: names.MAX_REFUSED]
     if refused == s.run.refused:
         return s.run
@@ -38,50 +38,50 @@ def answer_all(s: Situation) -> Run:
 
 
 def unread(s: Situation) -> Iterator[Target]:
-    """The pods of those who would be refused for a run that may not be theirs."""
-    for agent in s.asking:
-        if agent.run_unread is not None and _must_be_read(s, agent) and _answer(s, agent) is not None:
-            yield agent.run_unread
+    """The pods of nodes that would be refused for a run that is not certain."""
+    for node in s.all_waiting:
+        if node.run_unread is not None and _must_be_read(s, node) and _answer(s, node) is not None:
+            yield node.run_unread
 
 
-def _must_be_read(s: Situation, agent: Agent) -> bool:
-    return agent.run_unread is not None and not s.spec.closed
+def _must_be_read(s: Situation, node: Node) -> bool:
+    return node.run_unread is not None and not s.spec.closed
 
 
 def _standing(old: Refusal, new: Refusal) -> Refusal:
-    """One attempt gets one answer: who was a spare of a run that succeeded still is one when another run is there."""
+    """An attempt keeps its first answer, even if another run has claimed the Rendezvous since."""
     return old if (old.incarnation, old.attempt) == (new.incarnation, new.attempt) else new
 
 
-def _answer(s: Situation, agent: Agent) -> tuple[RefusalReason, str] | None:
+def _answer(s: Situation, node: Node) -> tuple[RefusalReason, str] | None:
     run, name = s.run, s.metadata.name
     if s.spec.closed:
-        return RefusalReason.RUN_CLOSED, f"rendezvous {name!r} takes no one while its spec.closed is true"
-    closed = run.closed_reason(agent.run_id)
-    if closed is ClosedReason.RUN_SUCCEEDED and _has_waited(s, agent):
-        return RefusalReason.RUN_SUCCEEDED, f"run {agent.run_id!r} has succeeded; nothing is left to do"
+        return RefusalReason.RUN_CLOSED, f"Rendezvous {name!r} is closed (spec.closed is true)"
+    closed = run.closed_reason(node.run_id)
+    if closed is ClosedReason.RUN_SUCCEEDED and _has_waited(s, node):
+        return RefusalReason.RUN_SUCCEEDED, f"run {node.run_id!r} has succeeded; nothing is left to do"
     if closed is not None:
         because = str(closed)
-        if closed is ClosedReason.RESTART_BUDGET_EXHAUSTED and agent.run_id == run.id:
+        if closed is ClosedReason.RESTART_BUDGET_EXHAUSTED and node.run_id == run.id:
             because = f"{closed}: {budget_is_spent(run.restarts)}"
         return (
             RefusalReason.RUN_CLOSED,
-            f"run {agent.run_id!r} is closed ({because}); start with another --rdzv-id",
+            f"run {node.run_id!r} is closed ({because}); start with another --rdzv-id",
         )
-    if s.spec.run_id not in (None, agent.run_id):
-        message = f"only run {s.spec.run_id!r} may join (spec.runID of rendezvous {name!r}), not run {agent.run_id!r}"
+    if s.spec.run_id not in (None, node.run_id):
+        message = f"only run {s.spec.run_id!r} may join (spec.runID of Rendezvous {name!r}), not run {node.run_id!r}"
         return RefusalReason.OTHER_RUN_ACTIVE, message
-    if run.open and agent.run_id != run.id:
+    if run.open and node.run_id != run.id:
         message = (
-            f"run {run.id!r} has rendezvous {name!r}, so run {agent.run_id!r} may not join; "
-            "wait for its end or use another --rdzv-endpoint"
+            f"run {run.id!r} claimed Rendezvous {name!r}, so run {node.run_id!r} may not join; "
+            "wait until it has ended or use another --rdzv-endpoint"
         )
         return RefusalReason.OTHER_RUN_ACTIVE, message
     return None
 
 
-def _has_waited(s: Situation, agent: Agent) -> bool:
-    """Whether it asks on behalf of a run that has ended well, rather than to start it once more."""
-    spec = agent.object.spec
-    same_workload = spec.run_id is None and agent.run_id != names.UNNAMED_RUN
-    return agent.name in s.run.spares or spec.attempt_reason is AttemptReason.MEMBERSHIP_CHANGE or same_workload
+def _has_waited(s: Situation, node: Node) -> bool:
+    """Whether it has waited for a run that succeeded, so that it is done, or wants to start that run again."""
+    spec = node.object.spec
+    same_workload = spec.run_id is None and node.run_id != names.UNNAMED_RUN
+    return node.name in s.run.spares or spec.attempt_reason is AttemptReason.MEMBERSHIP_CHANGE or same_workload

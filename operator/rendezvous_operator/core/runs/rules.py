@@ -1,4 +1,4 @@
-"""One turn of what concerns runs: close, claim, answer."""
+"""The steps of a decision that concern runs: close, claim, refuse."""
 
 from dataclasses import replace
 
@@ -9,22 +9,22 @@ from rendezvous_operator.core.world import Target
 
 
 def close_claim_and_refuse(s: Situation, timers: Timers) -> Situation:
-    """The situation when a run that is due was closed, a free Rendezvous was claimed, and everybody has an answer."""
+    """The situation after a run was closed if a cause counts, a free Rendezvous was claimed, and nodes were refused."""
     was_open = s.run.open
     s = s.with_run(close.close_if_due(s, timers))
     if was_open and not s.run.open:
-        # Its spares get their answer here: once another run has claimed the Rendezvous, they are not known as such.
+        # Its spares get their answers here: after another run has claimed the Rendezvous they are not listed any more.
         s = s.with_run(refuse.answer_all(s))
     claimed = s.with_run(claim.claim_if_free(s))
     if claimed.run.id != s.run.id:
-        claimed = replace(claimed, failed_check_ins=None)  # those were of nodes of the other run
+        claimed = replace(claimed, failed_check_ins=None)  # they belong to the other run
     return claimed.with_run(refuse.answer_all(claimed))
 
 
 def unread(s: Situation) -> frozenset[Target]:
-    """The pods that must be read before a run is claimed or anybody is refused.
+    """The pods that must be read before a run claims the Rendezvous or a node is refused.
 
-    Should this turn itself make an agent whose run is not certain the next to claim, or to be refused, then that waits
-    for the next turn, which finds it here.
+    If this decision itself makes a node whose run is not certain the next one to claim or to be refused, the next
+    decision finds it here.
     """
     return frozenset((*claim.unread(s), *refuse.unread(s)))

@@ -1,1 +1,1 @@
-"""Who is chosen for the next round, in which order, and who waits as a spare."""
+"""Which nodes are chosen for the next round, in which order, and which wait as spares."""

@@ -1,15 +1,15 @@
-"""The order in which the places of a round are given, and who has a claim on the rank of somebody who is not there."""
+"""The order in which nodes are chosen for a round, and which newcomers are entitled to the rank of another node."""
 
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from rendezvous_api.participant import Participant
-from rendezvous_api.rendezvous import Member, SeatHolder
+from rendezvous_api.rendezvous import Member, RankOwner
 
 
 def in_first_order(waiting: Iterable[Participant]) -> list[Participant]:
-    """Order of a run's first round: by podIndex where all have one and none repeats, else by natural order of names."""
+    """The order for a first round: by podIndex if all have one and none repeats, else by natural order of names."""
     participants = list(waiting)
     indices = [participant.spec.pod_index for participant in participants]
     if None not in indices and len(set(indices)) == len(indices):
@@ -20,7 +20,7 @@ def in_first_order(waiting: Iterable[Participant]) -> list[Participant]:
 def in_later_order(
     waiting: Iterable[Participant], members: Sequence[Member], spares: Sequence[str]
 ) -> list[Participant]:
-    """Order in which the places of a later round are given: members, heirs of lost ones, spares, newcomers."""
+    """The order for a later round: members, heirs of lost members, spares, other newcomers."""
     participants = list(waiting)
     former = {member.name: member.rank for member in members}
     heirs = heirs_of(participants, members)
@@ -28,19 +28,19 @@ def in_later_order(
 
     def order(participant: Participant) -> tuple[int, int, str, tuple[list[tuple[int, str]], str]]:
         name = participant.metadata.name
-        for kind, places in enumerate((former, heirs, listed)):
-            if name in places:
-                return kind, places[name], "", ([], "")  # no two share a place, so nothing else is compared
+        for group, positions in enumerate((former, heirs, listed)):
+            if name in positions:
+                return group, positions[name], "", ([], "")  # no two share a position, so nothing else is compared
         return 3, 0, participant.metadata.creation_timestamp, _natural(name)
 
     return sorted(participants, key=order)
 
 
 def heirs_of(participants: Sequence[Participant], members: Sequence[Member]) -> dict[str, int]:
-    """Newcomers that have a claim on a rank: name to rank.
+    """Newcomers that are entitled to a rank: name to rank.
 
-    A claim follows from the name or the podIndex of a member that is not among the participants, or of the one that a
-    member stands in for. Indices that repeat among the newcomers are ignored.
+    An heir has the name or the podIndex of a member that is not among the participants, or of the node that a member
+    stands in for. Indices that repeat among the newcomers are ignored.
     """
     present = {participant.metadata.name for participant in participants}
     former = {member.name for member in members}
@@ -56,11 +56,11 @@ def heirs_of(participants: Sequence[Participant], members: Sequence[Member]) -> 
     names = {participant.metadata.name for participant in newcomers}
     heirs: dict[str, int] = {}
     for member in members:
-        holders = [] if member.stands_in_for is None else [member.stands_in_for]
+        owners = [] if member.stands_in_for is None else [member.stands_in_for]
         if member.name not in present:
-            holders.append(SeatHolder(member.name, member.pod_index))
-        for holder in holders:
-            heir = holder.name if holder.name in names else by_index.get(holder.pod_index)
+            owners.append(RankOwner(member.name, member.pod_index))
+        for owner in owners:
+            heir = owner.name if owner.name in names else by_index.get(owner.pod_index)
             if heir is not None and heir not in heirs:
                 heirs[heir] = member.rank
                 break

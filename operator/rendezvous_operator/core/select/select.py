@@ -1,7 +1,7 @@
-"""From those who wait to those who are chosen."""
+"""From the waiting nodes to the chosen ones."""
 
-from rendezvous_operator.core.agents import Agent
 from rendezvous_operator.core.blocking import blocking
+from rendezvous_operator.core.nodes import Node
 from rendezvous_operator.core.select import order, spares
 from rendezvous_operator.core.select.selection import Selection
 from rendezvous_operator.core.situation import Situation
@@ -9,7 +9,7 @@ from rendezvous_operator.core.timers import Timers
 
 
 def select(s: Situation, timers: Timers) -> Selection:
-    """Choose who is to be in the next round, and list who is a spare."""
+    """Choose the nodes of the next round, and list the spares."""
     if not s.takes_nodes:
         return Selection(spares=spares.of_a_closed_run(s))
     queue = _in_order(s)
@@ -21,14 +21,14 @@ def select(s: Situation, timers: Timers) -> Selection:
 
 
 def grown(s: Situation, newcomers: int) -> int:
-    """The size that the running round would have, had it been formed with so many more nodes."""
+    """The size that the running round would have with these newcomers."""
     return s.sizes.fitting(s.status.nodes + newcomers)
 
 
-def _in_order(s: Situation) -> tuple[Agent, ...]:
-    objects = [agent.object for agent in s.waiting]
+def _in_order(s: Situation) -> tuple[Node, ...]:
+    objects = [node.object for node in s.waiting]
     if s.run.has_round:
         ordered = order.in_later_order(objects, s.status.participants, s.run.spares)
     else:
         ordered = order.in_first_order(objects)
-    return tuple(s.agents[participant.metadata.name] for participant in ordered)
+    return tuple(s.nodes[participant.metadata.name] for participant in ordered)

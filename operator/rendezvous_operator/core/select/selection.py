@@ -1,19 +1,19 @@
-"""What `select` answers."""
+"""The answer of `select`."""
 
 from dataclasses import dataclass
 
-from rendezvous_operator.core.agents import Agent
+from rendezvous_operator.core.nodes import Node
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Who of those that wait is chosen, and who is not."""
+    """Which waiting nodes are chosen, and which are not."""
 
-    queue: tuple[Agent, ...] = ()
-    """All who wait for the next round, in the order in which its places are given."""
-    chosen: tuple[Agent, ...] = ()
-    """The members of the next round, were it published now; empty when they are too few, or when none is formed."""
+    queue: tuple[Node, ...] = ()
+    """All nodes that wait for the next round, in the order in which they are chosen."""
+    chosen: tuple[Node, ...] = ()
+    """The members of the next round if it were published now; empty: they are too few, or none is being formed."""
     spares: tuple[str, ...] = ()
-    """Names of those that are told that they wait without a place and without a time limit, in the order to come."""
-    newcomers: tuple[Agent, ...] = ()
-    """While a round runs: those for whom it will be ended."""
+    """Names of the nodes that wait although they could train, and so without a time limit, in their order."""
+    newcomers: tuple[Node, ...] = ()
+    """While a round runs: the nodes for which it will be ended."""

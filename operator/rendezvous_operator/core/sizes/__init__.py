@@ -1,1 +1,1 @@
-"""The sizes that a round may have: a rule is a file, and `sizes` has them all."""
+"""The sizes that a round may have: each rule has a file, and `sizes` lists them."""

@@ -1,7 +1,7 @@
 """Rule "size", the part of ``spec.sizes``: a multiple of a step, or one of a list.
 
-Training that is split into stages or slices over N nodes each runs only in groups of a whole number of these. A step is
-what ``node_unit`` is in DLRover and what ``segment`` asks of the size in NVIDIA's NVRx.
+Training that is split into stages or slices of N nodes runs only in groups of a multiple of N nodes. A step means the
+same as ``node_unit`` in DLRover, and asks the same of the size as ``segment`` in NVIDIA's NVRx.
 """
 
 from rendezvous_api.rendezvous import RendezvousSpec

@@ -1,4 +1,4 @@
-"""The sizes that a round may have: those that every rule here allows."""
+"""The sizes that a round may have: those that every rule allows."""
 
 from bisect import bisect_right
 from collections.abc import Callable
@@ -40,7 +40,7 @@ class Sizes:
         return self.allowed[-1] if self.allowed else 0
 
     def fitting(self, nodes: int) -> int:
-        """The largest that so many nodes can fill; 0 if they are too few for any."""
+        """The largest that this number of nodes can fill; 0 if they are too few."""
         place = bisect_right(self.allowed, nodes)
         return self.allowed[place - 1] if place else 0
 

@@ -1,1 +1,1 @@
-"""When the next round is published: every rule is a file, and `rules` has them all."""
+"""When the next round is published: each rule has a file, and `rules` lists them."""

@@ -1,8 +1,8 @@
-"""Rule "last call": the first round of a run gathers nodes for a while, since it does not know who will come.
+"""Rule "last call": the first round of a run waits for more nodes for a while, since their number is not known.
 
-It starts at once when as many wait as fit. It starts `SETTLED_SECONDS` after those who wait have become exactly the
-known pods of the run. Else it starts ``lastCallTimeoutSeconds`` after enough were there; later joins do not extend
-that, and falling below the smallest size cancels it.
+It is published at once when the largest size is reached; `SETTLED_SECONDS` after the waiting nodes have become exactly
+the known pods of the run; else ``lastCallTimeoutSeconds`` after the smallest size was reached. Later joins do not
+extend the last call, and a number below the smallest size cancels it.
 """
 
 from rendezvous_api.reasons import FormationReason
@@ -13,20 +13,20 @@ from rendezvous_operator.core.verdict import Met, Verdict, Waits
 from rendezvous_operator.core.words import with_listing
 
 SETTLED_SECONDS = 5
-"""A first round of known pods starts before the last call when nothing has changed for this long."""
+"""A first round of known pods is published before the last call has ended if nothing changed for this time."""
 
 
 def verdict(s: Situation, timers: Timers, picked: Selection) -> Verdict:
-    """Waits in a first round while others may still come. Whether enough are there is the question of `size`."""
+    """Waits in a first round while more nodes may join. The rule `size` waits for the smallest number."""
     if s.run.has_round or not picked.chosen or len(picked.queue) >= s.sizes.most:
         return Met()
     until = timers.began(Timer.ENOUGH, s.run.id) + s.spec.last_call_timeout_seconds
-    others = f"others may join until {s.when(until)}"
+    others = f"more nodes may join until {s.when(until)}"
     if s.all_known_wait:
-        settled_at = timers.began(Timer.SETTLED, s.who_waits) + SETTLED_SECONDS
+        settled_at = timers.began(Timer.SETTLED, s.names_waiting) + SETTLED_SECONDS
         if settled_at < until:
             until = settled_at
-            others = f"all known pods have joined, so others may join only until {s.when(until)}"
+            others = f"all known pods have joined, so more nodes may join only until {s.when(until)}"
     if timers.passed(until):
         return Met()
     message = f"{len(picked.queue)} of at most {s.sizes.most} nodes; {others}"

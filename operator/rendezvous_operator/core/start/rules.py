@@ -16,9 +16,9 @@ START_RULES: tuple[StartRule, ...] = (
     replacements.verdict,
     last_call.verdict,
 )
-"""A round is published when all of them are met. The order decides whose words are shown while several wait."""
+"""A round is published when all of them are met. While several wait, the message of the first one is shown."""
 
 
 def may_start(s: Situation, timers: Timers, picked: Selection) -> Outlook | None:
-    """Whether the next round is published now, or what it waits for; None: none is being formed."""
+    """Whether the next round is published now, or what it waits for; None: no round is being formed."""
     return outlook(rule(s, timers, picked) for rule in START_RULES) if s.forms else None

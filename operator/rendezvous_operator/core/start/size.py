@@ -1,4 +1,4 @@
-"""Rule "size": a round has one of the sizes that are allowed, at least ``minNodes`` and at most ``maxNodes``."""
+"""Rule "size": a round has an allowed size, at least ``minNodes`` and at most ``maxNodes``."""
 
 from rendezvous_api.reasons import FormationReason
 from rendezvous_operator.core.select.selection import Selection
@@ -9,7 +9,7 @@ from rendezvous_operator.core.words import with_listing
 
 
 def verdict(s: Situation, _: Timers, picked: Selection) -> Verdict:
-    """Waits while fewer have joined than the smallest round needs."""
+    """Waits while fewer nodes have joined than the smallest allowed size."""
     if picked.chosen:
         return Met()
     missing = [*s.lost, *s.known_but_missing]

@@ -1,4 +1,4 @@
-"""From what is seen to what is written: one turn for one Rendezvous at a time, one PUT of its status per turn."""
+"""Reconciles each Rendezvous: decides on what is seen of it, and writes its status with at most one request."""
 
 import asyncio
 import logging
@@ -7,59 +7,59 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 
 from rendezvous_api import names
+from rendezvous_api.api_errors import ApiError, ConflictError, UnreachableError
 from rendezvous_operator.background import Background
-from rendezvous_operator.cache import Gone, Key, Shown
-from rendezvous_operator.cluster import KINDS, ConflictError, Json, RefusedError, UnreachableError
 from rendezvous_operator.core import garbage, relevance
 from rendezvous_operator.core.decide import decide
 from rendezvous_operator.core.world import Decision, Deletion, Evidence, Memory, Now, World
-from rendezvous_operator.events import EventTarget, Recorder
-from rendezvous_operator.fence import Fence, FencedCluster, TermOverError
-from rendezvous_operator.metrics import Metrics
-from rendezvous_operator.reader import Reader
-from rendezvous_operator.work_queue import WorkQueue
+from rendezvous_operator.kube.client import KINDS, Json
+from rendezvous_operator.kube.event_recorder import EventTarget, Recorder
+from rendezvous_operator.reconcile.fence import Fence, FencedClient, TermOverError
+from rendezvous_operator.reconcile.reader import Reader
+from rendezvous_operator.reconcile.work_queue import WorkQueue
+from rendezvous_operator.serve.metrics import Metrics
+from rendezvous_operator.watch.cache import Gone, Key, Shown
 
 logger = logging.getLogger(__name__)
 
 WORKERS = 8
-REST_FACTOR = 4
-"""How many times as long as a decision took the next one on the same Rendezvous waits: some 20 ms at 1,000 nodes."""
+COOLDOWN_FACTOR = 4
+"""After a decision the next one on the same Rendezvous waits this many times its duration: 20 ms at 1,000 nodes."""
 
 
 @dataclass
 class _Group:
-    """What is kept of one Rendezvous between its turns, for one term; times in the clock's seconds."""
+    """What is kept of one Rendezvous between two reconciles in one term; times in the clock's seconds."""
 
     uid: str
-    """Of the Rendezvous; another one of the same name begins with nothing."""
+    """Of the Rendezvous; a recreated one starts with an empty group."""
     memory: Memory = field(default_factory=Memory)
-    rests_until: float | None = None
-    """No event brings the next decision before this; None: there was no decision yet."""
+    cooldown_until: float | None = None
+    """No event causes a decision before this moment; None: there was no decision yet."""
     written_at: float = float("-inf")
     """When its status was last written."""
-    explained: str | None = None
+    logged: str | None = None
     """The explanation that was last logged."""
 
 
 class Reconciler:
-    """Decides on every Rendezvous whenever something about it was seen to change, or its time has come.
+    """Reconciles every Rendezvous when something about it changes, or at the moment that its last decision gave.
 
-    Everything that it knows can be read anew from the API server, so it may be killed at any moment. Two of them at
-    once are wasteful, not wrong: each writes only over the version that it decided on, and deletes only what is still
-    as it saw it.
+    All its knowledge can be read from the API server again, so it may be killed at any moment. Two of them at the same
+    time waste requests, but make no mistakes: each write and each deletion has the version that was decided on.
     """
 
     def __init__(
         self, reader: Reader, fence: Fence, queue: WorkQueue[Key], recorder: Recorder, metrics: Metrics
     ) -> None:
-        """Its time is that of the cache.
+        """A reconciler that is not started yet. Its clock is that of the cache.
 
         Args:
-            reader: has the cache of what is seen.
-            fence: for writes; while another operator leads, nothing is decided, only seen.
-            queue: the Rendezvous to decide on; filled here.
-            recorder: of Events.
-            metrics: are told what was decided and written.
+            reader: with the cache of what is seen.
+            fence: for writes; while another operator is the leader, no decisions are made.
+            queue: for the Rendezvous to decide on; it is filled here.
+            recorder: for Events.
+            metrics: that count decisions and writes.
         """
         self._reader = reader
         self._cache = reader.cache
@@ -73,57 +73,57 @@ class Reconciler:
         self._busy: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        """List everything, however long the API server takes to answer. `lead` tells the workers what to decide on."""
+        """List all kinds, again and again until the API server answers. `lead` fills the queue of the workers."""
         for kind in KINDS:
             await self.list(kind)
         for number in range(WORKERS):
             self._background.start(f"reconciler-{number}", self._work())
 
     async def list(self, kind: str) -> None:
-        """See all objects of a kind anew, however long the API server takes to answer."""
+        """List all objects of a kind, again and again until the API server answers."""
         for key in await self._reader.list(kind):
             self._add(key)
 
     def lead(self) -> None:
-        """A term begins: decide on everything, with all memories anew."""
+        """A term begins: decide on every Rendezvous, with empty memories."""
         self.follow()
         everything = self._cache.keys()
         for key in everything:
             self._queue.add(key)
 
     def follow(self) -> None:
-        """The term is over: decide on nothing, and go on to take in what is seen."""
+        """The term has ended: stop deciding, and keep the cache up to date."""
         self._queue.clear()
         self._groups.clear()
-        self._metrics.term_over()
+        self._metrics.term_ended()
 
-    async def stop(self, patience: float) -> None:
-        """Take up nothing more, and let turns that are under way end, for at most ``patience`` seconds.
+    async def stop(self, timeout: float) -> None:
+        """Start no more reconciles, and wait for running ones for at most ``timeout`` seconds.
 
-        What was not written will be decided again by the next operator.
+        The next leader decides again on what was not written.
         """
-        await self._background.stop(self._busy, patience)
+        await self._background.stop(self._busy, timeout)
 
     @property
     def defect(self) -> str | None:
-        """What of this can be cured only by a restart; None: nothing."""
+        """A problem that only a restart of the process solves; None: there is none."""
         return self._background.defect
 
     def event(self, kind: str, event_type: str | None, item: Json) -> None:
-        """Take in one event of a watch, or with a type of None an object of the list that it begins with."""
+        """Note one event of a watch; a type of None: an object of a list by kopf."""
         self._metrics.watch_event(kind)
         for key in self._cache.take(Gone(kind, item) if event_type == "DELETED" else Shown(kind, item)):
             self._add_event(key)
 
     def _add_event(self, key: Key) -> None:
         group = self._groups.get(key)
-        self._add(key, group.rests_until if group is not None else None)
+        self._add(key, group.cooldown_until if group is not None else None)
 
     def _put_back(self, key: Key) -> float:
-        """Try again after a back-off, which no event cuts short. Returns it in seconds."""
+        """Reconcile again after a back-off, which no event shortens. Returns it in seconds."""
         backoff = self._queue.add_after_failure(key)
         if key in self._groups:
-            self._groups[key].rests_until = self._clock() + backoff
+            self._groups[key].cooldown_until = self._clock() + backoff
         return backoff
 
     def _add(self, key: Key, at: float | None = None) -> None:
@@ -143,46 +143,50 @@ class Reconciler:
                 self._queue.done(key)
 
     async def _one(self, key: Key) -> None:
-        """One turn, and what follows from its failure."""
+        """One reconcile, and the handling of its failure."""
         fenced = self._fence.enter()
         if fenced is None:
-            return  # the next term begins with everything
+            return  # the next term begins with all of them
         try:
             try:
-                await self._turn(key, fenced)
+                await self._reconcile(key, fenced)
                 self._queue.succeeded(key)
             except ConflictError:
-                # Somebody else has written: decide again on what is there now.
+                # The object has changed: read it and decide again.
                 self._put_back(key)
                 for touched in await self._reader.rendezvous(key):
                     self._add_event(touched)
         except TermOverError:
-            logger.info("%s: dropped what was decided: this operator leads no longer", key)
+            logger.info("%s: the decision was dropped: this operator is no longer the leader", key)
         except UnreachableError as error:
             backoff = self._put_back(key)
-            logger.warning("%s: no answer from the API server, next try in %.1f s: %s", key, backoff, error)
-        except RefusedError as error:
+            logger.warning("%s: no answer from the API server, next try in %.1f s: %s", key, backoff, error.describe())
+        except ApiError as error:
             backoff = self._put_back(key)
-            logger.error("%s: the API server refuses, next try in %.1f s: %s", key, backoff, error)
+            logger.error(
+                "%s: the API server refuses the request, next try in %.1f s: %s", key, backoff, error.describe()
+            )
         except Exception:
-            # A defect in one turn must stop neither the other Rendezvous nor this one for ever.
+            # A defect in one reconcile must not stop the others, nor this Rendezvous for ever.
             backoff = self._put_back(key)
             logger.exception("%s: the decision failed, next try in %.1f s", key, backoff)
 
-    async def _turn(self, key: Key, fenced: FencedCluster) -> None:
+    async def _reconcile(self, key: Key, fenced: FencedClient) -> None:
         world = self._cache.world(key)
         deletions = self._orphans(key) if world is None else await self._decide(key, world, fenced)
-        refused: RefusedError | None = None
+        refused: ApiError | None = None
         for deletion in deletions:
             try:
                 await fenced.delete(key, deletion)
-            except RefusedError as error:
-                refused = refused or error  # it must not keep the others from being deleted
+            except UnreachableError:
+                raise
+            except ApiError as error:
+                refused = refused or error  # it must not block the other deletions
         if refused is not None:
             raise refused
 
-    async def _decide(self, key: Key, world: World, fenced: FencedCluster) -> Sequence[Deletion]:
-        """Decide, write, and tell of it. Returns what is then to be deleted."""
+    async def _decide(self, key: Key, world: World, fenced: FencedClient) -> Sequence[Deletion]:
+        """Decide, write, and report it. Returns the deletions to make next."""
         group, uid = self._groups.get(key), world.rendezvous.metadata.uid
         if group is None or group.uid != uid:
             group = self._groups[key] = _Group(uid)
@@ -190,8 +194,8 @@ class Reconciler:
         decision = decide(self._now(), world, group.memory)
         decided = self._clock()
         self._metrics.decided(decided - began)
-        # A thousand nodes that join at once are a thousand events: some must come in between two decisions.
-        group.rests_until = decided + REST_FACTOR * (decided - began)
+        # A thousand nodes that join at once cause a thousand events: collect some between two decisions.
+        group.cooldown_until = decided + COOLDOWN_FACTOR * (decided - began)
         if isinstance(decision, Evidence):
             await self._reader.evidence(key, decision.targets)
             self._add(key)
@@ -199,49 +203,49 @@ class Reconciler:
         if decision.wake_at is not None:
             self._add(key, decision.wake_at)
         written = await self._write(key, group, world, decision, fenced)
-        # Only now: had the write failed, what is remembered would be ahead of the status.
+        # Only now: if the write had failed, the memory would be ahead of the status.
         group.memory = decision.memory
         before = world.rendezvous.status
         self._metrics.members_lost(key, before, decision.lost)
         if written:
-            # What the new status lets begin, begins with the next turn, whenever a watch shows it.
-            self._add(key, group.rests_until)
+            # The next reconcile starts the timers of the new status; it does not wait for a watch to show it.
+            self._add(key, group.cooldown_until)
             self._metrics.status_written(key, before, decision.status)
-            self._tell(key, group, world, decision)
+            self._report(key, group, world, decision)
         return decision.deletions
 
-    async def _write(self, key: Key, group: _Group, world: World, decision: Decision, fenced: FencedCluster) -> bool:
-        """Write the status if it is new. Returns whether it was written now, not later or not at all."""
+    async def _write(self, key: Key, group: _Group, world: World, decision: Decision, fenced: FencedClient) -> bool:
+        """Write the status if it has changed. Returns whether it was written; minor changes are written later."""
         before, after = world.rendezvous.status, decision.status
         if before == after:
             return False
         if not relevance.is_urgent(before, after):
-            may_write_at = group.written_at + _patience(world)
+            may_write_at = group.written_at + _write_interval(world)
             if self._clock() < may_write_at:
                 self._add(key, may_write_at)
                 return False
         written = await fenced.write_status(world.rendezvous.metadata, after)
         if written is None:
-            return False  # it is gone
+            return False  # the Rendezvous is gone
         group.written_at = self._clock()
         self._cache.take(Shown(names.RENDEZVOUS_KIND, written))
         return True
 
-    def _tell(self, key: Key, group: _Group, world: World, decision: Decision) -> None:
-        """Log the decision, and emit its Events: only now is it true."""
+    def _report(self, key: Key, group: _Group, world: World, decision: Decision) -> None:
+        """Log a written decision, and emit its Events."""
         for event in decision.events:
             logger.info(
                 "%s: %s: %s", key, event.reason, event.message, extra=_fields(key, decision, event.reason.value)
             )
-        if group.explained != decision.explanation:
-            group.explained = decision.explanation
+        if group.logged != decision.explanation:
+            group.logged = decision.explanation
             logger.info("%s: %s", key, decision.explanation, extra=_fields(key, decision, "Explanation"))
         target = EventTarget(key.namespace, key.name, world.rendezvous.metadata.uid)
         for event in decision.events:
             self._recorder.emit(target, event.reason.value, event.message, warning=event.warning)
 
     def _orphans(self, key: Key) -> Iterable[Deletion]:
-        """Nobody decides for a Rendezvous that is gone; its participants are still deleted once they are over."""
+        """Garbage-collect participants whose Rendezvous is gone."""
         self._groups.pop(key, None)
         self._metrics.forget(key)
         found = garbage.orphans(self._now(), self._cache.orphans(key), self._cache.answering_since)
@@ -254,10 +258,10 @@ class Reconciler:
 
 
 def _fields(key: Key, decision: Decision, reason: str) -> dict[str, str | int]:
-    """What a machine that reads the JSON logs can select by."""
+    """Fields of the JSON logs by which entries can be selected."""
     return {"rendezvous": str(key), "round": decision.status.round, "reason": reason}
 
 
-def _patience(world: World) -> float:
-    """Least time in seconds between two writes that change only counts and messages: each goes to every agent."""
+def _write_interval(world: World) -> float:
+    """Seconds between two writes that change only counts and messages, since each is sent to every agent."""
     return 1.0 + len(world.participants) / 100

@@ -1,19 +1,19 @@
-"""A queue of keys, each due at some moment, each worked on by one worker at a time (compare client-go's workqueue)."""
+"""A queue of keys, each due at a moment, each processed by one worker at a time (compare client-go's workqueue)."""
 
 import asyncio
 import heapq
-import random
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
+from rendezvous_api.backoff import Backoff
+
 K = TypeVar("K", bound=Hashable)
 
-FIRST_BACKOFF_SECONDS = 0.2
-LONGEST_BACKOFF_SECONDS = 30.0
+BACKOFF = Backoff(first=0.2, longest=30.0)
 
 
 class WorkQueue(Generic[K]):
-    """Keys in the order in which they are due. Adding a key that is there already only moves it forward."""
+    """Keys in the order in which they are due. Adding a queued key can only make it due earlier."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -24,11 +24,11 @@ class WorkQueue(Generic[K]):
         self._failures: dict[K, int] = {}
         self._changed = asyncio.Event()
         self.retries = 0
-        """How often a key was added after a failure, in all."""
+        """How often a key was added after a failure, in total."""
 
     @property
     def depth(self) -> int:
-        """How many keys are due and wait for a worker."""
+        """The number of keys that are due and wait for a worker."""
         now = self._clock()
         return sum(moment <= now for moment in self._due.values())
 
@@ -46,9 +46,7 @@ class WorkQueue(Generic[K]):
         """Make a key due after a back-off that doubles with each failure in a row. Returns the back-off in seconds."""
         self.retries += 1
         failures = self._failures[key] = self._failures.get(key, 0) + 1
-        longest = min(LONGEST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2.0 ** min(failures - 1, 16))
-        # Half of it is jitter: operators and keys that failed together shall not come back together.
-        backoff = longest * random.uniform(0.5, 1.0)
+        backoff = BACKOFF.seconds(failures)
         self.add(key, self._clock() + backoff)
         return backoff
 
@@ -57,13 +55,13 @@ class WorkQueue(Generic[K]):
         self._failures.pop(key, None)
 
     def clear(self) -> None:
-        """Forget all keys and their failures, but for those that are worked on."""
+        """Forget all keys and their failures. Workers finish the keys that they have."""
         self._due.clear()
         self._heap.clear()
         self._failures.clear()
 
     async def get(self) -> K:
-        """Wait for a key that is due and that nobody works on; the caller calls `done` when it has been worked on."""
+        """Wait for a key that is due and that no worker has. The caller must call `done` after its work."""
         while True:
             self._changed.clear()
             now = self._clock()
@@ -72,7 +70,7 @@ class WorkQueue(Generic[K]):
             while self._heap and self._heap[0][0] <= now:
                 moment, order, key = heapq.heappop(self._heap)
                 if self._due.get(key) != moment:
-                    continue  # it was moved forward, and has been worked on since
+                    continue  # it was made due earlier, and was processed since
                 if key in self._working:
                     waiting.append((moment, order, key))
                     continue
@@ -84,7 +82,7 @@ class WorkQueue(Generic[K]):
                 del self._due[found]
                 self._working.add(found)
                 return found
-            # Not simply the first of the heap: that may be due, and be worked on.
+            # Not always the first of the heap: that one may be due and have a worker.
             later = min((moment for moment, _, _ in self._heap if moment > now), default=None)
             try:
                 await asyncio.wait_for(self._changed.wait(), later - now if later is not None else None)
@@ -92,6 +90,6 @@ class WorkQueue(Generic[K]):
                 continue
 
     def done(self, key: K) -> None:
-        """The worker that got the key is done with it."""
+        """Note that the worker that got the key has finished."""
         self._working.discard(key)
         self._changed.set()

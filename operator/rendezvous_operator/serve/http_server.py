@@ -1,4 +1,4 @@
-"""The HTTP server for probes and metrics: ``/livez``, ``/readyz`` and ``/metrics``, as those of Kubernetes itself."""
+"""The HTTP server for probes and metrics: ``/livez``, ``/readyz`` and ``/metrics``, as in Kubernetes itself."""
 
 from collections.abc import Callable, Coroutine, Sequence
 
@@ -6,7 +6,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
-from rendezvous_operator.health import Check, Health
+from rendezvous_operator.serve.health import Check, Health
 
 
 class HttpServer:
@@ -39,20 +39,20 @@ class HttpServer:
 
 
 def _probe(
-    name: str, look: Callable[[], Sequence[Check]]
+    name: str, check: Callable[[], Sequence[Check]]
 ) -> Callable[[web.Request], Coroutine[None, None, web.Response]]:
     async def answer(request: web.Request) -> web.Response:
-        checks = look()
-        well = all(check.problem is None for check in checks)
-        if well and "verbose" not in request.query:
+        checks = check()
+        passed = all(check.problem is None for check in checks)
+        if passed and "verbose" not in request.query:
             return web.Response(text="ok")
-        return web.Response(text=report(name, checks), status=200 if well else 503)
+        return web.Response(text=report(name, checks), status=200 if passed else 503)
 
     return answer
 
 
 def report(name: str, checks: Sequence[Check]) -> str:
-    """The checks as Kubernetes writes them, one in a line."""
+    """The checks in the format of Kubernetes, one in a line."""
     lines = [
         f"[+]{check.name} ok" if check.problem is None else f"[-]{check.name} failed: {check.problem}"
         for check in checks

@@ -4,17 +4,26 @@ from dataclasses import replace
 
 import pytest
 
-from rendezvous_operator.events import BURST, REFILL_SECONDS, SERIES_SECONDS, Aggregator, EventTarget, Saying, Step, cut
+from rendezvous_operator.kube.event_recorder import (
+    BURST,
+    REFILL_SECONDS,
+    SERIES_SECONDS,
+    Aggregator,
+    EventKey,
+    EventTarget,
+    Step,
+    cut,
+)
 
 TARGET = EventTarget("ns", "train", "uid-1")
-SAYING = Saying(TARGET, "ParticipantRefused", "train.b: run 'r' is closed", True)
+KEY = EventKey(TARGET, "ParticipantRefused", "train.b: run 'r' is closed", True)
 
 
 def test_the_same_thing_said_again_is_counted_in_the_first_event() -> None:
     aggregator = Aggregator()
-    assert aggregator.say(SAYING, "first", 0) == Step("first", 1)
-    assert aggregator.say(SAYING, "second", 10) == Step("first", 2)
-    assert aggregator.say(SAYING, "third", 20) == Step("first", 3)
+    assert aggregator.record(KEY, "first", 0) == Step("first", 1)
+    assert aggregator.record(KEY, "second", 10) == Step("first", 2)
+    assert aggregator.record(KEY, "third", 20) == Step("first", 3)
     assert Step("first", 1).new
     assert not Step("first", 2).new
 
@@ -28,37 +37,39 @@ def test_a_text_is_cut_to_as_many_bytes_as_the_api_server_takes(letter: str) -> 
 
 def test_other_things_are_events_of_their_own() -> None:
     aggregator = Aggregator()
-    aggregator.say(SAYING, "first", 0)
+    aggregator.record(KEY, "first", 0)
     others = [
-        replace(SAYING, note="train.c: run 'r' is closed"),
-        replace(SAYING, reason="RunClosed"),
-        replace(SAYING, warning=False),
-        replace(SAYING, target=replace(TARGET, uid="uid-2")),
+        replace(KEY, note="train.c: run 'r' is closed"),
+        replace(KEY, reason="RunClosed"),
+        replace(KEY, warning=False),
+        replace(KEY, target=replace(TARGET, uid="uid-2")),
     ]
-    assert [aggregator.say(other, f"{n}", 1) for n, other in enumerate(others)] == [Step(f"{n}", 1) for n in range(4)]
+    assert [aggregator.record(other, f"{n}", 1) for n, other in enumerate(others)] == [
+        Step(f"{n}", 1) for n in range(4)
+    ]
 
 
 def test_a_series_ends_when_nothing_was_said_for_a_while() -> None:
     aggregator = Aggregator()
-    aggregator.say(SAYING, "first", 0)
-    assert aggregator.say(SAYING, "second", SERIES_SECONDS) == Step("first", 2)
-    assert aggregator.say(SAYING, "third", 2 * SERIES_SECONDS) == Step("first", 3)
-    assert aggregator.say(SAYING, "fourth", 3 * SERIES_SECONDS + 1) == Step("fourth", 1)
+    aggregator.record(KEY, "first", 0)
+    assert aggregator.record(KEY, "second", SERIES_SECONDS) == Step("first", 2)
+    assert aggregator.record(KEY, "third", 2 * SERIES_SECONDS) == Step("first", 3)
+    assert aggregator.record(KEY, "fourth", 3 * SERIES_SECONDS + 1) == Step("fourth", 1)
 
 
-def test_an_event_that_is_gone_is_created_anew() -> None:
+def test_an_event_that_is_gone_is_created_again() -> None:
     aggregator = Aggregator()
-    aggregator.say(SAYING, "first", 0)
-    aggregator.say(SAYING, "second", 1)
-    aggregator.lost(SAYING)
-    assert aggregator.say(SAYING, "third", 2) == Step("third", 1)
+    aggregator.record(KEY, "first", 0)
+    aggregator.record(KEY, "second", 1)
+    aggregator.lost(KEY)
+    assert aggregator.record(KEY, "third", 2) == Step("third", 1)
 
 
 def test_the_number_of_requests_about_one_object_is_bounded() -> None:
     aggregator = Aggregator()
 
     def sent(number: int, now: float, target: EventTarget = TARGET) -> bool:
-        return aggregator.say(replace(SAYING, note=f"round {number}", target=target), f"{number}", now) is not None
+        return aggregator.record(replace(KEY, note=f"round {number}", target=target), f"{number}", now) is not None
 
     assert [sent(number, 0) for number in range(BURST + 2)] == [True] * BURST + [False] * 2
     assert sent(0, 0, replace(TARGET, uid="uid-2")), "other objects have a bound of their own"
@@ -72,14 +83,14 @@ def test_the_number_of_requests_about_one_object_is_bounded() -> None:
 def test_what_was_not_sent_is_counted_with_the_next() -> None:
     aggregator = Aggregator()
     for number in range(BURST + 5):
-        aggregator.say(SAYING, "first", number / 100)
-    step = aggregator.say(SAYING, "late", REFILL_SECONDS + 1)
+        aggregator.record(KEY, "first", number / 100)
+    step = aggregator.record(KEY, "late", REFILL_SECONDS + 1)
     assert step == Step("first", BURST + 6)
 
 
 def test_what_is_over_is_forgotten() -> None:
     aggregator = Aggregator()
     for number in range(1000):
-        aggregator.say(replace(SAYING, target=replace(TARGET, uid=f"{number}")), "name", number)
-    aggregator.say(SAYING, "name", 10_000)
+        aggregator.record(replace(KEY, target=replace(TARGET, uid=f"{number}")), "name", number)
+    aggregator.record(KEY, "name", 10_000)
     assert len(aggregator._series) == len(aggregator._spent) == 1

@@ -1,7 +1,6 @@
-"""The operator's requests to the API server; kopf makes only the watches.
+"""The operator's requests to the API server; only the watches are made by kopf.
 
-Objects are plain JSON here: pods and custom resources are read by the same few calls, and what they mean is decided in
-`cache`.
+Objects are plain JSON here, so the same few calls serve pods and custom resources. The cache decodes them.
 """
 
 import json
@@ -9,47 +8,33 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Final
 
 import aiohttp
-from kubernetes.aio import client, config
-from kubernetes.aio.config.config_exception import ConfigException
+from kubernetes.aio import client as kubernetes_client
+from kubernetes.aio import config as kubernetes_config
+from yarl import URL
 
 from rendezvous_api import names
+from rendezvous_api.api_errors import NoConfigurationError, NotFoundError, UnreachableError, error_from_answer
+from rendezvous_operator.kube.request_trace import request_of
 
 Json = dict[str, Any]
 
-POD_KIND: Final = "Pod"
-KINDS: Final = (names.RENDEZVOUS_KIND, names.PARTICIPANT_KIND, POD_KIND)
+PLURALS: Final = {
+    names.RENDEZVOUS_KIND: names.RENDEZVOUS_PLURAL,
+    names.PARTICIPANT_KIND: names.PARTICIPANT_PLURAL,
+    names.POD_KIND: names.POD_PLURAL,
+}
+KINDS: Final = tuple(PLURALS)
 """What the operator lists and watches."""
 
-_PLURALS = {
-    names.RENDEZVOUS_KIND: f"/apis/{names.API_VERSION}|{names.RENDEZVOUS_PLURAL}",
-    names.PARTICIPANT_KIND: f"/apis/{names.API_VERSION}|{names.PARTICIPANT_PLURAL}",
-    POD_KIND: "/api/v1|pods",
-}
-_SELECTORS = {POD_KIND: names.LABEL_RENDEZVOUS}
+_SELECTORS = {names.POD_KIND: names.LABEL_RENDEZVOUS}
 _PAGE = 500
 TIMEOUT_SECONDS = 30.0
 
 
-class UnreachableError(Exception):
-    """The API server did not answer, or answered that it cannot at the moment (5xx, 429). Worth another try."""
+class Client:
+    """Requests to one API server. Use `connect` to make one; a request raises an `ApiError` and nothing else."""
 
-
-class ConflictError(Exception):
-    """The object has changed since it was read (409)."""
-
-
-class RefusedError(Exception):
-    """The API server refuses the request for good: no permission, or an object that it does not accept."""
-
-
-class NotFoundError(RefusedError):
-    """The API server does not know the object (404)."""
-
-
-class Cluster:
-    """Requests to one API server. Use `connect` to make one; raises the errors above and nothing else."""
-
-    def __init__(self, api: client.ApiClient, answered: Callable[[bool], None], timeout: float) -> None:
+    def __init__(self, api: kubernetes_client.ApiClient, answered: Callable[[bool], None], timeout: float) -> None:
         self._api = api
         self._answered = answered
         self._timeout = timeout
@@ -61,30 +46,30 @@ class Cluster:
         *,
         timeout: float = TIMEOUT_SECONDS,
         traces: Sequence[aiohttp.TraceConfig] = (),
-    ) -> "Cluster":
+    ) -> "Client":
         """Configure from the pod's service account, else from the kubeconfig (``KUBECONFIG``).
 
-        Each has connections of its own, so that the requests of one never wait for those of another.
+        Each client has connections of its own, so its requests never wait for those of another client.
 
         Args:
-            answered: is told of each request whether the API server answered it.
+            answered: is called after each request with whether the API server answered it.
             timeout: of each request, in seconds.
-            traces: are told of each request.
+            traces: of each request.
 
         Raises:
-            RefusedError: neither is there.
+            NoConfigurationError: neither is there.
         """
-        configuration = client.Configuration()
+        configuration = kubernetes_client.Configuration()
         try:
-            config.load_incluster_config(client_configuration=configuration)
-        except ConfigException:
+            kubernetes_config.load_incluster_config(client_configuration=configuration)
+        except kubernetes_config.ConfigException:
             try:
-                await config.load_kube_config(client_configuration=configuration)
-            except (ConfigException, OSError) as error:
-                raise RefusedError(f"neither a service account nor a usable kubeconfig: {error}") from error
+                await kubernetes_config.load_kube_config(client_configuration=configuration)
+            except (kubernetes_config.ConfigException, OSError) as error:
+                raise NoConfigurationError(f"neither a service account nor a usable kubeconfig: {error}") from error
         configuration.connection_pool_maxsize = 64
         configuration.trace_configs = list(traces)
-        return cls(client.ApiClient(configuration), answered, timeout)
+        return cls(kubernetes_client.ApiClient(configuration), answered, timeout)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -96,7 +81,7 @@ class Cluster:
         Args:
             kind: of the objects.
             namespace: None: all.
-            labelled: of pods only those that carry the label of a Rendezvous.
+            labelled: of pods only those with the label of a Rendezvous.
         """
         return [item async for item in self._pages(kind, namespace, labelled=labelled)]
 
@@ -115,7 +100,7 @@ class Cluster:
             query["continue"] = token
 
     async def read(self, kind: str, namespace: str, name: str) -> Json | None:
-        """One object, or None when it is not there."""
+        """One object; None: it does not exist."""
         try:
             return await self.request("GET", _path(kind, namespace, name))
         except NotFoundError:
@@ -124,7 +109,13 @@ class Cluster:
     async def write_status(
         self, namespace: str, name: str, uid: str, resource_version: str, status: Json
     ) -> Json | None:
-        """Replace the status of a Rendezvous that is still as it was read. Returns it as written; None: it is gone."""
+        """Replace the status of a Rendezvous.
+
+        Returns it as written; None: it does not exist.
+
+        Raises:
+            ConflictError: it has changed since that resource version, or was recreated.
+        """
         body = {
             "apiVersion": names.API_VERSION,
             "kind": names.RENDEZVOUS_KIND,
@@ -137,7 +128,11 @@ class Cluster:
             return None
 
     async def delete(self, kind: str, namespace: str, name: str, uid: str, resource_version: str) -> None:
-        """Delete an object that is still as it was read. One that is gone already is no error."""
+        """Delete an object; it is no error if it does not exist.
+
+        Raises:
+            ConflictError: it has changed since that resource version, or was recreated.
+        """
         body = {"preconditions": {"uid": uid, "resourceVersion": resource_version}}
         try:
             await self.request("DELETE", _path(kind, namespace, name), body=body)
@@ -156,7 +151,7 @@ class Cluster:
         """Any request that is answered with one JSON object, at a path such as ``/api/v1/pods``."""
         timeout = aiohttp.ClientTimeout(total=self._timeout, sock_connect=min(5.0, self._timeout))
         try:
-            # It reads the token of the pod anew, so it can fail, too.
+            # It reads the token of the pod again, so it can fail, too.
             request = await self._api.param_serialize(
                 method,
                 path,
@@ -167,38 +162,31 @@ class Cluster:
             )
             response = await self._api.call_api(*request, _request_timeout=timeout)
             data = await response.read()
-        except (aiohttp.ClientError, TimeoutError, OSError, ConfigException) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError, kubernetes_config.ConfigException) as error:
             self._answered(False)
-            raise UnreachableError(f"{method} {path}: {error or type(error).__name__}") from error
-        # An API server that starts or is overloaded answers, but has not looked.
-        self._answered(response.status < 500 and response.status != 429)
-        if not 200 <= response.status <= 299:
-            raise _translated(response.status, f"{method} {path}: {_message(data) or response.reason}")
-        try:
-            answer: Json = json.loads(data)
-        except ValueError as error:
-            raise UnreachableError(f"{method} {path}: not the API server answers: {data[:200]!r}") from error
-        return answer
+            raise UnreachableError(str(error) or type(error).__name__, *request_of(method, URL(path))) from error
+        if 200 <= response.status <= 299:
+            self._answered(True)
+            return _parsed(method, path, data)
+        verb, resource, namespace = request_of(method, URL(path))
+        problem = error_from_answer(
+            response.status, data, reason=response.reason or "", verb=verb, resource=resource, namespace=namespace
+        )
+        # An API server that starts or is overloaded answers, but does not serve the request.
+        self._answered(not isinstance(problem, UnreachableError))
+        raise problem
+
+
+def _parsed(method: str, path: str, data: bytes) -> Json:
+    try:
+        answer: Json = json.loads(data)
+    except ValueError as error:
+        message = f"the answer is not that of an API server: {data[:200]!r}"
+        raise UnreachableError(message, *request_of(method, URL(path))) from error
+    return answer
 
 
 def _path(kind: str, namespace: str | None, name: str | None = None) -> str:
-    prefix, plural = _PLURALS[kind].split("|")
+    group = "/api/v1" if kind == names.POD_KIND else f"/apis/{names.API_VERSION}"
     where = f"/namespaces/{namespace}" if namespace else ""
-    return f"{prefix}{where}/{plural}" + (f"/{name}" if name else "")
-
-
-def _message(data: bytes) -> str:
-    try:
-        return str(json.loads(data).get("message", ""))
-    except (ValueError, AttributeError):
-        return data.decode(errors="replace")[:200]
-
-
-def _translated(status: int | None, text: str) -> Exception:
-    if status == 404:
-        return NotFoundError(text)
-    if status == 409:
-        return ConflictError(text)
-    if status is None or status == 429 or status >= 500:
-        return UnreachableError(f"{text} ({status})")
-    return RefusedError(f"{text} ({status})")
+    return f"{group}{where}/{PLURALS[kind]}" + (f"/{name}" if name else "")

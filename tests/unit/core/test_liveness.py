@@ -28,7 +28,7 @@ def test_a_suspect_that_is_heard_again_is_none() -> None:
     scenario = three()
     scenario.silent("c")
     scenario.at(60)
-    scenario.heard("c")
+    scenario.beat("c")
     assert scenario.condition("Ready").reason == "Running"
     scenario.at(1000)
     assert not scenario.asks
@@ -82,7 +82,7 @@ def test_the_first_heartbeat_has_a_full_period() -> None:
     assert scenario.group == ["a", "b"]
 
 
-def test_when_all_are_silent_nobody_is_dropped() -> None:
+def test_when_all_are_silent_no_member_is_lost() -> None:
     scenario = three(suspect_timeout_seconds=120)
     scenario.silent("a", "b", "c")
     scenario.at(3000)
@@ -90,14 +90,14 @@ def test_when_all_are_silent_nobody_is_dropped() -> None:
     assert scenario.condition("Ready").status == "True"
 
 
-def test_after_that_everyone_gets_a_full_period() -> None:
+def test_after_that_every_node_gets_a_full_period() -> None:
     scenario = three(suspect_timeout_seconds=120)
     scenario.silent("a", "b", "c")
     scenario.at(3000)
-    scenario.heard("a")
+    scenario.beat("a")
     assert not scenario.asks
     scenario.at(3010)
-    scenario.heard("b")
+    scenario.beat("b")
     scenario.at(3119)
     assert not scenario.asks
     scenario.at(3121)
@@ -123,7 +123,7 @@ def test_silence_from_before_the_api_server_answered_again_does_not_count() -> N
 
 
 @pytest.mark.parametrize("moment", range(0, 40, 5))
-def test_a_new_leader_only_makes_everyone_wait_a_full_period_once_more(moment: int) -> None:
+def test_a_new_leader_only_makes_every_node_wait_a_full_period_once_more(moment: int) -> None:
     scenario = three()
     scenario.silent("c")
     scenario.reenter("a", "b", reason=WORKER_FAILURE)
@@ -145,7 +145,7 @@ def test_an_api_server_that_was_away_ends_nothing() -> None:
     assert not scenario.asks
 
 
-def test_nobody_is_lost_sooner_than_it_is_a_suspect() -> None:
+def test_no_member_is_lost_sooner_than_it_is_a_suspect() -> None:
     """The schema refuses such a spec now, but an object may be older than that rule."""
     scenario = running("a", "b", "c", max_nodes=1000, suspect_timeout_seconds=30)
     assert (scenario.spec.keep_alive_seconds, scenario.spec.suspect_seconds) == (60, 60)

@@ -1,4 +1,4 @@
-"""What the watches have shown, as the core wants to see it. Holds no opinion: everything here was seen."""
+"""The objects that the watches, lists and reads have shown, in the form that the core needs. Makes no decisions."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -9,16 +9,16 @@ from rendezvous_api import names
 from rendezvous_api.codec import DecodeError, decode
 from rendezvous_api.participant import Participant
 from rendezvous_api.rendezvous import Rendezvous
-from rendezvous_operator.cluster import KINDS, POD_KIND, Json
 from rendezvous_operator.core import relevance
 from rendezvous_operator.core.world import Pod, SeenParticipant, Target, World
-from rendezvous_operator.pods import pod_from_object
+from rendezvous_operator.kube.client import KINDS, Json
+from rendezvous_operator.watch.pods import pod_from_object
 
 logger = logging.getLogger(__name__)
 
 
 class Key(NamedTuple):
-    """One Rendezvous."""
+    """Names one Rendezvous."""
 
     namespace: str
     name: str
@@ -29,7 +29,7 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True)
 class Shown:
-    """An object as it is: from a watch, or as the API server's answer to a request about it."""
+    """The present state of an object: from a watch, or from the answer to a request about it."""
 
     kind: str
     item: Json
@@ -37,7 +37,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class Gone:
-    """An object that was deleted, as it last was."""
+    """A deleted object in its last state."""
 
     kind: str
     item: Json
@@ -45,7 +45,7 @@ class Gone:
 
 @dataclass(frozen=True)
 class Listed:
-    """All objects of a kind. `Cache.list_begins` was called before they were asked for."""
+    """All objects of a kind. `Cache.list_begins` must be called before the list is requested."""
 
     kind: str
     items: Sequence[Json]
@@ -53,13 +53,13 @@ class Listed:
 
 @dataclass(frozen=True)
 class Read:
-    """The answer to a read that a decision asked for."""
+    """The answer to a read that the core asked for."""
 
     key: Key
-    """Of the Rendezvous that was decided on."""
+    """Of the Rendezvous whose decision needs it."""
     target: Target
     item: Json | None
-    """None: there is no such object."""
+    """None: the object does not exist."""
     asked_at: float
     """When the request was sent, in the clock's seconds."""
 
@@ -67,12 +67,12 @@ class Read:
 Seen = Shown | Gone | Listed | Read
 
 Observer = Callable[[Key, Rendezvous | None], None]
-"""Is told of a Rendezvous whenever it is seen, with None when it is gone."""
+"""Is called whenever a Rendezvous is seen, and with None when it is gone."""
 
 
 @dataclass
 class _Entry:
-    """What is seen around one Rendezvous; the Rendezvous itself may be missing."""
+    """All objects of one Rendezvous; the Rendezvous itself may be missing."""
 
     rendezvous: Rendezvous | None = None
     participants: dict[str, SeenParticipant] = field(default_factory=dict)
@@ -86,7 +86,7 @@ class _Entry:
 
 @dataclass
 class ListOverlay:
-    """What has come while a list was made, by namespace and UID: it is newer than the list, and goes over it."""
+    """What watches have shown since a list was requested, by namespace and UID. They are newer than the list."""
 
     seen: set[tuple[str, str]] = field(default_factory=set)
     gone: set[tuple[str, str]] = field(default_factory=set)
@@ -96,7 +96,7 @@ class Cache:
     """All objects of the kinds that the operator watches.
 
     Attributes:
-        clock: monotonic seconds; all times in here are by this clock.
+        clock: monotonic seconds; all times in the cache are by this clock.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -109,12 +109,12 @@ class Cache:
         self._answering_since: float | None = None
 
     def observe(self, observer: Observer) -> None:
-        """From now on tell somebody else, too, of each Rendezvous that is seen."""
+        """From now on call one more observer."""
         self._observers.append(observer)
 
     @property
     def answering_since(self) -> float:
-        """Since when the API server has answered (the clock's seconds); now if it does not."""
+        """Since when the API server has answered (the clock's seconds); now while it does not."""
         return self._answering_since if self._answering_since is not None else self.clock()
 
     @property
@@ -123,11 +123,11 @@ class Cache:
         return self._listed.issuperset(KINDS)
 
     def keys(self) -> list[Key]:
-        """Every Rendezvous of which anything is known."""
+        """Every Rendezvous of which any object is known."""
         return list(self._entries)
 
     def world(self, key: Key) -> World | None:
-        """What is seen around a Rendezvous; None when there is no such Rendezvous."""
+        """All that is seen of a Rendezvous; None: it does not exist."""
         entry = self._entries.get(key)
         if entry is None or entry.rendezvous is None:
             return None
@@ -145,29 +145,29 @@ class Cache:
         return kind in self._listed
 
     def orphans(self, key: Key) -> Mapping[str, SeenParticipant]:
-        """Participants of a Rendezvous that is not there."""
+        """Participants of a Rendezvous that does not exist, by name."""
         entry = self._entries.get(key)
         return {} if entry is None or entry.rendezvous is not None else dict(entry.participants)
 
     def api_server_answered(self, answered: bool) -> None:
-        """Note whether the API server answers. What it could not pass on does not count as silence of an agent."""
+        """Note whether the API server answers. In an outage no heartbeat arrives, so it must not count as silence."""
         if not answered:
             self._answering_since = None
         elif self._answering_since is None:
             self._answering_since = self.clock()
 
     def list_begins(self, kind: str) -> None:
-        """All objects of a kind are about to be asked for; `Listed` has the answer."""
+        """Note that a list of a kind is requested now; take its answer as `Listed`."""
         self._overlays[kind] = ListOverlay()
 
     def take(self, seen: Seen) -> set[Key]:
-        """Take in what was seen. Returns the keys of the Rendezvous to decide on again.
+        """Note what was seen. Returns the keys of the Rendezvous that need a decision.
 
-        A heartbeat that says nothing new gives none: a thousand idle nodes cost no decisions.
+        A heartbeat without news gives none, so a thousand idle nodes cause no decisions.
 
         Raises:
-            DecodeError: an object that was `Read` is not of the shape that its CRD promises, so that the decision that
-                asked for it cannot be taken. Any other such object is logged and ignored.
+            DecodeError: a `Read` object does not fit its CRD, so the decision that needs it is not possible. In all
+                other cases such an object is logged and ignored.
         """
         match seen:
             case Shown():
@@ -183,12 +183,12 @@ class Cache:
         try:
             return self._object(kind, item)
         except DecodeError as error:
-            # It must not keep others from being seen.
+            # It must not block the others.
             logger.error("a %s is ignored: %s", kind, error)
             return set()
 
     def _all_listed(self, kind: str, items: Sequence[Json]) -> set[Key]:
-        """What is not in the list is gone, unless it has come meanwhile."""
+        """What is not in the list is gone, unless a watch has shown it since the list was requested."""
         overlay = self._overlays.pop(kind, ListOverlay())
         items = [item for item in items if _reference(item) not in overlay.gone]
         present = overlay.seen.union(map(_reference, items))
@@ -220,7 +220,7 @@ class Cache:
         if kind in self._overlays:
             self._overlays[kind].seen.discard(_reference(item))
             self._overlays[kind].gone.add(_reference(item))
-        if kind == POD_KIND:
+        if kind == names.POD_KIND:
             key = self._pod_keys.get((namespace, uid))
         elif kind == names.PARTICIPANT_KIND:
             key = Key(namespace, item.get("spec", {}).get("rendezvousName", ""))
@@ -234,8 +234,8 @@ class Cache:
             return set()
         if item is None or (target.uid and item["metadata"]["uid"] != target.uid):
             return self._absent(read, entry)
-        if target.kind == POD_KIND:
-            # Read only because a participant names it; whether it is known is said by its label.
+        if target.kind == names.POD_KIND:
+            # It was read because a participant names it; its label decides whether it is known.
             entry.pods[target.uid] = replace(pod_from_object(item), known=_pod_key(item) == read.key)
             return {read.key}
         return self._object(target.kind, item, read=True)
@@ -243,8 +243,8 @@ class Cache:
     def _absent(self, read: Read, entry: _Entry) -> set[Key]:
         target = read.target
         participant = entry.participants.get(target.name) if target.kind == names.PARTICIPANT_KIND else None
-        if participant is not None and participant.heard_at > read.asked_at:
-            return set()  # it has come, or come back, while the answer was on its way
+        if participant is not None and participant.beat_at > read.asked_at:
+            return set()  # it was created, or created again, while the answer was on its way
         uid = target.uid or next((uid for name, uid in self._known(entry, target.kind) if name == target.name), "")
         self._forget(read.key, target.kind, target.name, uid)
         entry.absent.add(target)
@@ -256,10 +256,10 @@ class Cache:
         if entry.rendezvous is not None and _is_older(rendezvous, entry.rendezvous):
             return set()
         entry.rendezvous = rendezvous
-        self._tell(key, rendezvous)
-        # Only members are ever looked up in here, so that the set does not grow with all who have been.
+        self._notify(key, rendezvous)
+        # Only members are looked up in this set, so others are removed to keep it small.
         members = {member.name for member in rendezvous.status.participants}
-        entry.absent = {target for target in entry.absent if target.kind == POD_KIND or target.name in members}
+        entry.absent = {target for target in entry.absent if target.kind == names.POD_KIND or target.name in members}
         return {key}
 
     def _participant_seen(self, participant: Participant, *, read: bool) -> set[Key]:
@@ -271,9 +271,9 @@ class Cache:
         if seen is not None and _is_older(participant, seen.object):
             return set()
         entry.absent.discard(Target(names.PARTICIPANT_KIND, metadata.name))
-        heard_at = now if seen is None or relevance.is_heartbeat(seen.object, participant) else seen.heard_at
+        beat_at = now if seen is None or relevance.is_heartbeat(seen.object, participant) else seen.beat_at
         read_at = now if read else (seen.read_at if seen is not None else None)
-        entry.participants[metadata.name] = SeenParticipant(participant, heard_at, read_at)
+        entry.participants[metadata.name] = SeenParticipant(participant, beat_at, read_at)
         spec = entry.rendezvous.spec if entry.rendezvous is not None else None
         return {key} if relevance.matters(seen, participant, spec, now) else set()
 
@@ -284,7 +284,7 @@ class Cache:
         touched = set()
         before = self._pod_keys.get(reference)
         if before is not None and before != key:
-            touched |= self._forget(before, POD_KIND, pod.name, pod.uid, gone=False)
+            touched |= self._forget(before, names.POD_KIND, pod.name, pod.uid, gone=False)
         if key is None:
             return touched
         entry = self._entries.setdefault(key, _Entry())
@@ -300,16 +300,16 @@ class Cache:
             return set()
         if kind == names.RENDEZVOUS_KIND and entry.rendezvous is not None and entry.rendezvous.metadata.uid == uid:
             entry.rendezvous = None
-            self._tell(key, None)
+            self._notify(key, None)
         elif kind == names.PARTICIPANT_KIND and name in entry.participants:
             if entry.participants[name].object.metadata.uid != uid:
                 return set()
             self._participant_gone(entry, name)
-        elif kind == POD_KIND:
+        elif kind == names.POD_KIND:
             entry.pods.pop(uid, None)
             self._pod_keys.pop((key.namespace, uid), None)
             if gone and any(seen.object.spec.pod_uid == uid for seen in entry.participants.values()):
-                entry.absent.add(Target(POD_KIND, name, uid))
+                entry.absent.add(Target(names.POD_KIND, name, uid))
         if entry.empty:
             del self._entries[key]
         return {key}
@@ -324,7 +324,7 @@ class Cache:
                 del entry.pods[pod.uid]
 
     def _known(self, entry: _Entry, kind: str) -> list[tuple[str, str]]:
-        """Name and UID of all objects of a kind in an entry that a list would show."""
+        """Name and UID of all objects of a kind in an entry that a list shows."""
         if kind == names.RENDEZVOUS_KIND:
             metadata = entry.rendezvous.metadata if entry.rendezvous is not None else None
             return [(metadata.name, metadata.uid)] if metadata is not None else []
@@ -332,7 +332,7 @@ class Cache:
             return [(name, seen.object.metadata.uid) for name, seen in entry.participants.items()]
         return [(pod.name, pod.uid) for pod in entry.pods.values() if pod.known]
 
-    def _tell(self, key: Key, rendezvous: Rendezvous | None) -> None:
+    def _notify(self, key: Key, rendezvous: Rendezvous | None) -> None:
         for observer in self._observers:
             observer(key, rendezvous)
 
@@ -349,5 +349,5 @@ def _pod_key(item: Json) -> Key | None:
 
 
 def _is_older(new: Rendezvous | Participant, known: Rendezvous | Participant) -> bool:
-    """Whether an object comes late. Versions of one resource are ordered numbers (KEP-5504), over deletions, too."""
+    """Whether an object arrives late. Versions of a resource are ordered numbers, even over deletions (KEP-5504)."""
     return int(new.metadata.resource_version or 0) < int(known.metadata.resource_version or 0)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from rendezvous_operator.leader import Election, Record, Timing
+from rendezvous_operator.kube.lease import Election, Record, Timing
 
 TIMING = Timing(lease_duration=15, renew_deadline=10, retry_period=2)
 
@@ -29,7 +29,7 @@ def leader(identity: str = "a", at: float = 100.0) -> Election:
 
 
 @pytest.mark.parametrize("lease", [None, held_by("")], ids=["absent", "released"])
-def test_a_lease_that_nobody_holds_is_taken_at_once(lease: Record | None) -> None:
+def test_a_lease_without_a_holder_is_taken_at_once(lease: Record | None) -> None:
     candidate = election()
     candidate.seen(lease, 100)
     record = candidate.wanted(100, "now")
@@ -45,7 +45,7 @@ def test_a_held_lease_is_taken_when_no_change_was_seen_for_its_duration() -> Non
     assert record == Record("a", 15, "now", "now", 4)
 
 
-def test_each_renewal_that_is_seen_begins_the_wait_anew() -> None:
+def test_each_renewal_that_is_seen_restarts_the_wait() -> None:
     candidate = election()
     candidate.seen(held_by("b", "first"), 100)
     candidate.seen(held_by("b", "second"), 112)

@@ -1,12 +1,12 @@
-"""What kopf does for the operator: it watches, and nothing else.
+"""The watches, which are all that kopf does for the operator.
 
-None of kopf's high-level handlers is used: they would add finalizers and annotations to the objects. ``on.event``
-handlers are not retried by kopf, so they do nothing but pass on what was seen; queue and back-off are ours. Nor does
-kopf tell when a watch has missed something: see `relisting`.
+None of kopf's high-level handlers is used: they would add finalizers and annotations to the objects. kopf does not
+retry ``on.event`` handlers, so ours only pass on what was seen; the queue and the back-off are our own. kopf does not
+report a gap in a watch either: see `relisting`.
 """
 
 import asyncio
-import random
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,40 +15,34 @@ import aiohttp
 import kopf
 
 from rendezvous_api import names
-from rendezvous_operator.cluster import POD_KIND, Json
-from rendezvous_operator.traces import Request, trace
+from rendezvous_api.backoff import Backoff
+from rendezvous_operator.kube.client import PLURALS, Json
+from rendezvous_operator.kube.request_trace import Request, trace
 
-KINDS_BY_PLURAL = {
-    names.RENDEZVOUS_PLURAL: names.RENDEZVOUS_KIND,
-    names.PARTICIPANT_PLURAL: names.PARTICIPANT_KIND,
-    "pods": POD_KIND,
-}
+KINDS_BY_PLURAL = {plural: kind for kind, plural in PLURALS.items()}
 
 WATCH_SECONDS = 60
-"""How long one request of a watch lasts. The next goes on where it ended; that it is answered is the sign of life."""
+"""Duration of one request of a watch. The next one continues where it ended; its answer shows that the watch works."""
 
 _LOGIN_PAUSE_SECONDS = 5.0
 _IDENTITY: Any = names.GROUP
-"""Among kopf's peers, of which there are none. Left out, it asks for the user's name, which any number may lack."""
+"""Among kopf's peers, of which there are none. Without it kopf asks for the user's name, and a UID may have none."""
 
 Seen = Callable[[str, str | None, Json], None]
-"""Takes in the kind of an object, the type of the event (None: it is from a list), and the object."""
+"""Is called with the kind of an object, the type of the event (None: it is from a list), and the object."""
 
 
 class _Backoffs:
-    """Seconds between tries of kopf's own requests, without end: the operator outlives its API server."""
+    """Seconds between attempts of kopf's own requests, without an end: the operator survives any outage."""
 
     def __iter__(self) -> Iterator[float]:
-        longest = 0.2
-        while True:
-            yield longest * random.uniform(0.5, 1.0)
-            longest = min(longest * 2, 5.0)
+        return map(Backoff(first=0.2, longest=5.0).seconds, itertools.count(1))
 
 
 class _NoDiffBase(kopf.DiffBaseStorage):
-    """No record of what an object was like: no handler of ours asks kopf what has changed.
+    """No copy of an object's former state: no handler of ours asks kopf for the difference.
 
-    kopf's own storages copy each object of each event to find that out, which is a quarter of all that an event costs.
+    kopf's own storages copy the object of each event for that, which is a quarter of the cost of an event.
     """
 
     def build(self, *, body: kopf.Body, extra_fields: Any = None) -> kopf.BodyEssence:
@@ -62,16 +56,16 @@ class _NoDiffBase(kopf.DiffBaseStorage):
 
 
 def _settings() -> kopf.OperatorSettings:
-    """What kopf is told: watch these kinds, write nothing, never give up."""
+    """The settings of kopf: watch these kinds, write nothing, never give up."""
     wanted = kopf.OperatorSettings()
     wanted.peering.standalone = True
     wanted.scanning.disabled = True
     wanted.posting.enabled = False
-    # Should anything of kopf ever write to an object, it shall be under our name.
+    # If any part of kopf ever writes to an object, it uses our name.
     wanted.persistence.finalizer = f"{names.GROUP}/kopf-finalizer"
     wanted.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=names.GROUP)
     wanted.persistence.diffbase_storage = _NoDiffBase()
-    wanted.watching.label_selectors["pods"] = names.LABEL_RENDEZVOUS
+    wanted.watching.label_selectors[names.POD_PLURAL] = names.LABEL_RENDEZVOUS
     wanted.watching.connect_timeout = 5
     wanted.watching.server_timeout = WATCH_SECONDS
     wanted.watching.client_timeout = WATCH_SECONDS + 30
@@ -83,24 +77,33 @@ def _settings() -> kopf.OperatorSettings:
 
 
 @dataclass
-class Signs:
-    """When a watch last gave a sign of life, in the clock's seconds; None: never."""
+class WatchActivity:
+    """When a watch was last active, in the clock's seconds; None: never."""
 
-    tried_at: float | None = None
-    """kopf sent a request for it, or something came: it is at work, whatever the API server answers."""
-    heard_at: float | None = None
-    """The API server took such a request, or something came: what the cache holds is fresh."""
+    requested_at: float | None = None
+    """kopf sent a request for it, or an event arrived: kopf is working, with or without an answer."""
+    answered_at: float | None = None
+    """The API server accepted such a request, or an event arrived: the cache is up to date."""
 
 
 class Watches:
-    """The watches of all kinds, from which everything that is seen goes to one function."""
+    """The watches of all kinds; they pass every event to one function.
+
+    Attributes:
+        activity: of the watch of each kind.
+    """
 
     def __init__(self, clock: Callable[[], float], traces: Sequence[aiohttp.TraceConfig] = ()) -> None:
-        """``clock`` gives monotonic seconds; ``traces`` are told of kopf's requests."""
+        """Watches that are not started yet.
+
+        Args:
+            clock: monotonic seconds.
+            traces: of kopf's requests.
+        """
         self._clock = clock
-        self._traces = [*traces, trace(self._tried, self._answered)]
+        self._traces = [*traces, trace(self._requested, self._answered)]
         self._login: kopf.ConnectionInfo | None = None
-        self.signs = {kind: Signs() for kind in KINDS_BY_PLURAL.values()}
+        self.activity = {kind: WatchActivity() for kind in KINDS_BY_PLURAL.values()}
 
     def _registry(self, seen: Seen) -> kopf.OperatorRegistry:
         """The handlers."""
@@ -108,7 +111,7 @@ class Watches:
         kopf.on.login(registry=handlers)(self._log_in)
 
         def pass_on(kind: str, event: kopf.RawEvent) -> None:
-            self.signs[kind].tried_at = self.signs[kind].heard_at = self._clock()
+            self.activity[kind].requested_at = self.activity[kind].answered_at = self._clock()
             seen(kind, event["type"], dict(event["object"]))
 
         @kopf.on.event(names.GROUP, names.VERSION, names.RENDEZVOUS_PLURAL, registry=handlers)
@@ -119,9 +122,9 @@ class Watches:
         async def participant_seen(event: kopf.RawEvent, **_: Any) -> None:
             pass_on(names.PARTICIPANT_KIND, event)
 
-        @kopf.on.event("", "v1", "pods", registry=handlers)
+        @kopf.on.event("", "v1", names.POD_PLURAL, registry=handlers)
         async def pod_seen(event: kopf.RawEvent, **_: Any) -> None:
-            pass_on(POD_KIND, event)
+            pass_on(names.POD_KIND, event)
 
         return handlers
 
@@ -134,8 +137,8 @@ class Watches:
     ) -> None:
         """Watch all namespaces, or one, until ``stop`` is set.
 
-        kopf takes the signals of the process for itself; ``take_signals`` is called to take them back. It also waits,
-        in the end, for tasks that were begun after this one, and at last cancels them: end them before.
+        kopf handles the signals of the process itself; ``take_signals`` is called to handle them again. At the end kopf
+        also waits for tasks that started after this one, and then cancels them: end them before.
         """
         others = asyncio.all_tasks()
         tasks = await kopf.spawn_tasks(
@@ -150,11 +153,11 @@ class Watches:
         await kopf.run_tasks(tasks, ignored=others)
 
     async def _log_in(self, **kwargs: Any) -> kopf.AiohttpSession:
-        """The same configuration as that of our own requests, in a session whose requests are traced."""
+        """The configuration of our own requests, in a session with our traces."""
         login = kopf.login_via_client(**kwargs)
         assert login is not None
         if login == self._login:
-            # It was refused (401), and there is no newer token. The API server may change its mind, but not at once.
+            # It was refused (401), and there is no newer token. The API server may accept it again, but not at once.
             await asyncio.sleep(_LOGIN_PAUSE_SECONDS)
         self._login = login
         session = aiohttp.ClientSession(
@@ -171,12 +174,12 @@ class Watches:
             aiohttp_session=session,
         )
 
-    def _tried(self, request: Request) -> None:
+    def _requested(self, request: Request) -> None:
         kind = KINDS_BY_PLURAL.get(request.resource)
         if kind is not None:
-            self.signs[kind].tried_at = self._clock()
+            self.activity[kind].requested_at = self._clock()
 
     def _answered(self, request: Request, code: str, _: float) -> None:
         kind = KINDS_BY_PLURAL.get(request.resource)
         if kind is not None and code == "200":
-            self.signs[kind].heard_at = self._clock()
+            self.activity[kind].answered_at = self._clock()

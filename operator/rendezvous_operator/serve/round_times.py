@@ -1,34 +1,34 @@
-"""Since when each Rendezvous has been as it is. For metrics only: nothing is decided on it."""
+"""Since when each Rendezvous has been in its present state. For metrics only: no decision depends on it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from rendezvous_api.reasons import FormationReason
 from rendezvous_api.rendezvous import Rendezvous, RendezvousStatus
-from rendezvous_operator.cache import Key
+from rendezvous_operator.watch.cache import Key
 
 
 @dataclass(frozen=True)
 class RoundTimes:
-    """When the present state of a Rendezvous began, in the clock's seconds."""
+    """When the present state of a Rendezvous started, in the clock's seconds."""
 
     round_since: float | None = None
-    """When the current round was seen to be published; None: before this process looked."""
+    """When the current round was first seen; None: it was published before this process started."""
     forming_since: float | None = None
-    """When a round was first seen to be in formation; None: none is."""
+    """When the formation of a round was first seen; None: no round is being formed."""
     formation_whole: bool = False
-    """Whether its beginning was seen: it had not begun before this process looked."""
+    """Whether the formation started while this process was running."""
 
 
 @dataclass(frozen=True)
 class _Followed:
-    """One Rendezvous as it was seen the last time."""
+    """One Rendezvous as it was last seen."""
 
     uid: str
     round: int
     times: RoundTimes
     before: tuple[int, RoundTimes] | None = None
-    """The round before, and the times as they were when it was last seen as the current one."""
+    """The round before, and the times when it was last seen as the current one."""
 
 
 class RoundClock:
@@ -39,7 +39,7 @@ class RoundClock:
         self._followed: dict[Key, _Followed] = {}
 
     def seen(self, key: Key, rendezvous: Rendezvous | None) -> None:
-        """Take in a Rendezvous whenever it is seen; None: it is gone."""
+        """Note a Rendezvous whenever it is seen; None: it is gone."""
         if rendezvous is None:
             self._followed.pop(key, None)
             return
@@ -71,10 +71,10 @@ class RoundClock:
         return known.times if known is not None else RoundTimes()
 
     def in_round(self, key: Key, number: int) -> RoundTimes | None:
-        """The times while that round was the last one published; None: that was not seen, or is long over.
+        """The times while that round was the last one published; None: that was not seen, or it is an older round.
 
-        The current and the previous round are known. So it does not matter whether a watch shows the round that was
-        just written before or after the API server's answer to the write arrives.
+        The current and the previous round are known. So a watch may show a round before or after the answer to the
+        write that published it.
         """
         known = self._followed.get(key)
         if known is None:
@@ -85,5 +85,5 @@ class RoundClock:
 
 
 def is_forming(status: RendezvousStatus) -> bool:
-    """Whether a next round is waited for; newcomers that are gathered while training goes on are not meant."""
+    """Whether the next round is being formed; gathering newcomers while a round runs does not count."""
     return status.formation is not None and status.formation.reason is not FormationReason.GATHERING

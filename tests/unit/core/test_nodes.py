@@ -6,7 +6,7 @@ from typing import Any
 from tests.unit.core.worlds import Scenario, running, two
 
 from rendezvous_api.reasons import LeaveReason
-from rendezvous_operator.core.agents import see_agent
+from rendezvous_operator.core.nodes import see_node
 from rendezvous_operator.core.world import Pod
 
 
@@ -16,7 +16,7 @@ def test_a_fresh_object_waits_without_any_heartbeat() -> None:
     assert scenario.group == ["a", "b"]
 
 
-def test_an_admitted_attempt_does_not_wait_again() -> None:
+def test_the_attempt_of_a_member_does_not_wait_again() -> None:
     scenario = running("a", "b")
     scenario.after(100)
     assert scenario.status.round == 1
@@ -67,11 +67,11 @@ def with_spec(scenario: Scenario, name: str, **changes: Any) -> None:
 def test_who_says_that_it_runs_a_round_does_not_wait() -> None:
     scenario = two()
     with_spec(scenario, "b", attempt=2)
-    agents = {name: see_agent(scenario.world(), name, seen) for name, seen in scenario.seen.items()}
+    nodes = {name: see_node(scenario.world(), name, seen) for name, seen in scenario.seen.items()}
     entries = {member.name: member for member in scenario.status.participants}
-    assert not agents["a"].waits(entries["a"])
-    assert agents["b"].waits(entries["b"]), "what it said of its attempt before means nothing"
-    claims = agents["b"]._replace(claimed_round=1)
+    assert not nodes["a"].waits(entries["a"])
+    assert nodes["b"].waits(entries["b"]), "what it said of its attempt before means nothing"
+    claims = nodes["b"]._replace(reported_round=1)
     assert not claims.waits(entries["b"])
 
 
@@ -82,8 +82,8 @@ def test_only_what_is_certain_is_death() -> None:
     scenario.pod("a", phase="Failed")
     scenario.pod_gone("b")
     del scenario.pods["uid-of-c"]  # a watch lags behind
-    agents = {name: see_agent(scenario.world(), name, seen) for name, seen in scenario.seen.items()}
-    assert {name: agent.dead for name, agent in agents.items()} == {
+    nodes = {name: see_node(scenario.world(), name, seen) for name, seen in scenario.seen.items()}
+    assert {name: node.dead for name, node in nodes.items()} == {
         "a": "its pod a has failed",
         "b": "its pod b is gone",
         "c": None,
@@ -95,4 +95,4 @@ def test_a_pod_that_succeeded_does_not_hide_how_its_agent_left() -> None:
     scenario.leave("a", reason=LeaveReason.FAILED)
     with_spec(scenario, "a", pod_name="a", pod_uid="uid-of-a")
     scenario.pods["uid-of-a"] = Pod("uid-of-a", "a", phase="Succeeded")
-    assert see_agent(scenario.world(), "a", scenario.seen["a"]).left is LeaveReason.FAILED
+    assert see_node(scenario.world(), "a", scenario.seen["a"]).left is LeaveReason.FAILED

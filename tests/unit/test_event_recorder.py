@@ -1,4 +1,4 @@
-"""The queue of Events: whoever emits never waits, and what is too much is dropped and said."""
+"""The queue of Events: `emit` never waits, and Events beyond the bound are dropped and logged."""
 
 import asyncio
 import re
@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from rendezvous_operator.cluster import Cluster, Json, RefusedError
-from rendezvous_operator.events import MOST_QUEUED, EventTarget, Recorder
+from rendezvous_api.api_errors import ForbiddenError
+from rendezvous_operator.kube.client import Client, Json
+from rendezvous_operator.kube.event_recorder import MOST_QUEUED, EventTarget, Recorder
 
 
-class _Held(Cluster):
+class _Held(Client):
     """Answers each request when the test says so."""
 
     def __init__(self) -> None:
@@ -35,11 +36,11 @@ def emit(recorder: Recorder, number: int) -> None:
 
 def play(scenario: Callable[[Recorder, _Held], Coroutine[None, None, None]]) -> None:
     async def whole() -> None:
-        cluster = _Held()
-        recorder = Recorder(cluster, "test", lambda: 0.0)
+        client = _Held()
+        recorder = Recorder(client, "test", lambda: 0.0)
         recorder.start()
         try:
-            await scenario(recorder, cluster)
+            await scenario(recorder, client)
         finally:
             await recorder.stop(0)
 
@@ -58,62 +59,62 @@ def dropped(text: str) -> int:
 
 
 def test_events_are_sent_in_the_order_in_which_they_are_emitted() -> None:
-    async def scenario(recorder: Recorder, cluster: _Held) -> None:
+    async def scenario(recorder: Recorder, client: _Held) -> None:
         for number in range(50):
             emit(recorder, number)
-        cluster.go_on.set()
-        await until(lambda: len(cluster.notes) == 50)
-        assert cluster.notes == [f"{number}" for number in range(50)]
+        client.go_on.set()
+        await until(lambda: len(client.notes) == 50)
+        assert client.notes == [f"{number}" for number in range(50)]
 
     play(scenario)
 
 
 def test_when_the_queue_is_full_the_newest_are_dropped_and_counted(caplog: pytest.LogCaptureFixture) -> None:
-    async def scenario(recorder: Recorder, cluster: _Held) -> None:
+    async def scenario(recorder: Recorder, client: _Held) -> None:
         emit(recorder, -1)
         await asyncio.sleep(0.01)  # it is on its way now, and in the queue no more
         for number in range(MOST_QUEUED + 7):
             emit(recorder, number)
-        assert cluster.notes == []
-        cluster.go_on.set()
-        await until(lambda: len(cluster.notes) == 1 + MOST_QUEUED)
-        assert cluster.notes[-1] == f"{MOST_QUEUED - 1}"
+        assert client.notes == []
+        client.go_on.set()
+        await until(lambda: len(client.notes) == 1 + MOST_QUEUED)
+        assert client.notes[-1] == f"{MOST_QUEUED - 1}"
         assert dropped(caplog.text) == 7
 
     play(scenario)
 
 
 def test_what_is_queued_is_sent_at_the_end() -> None:
-    async def scenario(recorder: Recorder, cluster: _Held) -> None:
+    async def scenario(recorder: Recorder, client: _Held) -> None:
         for number in range(50):
             emit(recorder, number)
-        cluster.go_on.set()
+        client.go_on.set()
         await recorder.stop(30)
-        assert len(cluster.notes) == 50
+        assert len(client.notes) == 50
 
     play(scenario)
 
 
 def test_the_end_does_not_wait_for_an_api_server_that_does_not_answer(caplog: pytest.LogCaptureFixture) -> None:
-    async def scenario(recorder: Recorder, cluster: _Held) -> None:
+    async def scenario(recorder: Recorder, client: _Held) -> None:
         for number in range(50):
             emit(recorder, number)
         async with asyncio.timeout(10):
             await recorder.stop(0.05)
-        assert cluster.notes == []
+        assert client.notes == []
         assert dropped(caplog.text) == 50
 
     play(scenario)
 
 
-@pytest.mark.parametrize("error", [RefusedError("forbidden"), ValueError("a defect")])
+@pytest.mark.parametrize("error", [ForbiddenError("forbidden", "create", "events", "ns"), ValueError("a defect")])
 def test_one_that_fails_does_not_keep_the_others(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
-    async def scenario(recorder: Recorder, cluster: _Held) -> None:
-        cluster.errors.append(error)
-        cluster.go_on.set()
+    async def scenario(recorder: Recorder, client: _Held) -> None:
+        client.errors.append(error)
+        client.go_on.set()
         emit(recorder, 1)
         emit(recorder, 2)
-        await until(lambda: cluster.notes == ["2"])
+        await until(lambda: client.notes == ["2"])
         assert "the event RoundPublished was not sent" in caplog.text
         assert recorder.defect is None
 
@@ -121,13 +122,13 @@ def test_one_that_fails_does_not_keep_the_others(error: Exception, caplog: pytes
 
 
 def test_the_end_of_its_task_is_a_defect() -> None:
-    async def scenario(recorder: Recorder, cluster: _Held) -> None:
+    async def scenario(recorder: Recorder, client: _Held) -> None:
         (task,) = [task for task in asyncio.all_tasks() if task.get_name() == "events"]
         defects = [recorder.defect]
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         defects.append(recorder.defect)
         await recorder.stop(10)
-        assert [*defects, recorder.defect] == [None, "has ended: events", None], "at last it was told to end"
+        assert [*defects, recorder.defect] == [None, "has ended: events", None], "the last end was requested"
 
     play(scenario)

@@ -1,12 +1,12 @@
-"""A pod's JSON, reduced to what decisions depend on."""
+"""From a pod's JSON to what decisions depend on."""
 
 from rendezvous_api import names
-from rendezvous_operator.cluster import Json
 from rendezvous_operator.core.world import Pod
+from rendezvous_operator.kube.client import Json
 
 
 def pod_from_object(item: Json) -> Pod:
-    """Read a pod as the API server gives it. What a decision does not depend on is dropped here."""
+    """Reduce a pod, as the API server returns it, to what decisions depend on."""
     metadata, status = item["metadata"], item.get("status", {})
     labels = metadata.get("labels", {})
     phase = status.get("phase", "Pending")
@@ -35,7 +35,7 @@ def _leaving(metadata: Json, status: Json) -> str | None:
 
 
 def _problem(phase: str, status: Json) -> str | None:
-    """Why a pod does not run its agent yet: the scheduler's words, or those of a container that waits."""
+    """Why a pod does not run its agent yet: the message of the scheduler, or the reason of a waiting container."""
     for condition in status.get("conditions", []):
         if condition["type"] == "PodScheduled" and condition["status"] == "False" and condition.get("message"):
             return f"{phase} ({condition['message']})"

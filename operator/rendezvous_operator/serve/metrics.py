@@ -1,14 +1,13 @@
-"""What Prometheus can read of the operator; ``docs/metrics.md`` lists it all.
+"""The metrics of the operator for Prometheus; ``docs/metrics.md`` lists them.
 
-Gauges of a Rendezvous are computed at each scrape from what the cache shows; only what has happened is counted along
-the way. The leader alone exports series of single Rendezvous, so that none is there twice.
+Gauges of a Rendezvous are computed from the cache at each scrape; counters are increased when something happens. Only
+the leader exports series of single Rendezvous, so that no series exists twice.
 """
 
 from collections import Counter as Totals
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from prometheus_client import (
     CollectorRegistry,
@@ -24,20 +23,20 @@ from prometheus_client.registry import Collector
 from rendezvous_api import names
 from rendezvous_api.reasons import AttemptReason, ClosedReason, ConditionReason, ParticipantState, RoundEndReason
 from rendezvous_api.rendezvous import RendezvousStatus
-from rendezvous_operator.cache import Cache, Key
 from rendezvous_operator.core.world import World
-from rendezvous_operator.round_times import RoundClock, RoundTimes
-from rendezvous_operator.traces import Request
-from rendezvous_operator.work_queue import WorkQueue
+from rendezvous_operator.kube.request_trace import Request
+from rendezvous_operator.serve.round_times import RoundClock, RoundTimes
+from rendezvous_operator.version import operator_version
+from rendezvous_operator.watch.cache import Cache, Key
 
-# Only OpenMetrics has a use for the time at which each series began; as gauges they are twice as many series.
+# Only OpenMetrics uses the time at which each series was created; as gauges these would double the series.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 PREFIX = "kube_rendezvous"
 LOSSES = (RoundEndReason.MEMBER_LOST, RoundEndReason.MEMBER_EVICTED, RoundEndReason.MEMBER_FAILED)
-"""How a member can be lost."""
+"""The reasons for the loss of a member."""
 ENDS = (*RoundEndReason, *ClosedReason)
-"""Why a round can end."""
+"""The reasons for the end of a round."""
 
 _LABELS = ("namespace", "rendezvous")
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
@@ -47,25 +46,17 @@ _DECISION_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025,
 _REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
-def operator_version() -> str:
-    """The version of the installed distribution."""
-    try:
-        return version("kube-rendezvous")
-    except PackageNotFoundError:
-        return "unknown"
-
-
 class Change(NamedTuple):
-    """What one write of a status has changed about rounds."""
+    """What one write of a status changed about rounds."""
 
     ended: str | None
-    """Why a round has ended; None: none has."""
+    """Why a round ended; None: none did."""
     published: str | None
-    """Why the round before the published one had ended, `AttemptReason.START` for the first of a run; None: none."""
+    """Why the round before the published one ended, `AttemptReason.START` in a first one; None: none was published."""
 
 
 def change(before: RendezvousStatus, after: RendezvousStatus) -> Change:
-    """What has happened between two states of one Rendezvous."""
+    """The change between two statuses of one Rendezvous."""
     running = before.history[-1] if before.running else None
     records = {record.round: record for record in after.history}
     ended = records.get(running.round) if running is not None else None
@@ -79,26 +70,36 @@ def change(before: RendezvousStatus, after: RendezvousStatus) -> Change:
 
 @dataclass
 class _Counted:
-    """What has happened to one Rendezvous, as far as this process has written it."""
+    """The counters of one Rendezvous: what this process has written."""
 
     published: int = 0
     ended: Totals[str] = field(default_factory=Totals)
     lost: Totals[str] = field(default_factory=Totals)
 
 
+class Backlog(Protocol):
+    """What is exported of the queue of Rendezvous to decide on."""
+
+    @property
+    def depth(self) -> int:
+        """How many are due now."""
+
+    @property
+    def retries(self) -> int:
+        """How often one was put back after a failure."""
+
+
 class Metrics:
-    """Everything that is exported, in a registry of its own.
+    """All metrics, in a registry of their own.
 
     Args:
         cache: what is seen.
-        queue: of the reconciler.
+        queue: of the Rendezvous to decide on.
         clock: monotonic seconds, the same as the cache's.
-        leading: whether this process decides now.
+        leading: whether this process is the leader now.
     """
 
-    def __init__(
-        self, cache: Cache, queue: WorkQueue[Key], clock: Callable[[], float], leading: Callable[[], bool]
-    ) -> None:
+    def __init__(self, cache: Cache, queue: Backlog, clock: Callable[[], float], leading: Callable[[], bool]) -> None:
         self.registry = CollectorRegistry()
         self._clock = clock
         self._rounds = RoundClock(clock)
@@ -115,7 +116,7 @@ class Metrics:
             _FORMATION_BUCKETS,
             ("reason",),
         )
-        # A series that appears with 1 looks to Prometheus like no increase: each reason is there from the beginning.
+        # For Prometheus a series that appears with 1 has not increased, so each reason exists from the start.
         for reason in ENDS:
             self._round_duration.labels(reason.value)
         for reason in (AttemptReason.START, *ENDS):
@@ -155,7 +156,7 @@ class Metrics:
         self._decision_duration.observe(seconds)
 
     def request_answered(self, request: Request, code: str, seconds: float) -> None:
-        """Count one request to the API server. Watches last as long as they last."""
+        """Count one request to the API server, and measure it unless it is a watch, which is ended by its timeout."""
         self._requests.labels(request.verb, request.resource, code).inc()
         if request.verb != "watch":
             self._request_duration.labels(request.verb, request.resource).observe(seconds)
@@ -165,7 +166,7 @@ class Metrics:
         self._watch_events.labels(kind).inc()
 
     def status_written(self, key: Key, before: RendezvousStatus, after: RendezvousStatus) -> None:
-        """Count what the API server has accepted."""
+        """Count what an accepted write has changed."""
         counted = self._counted.setdefault(key, _Counted())
         now, what, times = self._clock(), change(before, after), self._rounds.in_round(key, before.round)
         if what.ended is not None:
@@ -175,9 +176,9 @@ class Metrics:
         if what.published is not None:
             counted.published += 1
             if times is None:
-                return  # it is gone already
+                return  # the Rendezvous is gone
             if times.forming_since is None:
-                # All were there at once: it was asked for and published in one write.
+                # All nodes were waiting: the round was started and published in one write.
                 self._formation_duration.labels(what.published).observe(0)
             elif times.formation_whole:
                 self._formation_duration.labels(what.published).observe(now - times.forming_since)
@@ -186,19 +187,19 @@ class Metrics:
         """Count each lost member once in its round."""
         number, known = self._lost.get(key, (None, set()))
         if number is None and not before.running:
-            known = set(lost)  # the leader before has counted them
+            known = set(lost)  # the former leader has counted them
         elif number != before.round:
             known = set()
         for name in lost.keys() - known:
             self._counted.setdefault(key, _Counted()).lost[lost[name].value] += 1
         self._lost[key] = (before.round, known | lost.keys())
 
-    def term_over(self) -> None:
-        """What was seen happening as the leader is forgotten; what was counted stays."""
+    def term_ended(self) -> None:
+        """Forget which losses of the present rounds are counted; the counters stay."""
         self._lost.clear()
 
     def forget(self, key: Key) -> None:
-        """The Rendezvous is gone, and its series with it."""
+        """Drop the series of a Rendezvous that is gone."""
         self._counted.pop(key, None)
         self._lost.pop(key, None)
 
@@ -220,7 +221,7 @@ class _View(NamedTuple):
         return ready.reason if ready is not None and ready.status == "True" else None
 
     def silences(self) -> Iterator[float]:
-        """Seconds since each member of the running round was heard; those that have left are none any more."""
+        """Seconds since the last heartbeat of each member of the running round that has not left."""
         if not self.status.running:
             return
         for member in self.status.participants:
@@ -230,7 +231,7 @@ class _View(NamedTuple):
                 and seen.object.spec.state is ParticipantState.JOINED
                 and seen.object.spec.incarnation == member.incarnation
             ):
-                yield self.now - seen.heard_at
+                yield self.now - seen.beat_at
 
 
 def _suspects(view: _View) -> float:
@@ -254,25 +255,28 @@ _GAUGES: Mapping[str, tuple[str, Callable[[_View], float]]] = {
         "Nodes in the running round; 0: none runs.",
         lambda view: view.status.nodes if view.status.running else 0,
     ),
-    "spares": ("Nodes that have joined and have no place.", lambda view: len(view.status.spares)),
+    "spares": (
+        "Nodes that have joined and wait because the round has all the nodes it may have.",
+        lambda view: len(view.status.spares),
+    ),
     "waiting": ("Nodes that have joined and wait for the next round.", _waiting),
     "waiting_seconds": ("How long a round has been in formation; 0: none is.", _waiting_seconds),
     "suspects": ("Members of a running round that are silent.", _suspects),
     "heartbeat_age_seconds": (
-        "How long nothing was heard of the member that was silent for longest; 0: no round runs.",
+        "Age of the oldest last heartbeat of a member; 0: no round runs.",
         lambda view: max(view.silences(), default=0),
     ),
-    "ready": ("1 if a round runs and nobody is asked to come back.", lambda view: view.ready_reason is not None),
+    "ready": ("1 if a round runs and no member is asked to join again.", lambda view: view.ready_reason is not None),
 }
 
 
 class _Rendezvous(Collector):
-    """The series of single Rendezvous, and the queue's counter, made at each scrape."""
+    """The series of single Rendezvous and the counter of the queue, computed at each scrape."""
 
     def __init__(
         self,
         cache: Cache,
-        queue: WorkQueue[Key],
+        queue: Backlog,
         rounds: RoundClock,
         clock: Callable[[], float],
         leading: Callable[[], bool],
@@ -312,7 +316,7 @@ class _Rendezvous(Collector):
         for key in views:
             counted = self._counted.get(key, _Counted())
             published.add_metric(key, counted.published)
-            # With zeros, as the histograms.
+            # With zeros, like the histograms.
             for reason in ENDS:
                 ended.add_metric((*key, reason.value), counted.ended[reason.value])
             for reason in LOSSES:

@@ -1,0 +1,193 @@
+"""One node, and one member of the current round, as the operator sees them (rules "waiting" and "liveness")."""
+
+from enum import Enum, IntEnum
+from typing import NamedTuple
+
+from rendezvous_api import names
+from rendezvous_api.participant import Participant
+from rendezvous_api.reasons import LeaveReason, ParticipantState
+from rendezvous_api.rendezvous import Member, RendezvousSpec
+from rendezvous_operator.core.world import Pod, SeenParticipant, Target, World
+
+
+class Silence(IntEnum):
+    """For how long no heartbeat was received; `liveness` measures it."""
+
+    NONE = 0
+    KEEP_ALIVE = 1
+    """keepAliveIntervalSeconds x keepAliveMaxAttempts: lost while a round is formed, suspect while one runs."""
+    SUSPECT = 2
+    """suspectTimeoutSeconds: always lost."""
+
+
+class Node(NamedTuple):
+    """One torchrun agent as a part of a group: its participant object, its pod, and whether it is alive."""
+
+    name: str
+    """Of the participant object."""
+    object: Participant
+    run_id: str
+    reported_round: int = 0
+    """The round that its last heartbeat reports; 0 while the agent is inside next_rendezvous."""
+    pod: Pod | None = None
+    left: LeaveReason | None = None
+    dead: str | None = None
+    """Why it is certainly dead, for people; silence alone never is."""
+    silence: Silence = Silence.NONE
+    run_unread: Target | None = None
+    """Its pod, which must be read before its run is certain."""
+    addressed: bool = True
+    """It has joined this Rendezvous, not a deleted one of the same name."""
+
+    @property
+    def present(self) -> bool:
+        """Has not left, is not dead, is not silent."""
+        return self.left is None and self.dead is None and self.silence is Silence.NONE
+
+    @property
+    def leaving(self) -> str | None:
+        """Why its pod will end soon, or None."""
+        return self.pod.leaving if self.pod else None
+
+    def is_member(self, member: Member | None) -> bool:
+        """Whether its present attempt is that member of the current round; None: its name is not among the members."""
+        if member is None:
+            return False
+        spec = self.object.spec
+        return spec.attempt == member.attempt and spec.incarnation == member.incarnation
+
+    def waits(self, member: Member | None) -> bool:
+        """Rule "waiting": it has joined and is not a member.
+
+        Args:
+            member: the entry of its name in the current round; None: there is none.
+        """
+        if self.reported_round or not self.addressed or self.is_member(member):
+            return False
+        return self.present and self.leaving is None
+
+
+class MemberState(Enum):
+    """The state of a member of the current round."""
+
+    RUNNING = "is running"
+    SUSPECT = "is silent"
+    LEAVING = "is leaving"
+    REENTERED = "asks to join again"
+    SUCCEEDED = "has succeeded"
+    FAILED = "left"
+    LOST = "was lost"
+
+    @property
+    def blocks(self) -> bool:
+        """Rule "exclusivity": no other round may be published while a member is in this state."""
+        return self in _BLOCKING
+
+
+_BLOCKING = frozenset({MemberState.RUNNING, MemberState.SUSPECT, MemberState.LEAVING})
+
+
+class MemberView(NamedTuple):
+    """A member of the current round, its node if its object exists, and its state."""
+
+    member: Member
+    node: Node | None
+    state: MemberState
+    why: str = ""
+    silent: str = ""
+    """For how long no heartbeat was received, for people; empty if it is not silent."""
+
+    @property
+    def name(self) -> str:
+        """Name of the participant object."""
+        return self.member.name
+
+    @property
+    def evicted(self) -> str | None:
+        """Why its pod ends; None: it does not, or the member still runs.
+
+        Also set when its agent has left, failed or died: the end of the pod causes that.
+        """
+        stays = self.state in (MemberState.RUNNING, MemberState.SUSPECT, MemberState.SUCCEEDED)
+        return self.node.leaving if self.node is not None and not stays else None
+
+    def lost_if_silent(self) -> "MemberView":
+        """The same, lost if it is silent at all."""
+        return self._replace(state=MemberState.LOST, why=self.silent) if self.silent else self
+
+
+def see_node(world: World, name: str, seen: SeenParticipant) -> Node:
+    """Derive a node from its participant object and its pod. Its silence is measured later, by `liveness`."""
+    participant = seen.object
+    spec, heartbeat = participant.spec, participant.status
+    pod, missing_pod = None, None
+    if spec.pod_uid:
+        pod = world.pods.get(spec.pod_uid)
+        missing_pod = _owner(participant) if pod is None else None
+
+    left = spec.leave_reason if spec.state is ParticipantState.LEFT else None
+    dead = None
+    if pod is not None and pod.phase == "Succeeded":
+        left = left or LeaveReason.SUCCEEDED
+    elif pod is not None and pod.phase == "Failed":
+        dead = f"its pod {pod.name} has failed"
+    elif missing_pod in world.absent:
+        dead = f"its pod {spec.pod_name} is gone"
+
+    run_id, run_unread = spec.run_id, None
+    if run_id is None:
+        run_id = (pod.run_id if pod is not None and pod.known else None) or names.UNNAMED_RUN
+        run_unread = missing_pod if dead is None else None
+    current = heartbeat.attempt == spec.attempt and heartbeat.incarnation == spec.incarnation
+    return Node(
+        name=name,
+        object=participant,
+        run_id=run_id,
+        reported_round=heartbeat.round if current else 0,
+        pod=pod,
+        left=left,
+        dead=dead,
+        run_unread=run_unread,
+        addressed=spec.rendezvous_uid == world.rendezvous.metadata.uid,
+    )
+
+
+def _owner(participant: Participant) -> Target | None:
+    """The pod that owns a participant; None: no pod does."""
+    spec = participant.spec
+    owned = any(
+        (owner.kind, owner.uid) == (names.POD_KIND, spec.pod_uid) for owner in participant.metadata.owner_references
+    )
+    return Target(names.POD_KIND, spec.pod_name or "", spec.pod_uid or "") if owned else None
+
+
+def see_member(member: Member, node: Node | None, rendezvous: RendezvousSpec) -> MemberView:
+    """The state of a member as long as nothing has ended its round.
+
+    Args:
+        member: its entry in the current round.
+        node: of the same name; None: its object does not exist, by a read.
+        rendezvous: the spec of its Rendezvous; gives the limits of silence.
+    """
+    if node is None:
+        return MemberView(member, None, MemberState.LOST, "its participant object is gone")
+    spec = node.object.spec
+    if spec.incarnation != member.incarnation:
+        return MemberView(member, node, MemberState.LOST, "its agent restarted")
+    if node.left is LeaveReason.SUCCEEDED and spec.attempt == member.attempt:
+        return MemberView(member, node, MemberState.SUCCEEDED)
+    if node.left is not None:
+        return MemberView(member, node, MemberState.FAILED, f"it left: {node.left}")
+    if node.dead is not None:
+        return MemberView(member, node, MemberState.LOST, node.dead)
+    if spec.attempt != member.attempt:
+        return MemberView(member, node, MemberState.REENTERED)
+    if node.silence is Silence.NONE and node.leaving is None:
+        return MemberView(member, node, MemberState.RUNNING)
+    seconds = rendezvous.suspect_seconds if node.silence is Silence.SUSPECT else rendezvous.keep_alive_seconds
+    silent = f"no heartbeat for more than {seconds} s" if node.silence else ""
+    if node.silence is Silence.SUSPECT:
+        return MemberView(member, node, MemberState.LOST, silent, silent)
+    if node.leaving is not None:
+        return MemberView(member, node, MemberState.LEAVING, node.leaving, silent)
+    return MemberView(member, node, MemberState.SUSPECT, silent, silent)

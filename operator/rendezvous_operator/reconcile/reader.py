@@ -1,0 +1,84 @@
+"""The reads of the operator beside the watches: all objects at the start, and what a decision needs for certain."""
+
+import asyncio
+import logging
+from collections.abc import Collection, Sequence
+
+from rendezvous_api import names
+from rendezvous_api.api_errors import ApiError
+from rendezvous_api.backoff import Backoff
+from rendezvous_operator.core.world import Target
+from rendezvous_operator.kube.client import Client
+from rendezvous_operator.watch.cache import Cache, Key, Listed, Read, Shown
+
+logger = logging.getLogger(__name__)
+
+BACKOFF = Backoff(first=0.5, longest=10.0)
+
+MOST_SINGLE_READS = 20
+"""For more objects of one kind their namespace is listed: one request instead of one for each."""
+
+
+class Reader:
+    """Reads from the API server into the cache.
+
+    Attributes:
+        cache: gets all that is read, and what the watches show.
+    """
+
+    def __init__(self, client: Client, cache: Cache, namespace: str | None) -> None:
+        """``namespace``: the one that is served; None: all."""
+        self._client = client
+        self.cache = cache
+        self._namespace = namespace
+
+    async def list(self, kind: str) -> set[Key]:
+        """List a kind, again and again until the API server answers. Returns the Rendezvous that need a decision."""
+        failures = 0
+        while True:
+            self.cache.list_begins(kind)
+            try:
+                objects = await self._client.list(kind, self._namespace)
+            except ApiError as error:
+                failures += 1
+                logger.warning("waiting for the API server to list every %s: %s", kind, error.describe())
+                await asyncio.sleep(BACKOFF.seconds(failures))
+            else:
+                return self.cache.take(Listed(kind, objects))
+
+    async def rendezvous(self, key: Key) -> set[Key]:
+        """Read one Rendezvous. Returns the Rendezvous that need a decision; none if the API server does not answer."""
+        try:
+            item = await self._client.read(names.RENDEZVOUS_KIND, *key)
+        except ApiError:
+            return set()
+        return self.cache.take(Shown(names.RENDEZVOUS_KIND, item)) if item is not None else set()
+
+    async def evidence(self, key: Key, targets: Collection[Target]) -> None:
+        """Read objects of a Rendezvous, or learn that they do not exist, since a watch may be late.
+
+        Raises:
+            ApiError: some of them were not read.
+            DecodeError: an object does not fit its CRD.
+        """
+        reads = []
+        for kind in sorted({target.kind for target in targets}):
+            of_kind = sorted(target for target in targets if target.kind == kind)
+            if len(of_kind) > MOST_SINGLE_READS:
+                reads.append(self._all_of(key, kind, of_kind))
+            else:
+                reads += [self._one(key, target) for target in of_kind]
+        await asyncio.gather(*reads)
+
+    async def _one(self, key: Key, target: Target) -> None:
+        asked_at = self.cache.clock()
+        item = await self._client.read(target.kind, key.namespace, target.name)
+        self.cache.take(Read(key, target, item, asked_at))
+
+    async def _all_of(self, key: Key, kind: str, targets: Sequence[Target]) -> None:
+        asked_at = self.cache.clock()
+        # Without the label: a participant may name a pod that does not have it.
+        objects = await self._client.list(kind, key.namespace, labelled=False)
+        found = {item["metadata"]["name"]: item for item in objects}
+        for target in targets:
+            self.cache.take(Read(key, target, found.get(target.name), asked_at))
