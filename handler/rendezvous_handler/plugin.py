@@ -38,8 +38,8 @@ def create_handler(params: RendezvousParameters) -> RendezvousHandler:
     """
     from torch.distributed.elastic.multiprocessing import SignalException
 
-    from rendezvous_handler.handler import KubernetesRendezvousHandler
     from rendezvous_handler.logs import show_messages
+    from rendezvous_handler.torchrun.handler import KubernetesRendezvousHandler
 
     show_messages(interrupt=SignalException)
     return KubernetesRendezvousHandler.from_parameters(params)
@@ -60,8 +60,8 @@ def create_dynamic_handler(params: RendezvousParameters) -> RendezvousHandler:
     """
     from torch.distributed.elastic.multiprocessing import SignalException
 
-    from rendezvous_handler import dynamic_backend
     from rendezvous_handler.logs import show_messages
+    from rendezvous_handler.operatorless import backend
 
     show_messages(interrupt=SignalException)
-    return dynamic_backend.create_handler(params)
+    return backend.create_handler(params)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rendezvous_api import names
@@ -32,8 +33,32 @@ _DEFAULTS = {
 
 
 @dataclass(frozen=True)
+class Flags:
+    """How the user spells the settings, for messages: by torchrun's flags, unless another program has its own."""
+
+    endpoint: str = "--rdzv-endpoint"
+    run_id: str = "--rdzv-id"
+    nodes: str = "--nnodes"
+    without_create: str = "create=false in --rdzv-conf forbids to create it"
+    """Why no Rendezvous is created."""
+    of_key: Mapping[str, str] = field(default_factory=dict)
+    """The flags for keys of ``--rdzv-conf``, where there are some."""
+
+    def name(self, key: str) -> str:
+        """What a setting is called."""
+        return self.of_key.get(key, f"{key} of --rdzv-conf")
+
+    def given(self, key: str, value: Any) -> str:
+        """A setting with its value."""
+        return f"{self.of_key[key]} {value}" if key in self.of_key else f"--rdzv-conf {key}={value}"
+
+
+TORCHRUN_FLAGS = Flags()
+
+
+@dataclass(frozen=True)
 class Settings:
-    """All that one handler was told. Times are whole seconds."""
+    """All settings of one handler. Times are whole seconds."""
 
     backend: str
     namespace: str | None
@@ -59,6 +84,7 @@ class Settings:
     """Whether to create the Rendezvous when there is none."""
     given: frozenset[str]
     """The keys of ``--rdzv-conf`` that were given."""
+    flags: Flags
 
     @property
     def run_id(self) -> str | None:
@@ -66,15 +92,19 @@ class Settings:
         return None if self.raw_run_id in ("", names.UNNAMED_RUN) else self.raw_run_id
 
 
-def read_settings(params: RendezvousParameters) -> Settings:
+def read_settings(params: RendezvousParameters, flags: Flags = TORCHRUN_FLAGS) -> Settings:
     """Check what torchrun passes on. As c10d does, ignore unknown keys and ``timeout``, which torchrun adds itself.
 
+    Args:
+        params: what torchrun passes on, or what has the same attributes.
+        flags: how the user has spelled them.
+
     Raises:
-        ValueError: a value is wrong; the message names its key.
+        ValueError: a value is wrong; the message names its flag or key.
     """
-    namespace, name = _parse_endpoint(params.endpoint, params.run_id)
+    namespace, name = _parse_endpoint(params.endpoint, params.run_id, flags)
     config = params.config
-    numbers = {key: _positive_integer(key, config.get(key, default)) for key, default in _DEFAULTS.items()}
+    numbers = {key: _positive_integer(key, config.get(key, default), flags) for key, default in _DEFAULTS.items()}
     node_id = config.get("node_id")
     return Settings(
         backend=params.backend,
@@ -85,9 +115,10 @@ def read_settings(params: RendezvousParameters) -> Settings:
         max_nodes=params.max_nodes,
         local_addr=params.local_addr,
         node_id=None if node_id is None else str(node_id),
-        store_ports=_parse_ports(config.get("store_port")),
-        create=_parse_bool("create", config.get("create", True)),
+        store_ports=_parse_ports(config.get("store_port"), flags),
+        create=_parse_bool("create", config.get("create", True), flags),
         given=frozenset(config),
+        flags=flags,
         **numbers,
     )
 
@@ -97,7 +128,7 @@ def differences(settings: Settings, spec: RendezvousSpec) -> list[str]:
     found = []
     asked, actual = (settings.min_nodes, settings.max_nodes), (spec.min_nodes, spec.max_nodes)
     if asked not in (actual, _TORCHRUN_NODES):
-        found.append(f"--nnodes={asked[0]}:{asked[1]}, Rendezvous {actual[0]}:{actual[1]}")
+        found.append(f"{settings.flags.nodes}={asked[0]}:{asked[1]}, Rendezvous {actual[0]}:{actual[1]}")
     for key, actual_value in (
         ("join_timeout", spec.join_timeout_seconds),
         ("last_call_timeout", spec.last_call_timeout_seconds),
@@ -109,35 +140,35 @@ def differences(settings: Settings, spec: RendezvousSpec) -> list[str]:
     return found
 
 
-def _parse_endpoint(endpoint: str, run_id: str) -> tuple[str | None, str]:
+def _parse_endpoint(endpoint: str, run_id: str, flags: Flags) -> tuple[str | None, str]:
     if not endpoint:
         if run_id != names.UNNAMED_RUN and _DNS_LABEL.fullmatch(run_id):
             return None, run_id
         raise ValueError(
-            "--rdzv-endpoint is empty, and --rdzv-id cannot stand in for it: "
-            f"{run_id!r} is no name of a Rendezvous. Set --rdzv-endpoint to NAME or NAMESPACE/NAME"
+            f"{flags.endpoint} is empty, and {flags.run_id} cannot stand in for it: "
+            f"{run_id!r} is no name of a Rendezvous. Set {flags.endpoint} to NAME or NAMESPACE/NAME"
         )
     namespace, slash, name = endpoint.rpartition("/")
     parts = [namespace, name] if slash else [name]
     if not all(_DNS_LABEL.fullmatch(part) for part in parts):
         raise ValueError(
-            f"--rdzv-endpoint {endpoint!r} is no legal name: it must be NAME or NAMESPACE/NAME of a Rendezvous, each "
+            f"{flags.endpoint} {endpoint!r} is no legal name: it must be NAME or NAMESPACE/NAME of a Rendezvous, each "
             "at most 63 characters of a-z, 0-9 and '-', beginning and ending with a letter or digit"
         )
     return namespace or None, name
 
 
-def _positive_integer(key: str, value: Any) -> int:
+def _positive_integer(key: str, value: Any, flags: Flags) -> int:
     try:
         number = int(value)
     except (TypeError, ValueError):
         number = 0
     if number <= 0:
-        raise ValueError(f"--rdzv-conf {key}={value}: must be a positive integer")
+        raise ValueError(f"{flags.given(key, value)}: must be a positive integer")
     return number
 
 
-def _parse_ports(value: Any) -> range:
+def _parse_ports(value: Any, flags: Flags) -> range:
     if value is None:
         return range(0, 1)
     match = _PORTS.fullmatch(str(value))
@@ -146,14 +177,15 @@ def _parse_ports(value: Any) -> range:
         last = int(match[2] or first)
         if 0 < first <= last < 65536:
             return range(first, last + 1)
-    raise ValueError(f"--rdzv-conf store_port={value}: must be a port from 1 to 65535, or a range of ports FIRST-LAST")
+    given = flags.given("store_port", value)
+    raise ValueError(f"{given}: must be a port from 1 to 65535, or a range of ports FIRST-LAST")
 
 
-def _parse_bool(key: str, value: Any) -> bool:
+def _parse_bool(key: str, value: Any, flags: Flags) -> bool:
     # The spellings of torch's RendezvousParameters.get_as_bool, whose own message does not show the value.
     spelled = str(value).lower()
     if spelled in ("1", "true", "t", "yes", "y"):
         return True
     if spelled in ("0", "false", "f", "no", "n"):
         return False
-    raise ValueError(f"--rdzv-conf {key}={value}: must be true or false")
+    raise ValueError(f"{flags.given(key, value)}: must be true or false")

@@ -1,17 +1,27 @@
 """What the tests of this folder share: the group of a handler's test, the operators of the operator's, a store."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from tests.integration.dynamic_support import cluster_of
 from tests.integration.handler_support import Nodes, PlayedOperator
 from tests.integration.operator_support import Group, Operators
+from tests.support.operatorless import client_of
 
-from rendezvous_controlplane import LocalControlPlane
-from rendezvous_handler.client import Cluster
-from rendezvous_handler.kubernetes_store import KubernetesStore
+from rendezvous_controlplane import Binaries, LocalControlPlane
+from rendezvous_handler.kube.client import Client
+from rendezvous_handler.operatorless.store import KubernetesStore
+
+
+@pytest.fixture(scope="session")
+def control_plane(
+    control_plane_binaries: Binaries, control_plane_manifests: Sequence[Path | str]
+) -> Iterator[LocalControlPlane]:
+    """One with users that have no rights of their own."""
+    with LocalControlPlane(users={"alice": ["team-a", "team-b"], "nobody": (), "reader": ("readers",)}) as plane:
+        plane.apply(control_plane_manifests)
+        yield plane
 
 
 @pytest.fixture
@@ -43,11 +53,11 @@ def group(control_plane: LocalControlPlane, namespace: str) -> Group:
 
 
 @pytest.fixture
-def cluster(control_plane: LocalControlPlane) -> Cluster:
+def client(control_plane: LocalControlPlane) -> Client:
     """The API server as an agent sees it."""
-    return cluster_of(control_plane.kubeconfig)
+    return client_of(control_plane.kubeconfig)
 
 
 @pytest.fixture
-def store(cluster: Cluster, namespace: str) -> KubernetesStore:
-    return KubernetesStore(cluster, namespace, "keys", timedelta(seconds=20))
+def store(client: Client, namespace: str) -> KubernetesStore:
+    return KubernetesStore(client, namespace, "keys", timedelta(seconds=20))

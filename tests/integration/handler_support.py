@@ -1,15 +1,15 @@
-"""What the tests of the handler share: a played operator, handlers in threads, a TCP proxy that can go silent."""
+"""What the tests of the handler share: a played operator, handlers in threads."""
 
 import contextlib
 import os
-import socket
 import threading
-from collections.abc import Iterator
+import time
 from pathlib import Path
 from typing import Any
 
-from kubernetes import client, config
-from tests.waiting import wait_until
+from kubernetes import client
+from tests.support.api import Api
+from tests.support.waiting import wait_until
 from torch.distributed.elastic.rendezvous import RendezvousHandler, RendezvousInfo, RendezvousParameters
 
 from rendezvous_api import names
@@ -24,9 +24,7 @@ class PlayedOperator:
     """The test itself writes what the operator would decide."""
 
     def __init__(self, control_plane: LocalControlPlane, namespace: str, name: str = "train"):
-        configuration = client.Configuration()
-        config.load_kube_config(str(control_plane.kubeconfig), client_configuration=configuration)
-        self.api = client.CustomObjectsApi(client.ApiClient(configuration))
+        self.api = client.CustomObjectsApi(control_plane.get_client())
         self.core = client.CoreV1Api(self.api.api_client)
         self.namespace = namespace
         self.name = name
@@ -64,7 +62,7 @@ class PlayedOperator:
     def delete_participant(self, name: str) -> None:
         self.api.delete_namespaced_custom_object(*self._participants, name)
 
-    def joined(self, attempts: dict[str, int], timeout: float = 20.0) -> dict[str, Json]:
+    def joined(self, attempts: dict[str, int], timeout: float = 60.0) -> dict[str, Json]:
         """Wait until exactly these participants are joined with these attempts, and return them."""
 
         def check() -> dict[str, Json] | None:
@@ -182,16 +180,41 @@ class Node:
         assert not self._thread.is_alive(), "next_rendezvous has not ended"
 
 
-def until_kubectl_gets_rdzv(control_plane: LocalControlPlane, namespace: str, kubeconfig: Path | None = None) -> None:
-    """Rights count a moment after they were granted, and what kubectl knows of a CRD is a moment older than it."""
+class Shutdown:
+    """A call of shutdown in a thread."""
 
-    def gets() -> bool:
+    def __init__(self, handler: RendezvousHandler):
+        self.result: bool | None = None
+        self._handler = handler
+        self._start = time.monotonic()
+        self.seconds = 0.0
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        self.result = self._handler.shutdown()
+        self.seconds = time.monotonic() - self._start
+
+    def runs(self) -> bool:
+        return self._thread.is_alive()
+
+    def end(self, timeout: float = 20.0) -> "Shutdown":
+        self._thread.join(timeout)
+        assert not self.runs()
+        return self
+
+
+def until_allowed(control_plane: LocalControlPlane, namespace: str, kubeconfig: Path) -> None:
+    """Rights count a moment after they were granted: wait until this user may list Rendezvous."""
+    api = Api(control_plane, namespace, kubeconfig)
+
+    def lists() -> bool:
         with contextlib.suppress(ControlPlaneError):
-            control_plane.kubectl("get", "rdzv", "-n", namespace, kubeconfig=kubeconfig)
+            api.list(names.RENDEZVOUS_KIND)
             return True
         return False
 
-    wait_until(gets, f"`kubectl get rdzv -n {namespace}` with {kubeconfig or control_plane.kubeconfig}")
+    wait_until(lists, f"{kubeconfig} to list Rendezvous in {namespace}")
 
 
 def make_handler(
@@ -233,54 +256,3 @@ class Nodes:
             thread.start()
         for thread in threads:
             thread.join(60)
-
-
-class Proxy:
-    """A TCP proxy to the API server; when silent, it takes everything and passes nothing on, nor ends a connection."""
-
-    def __init__(self, target_port: int):
-        self._target = ("127.0.0.1", target_port)
-        self._silent = threading.Event()
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = int(self._listener.getsockname()[1])
-        self.connections = 0
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def go_silent(self) -> None:
-        """Old connections stay silent for ever."""
-        self._silent.set()
-
-    def speak_to_new_ones(self) -> None:
-        """New connections work; those that were silenced stay so."""
-        self._silent = threading.Event()
-
-    def close(self) -> None:
-        self._listener.close()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _ = self._listener.accept()
-                self.connections += 1
-                server = socket.create_connection(self._target)
-                for source, sink in ((connection, server), (server, connection)):
-                    threading.Thread(target=self._pump, args=(source, sink, self._silent), daemon=True).start()
-
-    @staticmethod
-    def _pump(source: socket.socket, sink: socket.socket, silent: threading.Event) -> None:
-        with contextlib.suppress(OSError):
-            while data := source.recv(65536):
-                if not silent.is_set():
-                    sink.sendall(data)
-        if not silent.is_set():
-            with contextlib.suppress(OSError):
-                sink.shutdown(socket.SHUT_WR)
-
-
-@contextlib.contextmanager
-def proxy_to(control_plane: LocalControlPlane) -> Iterator[Proxy]:
-    proxy = Proxy(control_plane.port)
-    try:
-        yield proxy
-    finally:
-        proxy.close()

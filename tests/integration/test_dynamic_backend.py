@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.dynamic_support import cluster_of, config_map, stored
-from tests.integration.handler_support import proxy_to
+from tests.support.operatorless import client_of, config_map, stored
+from tests.support.proxy import Proxy
 from torch.distributed.elastic.rendezvous import (
     RendezvousConnectionError,
     RendezvousStateError,
 )
 
+from rendezvous_api.api_errors import UnreachableError
 from rendezvous_controlplane import LocalControlPlane
-from rendezvous_handler.config_map import CONFIG_MAP_BYTES, Owner
-from rendezvous_handler.dynamic_backend import KubernetesRendezvousBackend
-from rendezvous_handler.errors import UnreachableError
+from rendezvous_handler.operatorless.backend import KubernetesRendezvousBackend
+from rendezvous_handler.operatorless.config_map import CONFIG_MAP_BYTES, Owner
 
 Make = Callable[..., KubernetesRendezvousBackend]
 
@@ -29,8 +29,8 @@ def make(control_plane: LocalControlPlane, namespace: str) -> Make:
     """Makes a backend of its own for each agent of the run ``run-1``."""
 
     def backend(**options: Any) -> KubernetesRendezvousBackend:
-        cluster = cluster_of(control_plane.kubeconfig)
-        return KubernetesRendezvousBackend(cluster, **{"run_id": "run-1", "namespace": namespace, **options}, name="t")
+        client = client_of(control_plane.kubeconfig)
+        return KubernetesRendezvousBackend(client, **{"run_id": "run-1", "namespace": namespace, **options}, name="t")
 
     return backend
 
@@ -108,12 +108,12 @@ def test_base64_that_is_none_is_a_corrupt_state(make: Make, monkeypatch: pytest.
     """The API server checks it, so it takes a broken proxy to see that."""
     backend = make()
     backend.set_state(b"x")
-    read = backend.cluster.get_config_map
+    read = backend.client.get_config_map
 
     def broken(*arguments: Any) -> Any:
         return {**read(*arguments), "binaryData": {"state": "%%%"}}
 
-    monkeypatch.setattr(backend.cluster, "get_config_map", broken)
+    monkeypatch.setattr(backend.client, "get_config_map", broken)
     with pytest.raises(RendezvousStateError, match=r"corrupt: a value in the ConfigMap .* is no base64") as raised:
         backend.get_state()
     assert raised.value.__cause__ is not None
@@ -220,10 +220,11 @@ def test_who_loses_pauses_before_it_reads_what_it_returns(make: Make, monkeypatc
     _, stale, _ = stored(backend.set_state(b"1"))
     _, token, _ = stored(rival.set_state(b"2", stale))
 
-    def meanwhile() -> None:
+    def during_the_pause() -> float:
         rival.set_state(b"3", token)
+        return 0.0
 
-    monkeypatch.setattr(backend._back_off, "pause", meanwhile)
+    monkeypatch.setattr(backend._back_off, "pause", during_the_pause)
     state, newest, has_set = stored(backend.set_state(b"lost", stale))
     assert (state, has_set) == (b"3", False)
     assert stored(backend.set_state(b"won", newest))[2] is True
@@ -256,16 +257,16 @@ def test_a_write_whose_answer_was_lost_is_no_conflict(
 def test_an_api_server_that_does_not_answer(
     control_plane: LocalControlPlane, namespace: str, make: Make, tmp_path: Path
 ) -> None:
-    with proxy_to(control_plane) as proxy:
+    with Proxy(control_plane.port) as proxy:
         path = tmp_path / "kubeconfig"
         path.write_text(control_plane.kubeconfig.read_text().replace(f":{control_plane.port}", f":{proxy.port}"))
-        backend = KubernetesRendezvousBackend(cluster_of(path), "run-1", namespace, "t", read_timeout=2)
+        backend = KubernetesRendezvousBackend(client_of(path), "run-1", namespace, "t", read_timeout=2)
         _, token, _ = stored(backend.set_state(b"x"))
-        proxy.go_silent()
+        proxy.swallow()
         for call in (backend.get_state, lambda: backend.set_state(b"y", token)):
             with pytest.raises(RendezvousConnectionError, match=r"cannot .* configmaps in namespace .*: https://127"):
                 call()
         # A short outage is nobody's concern.
-        patient = KubernetesRendezvousBackend(cluster_of(path), "run-1", namespace, "t", read_timeout=30)
-        threading.Timer(1.0, proxy.speak_to_new_ones).start()
+        patient = KubernetesRendezvousBackend(client_of(path), "run-1", namespace, "t", read_timeout=30)
+        threading.Timer(1.0, proxy.mend).start()
         assert patient.get_state() == (b"x", token)

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.dynamic_support import agent_kubeconfig, config_map, kubeconfig_set, stored
 from tests.integration.handler_support import Node
-from tests.waiting import wait_until
+from tests.support.operatorless import agent_kubeconfig, config_map, kubeconfig_set, stored
+from tests.support.waiting import wait_until
 from torch.distributed.elastic.rendezvous import (
     RendezvousClosedError,
     RendezvousConnectionError,
@@ -19,7 +19,7 @@ from torch.distributed.elastic.rendezvous import (
 from torch.distributed.elastic.rendezvous.registry import get_rendezvous_handler
 
 from rendezvous_controlplane import LocalControlPlane
-from rendezvous_handler.dynamic_backend import create_backend
+from rendezvous_handler.operatorless.backend import create_backend
 
 
 def parameters(endpoint: str, nodes: tuple[int, int] = (1, 1), run_id: str = "run-1", **conf: Any) -> Any:

@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 from kubernetes.client import Configuration
 from kubernetes.config import incluster_config, load_kube_config
-from tests.integration.handler_support import Node, PlayedOperator
+from tests.integration.handler_support import Node, PlayedOperator, until_allowed
+from tests.support import objects
+from tests.support.api import Api
+from tests.support.objects import AGENT_RULES
 from torch.distributed.elastic.rendezvous import RendezvousConnectionError, RendezvousParameters
 
 from rendezvous_controlplane import LocalControlPlane
@@ -29,27 +32,19 @@ def in_pod(
 ) -> PlayedOperator:
     """This process finds what kubelet mounts into a container."""
     operator = PlayedOperator(control_plane, namespace)
-    operator.core.create_namespaced_service_account(namespace, {"metadata": {"name": "agent"}})
-    control_plane.kubectl(
-        *("create", "clusterrolebinding", namespace, "--clusterrole=cluster-admin"),
-        f"--serviceaccount={namespace}:agent",
-    )
-    container = {"name": "main", "image": "none"}
-    pod = operator.core.create_namespaced_pod(
-        namespace, {"metadata": {"name": "w-0"}, "spec": {"serviceAccountName": "agent", "containers": [container]}}
-    )
-    token = control_plane.kubectl(
-        *("create", "token", "agent", "-n", namespace, "--bound-object-kind=Pod", "--bound-object-name=w-0"),
-        f"--bound-object-uid={pod.metadata.uid}",
-    )
-    (tmp_path / "token").write_text(token.strip())
+    api = Api(control_plane, namespace)
+    api.grant("agent", AGENT_RULES, api.create_account("agent"))
+    uid = api.create(objects.pod("w-0", serviceAccountName="agent"))["metadata"]["uid"]
+    token = api.token("agent", ("w-0", uid))
+    until_allowed(control_plane, namespace, control_plane.kubeconfig_with_token(token))
+    (tmp_path / "token").write_text(token)
     (tmp_path / "namespace").write_text(namespace)
     configuration = Configuration()
     load_kube_config(str(control_plane.kubeconfig), client_configuration=configuration)
     (tmp_path / "ca.crt").write_bytes(Path(configuration.ssl_ca_cert).read_bytes())
     monkeypatch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(tmp_path / "token"))
     monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", str(tmp_path / "ca.crt"))
-    monkeypatch.setattr("rendezvous_handler.configuration._TOKEN_FILE", str(tmp_path / "token"))
+    monkeypatch.setattr("rendezvous_handler.kube.kubeconfig._TOKEN_FILE", str(tmp_path / "token"))
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(control_plane.port))
     return operator

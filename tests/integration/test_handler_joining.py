@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 from tests.integration.handler_support import Nodes, PlayedOperator
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 from torch.distributed import TCPStore
 from torch.distributed.elastic.rendezvous import (
     RendezvousClosedError,

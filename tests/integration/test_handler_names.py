@@ -1,60 +1,28 @@
 """Whose object it is: predecessors, siblings, successors; and who the agent is inside a pod."""
 
-import json
 import time
+from pathlib import Path
 from typing import Any
 
-from tests.integration.handler_support import Nodes, PlayedOperator, until_kubectl_gets_rdzv
-from tests.waiting import wait_until
+from tests.integration.handler_support import Nodes, PlayedOperator, until_allowed
+from tests.support import objects
+from tests.support.api import Api, create_namespace
+from tests.support.objects import AGENT_RULES
+from tests.support.waiting import wait_until
 from torch.distributed.elastic.rendezvous import RendezvousStateError
 
 from rendezvous_controlplane import LocalControlPlane
 
 
-def make_pod(control_plane: LocalControlPlane, operator: PlayedOperator, name: str) -> tuple[str, Any]:
+def make_pod(control_plane: LocalControlPlane, namespace: str, name: str) -> tuple[str, Path]:
     """A pod object (no kubelet runs it) and a kubeconfig with the token that it would have got."""
-    if not operator.core.list_namespaced_service_account(operator.namespace).items:
-        operator.core.create_namespaced_service_account(operator.namespace, {"metadata": {"name": "agent"}})
-        rules = [
-            {"apiGroups": ["rdzv.dev"], "resources": ["rendezvous"], "verbs": ["get", "list", "watch", "create"]},
-            {
-                "apiGroups": ["rdzv.dev"],
-                "resources": ["rendezvousparticipants"],
-                "verbs": ["get", "create", "update", "patch", "delete"],
-            },
-            {"apiGroups": ["rdzv.dev"], "resources": ["rendezvousparticipants/status"], "verbs": ["update", "patch"]},
-        ]
-        control_plane.kubectl("apply", "-f", "-", input=_role(operator.namespace, rules))
-    pod = {
-        "metadata": {"name": name},
-        "spec": {
-            "serviceAccountName": "agent",
-            "nodeName": "node-1",
-            "containers": [{"name": "main", "image": "none"}],
-        },
-    }
-    made = operator.core.create_namespaced_pod(operator.namespace, pod)
-    token = control_plane.kubectl(
-        *("create", "token", "agent", "-n", operator.namespace),
-        *("--bound-object-kind=Pod", f"--bound-object-name={name}", f"--bound-object-uid={made.metadata.uid}"),
-    ).strip()
-    kubeconfig = control_plane.kubeconfig_with_token(token)
-    until_kubectl_gets_rdzv(control_plane, operator.namespace, kubeconfig)
-    return made.metadata.uid, kubeconfig
-
-
-def _role(namespace: str, rules: Any) -> str:
-    meta = {"name": "agent", "namespace": namespace}
-    api = "rbac.authorization.k8s.io/v1"
-    binding = {
-        "apiVersion": api,
-        "kind": "RoleBinding",
-        "metadata": meta,
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "agent"},
-        "subjects": [{"kind": "ServiceAccount", "name": "agent", "namespace": namespace}],
-    }
-    role = {"apiVersion": api, "kind": "Role", "metadata": meta, "rules": rules}
-    return json.dumps({"apiVersion": "v1", "kind": "List", "items": [role, binding]})
+    api = Api(control_plane, namespace)
+    if api.find("ServiceAccount", "agent") is None:
+        api.grant("agent", AGENT_RULES, api.create_account("agent"))
+    uid = api.create(objects.pod(name, serviceAccountName="agent", nodeName="node-1"))["metadata"]["uid"]
+    kubeconfig = control_plane.kubeconfig_with_token(api.token("agent", (name, uid)))
+    until_allowed(control_plane, namespace, kubeconfig)
+    return uid, kubeconfig
 
 
 def test_a_restarted_node_takes_its_predecessors_object(operator: PlayedOperator, nodes: Nodes) -> None:
@@ -124,7 +92,7 @@ def test_a_deleted_object_is_created_anew(operator: PlayedOperator, nodes: Nodes
 
 def test_identity_in_a_pod(control_plane: LocalControlPlane, operator: PlayedOperator, nodes: Nodes) -> None:
     operator.create()
-    uid, kubeconfig = make_pod(control_plane, operator, "train-3")
+    uid, kubeconfig = make_pod(control_plane, operator.namespace, "train-3")
     first = nodes.node("ignored", kubeconfig=kubeconfig).join()
     found = operator.joined({"train.train-3": 1})["train.train-3"]
     spec = found["spec"]
@@ -147,26 +115,11 @@ def test_the_object_of_a_former_pod_is_replaced(
     made = operator.create()
     # As the garbage collector, which does not run here, would leave it for a moment.
     left_behind = operator.create_participant(
-        {
-            "apiVersion": "rdzv.dev/v1alpha1",
-            "kind": "RendezvousParticipant",
-            "metadata": {"name": "train.train-0", "labels": {"rdzv.dev/rendezvous": "train"}},
-            "spec": {
-                "rendezvousName": "train",
-                "rendezvousUID": made["metadata"]["uid"],
-                "nodeID": "train-0",
-                "incarnation": "00000000",
-                "attempt": 7,
-                "attemptReason": "Start",
-                "address": "10.0.0.9",
-                "storePort": 4000,
-                "podName": "train-0",
-                "podUID": "gone",
-                "state": "Joined",
-            },
-        }
+        objects.participant(
+            "train-0", rendezvousUID=made["metadata"]["uid"], attempt=7, podName="train-0", podUID="gone"
+        )
     )
-    uid, kubeconfig = make_pod(control_plane, operator, "train-0")
+    uid, kubeconfig = make_pod(control_plane, operator.namespace, "train-0")
     nodes.node("train-0", kubeconfig=kubeconfig).join()
     found = wait_until(
         lambda: (item := operator.participants().get("train.train-0")) and item["spec"]["podUID"] == uid and item,
@@ -180,19 +133,10 @@ def test_the_owner_reference_is_left_out_in_another_namespace(
 ) -> None:
     operator.create()
     other = PlayedOperator(control_plane, f"{operator.namespace}-b")
-    control_plane.kubectl("create", "namespace", other.namespace)
-    _, kubeconfig = make_pod(control_plane, other, "w-0")
-    control_plane.kubectl(
-        *("create", "rolebinding", "other", "-n", operator.namespace, "--clusterrole=admin"),
-        f"--serviceaccount={other.namespace}:agent",
-    )
-    control_plane.kubectl(
-        *("create", "clusterrole", f"x-{other.namespace}", "--verb=*", "--resource=*.rdzv.dev"),
-    )
-    control_plane.kubectl(
-        *("create", "rolebinding", "rdzv", "-n", operator.namespace, f"--clusterrole=x-{other.namespace}"),
-        f"--serviceaccount={other.namespace}:agent",
-    )
-    until_kubectl_gets_rdzv(control_plane, operator.namespace, kubeconfig)
+    create_namespace(control_plane, other.namespace)
+    _, kubeconfig = make_pod(control_plane, other.namespace, "w-0")
+    agent = {"kind": "ServiceAccount", "name": "agent", "namespace": other.namespace}
+    Api(control_plane, operator.namespace).grant("of-others", AGENT_RULES, agent)
+    until_allowed(control_plane, operator.namespace, kubeconfig)
     nodes.node("w", kubeconfig=kubeconfig).join()
     assert "ownerReferences" not in operator.joined({"train.w-0": 1})["train.w-0"]["metadata"]

@@ -1,39 +1,11 @@
 """Leaving: who serves the store for how long, and what shutdown does when nothing answers."""
 
 import socket
-import threading
 import time
-from pathlib import Path
 
-from tests.integration.handler_support import Nodes, PlayedOperator
-from tests.waiting import wait_until
-from torch.distributed.elastic.rendezvous import RendezvousClosedError, RendezvousHandler
-
-from rendezvous_controlplane import LocalControlPlane
-
-
-class Shutdown:
-    """A call of shutdown in a thread."""
-
-    def __init__(self, handler: RendezvousHandler):
-        self.result: bool | None = None
-        self._handler = handler
-        self._start = time.monotonic()
-        self.seconds = 0.0
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-
-    def _run(self) -> None:
-        self.result = self._handler.shutdown()
-        self.seconds = time.monotonic() - self._start
-
-    def runs(self) -> bool:
-        return self._thread.is_alive()
-
-    def end(self, timeout: float = 20.0) -> "Shutdown":
-        self._thread.join(timeout)
-        assert not self.runs()
-        return self
+from tests.integration.handler_support import Nodes, PlayedOperator, Shutdown
+from tests.support.waiting import wait_until
+from torch.distributed.elastic.rendezvous import RendezvousClosedError
 
 
 def test_rank_0_serves_until_the_others_have_left(operator: PlayedOperator, nodes: Nodes) -> None:
@@ -93,21 +65,6 @@ def test_shutdown_ends_a_join_of_another_thread(operator: PlayedOperator, nodes:
     operator.joined({"train.a": 1})
     assert a.handler.shutdown()
     assert type(a.raised()) is RendezvousClosedError
-
-
-def test_shutdown_without_an_api_server_is_bounded() -> None:
-    root = Path(__file__).parents[2]
-    with LocalControlPlane() as own:
-        own.apply(root / "crds")
-        operator = PlayedOperator(own, "default")
-        operator.create()
-        nodes = Nodes(own, "default")
-        a = nodes.node("a", close_timeout=2).join()
-        operator.publish(operator.joined({"train.a": 1}))
-        a.returned()
-        own.stop_apiserver()
-        shutdown = Shutdown(a.handler).end(15)
-        assert shutdown.result is False
 
 
 def test_one_store_port_serves_one_round_after_the_other(operator: PlayedOperator, nodes: Nodes) -> None:

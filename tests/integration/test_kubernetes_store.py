@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 import torch.distributed as dist
-from tests.integration.dynamic_support import cluster_of, config_map
+from tests.support.operatorless import client_of, config_map
 from torch.distributed.elastic.utils import store as store_util
 
 from rendezvous_controlplane import LocalControlPlane
-from rendezvous_handler.client import Cluster
-from rendezvous_handler.config_map import CONFIG_MAP_BYTES, Owner
-from rendezvous_handler.kubernetes_store import KubernetesStore
-from rendezvous_handler.torch_compat import QueueEmptyError
+from rendezvous_handler.kube.client import Client
+from rendezvous_handler.operatorless.config_map import CONFIG_MAP_BYTES, Owner
+from rendezvous_handler.operatorless.store import KubernetesStore
+from rendezvous_handler.torchrun.compat import QueueEmptyError
 
 ALL_BYTES = bytes(range(256))
 
@@ -145,8 +145,8 @@ def test_values_must_be_text_or_bytes(store: KubernetesStore) -> None:
         store.add("word", 1)
 
 
-def test_get_and_wait_wait(store: KubernetesStore, cluster: Cluster, namespace: str) -> None:
-    other = KubernetesStore(cluster, namespace, "keys")
+def test_get_and_wait_wait(store: KubernetesStore, client: Client, namespace: str) -> None:
+    other = KubernetesStore(client, namespace, "keys")
     with ThreadPoolExecutor() as pool:
         waiting: list[Future[Any]] = [
             pool.submit(store.get, "late"),
@@ -167,7 +167,7 @@ def test_waiting_ends_with_the_timeout_and_names_what_is_missing(
     store: KubernetesStore, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     patient(store, monkeypatch)
-    assert KubernetesStore(store._map.cluster, namespace, "keys").timeout == timedelta(seconds=300)
+    assert KubernetesStore(store._map.client, namespace, "keys").timeout == timedelta(seconds=300)
     assert store.timeout == timedelta(seconds=20)
     below = dist.PrefixStore("p", store)
     store.set("there", "1")
@@ -199,7 +199,7 @@ def at_once(count: int, function: Callable[[int], Any]) -> list[Any]:
 
 def test_add_is_atomic(control_plane: LocalControlPlane, namespace: str) -> None:
     """No sum is returned twice; the first of them also creates the ConfigMap at the same moment."""
-    stores = [KubernetesStore(cluster_of(control_plane.kubeconfig), namespace, "keys") for _ in range(12)]
+    stores = [KubernetesStore(client_of(control_plane.kubeconfig), namespace, "keys") for _ in range(12)]
 
     def count(number: int) -> list[int]:
         return [stores[number].add("n", 1) for _ in range(4)]
@@ -237,9 +237,9 @@ def test_nothing_is_lost_when_many_write_at_once(store: KubernetesStore) -> None
 
 
 @pytest.fixture
-def stores(cluster: Cluster, namespace: str) -> list[KubernetesStore]:
+def stores(client: Client, namespace: str) -> list[KubernetesStore]:
     """One object for each agent, as on different machines: torch changes its timeout meanwhile."""
-    return [KubernetesStore(cluster, namespace, "keys", timedelta(seconds=20)) for _ in range(4)]
+    return [KubernetesStore(client, namespace, "keys", timedelta(seconds=20)) for _ in range(4)]
 
 
 def test_torchs_synchronize_and_barrier_work_on_it(stores: list[KubernetesStore]) -> None:
@@ -297,8 +297,8 @@ def test_what_does_not_fit_is_named_with_its_size(store: KubernetesStore, namesp
     assert store.num_keys() == 2
 
 
-def test_keys_of_rounds_that_are_over_are_removed(cluster: Cluster, namespace: str) -> None:
-    store = KubernetesStore(cluster, namespace, "keys", rounds="torch.rendezvous.run_1")
+def test_keys_of_ended_rounds_are_removed(client: Client, namespace: str) -> None:
+    store = KubernetesStore(client, namespace, "keys", rounds="torch.rendezvous.run_1")
     store.set("other", "stays")
     for number in range(1, 12):
         dist.PrefixStore(f"torch.rendezvous.run_1.{number}", store).set("MASTER_ADDR", "a")
@@ -311,11 +311,11 @@ def test_keys_of_rounds_that_are_over_are_removed(cluster: Cluster, namespace: s
 
 
 def test_it_goes_with_its_owner_and_has_a_label(
-    cluster: Cluster, namespace: str, control_plane: LocalControlPlane
+    client: Client, namespace: str, control_plane: LocalControlPlane
 ) -> None:
     control_plane.kubectl("create", "configmap", "state", "-n", namespace)
     uid = config_map(control_plane, namespace, "state")["metadata"]["uid"]
-    store = KubernetesStore(cluster, namespace, "keys", owner=lambda: Owner("ConfigMap", "state", uid), label="train")
+    store = KubernetesStore(client, namespace, "keys", owner=lambda: Owner("ConfigMap", "state", uid), label="train")
     store.set("a", "1")
     metadata = config_map(control_plane, namespace, "keys")["metadata"]
     assert metadata["ownerReferences"] == [{"apiVersion": "v1", "kind": "ConfigMap", "name": "state", "uid": uid}]
@@ -327,11 +327,11 @@ def test_it_goes_with_its_owner_and_has_a_label(
 
 
 def test_keys_that_were_written_for_another_owner_do_not_count(
-    cluster: Cluster, namespace: str, control_plane: LocalControlPlane, monkeypatch: pytest.MonkeyPatch
+    client: Client, namespace: str, control_plane: LocalControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As when a run was begun anew before the garbage collector has seen that the old one is gone."""
     owners = [Owner("ConfigMap", "state", "uid-1")]
-    store = KubernetesStore(cluster, namespace, "keys", timedelta(seconds=20), owner=lambda: owners[0])
+    store = KubernetesStore(client, namespace, "keys", timedelta(seconds=20), owner=lambda: owners[0])
     patient(store, monkeypatch)
     store.multi_set(["torch.rendezvous.r.0/MASTER_ADDR", "count"], ["old", "3"])
     owners[0] = Owner("ConfigMap", "state", "uid-2")

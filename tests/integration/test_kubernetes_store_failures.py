@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 import torch.distributed as dist
-from tests.integration.dynamic_support import cluster_of
-from tests.integration.handler_support import proxy_to
+from tests.support.operatorless import client_of
+from tests.support.proxy import Proxy
 
+from rendezvous_api.api_errors import UnreachableError
 from rendezvous_controlplane import LocalControlPlane
-from rendezvous_handler.client import Cluster
-from rendezvous_handler.errors import UnreachableError
-from rendezvous_handler.kubernetes_store import KubernetesStore
+from rendezvous_handler.kube.client import Client
+from rendezvous_handler.operatorless.store import KubernetesStore
 
 
 def test_a_config_map_of_somebody_else_is_refused(
@@ -26,8 +26,8 @@ def test_a_config_map_of_somebody_else_is_refused(
             call()
 
 
-def test_a_namespace_that_is_missing_is_named(cluster: Cluster) -> None:
-    store = KubernetesStore(cluster, "no-such-namespace", "keys")
+def test_a_namespace_that_is_missing_is_named(client: Client) -> None:
+    store = KubernetesStore(client, "no-such-namespace", "keys")
     with pytest.raises(dist.DistStoreError, match="cannot create configmaps in namespace no-such-namespace"):
         store.set("a", "1")
 
@@ -35,16 +35,16 @@ def test_a_namespace_that_is_missing_is_named(cluster: Cluster) -> None:
 def test_an_api_server_that_does_not_answer_for_a_while(
     control_plane: LocalControlPlane, namespace: str, tmp_path: Path
 ) -> None:
-    with proxy_to(control_plane) as proxy:
+    with Proxy(control_plane.port) as proxy:
         path = tmp_path / "kubeconfig"
         text = control_plane.kubeconfig.read_text()
         path.write_text(text.replace(f":{control_plane.port}", f":{proxy.port}"))
-        store = KubernetesStore(cluster_of(path), namespace, "keys", timedelta(seconds=6))
+        store = KubernetesStore(client_of(path), namespace, "keys", timedelta(seconds=6))
         assert store.add("n", 1) == 1
-        proxy.go_silent()
+        proxy.swallow()
         with pytest.raises(dist.DistNetworkError, match=r"cannot get configmaps in namespace .*: https://127.0.0.1"):
             store.get("n")
-        proxy.speak_to_new_ones()
+        proxy.mend()
         assert store.get("n") == b"1"
 
 
@@ -101,7 +101,7 @@ def test_a_call_that_must_not_be_repeated_says_that_nobody_knows(
     ]
     for call in calls:
         lose_answers(store, monkeypatch)
-        with pytest.raises(dist.DistNetworkError, match="nobody knows whether it was carried out"):
+        with pytest.raises(dist.DistNetworkError, match="it is not known whether it was carried out"):
             call()
         monkeypatch.undo()
     assert store.get("n") == b"21"
@@ -116,10 +116,10 @@ def test_what_was_refused_or_never_sent_was_not_carried_out(
 ) -> None:
     path = tmp_path / "kubeconfig"
     text = control_plane.kubeconfig.read_text()
-    with proxy_to(control_plane) as proxy:
-        proxy.go_silent()
+    with Proxy(control_plane.port) as proxy:
+        proxy.swallow()
         for port, not_carried_out in ((1, True), (proxy.port, False)):
             path.write_text(text.replace(f":{control_plane.port}", f":{port}"))
             with pytest.raises(UnreachableError) as raised:
-                cluster_of(path).create_config_map(namespace, {"metadata": {"name": "keys"}}, 1.0)
+                client_of(path).create_config_map(namespace, {"metadata": {"name": "keys"}}, 1.0)
             assert raised.value.not_carried_out is not_carried_out

@@ -9,15 +9,16 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.e2e.harness import Process
 from tests.integration.handler_support import PlayedOperator
-from tests.waiting import wait_until
-from tests.without_torch import WITHOUT_TORCH
+from tests.support.api import Api
+from tests.support.processes import Process
+from tests.support.waiting import wait_until
+from tests.support.without_torch import WITHOUT_TORCH
 
 from rendezvous_controlplane import LocalControlPlane
 
 ROLE = Path(__file__).parents[2] / "examples" / "agent-rbac.yaml"
-MAIN = "import sys\nfrom rendezvous_handler.selftest import main\nsys.exit(main())\n"
+MAIN = "import sys\nfrom rendezvous_handler.selftest.__main__ import main\nsys.exit(main())\n"
 
 StartMember = Callable[..., Process]
 
@@ -98,13 +99,13 @@ def test_members_meet_with_and_without_torch(operator: Process, member: StartMem
 def test_one_alone_says_what_the_operator_says(operator: Process, member: StartMember, objects: PlayedOperator) -> None:
     alone = member("--nodes=2", "--timeout-seconds=8")
     log = failed(alone, "not done within 8 s (--timeout-seconds)", "WaitingForNodes: 1 of at least 2 nodes")
-    assert "operator has taken no notice" not in log
+    assert "operator has not reacted" not in log
     (left,) = objects.participants().values()
     assert (left["spec"]["state"], left["spec"]["leaveReason"]) == ("Left", "TimedOut")
 
 
 def test_without_an_operator_it_says_so(member: StartMember) -> None:
-    failed(member("--nodes=1", "--timeout-seconds=13"), "The operator has taken no notice of this node")
+    failed(member("--nodes=1", "--timeout-seconds=13"), "The operator has not reacted to this node")
 
 
 def test_a_second_test_needs_another_run_id(operator: Process, member: StartMember, objects: PlayedOperator) -> None:
@@ -115,7 +116,7 @@ def test_a_second_test_needs_another_run_id(operator: Process, member: StartMemb
 
 
 def test_a_rendezvous_that_is_not_there(member: StartMember, namespace: str) -> None:
-    failed(member(), f"there is no Rendezvous {namespace}/check; --nodes N creates one")
+    failed(member(), f"there is no Rendezvous {namespace}/check, and --nodes, which creates one, was not given")
 
 
 def test_a_round_that_runs_is_left_alone(member: StartMember, objects: PlayedOperator) -> None:
@@ -166,8 +167,7 @@ def service_account(control_plane: LocalControlPlane, namespace: str, without: t
             if without is not None and without[0] in rule["resources"]:
                 rule["verbs"].remove(without[1])
     control_plane.kubectl("-n", namespace, "apply", "-f", "-", input=yaml.safe_dump_all(documents))
-    token = control_plane.kubectl("-n", namespace, "create", "token", "rendezvous-agent")
-    return control_plane.kubeconfig_with_token(token.strip())
+    return control_plane.kubeconfig_with_token(Api(control_plane, namespace).token("rendezvous-agent"))
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,11 @@ import pytest
 import yaml
 from torch.distributed.elastic.rendezvous import RendezvousParameters, dynamic_rendezvous
 
-from rendezvous_handler import errors, plugin
-from rendezvous_handler.config_map import CONFIG_MAP_BYTES, BackOff, Owner, config_map_name, owner_of
-from rendezvous_handler.dynamic_backend import create_backend
-from rendezvous_handler.identity import PodClaims
+from rendezvous_handler import plugin
+from rendezvous_handler.agent.identity import BoundPod
+from rendezvous_handler.kube import errors
+from rendezvous_handler.operatorless.backend import create_backend
+from rendezvous_handler.operatorless.config_map import CONFIG_MAP_BYTES, Owner, config_map_name, owner_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -64,23 +65,10 @@ def test_each_run_has_config_maps_of_its_own() -> None:
 
 
 def test_a_pod_owns_only_what_is_in_its_namespace() -> None:
-    pod = PodClaims("team", "w-0", "uid-of-w-0", None)
+    pod = BoundPod("team", "w-0", "uid-of-w-0", None)
     assert owner_of(pod, "team") == Owner("Pod", "w-0", "uid-of-w-0")
     assert owner_of(pod, "other") is None
     assert owner_of(None, "team") is None
-
-
-def test_pauses_grow_with_each_failure_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    slept: list[float] = []
-    monkeypatch.setattr("rendezvous_handler.config_map.random.uniform", lambda low, high: high)
-    monkeypatch.setattr("rendezvous_handler.config_map.time.sleep", slept.append)
-    back_off = BackOff()
-    for _ in range(7):
-        back_off.pause()
-    assert slept == [0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0]
-    back_off.reset()
-    back_off.pause()
-    assert slept[-1] == 0.05
 
 
 def state_of(nodes: int) -> bytes:

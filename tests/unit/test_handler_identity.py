@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from rendezvous_handler import identity
-from rendezvous_handler.identity import PodClaims, participant_name, pod_claims, pod_index, subdomain
+from rendezvous_handler.agent import identity
+from rendezvous_handler.agent.identity import BoundPod, bound_pod, participant_name, pod_index, subdomain
 
 
 def token(claims: Any) -> str:
@@ -25,12 +25,12 @@ BOUND = {
 
 
 def test_claims_of_a_bound_token() -> None:
-    assert pod_claims(token({"kubernetes.io": BOUND})) == PodClaims("team", "train-0", "u-1", "node-a")
+    assert bound_pod(token({"kubernetes.io": BOUND})) == BoundPod("team", "train-0", "u-1", "node-a")
 
 
 def test_a_token_from_before_scheduling_names_no_node() -> None:
     without = {key: value for key, value in BOUND.items() if key != "node"}
-    assert pod_claims(token({"kubernetes.io": without})) == PodClaims("team", "train-0", "u-1", None)
+    assert bound_pod(token({"kubernetes.io": without})) == BoundPod("team", "train-0", "u-1", None)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_a_token_from_before_scheduling_names_no_node() -> None:
     ],
 )
 def test_other_tokens_have_no_pod(text: str) -> None:
-    assert pod_claims(text) is None
+    assert bound_pod(text) is None
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_outside_a_pod(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_agents_of_one_pod_get_the_lowest_free_name() -> None:
-    pod = PodClaims("team", "train-2", "uid-of-this-test", "node-a")
+    pod = BoundPod("team", "train-2", "uid-of-this-test", "node-a")
     first = identity.identify("team", "train", None, pod)
     second = identity.identify("team", "train", "mine", pod)
     assert (first.name, first.node_id, first.pod_index) == ("train.train-2", "train-2", 2)
@@ -114,7 +114,7 @@ def test_the_agents_of_one_pod_get_the_lowest_free_name() -> None:
     elsewhere = [
         identity.identify("team", "other", None, pod),
         identity.identify("other", "train", None, pod),
-        identity.identify("team", "train", None, PodClaims("team", "train-2", "another-uid", None)),
+        identity.identify("team", "train", None, BoundPod("team", "train-2", "another-uid", None)),
     ]
     assert [found.name for found in elsewhere] == ["other.train-2", "train.train-2", "train.train-2"]
     assert first.slot is not None

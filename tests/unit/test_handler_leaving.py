@@ -7,8 +7,8 @@ import pytest
 from torch.distributed.elastic.rendezvous import RendezvousGracefulExitError, RendezvousParameters
 
 from rendezvous_api.reasons import LeaveReason
-from rendezvous_handler.handler import KubernetesRendezvousHandler
 from rendezvous_handler.settings import read_settings
+from rendezvous_handler.torchrun.handler import KubernetesRendezvousHandler
 
 
 def make_handler() -> KubernetesRendezvousHandler:

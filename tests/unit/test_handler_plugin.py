@@ -18,8 +18,9 @@ from torch.distributed.elastic.rendezvous import (
     RendezvousParameters,
 )
 
-from rendezvous_handler import plugin, torch_compat
+from rendezvous_handler import plugin
 from rendezvous_handler.logs import show_messages
+from rendezvous_handler.torchrun import compat
 
 
 def test_the_entry_point_imports_neither_torch_nor_kubernetes() -> None:
@@ -56,7 +57,7 @@ def test_torchrun_is_recognised(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def is_torchrun(main: types.ModuleType) -> bool:
         monkeypatch.setitem(sys.modules, "__main__", main)
-        return torch_compat.is_torchrun()
+        return compat.is_torchrun()
 
     assert is_torchrun(program("torch.distributed.run"))
     assert is_torchrun(program("torch.distributed.launch"))
@@ -68,10 +69,10 @@ def test_torchrun_is_recognised(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_exit_without_training(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RendezvousGracefulExitError, match="done"):
-        torch_compat.exit_without_training("done")
-    monkeypatch.setattr(torch_compat, "is_torchrun", lambda: True)
+        compat.exit_without_training("done")
+    monkeypatch.setattr(compat, "is_torchrun", lambda: True)
     with pytest.raises(SystemExit) as ended:
-        torch_compat.exit_without_training("done")
+        compat.exit_without_training("done")
     assert ended.value.code == 0
 
 
@@ -79,9 +80,9 @@ def test_events_never_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(**_: object) -> None:
         raise TypeError("another torch")
 
-    torch_compat.record_event("name", "run", "message", failed=False, host="h")
-    monkeypatch.setattr(torch_compat, "construct_and_record_rdzv_event", refuse)
-    torch_compat.record_event("name", "run", "message", failed=True, host="h", rank=1)
+    compat.record_event("name", "run", "message", failed=False, host="h")
+    monkeypatch.setattr(compat, "construct_and_record_rdzv_event", refuse)
+    compat.record_event("name", "run", "message", failed=True, host="h", rank=1)
 
 
 @contextlib.contextmanager

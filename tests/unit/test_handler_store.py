@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 from rendezvous_api.rendezvous import Store
-from rendezvous_handler.admission import Admission
-from rendezvous_handler.store import RoundStore
-from rendezvous_handler.store_port import StorePort, StorePortError
+from rendezvous_handler.agent.store_port import StorePort, StorePortError
+from rendezvous_handler.join.answer import Membership
+from rendezvous_handler.torchrun.round_store import RoundStore
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ class Group:
         store = Store("127.0.0.1", self.ports[0].port)
         self.bells = [threading.Event() for _ in range(size)]
         self.members = [
-            RoundStore(Admission("uid", round_number, rank, size, store), self.ports[rank], timeout, shared, bell.set)
+            RoundStore(Membership("uid", round_number, rank, size, store), self.ports[rank], timeout, shared, bell.set)
             for rank, bell in enumerate(self.bells)
         ]
 
@@ -168,4 +168,4 @@ def test_an_unshared_store_agrees_on_another_port(cleanup: ExitStack) -> None:
     assert first == second
     assert first is not None
     assert first.master_addr == "127.0.0.1"
-    assert first.master_port != group.members[0].admission.store.port
+    assert first.master_port != group.members[0].membership.store.port

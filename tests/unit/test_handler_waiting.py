@@ -6,8 +6,9 @@ import pytest
 
 from rendezvous_api.meta import Condition, ObjectMeta
 from rendezvous_api.rendezvous import Rendezvous, RendezvousSpec, RendezvousStatus
-from rendezvous_handler.client import Contact
-from rendezvous_handler.waiting import JoinClock, Reporter
+from rendezvous_handler.join.clock import JoinClock
+from rendezvous_handler.join.report import Reporter
+from rendezvous_handler.kube.contact import Contact
 
 
 class Time:
@@ -54,7 +55,7 @@ def rendezvous(message: str | None = None) -> Rendezvous:
     return Rendezvous(ObjectMeta("train"), RendezvousSpec(1, 2), RendezvousStatus(conditions=conditions))
 
 
-class Told:
+class Logged:
     def __init__(self, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.INFO, "rendezvous_handler")
         self._caplog = caplog
@@ -69,70 +70,70 @@ class Told:
         return [f"{record.levelname[0]} {record.getMessage()}" for record in self._caplog.records]
 
 
-def test_the_explanation_is_told_when_it_changes_and_every_30_s(caplog: pytest.LogCaptureFixture) -> None:
-    told = Told(caplog)
-    told.reporter.joined(rendezvous(), must_change=True)
+def test_the_explanation_is_logged_when_it_changes_and_every_30_s(caplog: pytest.LogCaptureFixture) -> None:
+    logged = Logged(caplog)
+    logged.reporter.joined(rendezvous(), must_change=True)
     first = rendezvous("1 of at least 2 nodes")
-    assert told.waiting(first) == ["I waiting for team/train: WaitingForNodes: 1 of at least 2 nodes"]
-    assert told.waiting(first, after=29) == []
-    assert len(told.waiting(first, after=1)) == 1
-    assert len(told.waiting(rendezvous("other"))) == 1
-    assert told.waiting(rendezvous("other")) == []
+    assert logged.waiting(first) == ["I waiting for team/train: WaitingForNodes: 1 of at least 2 nodes"]
+    assert logged.waiting(first, after=29) == []
+    assert len(logged.waiting(first, after=1)) == 1
+    assert len(logged.waiting(rendezvous("other"))) == 1
+    assert logged.waiting(rendezvous("other")) == []
 
 
-def test_an_operator_that_does_nothing_is_told_after_10_s(caplog: pytest.LogCaptureFixture) -> None:
-    told = Told(caplog)
-    told.reporter.joined(rendezvous(), must_change=True)
-    assert told.waiting(rendezvous(), after=9) == []
-    (warning,) = told.waiting(rendezvous(), after=2)
-    assert warning.startswith("W The operator has taken no notice of this node since it joined team/train")
+def test_an_operator_that_does_nothing_is_logged_after_10_s(caplog: pytest.LogCaptureFixture) -> None:
+    logged = Logged(caplog)
+    logged.reporter.joined(rendezvous(), must_change=True)
+    assert logged.waiting(rendezvous(), after=9) == []
+    (warning,) = logged.waiting(rendezvous(), after=2)
+    assert warning.startswith("W The operator has not reacted to this node since it joined team/train")
     assert "kubectl get pods" in warning
-    assert "taken no notice" in told.reporter.summary(rendezvous())
+    assert "has not reacted" in logged.reporter.summary(rendezvous())
     # Once it has, it is not asked for more.
-    assert told.waiting(rendezvous("x"))[0].startswith("I ")
-    assert "taken no notice" not in told.reporter.summary(rendezvous("x"))
+    assert logged.waiting(rendezvous("x"))[0].startswith("I ")
+    assert "has not reacted" not in logged.reporter.summary(rendezvous("x"))
 
 
-def test_an_operator_that_died_before_the_join_is_told(caplog: pytest.LogCaptureFixture) -> None:
-    told = Told(caplog)
-    told.reporter.joined(rendezvous("old"), must_change=True)
-    told.waiting(rendezvous("old"))
-    assert told.waiting(rendezvous("old"), after=11)[0].startswith("W The operator")
+def test_an_operator_that_died_before_the_join_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    logged = Logged(caplog)
+    logged.reporter.joined(rendezvous("old"), must_change=True)
+    logged.waiting(rendezvous("old"))
+    assert logged.waiting(rendezvous("old"), after=11)[0].startswith("W The operator")
 
 
 def test_taking_over_a_place_need_not_change_anything(caplog: pytest.LogCaptureFixture) -> None:
-    told = Told(caplog)
-    told.reporter.joined(rendezvous("old"), must_change=False)
-    assert told.waiting(rendezvous("old"), after=11)[0].startswith("I waiting")
+    logged = Logged(caplog)
+    logged.reporter.joined(rendezvous("old"), must_change=False)
+    assert logged.waiting(rendezvous("old"), after=11)[0].startswith("I waiting")
 
 
-def test_an_outage_is_told_once_per_30_s_whatever_its_causes(caplog: pytest.LogCaptureFixture) -> None:
-    told = Told(caplog)
-    told.reporter.joined(rendezvous(), must_change=True)
-    told.contact.failed("connection refused")
-    assert told.waiting(rendezvous(), after=4) == []
-    (warning,) = told.waiting(rendezvous(), after=2)
+def test_an_outage_is_logged_once_per_30_s_whatever_its_causes(caplog: pytest.LogCaptureFixture) -> None:
+    logged = Logged(caplog)
+    logged.reporter.joined(rendezvous(), must_change=True)
+    logged.contact.failed("connection refused")
+    assert logged.waiting(rendezvous(), after=4) == []
+    (warning,) = logged.waiting(rendezvous(), after=2)
     assert warning.startswith("W the API server at https://192.0.2.1 does not answer")
     assert "connection refused" in warning
-    told.contact.failed("timed out")
-    assert told.waiting(rendezvous(), after=29) == []
-    assert len(told.waiting(rendezvous(), after=2)) == 1
-    told.contact.answered()
-    assert told.waiting(rendezvous("x"))[0].startswith("I ")
+    logged.contact.failed("timed out")
+    assert logged.waiting(rendezvous(), after=29) == []
+    assert len(logged.waiting(rendezvous(), after=2)) == 1
+    logged.contact.answered()
+    assert logged.waiting(rendezvous("x"))[0].startswith("I ")
 
 
-def test_the_first_contact_is_told_at_once(caplog: pytest.LogCaptureFixture) -> None:
-    told = Told(caplog)
-    told.reporter.first_contact(told.contact, 600)
+def test_the_first_contact_is_logged_at_once(caplog: pytest.LogCaptureFixture) -> None:
+    logged = Logged(caplog)
+    logged.reporter.first_contact(logged.contact, 600)
     assert caplog.messages == []
-    told.contact.failed("connection refused")
-    told.reporter.first_contact(told.contact, 600)
-    told.reporter.first_contact(told.contact, 600)
+    logged.contact.failed("connection refused")
+    logged.reporter.first_contact(logged.contact, 600)
+    logged.reporter.first_contact(logged.contact, 600)
     (warning,) = caplog.messages
-    assert "https://192.0.2.1 does not answer; trying on for at most 600 s. connection refused" in warning
+    assert "https://192.0.2.1 does not answer; retrying for at most 600 s. connection refused" in warning
 
 
-def test_a_spare_is_told_so(caplog: pytest.LogCaptureFixture) -> None:
-    told = Told(caplog)
-    told.reporter.joined(rendezvous("x"), must_change=True)
-    assert "this node is a spare" in told.waiting(rendezvous("x"), spare=True)[0]
+def test_a_spare_is_logged_so(caplog: pytest.LogCaptureFixture) -> None:
+    logged = Logged(caplog)
+    logged.reporter.joined(rendezvous("x"), must_change=True)
+    assert "this node is a spare" in logged.waiting(rendezvous("x"), spare=True)[0]

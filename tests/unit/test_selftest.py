@@ -1,17 +1,15 @@
 """The pure pieces of kube-rendezvous-selftest."""
 
-import inspect
 import subprocess
 import sys
 
 import pytest
-from tests.without_torch import WITHOUT_TORCH
-from torch.distributed.elastic import rendezvous as torch_rendezvous
+from tests.support.without_torch import WITHOUT_TORCH
 
 from rendezvous_api.meta import ObjectMeta
 from rendezvous_api.rendezvous import Member, Rendezvous, RendezvousSpec, RendezvousStatus, RoundRecord
-from rendezvous_handler import torch_errors
-from rendezvous_handler.selftest import main, runs_without
+from rendezvous_handler.selftest.__main__ import main
+from rendezvous_handler.selftest.member import runs_without
 
 
 @pytest.mark.parametrize(
@@ -52,28 +50,7 @@ def test_a_round_that_runs_without_this_member(
 
 
 def test_it_runs_where_there_is_no_torch() -> None:
-    code = WITHOUT_TORCH + "import rendezvous_handler.selftest as s; s.main(['--help'])"
+    code = WITHOUT_TORCH + "import rendezvous_handler.selftest.__main__ as s; s.main(['--help'])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "usage: kube-rendezvous-selftest" in done.stdout
-
-
-def test_errors_without_torch_are_those_of_torch_by_name_and_kind() -> None:
-    code = WITHOUT_TORCH + (
-        "from rendezvous_handler import torch_errors as e\n"
-        "for name in e.__all__: print(name, ' '.join(base.__name__ for base in getattr(e, name).__mro__))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    without = dict(line.split(" ", 1) for line in done.stdout.splitlines())
-    with_torch = {
-        name: " ".join(base.__name__ for base in inspect.getmro(getattr(torch_rendezvous, name)))
-        for name in torch_errors.__all__
-    }
-    assert without == with_torch
-
-
-def test_a_torch_that_cannot_be_loaded_is_no_missing_torch() -> None:
-    code = "import sys; sys.modules['torch.distributed'] = None\nimport rendezvous_handler.torch_errors"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "torch.distributed" in done.stderr

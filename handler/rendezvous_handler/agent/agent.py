@@ -1,0 +1,148 @@
+"""One agent and what it has towards the API server: its name, its own object, its watch, its thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from rendezvous_api.participant import ParticipantSpec
+from rendezvous_api.reasons import AttemptReason, LeaveReason, ParticipantState
+from rendezvous_api.rendezvous import Rendezvous, RendezvousSpec
+from rendezvous_handler.agent.identity import bound_pod, identify, new_incarnation, node_address
+from rendezvous_handler.agent.participant import OwnParticipant
+from rendezvous_handler.agent.rendezvous_watch import RendezvousWatch
+from rendezvous_handler.agent.request_thread import RequestThread
+from rendezvous_handler.kube.client import Client
+from rendezvous_handler.settings import Settings
+
+T = TypeVar("T")
+
+_WATCH_SECONDS = 90
+_LONGEST_REQUEST_SECONDS = 10.0
+
+FIRST_BEATS_PER_SECOND = 200
+"""Of all members of a group together, once a round has begun."""
+
+
+class Agent:
+    """The agent of one handler, from the first use of the handler to its end. Its threads run until `stop`."""
+
+    def __init__(self, settings: Settings, client: Client):
+        """Find out the agent's name and begin to watch the Rendezvous.
+
+        Args:
+            settings: what the user has set.
+            client: of the API server.
+
+        Raises:
+            OSError: the name cannot be reserved among the agents of this pod.
+        """
+        self.settings = settings
+        self.client = client
+        pod = bound_pod(client.bearer_token())
+        self.namespace = settings.namespace or (pod.namespace if pod else client.namespace)
+        """Of the Rendezvous."""
+        self.reference = f"{self.namespace}/{settings.name}"
+        """NAMESPACE/NAME of the Rendezvous, for messages."""
+        self.incarnation = new_incarnation()
+        self.attempt = 0
+        """The number of the last attempt to join; 0 before the first."""
+        self.stopped = False
+        self.request_seconds = min(float(settings.read_timeout), _LONGEST_REQUEST_SECONDS)
+        self.identity = identify(self.namespace, settings.name, settings.node_id, pod)
+        in_own_namespace = pod is not None and pod.namespace == self.namespace
+        self.participant = OwnParticipant(
+            client, self.namespace, self.identity.name, owned_by_pod=in_own_namespace, timeout=self.request_seconds
+        )
+        self.watch = RendezvousWatch(
+            client, self.namespace, settings.name, self.identity.name, _WATCH_SECONDS, self.request_seconds
+        )
+        self._thread = RequestThread(self.participant.beat, name=f"rendezvous-agent-{settings.name}")
+        self._thread.start()
+        self.watch.start()
+
+    def stop(self) -> None:
+        """End both threads and free the name. Does not leave the rendezvous."""
+        self.stopped = True
+        self.watch.stop()
+        self._thread.stop()
+        if self.identity.slot is not None:
+            self.identity.slot.close()
+
+    def address(self) -> str:
+        """The address at which the other nodes reach this one.
+
+        Raises:
+            OSError: it cannot be found out: a name cannot be resolved, or there is no route.
+            ValueError: inside a pod, it is one that only this pod can reach.
+        """
+        return node_address(self.settings.local_addr, self.client.url, self.client.in_pod)
+
+    def call(self, function: Callable[[], T], timeout: float | None = None) -> T:
+        """Make a request in the agent's thread; see `RequestThread.call`."""
+        return self._thread.call(function, timeout)
+
+    def next_attempt(
+        self, rendezvous: Rendezvous, reason: AttemptReason, address: str, store_port: int
+    ) -> ParticipantSpec:
+        """What the own object is to say to get into a round of that Rendezvous."""
+        self.attempt += 1
+        pod = self.identity.pod
+        return ParticipantSpec(
+            rendezvous_name=rendezvous.metadata.name,
+            rendezvous_uid=rendezvous.metadata.uid,
+            node_id=self.identity.node_id,
+            incarnation=self.incarnation,
+            attempt=self.attempt,
+            attempt_reason=reason,
+            address=address,
+            store_port=store_port,
+            state=ParticipantState.JOINED,
+            run_id=self.settings.run_id,
+            pod_name=pod.name if pod else None,
+            pod_uid=pod.uid if pod else None,
+            node_name=pod.node_name if pod else None,
+            pod_index=self.identity.pod_index,
+        )
+
+    def join(self, attempt: ParticipantSpec, limits: RendezvousSpec) -> None:
+        """Ask for a place in a round, and send heartbeats from then on. After an error, the same may be asked again.
+
+        Args:
+            attempt: what to ask for.
+            limits: the keep-alive times of the Rendezvous.
+
+        Raises:
+            NameTakenError: another agent has the name.
+            ApiError: the API server refuses, or does not answer.
+        """
+        interval = float(limits.heartbeat_seconds)
+        # A heartbeat that takes longer than its interval is worth less than the next one.
+        self.participant.beat_timeout = min(float(self.settings.heartbeat_timeout), interval, self.request_seconds)
+        self._thread.start_heartbeats(interval, float(limits.keep_alive_seconds))
+        self.call(lambda: self.participant.join(attempt))
+
+    def report_round(self, round_number: int, rank: int, nodes: int) -> None:
+        """Let the heartbeat say which round runs here: soon, but not with a thousand others in the same moment.
+
+        Args:
+            round_number: of the Rendezvous.
+            rank: of this node.
+            nodes: number of members of the round.
+        """
+        self.participant.reported = (round_number, rank)
+        self._thread.beat_within(nodes / FIRST_BEATS_PER_SECOND)
+
+    def report_no_round(self) -> None:
+        """Let the heartbeat say that no workers run here."""
+        self.participant.reported = (0, None)
+
+    def leave(self, reason: LeaveReason, timeout: float) -> None:
+        """Say that this agent is not coming back, and send no more heartbeats.
+
+        Raises:
+            NotDoneError: not within ``timeout`` seconds.
+            ApiError: the API server refuses, or does not answer.
+        """
+        self._thread.stop_heartbeats()
+        self.call(lambda: self.participant.leave(reason), timeout)

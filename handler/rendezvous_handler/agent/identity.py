@@ -1,0 +1,184 @@
+"""Who this agent is: its pod, its name as a participant, its place in the group, its address."""
+
+from __future__ import annotations
+
+import base64
+import errno
+import hashlib
+import ipaddress
+import json
+import os
+import re
+import secrets
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from rendezvous_api import names
+
+MAX_NAME_LENGTH = 253
+"""Of an object in Kubernetes, in characters."""
+
+_INCARNATION_LENGTH = 8
+
+
+@dataclass(frozen=True)
+class BoundPod:
+    """The pod to which a service-account token is bound, as its claim ``kubernetes.io`` names it."""
+
+    namespace: str
+    name: str
+    uid: str
+    node_name: str | None
+
+
+@dataclass(frozen=True)
+class Identity:
+    """One agent as a participant of one Rendezvous."""
+
+    name: str
+    """Of its RendezvousParticipant."""
+    node_id: str
+    pod: BoundPod | None
+    pod_index: int | None
+    slot: socket.socket | None
+    """Holds the name among the agents of one pod; close it to free the name."""
+
+
+def new_incarnation() -> str:
+    """8 random characters, new for each handler object."""
+    return secrets.token_hex(_INCARNATION_LENGTH // 2)
+
+
+def bound_pod(token: str) -> BoundPod | None:
+    """The pod to which a bearer token is bound, or None: another kind of token, or a service account without a pod.
+
+    The signature is not checked: the API server does that with each request, and nothing here relies on it.
+    """
+    try:
+        payload = token.split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["kubernetes.io"]
+        pod, node = claims["pod"], claims.get("node") or {}
+        return BoundPod(claims["namespace"], pod["name"], pod["uid"], node.get("name"))
+    except (IndexError, KeyError, TypeError, ValueError):
+        return None
+
+
+def identify(rendezvous_namespace: str, rendezvous: str, node_id: str | None, pod: BoundPod | None) -> Identity:
+    """Find the name under which this process takes part in a Rendezvous.
+
+    In a pod it is ``<rendezvous>.<pod>``, and ``.N`` after it for further agents of the same pod. Elsewhere it is
+    ``<rendezvous>.<node_id>``; without a node_id of ``--rdzv-conf``, host name and process id stand in for it.
+    """
+    if pod is None:
+        node_id = node_id or f"{socket.gethostname()}-{os.getpid()}"
+        name = participant_name(rendezvous, subdomain(node_id))
+        return Identity(name, node_id, pod=None, pod_index=None, slot=None)
+    number, slot = _lowest_free_slot(f"{pod.uid}/{rendezvous_namespace}/{rendezvous}")
+    suffix = f".{number}" if number else ""
+    return Identity(
+        name=participant_name(rendezvous, pod.name, suffix),
+        node_id=node_id or pod.name + suffix,
+        pod=pod,
+        pod_index=pod_index(pod.name, os.environ),
+        slot=slot,
+    )
+
+
+def participant_name(rendezvous: str, node: str, suffix: str = "") -> str:
+    """``<rendezvous>.<node><suffix>``; one that is too long ends in a hash of its whole instead."""
+    name = f"{rendezvous}.{node}{suffix}"
+    if len(name) <= MAX_NAME_LENGTH:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:16]
+    return f"{name[: MAX_NAME_LENGTH - len(digest) - 1].rstrip('.-')}-{digest}"
+
+
+def subdomain(text: str) -> str:
+    """The text as a DNS subdomain: lower case, what is not allowed in one replaced by '-'."""
+    labels = (re.sub(r"[^a-z0-9-]", "-", label).strip("-") for label in text.lower().split("."))
+    return ".".join(label for label in labels if label) or "node"
+
+
+def pod_index(pod_name: str, environment: Mapping[str, str]) -> int | None:
+    """The pod's place in its group: the index of an indexed Job, else the ordinal that its name ends with."""
+    index = environment.get("JOB_COMPLETION_INDEX", "")
+    if not index.isdecimal():
+        match = re.search(r"-(\d{1,9})$", pod_name)
+        index = match[1] if match else ""
+    return int(index) if index else None
+
+
+def _lowest_free_slot(owner: str) -> tuple[int, socket.socket]:
+    # An abstract socket goes with its process, however that ends; and the containers of a pod share them. So a
+    # restarted agent gets the name of its predecessor at once, and a second agent in the pod gets another one.
+    number = 0
+    while True:
+        slot = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        digest = hashlib.sha256(f"{owner}/{number}".encode()).hexdigest()
+        try:
+            slot.bind(f"\0{names.GROUP}/{digest}")
+        except OSError as error:
+            slot.close()
+            if error.errno != errno.EADDRINUSE:
+                raise
+            number += 1
+        else:
+            return number, slot
+
+
+def local_address(api_server_url: str) -> str:
+    """The address of this node from which it reaches the API server; sends nothing.
+
+    Raises:
+        OSError: there is no route to it, or its name cannot be resolved.
+    """
+    url = urlsplit(api_server_url)
+    host, port = url.hostname or "localhost", url.port or (80 if url.scheme == "http" else 443)
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+    with socket.socket(family, kind, protocol) as probe:
+        probe.connect(address)
+        return str(probe.getsockname()[0])
+
+
+def node_address(local_addr: str | None, api_server_url: str, in_pod: bool) -> str:
+    """The address at which the other nodes reach this one.
+
+    Args:
+        local_addr: what the user has given (``--local-addr``); None: the local address of the route to the API server.
+        api_server_url: of the API server.
+        in_pod: this process runs in a pod.
+
+    Raises:
+        OSError: it cannot be found out: a name cannot be resolved, or there is no route.
+        ValueError: inside a pod, it is one that only this pod can reach.
+    """
+    address = local_addr or local_address(api_server_url)
+    if in_pod and is_loopback(address):
+        raise ValueError(
+            f"{address} is a loopback address, at which no other pod reaches this one: set --local-addr to the "
+            "address of the pod (status.podIP, by the downward API)"
+        )
+    return address
+
+
+def bindable_address(address: str) -> tuple[socket.AddressFamily, Any]:
+    """Address family and socket address (port 0) of a host name or IP address.
+
+    Raises:
+        OSError: the name cannot be resolved.
+    """
+    family, _, _, _, sockaddr = socket.getaddrinfo(address, 0, type=socket.SOCK_STREAM)[0]
+    return family, sockaddr
+
+
+def is_loopback(address: str) -> bool:
+    """Whether a host name or IP address stands for this machine alone.
+
+    Raises:
+        OSError: the name cannot be resolved.
+    """
+    _, sockaddr = bindable_address(address)
+    return ipaddress.ip_address(str(sockaddr[0]).partition("%")[0]).is_loopback

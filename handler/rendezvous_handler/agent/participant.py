@@ -1,0 +1,272 @@
+"""The agent's own RendezvousParticipant: created, taken over, joined again, kept alive and left.
+
+Nothing else writes this object. All methods that make a request are called by one thread (`request_thread`), so a
+heartbeat never overtakes a join; the attributes may be read by any.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+
+from rendezvous_api import codec, names
+from rendezvous_api.api_errors import AlreadyExistsError, ApiError, ConflictError, InvalidError, NotFoundError
+from rendezvous_api.participant import ParticipantSpec, ParticipantStatus
+from rendezvous_api.reasons import LeaveReason, ParticipantState
+from rendezvous_handler.kube.client import Client, JsonPatch
+from rendezvous_handler.kube.transport import Json
+
+_logger = logging.getLogger(__name__)
+
+_NAME_TRIES = 5
+_IMMUTABLE = ("rendezvousName", "nodeID", "podName", "podUID")
+"""Fields of the spec that may never change; see ``crds/rendezvousparticipant.yaml``."""
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The agent that has the name now; all fields are for people."""
+
+    incarnation: str
+    node_id: str
+    where: str
+
+
+class NameTakenError(Exception):
+    """Another agent has taken this one's name; it is never taken back."""
+
+    def __init__(self, name: str, owner: Owner):
+        super().__init__(
+            f"another agent has taken the name {name} of this one: incarnation {owner.incarnation}, node_id "
+            f"{owner.node_id}, at {owner.where}. Two agents must not have one name: give each its own node_id in "
+            "--rdzv-conf (inside pods the names are unique by themselves), and start no second torchrun for one node"
+        )
+        self.owner = owner
+
+
+class OwnParticipant:
+    """One object under one name, as this incarnation of the agent sees it."""
+
+    def __init__(self, client: Client, namespace: str, name: str, owned_by_pod: bool, timeout: float):
+        """Make no request yet.
+
+        Args:
+            client: of the API server.
+            namespace: that of the Rendezvous.
+            name: of the object.
+            owned_by_pod: whether it is to go with its pod. Only in the pod's own namespace: an owner in another one
+                counts as absent, and the object would be deleted at once.
+            timeout: seconds that a request may take, except a heartbeat.
+        """
+        self.name = name
+        self.timeout = timeout
+        self.beat_timeout = timeout
+        """Seconds that a heartbeat may take."""
+        self.spec: ParticipantSpec | None = None
+        """As it was last written; None before the first join."""
+        self.took_over = False
+        """The last join replaced a predecessor that was joined; then nothing has to change for the operator."""
+        self.taken: NameTakenError | None = None
+        self.gone = False
+        """The object was deleted by a user or a controller; the next join creates it again."""
+        self.reported: tuple[int, int | None] = (0, None)
+        """What the heartbeat reports: the round whose workers run here, and the rank; round 0 in next_rendezvous."""
+        self._client = client
+        self._owned_by_pod = owned_by_pod
+        self._namespace = namespace
+        self._uid = ""
+
+    @property
+    def lost(self) -> bool:
+        """The object is no longer there, or no longer this agent's."""
+        return self.gone or self.taken is not None
+
+    def join(self, spec: ParticipantSpec) -> None:
+        """Ask for a place in a round. May be repeated after an error: it writes the same again.
+
+        Raises:
+            NameTakenError: another incarnation has the name.
+            ApiError: the API server refuses, or does not answer.
+        """
+        if self.taken:
+            raise self.taken
+        self.reported, self.took_over = (0, None), False
+        # Noted before the request: one that timed out may have been carried out.
+        self.spec = spec
+        if not self._uid or self.gone or not self._replace_spec(spec):
+            self._take_name(spec)
+        self.gone = False
+
+    def beat(self) -> None:
+        """Send one heartbeat; does nothing when the object is lost.
+
+        Raises:
+            ApiError: the API server refuses, or does not answer.
+        """
+        spec = self.spec
+        if spec is None or not self._uid or self.lost or spec.state is ParticipantState.LEFT:
+            return
+        current_round, rank = self.reported
+        status = ParticipantStatus(spec.incarnation, spec.attempt, current_round, rank, _now())
+        operation: Json = {"op": "add", "path": "/status", "value": codec.encode(status)}
+        patch = [*self._tests(self._uid, spec.incarnation), operation]
+        try:
+            self._client.patch_participant_status(self._namespace, self.name, patch, self.beat_timeout)
+        except NotFoundError as error:
+            self._note_absence(error)
+        except InvalidError:
+            self._check_owner(spec.incarnation)
+            if not self.lost:
+                raise
+
+    def leave(self, reason: LeaveReason) -> None:
+        """Say that this agent is not coming back. Does nothing when it has left already or never joined.
+
+        Raises:
+            ApiError: the API server refuses, or does not answer.
+        """
+        if self.spec is None or self.lost or self.spec.state is ParticipantState.LEFT:
+            return
+        left = replace(self.spec, state=ParticipantState.LEFT, leave_reason=reason)
+        self._rewrite(left)
+
+    def request_close(self) -> None:
+        """Ask the operator to close the run for all its nodes.
+
+        Raises:
+            ApiError: the API server refuses, or does not answer.
+        """
+        if self.spec is not None and not self.lost:
+            self._rewrite(replace(self.spec, close_requested=True))
+
+    def _rewrite(self, spec: ParticipantSpec) -> None:
+        if not self._uid:
+            self._find_unanswered_create(spec.incarnation)
+        try:
+            if self._replace_spec(spec):
+                self.spec = spec
+        except NameTakenError:
+            _logger.debug("%s belongs to another agent now", self.name)
+
+    def _find_unanswered_create(self, incarnation: str) -> None:
+        try:
+            found = self._client.get_participant(self._namespace, self.name, self.timeout)
+        except NotFoundError:
+            return
+        if found["spec"].get("incarnation") == incarnation:
+            self._uid = found["metadata"]["uid"]
+
+    def _take_name(self, spec: ParticipantSpec) -> None:
+        """Get the name: create the object, or take over or replace the one of a predecessor."""
+        first = not self._uid
+        problem: ApiError | None = None
+        for _ in range(_NAME_TRIES):
+            try:
+                self._try_to_take_name(spec, may_take_over=first)
+            except (NotFoundError, ConflictError, AlreadyExistsError) as error:
+                if isinstance(error, NotFoundError) and (error.api_is_missing or error.verb == "create"):
+                    raise
+                problem = error  # the object changed between two requests: read it again
+            else:
+                return
+        assert problem is not None
+        raise problem
+
+    def _try_to_take_name(self, spec: ParticipantSpec, may_take_over: bool) -> None:
+        try:
+            created = self._client.create_participant(self._namespace, self._new_object(spec), self.timeout)
+        except AlreadyExistsError:
+            found = self._client.get_participant(self._namespace, self.name, self.timeout)
+        else:
+            self._uid = created["metadata"]["uid"]
+            return
+        theirs, uid = found["spec"], found["metadata"]["uid"]
+        # The same incarnation is this agent's own create, whose answer was lost on the way.
+        if theirs.get("incarnation") != spec.incarnation and not may_take_over:
+            self.taken = NameTakenError(self.name, _owner(theirs))
+            raise self.taken
+        ours = codec.encode(spec)
+        if any(theirs.get(field) != ours.get(field) for field in _IMMUTABLE):
+            # It belongs to a former pod of this name, or to a node that was called otherwise.
+            self._client.delete_participant(self._namespace, self.name, uid, self.timeout)
+            raise self._changed("delete")
+        incarnation = str(theirs.get("incarnation"))
+        patch = [*self._tests(uid, incarnation), {"op": "replace", "path": "/spec", "value": ours}]
+        try:
+            self._client.patch_participant(self._namespace, self.name, patch, self.timeout)
+        except InvalidError:
+            now = self._client.get_participant(self._namespace, self.name, self.timeout)
+            if (now["metadata"]["uid"], now["spec"].get("incarnation")) == (uid, incarnation):
+                raise
+            raise self._changed("patch") from None
+        self._uid = uid
+        self.took_over = theirs.get("state") == ParticipantState.JOINED.value
+        _logger.debug("took over %s from incarnation %s", self.name, incarnation)
+
+    def _changed(self, verb: str) -> ConflictError:
+        return ConflictError(f"{self.name} keeps changing", verb, names.PARTICIPANT_PLURAL, self._namespace)
+
+    def _new_object(self, spec: ParticipantSpec) -> Json:
+        metadata: Json = {"name": self.name, "labels": {names.LABEL_RENDEZVOUS: spec.rendezvous_name}}
+        if self._owned_by_pod:
+            owner = {"apiVersion": "v1", "kind": "Pod", "name": spec.pod_name, "uid": spec.pod_uid}
+            metadata["ownerReferences"] = [owner]
+        return {
+            "apiVersion": names.API_VERSION,
+            "kind": names.PARTICIPANT_KIND,
+            "metadata": metadata,
+            "spec": codec.encode(spec),
+        }
+
+    def _replace_spec(self, spec: ParticipantSpec) -> bool:
+        """Write the spec into the object of this incarnation; False when it is gone."""
+        operation: Json = {"op": "replace", "path": "/spec", "value": codec.encode(spec)}
+        patch = [*self._tests(self._uid, spec.incarnation), operation]
+        try:
+            self._client.patch_participant(self._namespace, self.name, patch, self.timeout)
+        except NotFoundError as error:
+            self._note_absence(error)
+        except InvalidError:
+            self._check_owner(spec.incarnation)
+            if self.taken:
+                raise self.taken from None
+            if not self.gone:
+                raise
+        return not self.gone
+
+    def _check_owner(self, incarnation: str) -> None:
+        """After HTTP 422: find out whether a ``test`` failed, because the object is no longer this agent's."""
+        try:
+            found = self._client.get_participant(self._namespace, self.name, self.timeout)
+        except NotFoundError as error:
+            self._note_absence(error)
+            return
+        if found["spec"].get("incarnation") != incarnation:
+            self.taken = NameTakenError(self.name, _owner(found["spec"]))
+        elif found["metadata"]["uid"] != self._uid:
+            self.gone = True
+
+    def _note_absence(self, error: NotFoundError) -> None:
+        if error.api_is_missing:  # that says nothing about the object, and must not end a training
+            raise error
+        self.gone = True
+
+    @staticmethod
+    def _tests(uid: str, incarnation: str) -> JsonPatch:
+        return [
+            {"op": "test", "path": "/metadata/uid", "value": uid},
+            {"op": "test", "path": "/spec/incarnation", "value": incarnation},
+        ]
+
+
+def _owner(spec: Json) -> Owner:
+    pod, node = spec.get("podName"), spec.get("nodeName")
+    where = f"address {spec.get('address')}"
+    if pod:
+        where = f"pod {pod}" + (f" on {node}" if node else "") + f", {where}"
+    return Owner(str(spec.get("incarnation")), str(spec.get("nodeID")), where)
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -1,0 +1,188 @@
+"""A local copy of the Rendezvous: a thread that lists and watches that one object.
+
+Readers take `RendezvousWatch.state`, an immutable value that is replaced as a whole: no lock, so reading never blocks.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import random
+import threading
+from dataclasses import dataclass, replace
+
+from rendezvous_api import codec, names
+from rendezvous_api.api_errors import ApiError, ExpiredError
+from rendezvous_api.backoff import Backoff, Failures
+from rendezvous_api.rendezvous import Rendezvous
+from rendezvous_handler.kube.client import Client, WatchStream
+from rendezvous_handler.kube.errors import UnreadableError, advise
+from rendezvous_handler.kube.transport import Json
+
+_logger = logging.getLogger(__name__)
+
+_BACKOFF = Backoff(first=0.2, longest=15.0)
+_STOP_SECONDS = 1.0
+_PER_NAME = ("participants", "refused")
+"""Lists of the status with an entry for each participant."""
+
+
+@dataclass(frozen=True)
+class WatchState:
+    """What is known at one moment."""
+
+    rendezvous: Rendezvous | None = None
+    """The newest known state, of what concerns this agent (`only_about`); None when there is no such object, or nothing
+    has been read yet."""
+    read: bool = False
+    """The object, or its absence, has been read at least once."""
+    error: ApiError | None = None
+    """Why reading fails now; None when it works."""
+
+
+def is_newer(known: Rendezvous | None, found: Rendezvous) -> bool:
+    """Whether what was found may replace what is known.
+
+    Of one object (one UID), an older resource version or a lower round comes from a server that lags behind. Resource
+    versions are compared as integers, which Kubernetes guarantees from 1.35 on and etcd has always kept.
+    """
+    if known is None or known.metadata.uid != found.metadata.uid:
+        return True
+    if _version(found.metadata.resource_version) < _version(known.metadata.resource_version):
+        return False
+    return found.status.round >= known.status.round
+
+
+def only_about(found: Json, participant: str) -> Json:
+    """A Rendezvous in JSON without what its status says of other participants.
+
+    An agent asks for nothing but its own place and the size of the group, and to decode a thousand members at each
+    change would take longer than everything else that it does.
+    """
+    status = found.get("status") or {}
+    own = {key: [item for item in status[key] if item["name"] == participant] for key in _PER_NAME if key in status}
+    return {**found, "status": {**status, **own}}
+
+
+class RendezvousWatch:
+    """Keeps `state` up to date from `start` to `stop`."""
+
+    def __init__(self, client: Client, namespace: str, name: str, participant: str, watch_seconds: int, timeout: float):
+        """Start nothing yet.
+
+        Args:
+            client: of the API server.
+            namespace: of the Rendezvous.
+            name: of the Rendezvous.
+            participant: name of the agent's own RendezvousParticipant; see `only_about`.
+            watch_seconds: after so long, with some jitter, a watch is ended by the server and begun again. A
+                connection that has died without a word is noticed 10 s after that.
+            timeout: seconds that reading the object once may take.
+        """
+        self.state = WatchState()
+        self.last_seen: Rendezvous | None = None
+        """The last state of the last object of that name; stays when it is deleted."""
+        self.changed: queue.SimpleQueue[None] = queue.SimpleQueue()
+        """Has an item after a change of `state`, and after a call of `notify`."""
+        self._client = client
+        self._namespace = namespace
+        self._name = name
+        self._participant = participant
+        self._watch_seconds = watch_seconds
+        self._timeout = timeout
+        self._resource_version = ""
+        self._stopped = threading.Event()
+        self._stream: WatchStream | None = None
+        self._thread = threading.Thread(target=self._run, name=f"rendezvous-watch-{name}", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread, and wait for that, but not for long.
+
+        A process that ends while the thread makes a request is aborted (SIGABRT): Python then unwinds the thread, and
+        pydantic-core, through which the Kubernetes client makes its requests, cannot be unwound.
+        """
+        self._stopped.set()
+        stream = self._stream
+        if stream is not None:
+            stream.close()
+        if self._thread.is_alive():
+            self._thread.join(_STOP_SECONDS)
+
+    def notify(self) -> None:
+        """Wake the thread that waits at `changed`."""
+        if self.changed.empty():  # no thread takes items for hours while the workers run
+            self.changed.put(None)
+
+    def _run(self) -> None:
+        back_off = Failures(_BACKOFF)
+        while not self._stopped.is_set():
+            try:
+                if not self._resource_version:
+                    self._list()
+                back_off.reset()
+                self._watch()
+            except ExpiredError as error:
+                _logger.debug("listing the Rendezvous again: %s", error)
+                self._resource_version = ""
+            except ApiError as error:
+                if self._stopped.is_set():
+                    return
+                _logger.debug("reading the Rendezvous fails: %s", advise(error))
+                # What changed during the gap is read at once, not event by event.
+                self._resource_version = ""
+                self._publish(replace(self.state, error=error))
+                self._stopped.wait(back_off.pause())
+            except Exception as error:
+                # Such as an object that this release does not understand. The thread that waits must learn of it.
+                _logger.exception("the watch of the Rendezvous failed unexpectedly; it is listed again")
+                self._resource_version = ""
+                text = f"{type(error).__name__}: {error}"
+                problem = UnreadableError(text, "read", names.RENDEZVOUS_PLURAL, self._namespace)
+                self._publish(replace(self.state, error=problem))
+                self._stopped.wait(_BACKOFF.longest)
+
+    def _list(self) -> None:
+        found, resource_version = self._client.list_rendezvous(self._namespace, self._name, self._timeout)
+        self._resource_version = resource_version
+        if found is not None:
+            self._show(found)
+        elif _version(resource_version) >= self._known_version():
+            self._publish(WatchState(read=True))
+
+    def _watch(self) -> None:
+        seconds = round(self._watch_seconds * random.uniform(0.75, 1.25))
+        stream = self._client.watch_rendezvous(self._namespace, self._name, self._resource_version, max(1, seconds))
+        self._stream = stream
+        if self._stopped.is_set():  # since before there was a stream that could be closed
+            stream.close()
+            return
+        if self.state.error is not None:
+            self._publish(replace(self.state, error=None))
+        for event in stream:
+            self._resource_version = str(event.object["metadata"]["resourceVersion"])
+            if event.type in ("ADDED", "MODIFIED"):
+                self._show(event.object)
+            elif event.type == "DELETED" and _version(self._resource_version) >= self._known_version():
+                self._publish(WatchState(read=True))
+
+    def _show(self, found: Json) -> None:
+        rendezvous = codec.decode(Rendezvous, only_about(found, self._participant))
+        if is_newer(self.state.rendezvous, rendezvous):
+            self._publish(WatchState(rendezvous, read=True))
+
+    def _known_version(self) -> int:
+        known = self.state.rendezvous
+        return _version(known.metadata.resource_version) if known else 0
+
+    def _publish(self, state: WatchState) -> None:
+        self.state = state
+        self.last_seen = state.rendezvous or self.last_seen
+        self.notify()
+
+
+def _version(resource_version: str) -> int:
+    return int(resource_version) if resource_version.isdecimal() else 0

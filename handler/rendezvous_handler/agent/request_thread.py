@@ -1,0 +1,179 @@
+"""The thread that makes all requests of an agent except its watch, one after the other, and sends its heartbeats.
+
+torch raises SignalException from a signal handler, at any bytecode of the main thread, also in the middle of a request
+(torch/distributed/elastic/multiprocessing/api.py, ``_terminate_process_handler``). So the main thread makes none: it
+hands them over and waits at a `queue.SimpleQueue`, which a signal can interrupt without leaving a lock behind.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import queue
+import random
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from rendezvous_api.api_errors import ApiError
+from rendezvous_handler.kube.errors import advise
+
+_logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+SHORTEST_INTERVAL = 0.9
+"""As a part of the interval between two heartbeats."""
+
+_PAUSE_AFTER_FAILURE = (0.05, 0.25)
+"""As parts of the interval; priority and fairness of the API server asks for a second (Retry-After)."""
+
+
+class NotDoneError(Exception):
+    """A call was not finished in the time that was left for it. It may still be carried out later."""
+
+
+class RequestThread:
+    """Carries out calls in the order in which they come, and a heartbeat every interval."""
+
+    def __init__(self, beat: Callable[[], None], name: str):
+        """Start nothing yet.
+
+        Args:
+            beat: sends one heartbeat.
+            name: of the thread.
+        """
+        self._interval: float | None = None
+        self._tolerance = 15.0
+        self._beat = beat
+        self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._next_beat = 0.0
+        self._last_success = 0.0
+        self._warned = False
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread after the calls that were handed over before."""
+        self.stop_heartbeats()
+        self._calls.put(None)
+
+    def start_heartbeats(self, interval: float, tolerance: float) -> None:
+        """Send heartbeats from now on.
+
+        Args:
+            interval: seconds from the start of one heartbeat to that of the next, at most.
+            tolerance: seconds without a successful heartbeat after which a warning is logged.
+        """
+        self._interval, self._tolerance = interval, tolerance
+
+    def stop_heartbeats(self) -> None:
+        """Send no more heartbeats."""
+        self._interval = None
+
+    def call(self, function: Callable[[], T], timeout: float | None = None) -> T:
+        """Carry out a function and return its result, or raise its exception.
+
+        Args:
+            function: what to do.
+            timeout: seconds to wait for it; None: as long as it takes.
+
+        Raises:
+            NotDoneError: it has not been finished in time.
+        """
+        reply: queue.SimpleQueue[tuple[T | None, Exception | None]] = queue.SimpleQueue()
+
+        def answer() -> None:
+            try:
+                reply.put((function(), None))
+            except Exception as error:  # noqa: BLE001 - raised again in the thread that has asked
+                reply.put((None, error))
+
+        self._calls.put(answer)
+        deadline = math.inf if timeout is None else time.monotonic() + timeout
+        while True:
+            try:
+                result, error = reply.get(timeout=max(0.0, min(1.0, deadline - time.monotonic())))
+            except queue.Empty:
+                if time.monotonic() >= deadline:
+                    raise NotDoneError(f"not done within {timeout:.1f} s") from None
+                if not self._thread.is_alive():
+                    raise NotDoneError("this agent was stopped") from None
+            else:
+                break
+        if error is not None:
+            raise error
+        return result  # type: ignore[return-value]
+
+    def beat_within(self, seconds: float) -> None:
+        """Send a heartbeat at a random moment of the next seconds, and not later than the next one is due anyway."""
+        at = time.monotonic() + random.uniform(0.0, min(seconds, self._interval or 0.0))
+
+        def hasten() -> None:
+            self._next_beat = min(self._next_beat or at, at)
+
+        self._calls.put(hasten)
+
+    def _run(self) -> None:
+        self._last_success = time.monotonic()
+        while True:
+            try:
+                call = self._calls.get(timeout=self._until_next_beat())
+            except queue.Empty:
+                pass
+            else:
+                if call is None:
+                    return
+                call()
+            if self._until_next_beat() == 0:  # also while calls wait: with one always waiting, none would be sent
+                self._send_beat()
+
+    def _until_next_beat(self) -> float | None:
+        interval = self._interval  # once: another thread may change it
+        if interval is None:
+            self._next_beat = 0.0
+            return None
+        now = time.monotonic()
+        if not self._next_beat or self._next_beat > now + interval:
+            self._next_beat = self._moment_of_next(now, interval)
+        return max(0.0, self._next_beat - now)
+
+    @staticmethod
+    def _moment_of_next(start: float, interval: float) -> float:
+        # The agents of a group join in the same moment: without jitter they would all write in the same moments, too.
+        return start + interval * random.uniform(SHORTEST_INTERVAL, 1.0)
+
+    def _send_beat(self) -> None:
+        interval = self._interval
+        if interval is None:
+            return
+        now = time.monotonic()
+        self._next_beat = self._moment_of_next(now, interval)  # from its start: soon after one that timed out
+        try:
+            self._beat()
+        except ApiError as error:
+            _logger.debug("heartbeat failed: %s", advise(error))
+            # An API server that is overloaded must not be asked again at once by all agents.
+            self._next_beat = max(self._next_beat, time.monotonic() + interval * random.uniform(*_PAUSE_AFTER_FAILURE))
+            self._warn_of_failure(error, now)
+        except Exception:
+            _logger.exception("heartbeat failed unexpectedly")
+        else:
+            self._last_success = time.monotonic()
+            if self._warned:
+                self._warned = False
+                _logger.info("heartbeats reach the API server again")
+
+    def _warn_of_failure(self, error: ApiError, now: float) -> None:
+        if not self._warned and now - self._last_success > self._tolerance:
+            self._warned = True
+            _logger.warning(
+                "no heartbeat has reached the API server for %.0f s; training goes on, but the operator may declare "
+                "this node lost: %s",
+                now - self._last_success,
+                advise(error),
+            )

@@ -1,0 +1,113 @@
+"""What the status of a Rendezvous means for one agent. Pure functions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rendezvous_api import names
+from rendezvous_api.participant import ParticipantSpec
+from rendezvous_api.rendezvous import Refusal, Rendezvous, RendezvousStatus, Store
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One attempt of one agent to get into a round."""
+
+    name: str
+    spec: ParticipantSpec
+
+
+@dataclass(frozen=True)
+class Membership:
+    """The attempt is a member of this round."""
+
+    uid: str
+    """Of the Rendezvous."""
+    round: int
+    rank: int
+    nodes: int
+    store: Store
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Nothing is decided about the attempt yet."""
+
+    spare: bool
+    """The group is full, and this agent is listed as a spare: it waits without a deadline."""
+
+
+@dataclass(frozen=True)
+class Replaced:
+    """The Rendezvous that was asked is gone and another one has its name: ask that one."""
+
+
+Answer = Membership | Refusal | Waiting | Replaced
+
+
+def answer(rendezvous: Rendezvous, attempt: Attempt) -> Answer:
+    """Read the operator's answer to an attempt.
+
+    An attempt is named by name, incarnation and number, so an older round cannot be mistaken for its answer.
+
+    Args:
+        rendezvous: the newest known state.
+        attempt: as it was written.
+    """
+    if rendezvous.metadata.uid != attempt.spec.rendezvous_uid:
+        return Replaced()
+    status = rendezvous.status
+    asked = (attempt.name, attempt.spec.incarnation, attempt.spec.attempt)
+    if status.store is not None:
+        for member in status.participants:
+            if (member.name, member.incarnation, member.attempt) == asked:
+                return Membership(rendezvous.metadata.uid, status.round, member.rank, status.nodes, status.store)
+    for refusal in status.refused:
+        if (refusal.name, refusal.incarnation, refusal.attempt) == asked:
+            return refusal
+    return Waiting(spare=attempt.name in status.spares)
+
+
+def has_ended(rendezvous: Rendezvous | None, membership: Membership) -> bool:
+    """Whether the round is to be ended, or is no longer the current one."""
+    return nodes_waiting(rendezvous, membership, name_lost=False) > 0
+
+
+def nodes_waiting(rendezvous: Rendezvous | None, membership: Membership | None, name_lost: bool) -> int:
+    """The answer for torch's ``num_nodes_waiting``; above 0, the agent stops its workers and joins again.
+
+    Args:
+        rendezvous: the newest known state; None when the object was deleted, which ends no training.
+        membership: the round whose workers run here; None between rounds.
+        name_lost: the agent's own object was deleted or taken over by another agent.
+    """
+    if membership is None:
+        return 0
+    if name_lost:
+        return 1
+    if rendezvous is None:
+        return 0
+    status = rendezvous.status
+    if rendezvous.metadata.uid != membership.uid or status.round > membership.round:
+        return 1
+    # A lower round is what a watch that lags behind still shows; it says nothing about this one.
+    return status.waiting_nodes if status.round == membership.round else 0
+
+
+def is_closed(status: RendezvousStatus) -> bool:
+    """Whether no node may join: the current run is closed, or the whole object is."""
+    closed = status.condition(names.CONDITION_CLOSED)
+    return status.closed_reason(status.run_id) is not None or (closed is not None and closed.status == "True")
+
+
+def describe_status(status: RendezvousStatus) -> str:
+    """What the operator says about the group, in one line; empty when it has said nothing."""
+    ready = status.condition(names.CONDITION_READY)
+    text = f"{ready.reason}: {ready.message}" if ready else ""
+    formation = status.formation
+    if formation is None:
+        return text
+    if formation.message and formation.message not in text:
+        text = f"{text}; {formation.message}" if text else f"{formation.reason}: {formation.message}"
+    missing = [f"{node.name}: {node.message}" for node in formation.missing if node.message not in text]
+    return "; ".join([text, *missing])

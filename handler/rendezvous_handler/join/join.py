@@ -1,0 +1,256 @@
+"""One way of an agent into a round: find the Rendezvous, ask for a place, meet the other members; again if need be."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import random
+import time
+from collections.abc import Callable
+from typing import Generic, NoReturn, Protocol, TypeVar
+
+from rendezvous_api import codec
+from rendezvous_api.api_errors import ApiError, ConflictError, InvalidError, UnreachableError
+from rendezvous_api.backoff import Backoff, Failures
+from rendezvous_api.participant import ParticipantSpec
+from rendezvous_api.reasons import AttemptReason, RefusalReason
+from rendezvous_api.rendezvous import Refusal, Rendezvous
+from rendezvous_handler.agent.agent import Agent
+from rendezvous_handler.agent.participant import NameTakenError
+from rendezvous_handler.agent.store_port import StorePort, StorePortError
+from rendezvous_handler.join.answer import Answer, Attempt, Membership, Replaced, Waiting, answer, has_ended
+from rendezvous_handler.join.errors import ClosedError, ConnectError, StateError, SucceededError
+from rendezvous_handler.join.find import Finder
+from rendezvous_handler.join.wait import JoinWait
+from rendezvous_handler.kube.errors import advise
+from rendezvous_handler.settings import TORCHRUN_FLAGS
+
+_logger = logging.getLogger(__name__)
+
+RETRY_SECONDS = (0.2, 1.2)
+"""Between two tries to write an attempt: evenly spread between the two."""
+_BACKOFF = Backoff(first=1.0, longest=30.0)
+_SLOW_CHECK_IN_SECONDS = 10.0
+
+
+class MeetingPoint(Protocol):
+    """Where all members of a round check in, at the address of rank 0, before the round counts for any of them."""
+
+    complete: bool
+    """All members have checked in."""
+    error: Exception | None
+    """Why the check-in failed; None while it has not."""
+
+    @property
+    def membership(self) -> Membership:
+        """The round."""
+
+    @property
+    def progress(self) -> str:
+        """What this member waits for, and for how long."""
+
+    def start_check_in(self) -> None:
+        """Begin, in another thread, which notifies the agent's watch when it ends."""
+
+    def close(self) -> None:
+        """Free the port. A check-in that still runs fails."""
+
+
+M = TypeVar("M", bound=MeetingPoint)
+
+
+class Join(Generic[M]):
+    """One join of one agent. Everything here runs in the main thread and can be interrupted."""
+
+    def __init__(
+        self,
+        agent: Agent,
+        reason: AttemptReason,
+        meeting_point: Callable[[Membership, StorePort], M],
+        previous: M | None = None,
+        wait: JoinWait | None = None,
+        check: Callable[[Rendezvous], None] = lambda rendezvous: None,
+    ):
+        """Do nothing yet.
+
+        Args:
+            agent: the agent that joins.
+            reason: why it joins.
+            meeting_point: makes the meeting point of a round from the bound port of this node, which it owns then.
+            previous: that of the round that the agent comes from; it is closed once the agent is in another round.
+            wait: counts the time, and ends the join when there was too much of it.
+            check: raises if the agent must not join the Rendezvous that was found.
+        """
+        self._agent = agent
+        self._reason = reason
+        self._meeting_point = meeting_point
+        self._previous = previous
+        self._wait = wait or JoinWait(agent)
+        self._check = check
+        self._finder = Finder(agent, self._wait)
+
+    def run(self) -> M:
+        """Return the meeting point of a round of which this agent is a member and at which all have checked in.
+
+        Raises:
+            ClosedError: the run is closed.
+            SucceededError: it is, because it has succeeded.
+            ConnectError: the API server cannot be reached, or refuses what an agent needs.
+            StateError: another run holds the Rendezvous, another agent has this one's name, or there is no Rendezvous.
+            TimedOutError: no round within the join timeout.
+        """
+        back_off = Failures(_BACKOFF)
+        while True:
+            with contextlib.ExitStack() as on_failure:
+                rendezvous = self._finder.find()
+                self._check(rendezvous)
+                port = self._bind()
+                on_failure.callback(port.close)
+                attempt = self._agent.next_attempt(rendezvous, self._reason, port.address, port.port)
+                self._write(rendezvous, attempt)
+                membership = self._await_membership(attempt)
+                if membership is None:
+                    continue
+                if self._previous is not None:
+                    self._previous.close()
+                    self._previous = None
+                point = self._meeting_point(membership, port)
+                on_failure.callback(point.close)
+                if self._all_check_in(point):
+                    on_failure.pop_all()
+                    return point
+            self._reason = AttemptReason.CHECK_IN_FAILED
+            if point.error is not None:
+                # A round that the operator has ended needs no pause: the operator decides when the next one comes.
+                self._wait.pause_for(back_off.pause())
+
+    def _bind(self) -> StorePort:
+        settings = self._agent.settings
+        if self._previous is not None and settings.store_ports[0] and len(settings.store_ports) == 1:
+            # The one port that is allowed is needed again.
+            self._previous.close()
+        while True:
+            try:
+                return StorePort(self._agent.address(), settings.store_ports)
+            except StorePortError as error:
+                raise ConnectError(str(error)) from None
+            except OSError as error:
+                self._wait.reporter.problem(f"the address of this node cannot be found out: {error}")
+                if self._wait.clock.elapsed > self._wait.limit:
+                    raise ConnectError(f"the address of this node cannot be found out: {error}") from None
+            self._wait.tick()
+            self._wait.pause()
+
+    def _write(self, rendezvous: Rendezvous, attempt: ParticipantSpec) -> None:
+        """Write the attempt; waits as long as the API server does not answer."""
+        agent, reporter = self._agent, self._wait.reporter
+        while True:
+            try:
+                agent.join(attempt, rendezvous.spec)
+                break
+            except (UnreachableError, ConflictError):
+                reporter.outage(agent.client.contact)
+            except NameTakenError as error:
+                raise StateError(str(error)) from None
+            except InvalidError as error:
+                raise StateError(f"the API server refuses {agent.participant.name}: {error}") from None
+            except ApiError as error:
+                raise ConnectError(advise(error)) from None
+            # Priority and fairness of the API server lets some hundred requests of one service account wait and refuses
+            # the others (HTTP 429): they must neither wait for long nor come again together.
+            self._wait.pause_for(random.uniform(*RETRY_SECONDS))
+        _logger.info(
+            "joined %s as %s (incarnation %s, attempt %d, %s); store address, should this be rank 0: %s:%d",
+            agent.reference,
+            agent.participant.name,
+            attempt.incarnation,
+            attempt.attempt,
+            attempt.attempt_reason,
+            attempt.address,
+            attempt.store_port,
+        )
+        reporter.joined(rendezvous, must_change=not agent.participant.took_over)
+
+    def _await_membership(self, spec: ParticipantSpec) -> Membership | None:
+        """The round that has the attempt as a member; None when a deleted object makes another attempt necessary."""
+        agent = self._agent
+        attempt = Attempt(agent.participant.name, spec)
+        while True:
+            if agent.participant.taken is not None:
+                raise StateError(str(agent.participant.taken))
+            state = agent.watch.state
+            if state.rendezvous is None or agent.participant.gone:
+                _logger.warning("%s was deleted while this node waited; joining again", self._what_is_gone())
+                return None
+            decided = answer(state.rendezvous, attempt)
+            if isinstance(decided, Waiting) and self._wait.expired:
+                # A watch that has died without a word is noticed only after a while; so read before giving up.
+                decided = self._read_answer(attempt) or decided
+            if isinstance(decided, Membership):
+                return decided
+            if isinstance(decided, Refusal):
+                self._refused(decided)
+            if isinstance(decided, Replaced):
+                _logger.warning("%s was deleted and recreated; joining the new one", agent.reference)
+                return None
+            self._wait.follow(state.rendezvous)
+            self._wait.tick(decided.spare)
+            if state.error is not None and not isinstance(state.error, UnreachableError):
+                self._wait.reporter.problem(advise(state.error))
+            else:
+                self._wait.reporter.waiting(state.rendezvous, agent.client.contact, decided.spare)
+            self._wait.pause()
+
+    def _read_answer(self, attempt: Attempt) -> Answer | None:
+        """Read the Rendezvous itself; give up when it holds no answer, wait on when it cannot be read."""
+        agent = self._agent
+        try:
+            found, _ = agent.call(
+                lambda: agent.client.list_rendezvous(agent.namespace, agent.settings.name, agent.request_seconds)
+            )
+        except ApiError as error:
+            _logger.debug("the join timeout has passed, but: %s", advise(error))
+            return None
+        if found is None:
+            return None
+        rendezvous = codec.decode(Rendezvous, found)
+        decided = answer(rendezvous, attempt)
+        if decided == Waiting(spare=False):
+            self._wait.give_up(self._wait.reporter.summary(rendezvous))
+        return decided
+
+    def _what_is_gone(self) -> str:
+        if self._agent.participant.gone:
+            return f"the RendezvousParticipant {self._agent.participant.name}"
+        return f"the Rendezvous {self._agent.reference}"
+
+    def _refused(self, refusal: Refusal) -> NoReturn:
+        # The operator's advice speaks of torchrun's flags.
+        advice = refusal.message.replace(TORCHRUN_FLAGS.run_id, self._agent.settings.flags.run_id)
+        message = f"{self._agent.reference} does not accept this node: {advice}"
+        if refusal.reason is RefusalReason.RUN_SUCCEEDED:
+            raise SucceededError(message)
+        if refusal.reason is RefusalReason.RUN_CLOSED:
+            raise ClosedError(message)
+        raise StateError(message)
+
+    def _all_check_in(self, point: M) -> bool:
+        """Whether all members have come to the meeting point before the round ended or the check-in failed."""
+        agent, membership = self._agent, point.membership
+        round_name = f"round {membership.round} of {agent.reference}"
+        where = f"{membership.store.host}:{membership.store.port}"
+        point.start_check_in()
+        start = time.monotonic()
+        while True:
+            if has_ended(agent.watch.state.rendezvous, membership) or agent.participant.lost:
+                _logger.info("%s ended before all members had checked in", round_name)
+                return False
+            if point.complete:
+                return True
+            if point.error is not None:
+                _logger.warning("check-in at %s (store %s) failed, joining again: %s", round_name, where, point.error)
+                return False
+            if time.monotonic() - start > _SLOW_CHECK_IN_SECONDS:
+                self._wait.reporter.problem(f"{round_name}: {point.progress}")
+            self._wait.tick()
+            self._wait.pause()

@@ -1,0 +1,95 @@
+"""The waiting of one join in the agent's main thread."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import queue
+import time
+from typing import NoReturn
+
+from rendezvous_api.api_errors import ApiError, UnreachableError
+from rendezvous_api.reasons import LeaveReason
+from rendezvous_api.rendezvous import Rendezvous
+from rendezvous_handler.agent.agent import Agent
+from rendezvous_handler.agent.request_thread import NotDoneError
+from rendezvous_handler.join.clock import JoinClock
+from rendezvous_handler.join.errors import ClosedError, TimedOutError
+from rendezvous_handler.join.report import Reporter
+
+_logger = logging.getLogger(__name__)
+
+_PAUSE_SECONDS = 1.0
+_LEAVE_SECONDS = 5.0
+
+
+class JoinWait:
+    """How long one join has waited, what is logged, and what happens when it has waited for too long."""
+
+    def __init__(self, agent: Agent):
+        """Start the clock.
+
+        Args:
+            agent: the agent that waits.
+        """
+        self.clock = JoinClock()
+        self.reporter = Reporter(agent.reference, agent.client.url)
+        self._limit = float(agent.settings.join_timeout)
+        self._agent = agent
+
+    @property
+    def limit(self) -> float:
+        """Seconds of the join timeout: those of the settings until a Rendezvous was read; its own win."""
+        return self._limit
+
+    def follow(self, rendezvous: Rendezvous) -> None:
+        """Wait for as long as this Rendezvous says."""
+        self._limit = float(rendezvous.spec.join_timeout_seconds)
+
+    @property
+    def expired(self) -> bool:
+        """Whether the join timeout has passed."""
+        return self.clock.used > self._limit
+
+    def tick(self, spare: bool = False) -> None:
+        """Count the time since the last tick, if it counts.
+
+        Raises:
+            ClosedError: another thread has shut the handler down.
+        """
+        agent = self._agent
+        if agent.stopped:
+            raise ClosedError("this handler was shut down")
+        # What an outage has hidden must be read before time counts again: the round may have been published long ago.
+        answering = not agent.client.contact.failing and not isinstance(agent.watch.state.error, UnreachableError)
+        self.clock.tick(answering, spare)
+
+    def pause(self, seconds: float = _PAUSE_SECONDS) -> None:
+        """Wait until the Rendezvous has changed or a check-in has ended, at most for this time."""
+        with contextlib.suppress(queue.Empty):
+            self._agent.watch.changed.get(timeout=seconds)
+
+    def pause_for(self, seconds: float) -> None:
+        """Wait for this time, whatever changes."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            self.pause(left)
+        self.tick()
+
+    def give_up(self, explanation: str) -> NoReturn:
+        """Write that this agent has given up, and raise.
+
+        Raises:
+            TimedOutError: always.
+        """
+        self.leave()
+        raise TimedOutError(
+            f"no round of {self._agent.reference} within the join timeout of {self._limit:.0f} s. {explanation}"
+        )
+
+    def leave(self) -> None:
+        """Write that this agent has given up, if the API server takes it within 5 s."""
+        try:
+            self._agent.leave(LeaveReason.TIMED_OUT, _LEAVE_SECONDS)
+        except (ApiError, NotDoneError) as error:
+            _logger.debug("could not write that this node has given up: %s", error)

@@ -1,0 +1,218 @@
+"""The requests of an agent to the Kubernetes API.
+
+Nothing here retries: only the caller knows what waiting means. Every request is bounded in time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from rendezvous_api import names
+from rendezvous_api.api_errors import ExpiredError, UnreachableError
+from rendezvous_handler.kube.contact import Contact
+from rendezvous_handler.kube.errors import CONFIG_MAP_PLURAL
+from rendezvous_handler.kube.transport import Json, JsonLines, Transport
+
+JsonPatch = list[Json]
+
+_JSON_PATCH = "application/json-patch+json"
+_MERGE_PATCH = "application/merge-patch+json"
+
+
+@dataclass(frozen=True)
+class WatchEvent:
+    """One line of a watch."""
+
+    type: str
+    """``ADDED``, ``MODIFIED``, ``DELETED`` or ``BOOKMARK``."""
+    object: Json
+
+
+class Client:
+    """The API server as one agent uses it. May be used by several threads at once."""
+
+    def __init__(self, configuration: Any, namespace: str, in_pod: bool):
+        """Make no request yet.
+
+        Args:
+            configuration: of the ``kubernetes`` package, loaded.
+            namespace: of the pod, or of the kubeconfig's current context.
+            in_pod: this process runs in a pod.
+        """
+        self.namespace = namespace
+        self.in_pod = in_pod
+        self.contact = Contact()
+        self._transport = Transport(configuration, self.contact)
+        # A watch holds its connection for long. From a pool of its own it takes none that a request has just used: so
+        # once the object has been read and is watched, the write that joins finds a connection open.
+        self._watch_transport = Transport(configuration, self.contact)
+
+    @property
+    def url(self) -> str:
+        """Address of the API server, for messages and to find the route to it."""
+        return self._transport.url
+
+    def bearer_token(self) -> str:
+        """The token of the next request, without its scheme; empty when there is none."""
+        return self._transport.bearer_token()
+
+    def list_rendezvous(self, namespace: str, name: str, timeout: float) -> tuple[Json | None, str]:
+        """The Rendezvous of that name, or None, and the resource version from which to watch it."""
+        found = self._transport.request(
+            "list",
+            names.RENDEZVOUS_PLURAL,
+            namespace,
+            "GET",
+            _path(namespace, names.RENDEZVOUS_PLURAL),
+            timeout=timeout,
+            query={"fieldSelector": f"metadata.name={name}"},
+        )
+        items = found.get("items") or []
+        return (items[0] if items else None), str(found.get("metadata", {}).get("resourceVersion", ""))
+
+    def watch_rendezvous(self, namespace: str, name: str, resource_version: str, seconds: int) -> WatchStream:
+        """Watch that one Rendezvous for at most ``seconds``.
+
+        Only a watch by ``metadata.name`` is cheap for the API server: a watch by label is charged to every write of the
+        kind in the namespace (kube-apiserver, flowcontrol/watch_tracker.go).
+        """
+        lines = self._watch_transport.stream(
+            "watch",
+            names.RENDEZVOUS_PLURAL,
+            namespace,
+            _path(namespace, names.RENDEZVOUS_PLURAL),
+            # A server that has gone without a word is noticed when nothing, not even the end, came by then.
+            timeout=seconds + 10,
+            query={
+                "fieldSelector": f"metadata.name={name}",
+                "resourceVersion": resource_version,
+                "allowWatchBookmarks": "true",
+                "timeoutSeconds": str(seconds),
+                "watch": "true",
+            },
+        )
+        return WatchStream(lines)
+
+    def create_rendezvous(self, namespace: str, body: Json, timeout: float) -> Json:
+        """Create a Rendezvous.
+
+        Raises:
+            AlreadyExistsError: there is one of that name.
+        """
+        return self._create(
+            names.RENDEZVOUS_PLURAL, namespace, _path(namespace, names.RENDEZVOUS_PLURAL), body, timeout
+        )
+
+    def create_participant(self, namespace: str, body: Json, timeout: float) -> Json:
+        """Create a RendezvousParticipant.
+
+        Raises:
+            AlreadyExistsError: there is one of that name.
+        """
+        path = _path(namespace, names.PARTICIPANT_PLURAL)
+        return self._create(names.PARTICIPANT_PLURAL, namespace, path, body, timeout)
+
+    def get_participant(self, namespace: str, name: str, timeout: float) -> Json:
+        """Read a RendezvousParticipant."""
+        path = _path(namespace, names.PARTICIPANT_PLURAL, name)
+        return self._transport.request("get", names.PARTICIPANT_PLURAL, namespace, "GET", path, timeout=timeout)
+
+    def patch_participant(self, namespace: str, name: str, patch: JsonPatch, timeout: float) -> Json:
+        """Apply a JSON patch (RFC 6902) to a RendezvousParticipant.
+
+        Raises:
+            InvalidError: an operation ``test`` failed, or the schema refuses the outcome (both are HTTP 422).
+        """
+        path = _path(namespace, names.PARTICIPANT_PLURAL, name)
+        return self._patch(names.PARTICIPANT_PLURAL, namespace, path, patch, _JSON_PATCH, timeout)
+
+    def patch_participant_status(self, namespace: str, name: str, patch: JsonPatch, timeout: float) -> Json:
+        """Apply a JSON patch to the status of a RendezvousParticipant; see `patch_participant`."""
+        path = _path(namespace, names.PARTICIPANT_PLURAL, name) + "/status"
+        return self._patch(f"{names.PARTICIPANT_PLURAL}/status", namespace, path, patch, _JSON_PATCH, timeout)
+
+    def delete_participant(self, namespace: str, name: str, uid: str, timeout: float) -> None:
+        """Delete the RendezvousParticipant with that UID, and no other one of that name."""
+        path = _path(namespace, names.PARTICIPANT_PLURAL, name)
+        body = {"preconditions": {"uid": uid}}
+        self._transport.request(
+            "delete", names.PARTICIPANT_PLURAL, namespace, "DELETE", path, timeout=timeout, body=body
+        )
+
+    def get_config_map(self, namespace: str, name: str, timeout: float) -> Json:
+        """Read a ConfigMap."""
+        path = _config_map_path(namespace, name)
+        return self._transport.request("get", CONFIG_MAP_PLURAL, namespace, "GET", path, timeout=timeout)
+
+    def create_config_map(self, namespace: str, body: Json, timeout: float) -> Json:
+        """Create a ConfigMap.
+
+        Raises:
+            AlreadyExistsError: there is one of that name.
+            TooLargeError: it is larger than a ConfigMap may be.
+        """
+        return self._create(CONFIG_MAP_PLURAL, namespace, _config_map_path(namespace), body, timeout)
+
+    def patch_config_map(self, namespace: str, name: str, patch: Json, timeout: float) -> Json:
+        """Apply a JSON merge patch (RFC 7386) to a ConfigMap.
+
+        Raises:
+            ConflictError: the patch has a resourceVersion, and the object has another one by now.
+            TooLargeError: the outcome would be larger than a ConfigMap may be.
+        """
+        path = _config_map_path(namespace, name)
+        return self._patch(CONFIG_MAP_PLURAL, namespace, path, patch, _MERGE_PATCH, timeout)
+
+    def _create(self, resource: str, namespace: str, path: str, body: Json, timeout: float) -> Json:
+        return self._transport.request("create", resource, namespace, "POST", path, timeout=timeout, body=body)
+
+    def _patch(
+        self, resource: str, namespace: str, path: str, patch: Json | JsonPatch, content_type: str, timeout: float
+    ) -> Json:
+        return self._transport.request(
+            "patch", resource, namespace, "PATCH", path, timeout=timeout, body=patch, content_type=content_type
+        )
+
+
+class WatchStream:
+    """The events of one watch; ends when the server ends it."""
+
+    def __init__(self, lines: JsonLines):
+        self._lines = lines
+
+    def __iter__(self) -> Iterator[WatchEvent]:
+        """Iterate over the events.
+
+        Raises:
+            ExpiredError: the resource version is too old; list again.
+            UnreachableError: the connection broke, or nothing came for longer than the server may be quiet.
+        """
+        with contextlib.closing(iter(self._lines)) as lines:
+            for line in lines:
+                yield _event(line)
+
+    def close(self) -> None:
+        """End the watch from another thread: its iteration stops, at the latest when the server ends it."""
+        self._lines.close()
+
+
+def _path(namespace: str, plural: str, name: str = "") -> str:
+    path = f"/apis/{names.API_VERSION}/namespaces/{namespace}/{plural}"
+    return f"{path}/{name}" if name else path
+
+
+def _config_map_path(namespace: str, name: str = "") -> str:
+    path = f"/api/v1/namespaces/{namespace}/{CONFIG_MAP_PLURAL}"
+    return f"{path}/{name}" if name else path
+
+
+def _event(line: Json) -> WatchEvent:
+    if line.get("type") != "ERROR":
+        return WatchEvent(type=line["type"], object=line["object"])
+    status = line.get("object") or {}
+    message = str(status.get("message", "the watch ended with an error"))
+    kind = ExpiredError if status.get("code") == 410 else UnreachableError
+    raise kind(message, "watch", names.RENDEZVOUS_PLURAL, "")

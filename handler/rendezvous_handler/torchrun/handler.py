@@ -1,0 +1,300 @@
+"""The handler that torchrun calls: torch's RendezvousHandler over a Rendezvous in Kubernetes."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import sys
+import time
+
+from torch.distributed.elastic.multiprocessing import SignalException
+from torch.distributed.elastic.rendezvous import (
+    RendezvousClosedError,
+    RendezvousConnectionError,
+    RendezvousGracefulExitError,
+    RendezvousHandler,
+    RendezvousInfo,
+    RendezvousParameters,
+    RendezvousStateError,
+    RendezvousTimeoutError,
+)
+
+from rendezvous_api.api_errors import ApiError, NoConfigurationError, UnreachableError
+from rendezvous_api.reasons import AttemptReason, LeaveReason
+from rendezvous_handler.agent.agent import Agent
+from rendezvous_handler.agent.request_thread import NotDoneError
+from rendezvous_handler.agent.store_port import StorePort
+from rendezvous_handler.join.answer import Membership, is_closed, nodes_waiting
+from rendezvous_handler.join.errors import JoinError, SucceededError
+from rendezvous_handler.join.join import Join
+from rendezvous_handler.kube.client import Client
+from rendezvous_handler.kube.errors import advise
+from rendezvous_handler.kube.kubeconfig import connect
+from rendezvous_handler.settings import Settings, read_settings
+from rendezvous_handler.torchrun.compat import exit_without_training, record_event, workers_failed_for_good
+from rendezvous_handler.torchrun.errors import torch_error, torch_read_error
+from rendezvous_handler.torchrun.round_store import RoundStore
+
+_logger = logging.getLogger(__name__)
+
+_ROUND = "RDZV_ROUND"
+"""What `kube_rendezvous.worker.round` reads."""
+_EXIT_SECONDS = 1.0
+_RETRY_SECONDS = 0.5
+_COUNT_SECONDS = 3.0
+_POLL_SECONDS = 0.05
+
+
+class KubernetesRendezvousHandler(RendezvousHandler):  # type: ignore[misc]  # torch is not type-checked here
+    """One node's way into a group of nodes, each of which runs one torchrun agent.
+
+    torch calls everything here in the main thread of the agent. SignalException, which a signal handler of torch raises
+    at any place of that thread, is never swallowed, although it subclasses Exception.
+    """
+
+    def __init__(self, settings: Settings, client: Client):
+        """Make no request yet.
+
+        Args:
+            settings: what the user has set.
+            client: of the API server.
+        """
+        self._settings = settings
+        self._client = client
+        self._agent: Agent | None = None
+        self._store: RoundStore | None = None
+        self._in_round: Membership | None = None
+        self._saw_waiting = False
+        self._shut_down = False
+        self._left = False
+        self._process = os.getpid()
+        self._error_before = sys.exc_info()[1]
+
+    @classmethod
+    def from_parameters(cls, params: RendezvousParameters) -> KubernetesRendezvousHandler:
+        """Create a handler from what torchrun passes; see `rendezvous_handler.plugin.create_handler`.
+
+        It begins to watch the Rendezvous at once, in a thread: what can be known before the node joins is known then.
+        """
+        settings = read_settings(params)
+        try:
+            client = connect()
+        except NoConfigurationError as error:
+            raise RendezvousConnectionError(str(error)) from None
+        handler = cls(settings, client)
+        handler._started()
+        return handler
+
+    def get_backend(self) -> str:
+        """The name under which torch has created this handler."""
+        return self._settings.backend
+
+    def get_run_id(self) -> str:
+        """``--rdzv-id`` as it was given; torchrun passes ``none`` when it was not."""
+        return self._settings.raw_run_id
+
+    @property
+    def use_agent_store(self) -> bool:
+        """Whether the workers use the agents' store: unless ``TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1``, as in c10d."""
+        return os.getenv("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "0") != "1"
+
+    def next_rendezvous(self) -> RendezvousInfo:
+        """Join, and wait until a round with this node in it is complete. Blocks the main thread.
+
+        Returns:
+            The store of the round (new for each round), this node's rank, the number of nodes, and where the workers
+            find their store.
+
+        Raises:
+            RendezvousClosedError: the run is closed.
+            RendezvousConnectionError: the API server cannot be reached, or refuses what an agent needs.
+            RendezvousStateError: another run holds the Rendezvous, another agent has taken this one's name, or the
+                Rendezvous cannot be read.
+            RendezvousTimeoutError: no round within the join timeout; the message says why.
+            SystemExit: with code 0: the run has succeeded without this node.
+        """
+        reason = self._reason_to_join()
+        self._record(f"joins the rendezvous {self._settings.name} ({reason})")
+        try:
+            store = self._join(reason)
+        except Exception as error:
+            self._record(f"{type(error).__name__}: {error}", failed=True)
+            raise
+        won = store.membership
+        place = f"{won.round} of {self._settings.name} as rank {won.rank} of {won.nodes}"
+        self._record(f"has joined round {place}", rank=won.rank)
+        _logger.info("this node has joined round %s; store at %s:%d", place, won.store.host, won.store.port)
+        assert store.bootstrap is not None
+        os.environ[_ROUND] = str(won.round)  # the agent starts its workers with this environment
+        return RendezvousInfo(store.agent_store(), won.rank, won.nodes, store.bootstrap)
+
+    def num_nodes_waiting(self) -> int:
+        """Above 0 when the workers are to be stopped to form a new round. Reads memory only, never raises.
+
+        Called ten times a second (torch/distributed/elastic/agent/server/api.py, ``_invoke_run``).
+        """
+        agent = self._agent
+        if agent is None:
+            return 0
+        waiting = nodes_waiting(agent.watch.state.rendezvous, self._in_round, agent.participant.lost)
+        self._saw_waiting = waiting > 0
+        return waiting
+
+    def is_closed(self) -> bool:
+        """Whether the run is closed, so that no node can join it.
+
+        Raises:
+            RendezvousConnectionError: it is not known yet, and the API server does not say within read_timeout.
+            RendezvousStateError: what the API server says cannot be read.
+        """
+        watch = self._started().watch
+        deadline = time.monotonic() + self._settings.read_timeout
+        while not watch.state.read:
+            error = watch.state.error
+            if error is not None and (time.monotonic() > deadline or not isinstance(error, UnreachableError)):
+                raise torch_read_error(error)
+            time.sleep(_POLL_SECONDS)
+        rendezvous = watch.state.rendezvous
+        return rendezvous is not None and is_closed(rendezvous.status)
+
+    def set_closed(self) -> None:
+        """Close the run for all nodes: the operator refuses any further join; members go on.
+
+        Raises:
+            RendezvousStateError: this node has not joined yet, so there is no object in which it could ask for that.
+            RendezvousConnectionError: the API server refuses, or cannot be reached.
+            RendezvousTimeoutError: it was not done within close_timeout.
+        """
+        agent = self._started()
+        if agent.participant.spec is None:
+            raise RendezvousStateError(f"this node has not joined {agent.reference}, so it cannot close its run")
+        try:
+            agent.call(agent.participant.request_close, self._settings.close_timeout)
+        except NotDoneError as error:
+            raise RendezvousTimeoutError(f"cannot close {agent.reference} (close_timeout): {error}") from None
+        except ApiError as error:
+            raise RendezvousConnectionError(advise(error)) from None
+
+    def shutdown(self) -> bool:
+        """Leave the rendezvous, and serve the round's store, if this node does, until the others need it no more.
+
+        Takes at most close_timeout. May be called again. Returns whether the API server knows that this node has left.
+
+        Raises nothing but what a signal raises in the main thread: SignalException ends the waiting here, and the exit
+        handler does what is left to do. (launch_agent in torch/distributed/launcher/api.py logs it and goes on to end
+        with the outcome that it had; older releases end with exit code 1. Swallowed, the signal would have no effect.)
+        """
+        if self._shut_down:
+            return self._left
+        agent = self._agent
+        if agent is None:
+            self._shut_down = self._left = True
+            return True
+        deadline = time.monotonic() + self._settings.close_timeout
+        reason = self._reason_to_leave()
+        counted_out = self._store.check_out() if self._store is not None else None
+        self._left = self._leave(agent, reason, deadline)
+        if counted_out is not None:
+            # It takes longer only where the node of rank 0 is gone, and then no node waits for it.
+            counted_out.wait(min(_COUNT_SECONDS, max(0.0, deadline - time.monotonic())))
+        if not isinstance(sys.exc_info()[1], SignalException):  # a signal wants the process to end now
+            self._serve_other_nodes(deadline)
+        self._close()
+        return self._left
+
+    def _started(self) -> Agent:
+        if self._shut_down:
+            raise RendezvousClosedError("this handler was shut down")
+        if self._agent is None:
+            self._agent = Agent(self._settings, self._client)
+            atexit.register(self._leave_at_exit)
+        return self._agent
+
+    def _join(self, reason: AttemptReason) -> RoundStore:
+        agent = self._started()
+        self._in_round, self._saw_waiting = None, False
+        agent.report_no_round()  # no workers run here now, whatever this join comes to
+        if self._store is not None:
+            self._store.check_out()
+        try:
+            store = Join(agent, reason, self._round_store, self._store).run()
+        except SucceededError as error:
+            exit_without_training(str(error))
+        except JoinError as error:
+            raise torch_error(error) from None
+        won = store.membership
+        self._store, self._in_round = store, won
+        agent.report_round(won.round, won.rank, won.nodes)
+        return store
+
+    def _round_store(self, membership: Membership, port: StorePort) -> RoundStore:
+        agent = self._started()
+        return RoundStore(membership, port, self._settings.read_timeout, self.use_agent_store, agent.watch.notify)
+
+    def _reason_to_join(self) -> AttemptReason:
+        if self._agent is None or self._agent.attempt == 0:
+            return AttemptReason.START
+        return AttemptReason.MEMBERSHIP_CHANGE if self._saw_waiting else AttemptReason.WORKER_FAILURE
+
+    def _reason_to_leave(self) -> LeaveReason:
+        """Failed while an exception ends the agent; launch_agent calls shutdown in a ``finally``."""
+        if workers_failed_for_good():
+            return LeaveReason.FAILED
+        error = sys.exc_info()[1]
+        if error is None or error is self._error_before or isinstance(error, RendezvousGracefulExitError):
+            return LeaveReason.SUCCEEDED
+        if isinstance(error, SystemExit) and error.code in (None, 0):
+            return LeaveReason.SUCCEEDED
+        return LeaveReason.FAILED
+
+    def _leave(self, agent: Agent, reason: LeaveReason, deadline: float) -> bool:
+        while True:
+            left = deadline - time.monotonic()
+            try:
+                agent.leave(reason, max(0.0, left))
+            except (ApiError, NotDoneError) as error:
+                if isinstance(error, UnreachableError) and left > _RETRY_SECONDS:
+                    time.sleep(_RETRY_SECONDS)
+                    continue
+                text = advise(error) if isinstance(error, ApiError) else str(error)
+                _logger.warning(
+                    "could not leave %s; the operator will notice it without this: %s", agent.reference, text
+                )
+                return False
+            return True
+
+    def _serve_other_nodes(self, deadline: float) -> None:
+        store = self._store
+        if store is None or store.others_left():
+            return
+        _logger.info("serving the store of round %d until the other nodes have left", store.membership.round)
+        while not store.others_left() and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
+
+    def _close(self) -> None:
+        self._shut_down = True
+        self._in_round = None
+        atexit.unregister(self._leave_at_exit)
+        if self._store is not None:
+            self._store.close()
+        if self._agent is not None:
+            self._agent.stop()
+
+    def _leave_at_exit(self) -> None:
+        # torch calls no shutdown after a signal, so that a group stays open to a replacement; this node still leaves.
+        # A child of fork inherits the exit handler, but not the participant.
+        if self._agent is None or os.getpid() != self._process:
+            return
+        try:
+            self._agent.leave(LeaveReason.FAILED, _EXIT_SECONDS)
+        except (ApiError, NotDoneError) as error:
+            _logger.debug("could not leave at exit: %s", error)
+        finally:
+            self._agent.stop()
+
+    def _record(self, message: str, failed: bool = False, rank: int | None = None) -> None:
+        spec = self._agent.participant.spec if self._agent is not None else None
+        name = f"{type(self).__name__}.next_rendezvous"
+        host = spec.address if spec is not None else ""
+        record_event(name, self._settings.raw_run_id, message, failed, host, rank)

@@ -1,0 +1,195 @@
+"""The TCPStore of a round: its port, its server at the node of rank 0, and the check-in of all members there."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+
+from torch.distributed import DistError, PrefixStore, TCPStore
+from torch.distributed.elastic.rendezvous import RendezvousStoreInfo
+
+from rendezvous_api.backoff import Backoff, Failures
+from rendezvous_handler.agent.store_port import StorePort
+from rendezvous_handler.join.answer import Membership
+from rendezvous_handler.torchrun.compat import connect_store, serve_store
+
+_logger = logging.getLogger(__name__)
+
+_SLOW_CONNECT_SECONDS = 2.0
+_LONGEST_TRY_SECONDS = 3.0
+_MEMBERS = "check-in"
+_COMPLETE = "complete"
+_LEFT = "check-out"
+_CONNECTS = Backoff(first=0.005, longest=0.5)
+
+STORE_ERRORS = (DistError, RuntimeError, OSError)
+"""What torch's stores raise: DistError, and RuntimeError from older releases and for some failures."""
+
+
+class RoundStore:
+    """One member's part in the store of one round.
+
+    The rank-0 member keeps the server apart from the client that it gives to the agent: the server would otherwise live
+    as long as that client.
+    """
+
+    def __init__(self, membership: Membership, port: StorePort, timeout: int, shared: bool, done: Callable[[], None]):
+        """Make no connection yet.
+
+        Args:
+            membership: the round.
+            port: the bound port of this node; it is closed here, or served by rank 0.
+            timeout: seconds within which all members must have checked in; then also that of the agent's store.
+            shared: the workers use this store too; otherwise the worker of rank 0 will serve one at a port that is
+                agreed on here (torch: ``TORCH_DISABLE_SHARE_RDZV_TCP_STORE``).
+            done: called when the check-in has succeeded or failed, in another thread.
+        """
+        self.membership = membership
+        self.complete = False
+        """All members have checked in."""
+        self.error: Exception | None = None
+        """Why the check-in failed."""
+        self.bootstrap: RendezvousStoreInfo | None = None
+        """MASTER_ADDR and MASTER_PORT of the workers, once the check-in is complete."""
+        self._port = port
+        self._timeout = timeout
+        self._shared = shared
+        self._done = done
+        self._closed = False
+        self._server: TCPStore | None = None
+        self._client: TCPStore | None = None
+
+    @property
+    def progress(self) -> str:
+        """What this member waits for, and for how long."""
+        store = self.membership.store
+        return (
+            f"waiting for all {self.membership.nodes} members to come to the store at {store.host}:{store.port}, "
+            f"for at most {self._timeout} s (read_timeout)"
+        )
+
+    def start_check_in(self) -> None:
+        """Connect, and wait for the others, in a thread of its own: a connect cannot be interrupted."""
+        threading.Thread(target=self._check_in, name="rendezvous-check-in", daemon=True).start()
+
+    def agent_store(self) -> PrefixStore:
+        """The store for the agent's own keys. The workers use the same server without a prefix."""
+        return PrefixStore(self._prefix("agent"), self._client)
+
+    def check_out(self) -> threading.Event:
+        """Count this member as one that needs the store no more; the event is set when that is done, or has failed."""
+        done = threading.Event()
+
+        def count() -> None:
+            try:
+                self._members_store().add(_LEFT, 1)
+            except STORE_ERRORS as error:
+                _logger.debug("could not check out of round %d: %s", self.membership.round, error)
+            finally:
+                done.set()
+
+        if self.complete and self.membership.rank != 0:
+            threading.Thread(target=count, name="rendezvous-check-out", daemon=True).start()
+        else:
+            done.set()
+        return done
+
+    def others_left(self) -> bool:
+        """Whether no member needs this member's server: it has none, or all others have checked out."""
+        if self._server is None or not self.complete:
+            return True
+        try:
+            return bool(PrefixStore(self._prefix("members"), self._server).add(_LEFT, 0) >= self.membership.nodes - 1)
+        except STORE_ERRORS:
+            return True
+
+    def close(self) -> None:
+        """Let the server go. A check-in that still runs fails, here and at the other members."""
+        self._closed = True
+        self._port.close()
+        self._server = None
+
+    def _check_in(self) -> None:
+        deadline = time.monotonic() + self._timeout
+        try:
+            if self.membership.rank == 0:
+                store = self.membership.store
+                self._server = serve_store(store.host, store.port, self._port.detach(), self._timeout)
+            else:
+                self._port.close()
+            self._await_server(deadline)
+            self._connect()
+            if self.membership.rank == 0:
+                # Before it counts itself in: so no member ever waits for an address that a lost member did not write.
+                self.bootstrap = self._agree_on_bootstrap()
+            self._await_members(deadline)
+            self.bootstrap = self.bootstrap or self._agree_on_bootstrap()
+            self.complete = True
+        except STORE_ERRORS as error:
+            self.error = error
+        if self._closed:
+            self._server = None
+        self._done()
+
+    def _await_server(self, deadline: float) -> None:
+        # torch's client could wait for the server itself, but its back-off makes it a second late, it cannot be
+        # stopped, and it prints a C++ stack trace for each try.
+        host, port = self.membership.store.host, self.membership.store.port
+        pause = Failures(_CONNECTS)
+        while True:
+            if self._closed:
+                raise ConnectionAbortedError("the check-in was given up")
+            try:
+                left = deadline - time.monotonic()
+                socket.create_connection((host, port), timeout=min(max(0.1, left), _LONGEST_TRY_SECONDS)).close()
+            except OSError as error:
+                if time.monotonic() >= deadline:
+                    raise TimeoutError(f"no store at {host}:{port} after {self._timeout} s: {error}") from None
+                time.sleep(pause.pause())
+            else:
+                return
+
+    def _connect(self) -> None:
+        host, port = self.membership.store.host, self.membership.store.port
+        start = time.monotonic()
+        self._client = connect_store(host, port, self._timeout)
+        took = time.monotonic() - start
+        if took > _SLOW_CONNECT_SECONDS:
+            _logger.warning(
+                "connecting to the store at %s:%d took %.1f s. torch looks up the name of the address (a PTR query) at "
+                "each connect, the workers too: check that the name server of this node answers such queries quickly",
+                host,
+                port,
+                took,
+            )
+
+    def _agree_on_bootstrap(self) -> RendezvousStoreInfo:
+        store = self.membership.store
+        if self._shared:
+            return RendezvousStoreInfo(master_addr=store.host, master_port=store.port)
+        return RendezvousStoreInfo.build(self.membership.rank, self.agent_store(), local_addr=store.host)
+
+    def _await_members(self, deadline: float) -> None:
+        store = self._members_store()
+        if store.add(_MEMBERS, 1) == self.membership.nodes:
+            store.set(_COMPLETE, "1")
+        left = max(0.1, deadline - time.monotonic())
+        try:
+            store.wait([_COMPLETE], timedelta(seconds=left))
+        except STORE_ERRORS as error:
+            if time.monotonic() < deadline:
+                raise
+            there = store.add(_MEMBERS, 0)
+            raise TimeoutError(
+                f"{there} of {self.membership.nodes} members have come to the store within {self._timeout} s"
+            ) from error
+
+    def _members_store(self) -> PrefixStore:
+        return PrefixStore(self._prefix("members"), self._client)
+
+    def _prefix(self, part: str) -> str:
+        return f"rdzv.dev/{self.membership.round}/{part}"

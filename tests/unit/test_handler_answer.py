@@ -1,0 +1,147 @@
+"""What the status of a Rendezvous means for one agent."""
+
+from dataclasses import replace
+
+import pytest
+
+from rendezvous_api.meta import Condition, ObjectMeta
+from rendezvous_api.participant import ParticipantSpec
+from rendezvous_api.reasons import AttemptReason, ClosedReason, FormationReason, ParticipantState, RefusalReason
+from rendezvous_api.rendezvous import (
+    ClosedRun,
+    Formation,
+    Member,
+    Missing,
+    Refusal,
+    Rendezvous,
+    RendezvousSpec,
+    RendezvousStatus,
+    Store,
+)
+from rendezvous_handler.agent.rendezvous_watch import is_newer
+from rendezvous_handler.join.answer import (
+    Attempt,
+    Membership,
+    Replaced,
+    Waiting,
+    answer,
+    describe_status,
+    is_closed,
+    nodes_waiting,
+)
+
+ATTEMPT = Attempt(
+    "train.a",
+    ParticipantSpec(
+        rendezvous_name="train",
+        rendezvous_uid="uid",
+        node_id="a",
+        incarnation="aaaaaaaa",
+        attempt=3,
+        attempt_reason=AttemptReason.START,
+        address="192.0.2.1",
+        store_port=4000,
+        state=ParticipantState.JOINED,
+    ),
+)
+STORE = Store("192.0.2.2", 4001)
+MEMBER = Member("train.a", "aaaaaaaa", 3, rank=1)
+OTHER = Member("train.b", "bbbbbbbb", 1, rank=0)
+REFUSAL = Refusal("train.a", "aaaaaaaa", 3, RefusalReason.RUN_CLOSED, "closed")
+
+
+def seen(uid: str = "uid", version: str = "5", **status: object) -> Rendezvous:
+    return Rendezvous(
+        ObjectMeta("train", uid=uid, resource_version=version),
+        RendezvousSpec(1, 4),
+        RendezvousStatus(**status),  # type: ignore[arg-type]
+    )
+
+
+@pytest.mark.parametrize(
+    ("rendezvous", "expected"),
+    [
+        (seen(), Waiting(spare=False)),
+        (seen(round=7, nodes=2, participants=(OTHER, MEMBER), store=STORE), Membership("uid", 7, 1, 2, STORE)),
+        (seen(round=7, nodes=1, participants=(OTHER,), store=STORE), Waiting(spare=False)),
+        (seen(participants=(replace(MEMBER, attempt=2),), store=STORE), Waiting(spare=False)),
+        (seen(participants=(replace(MEMBER, incarnation="00000000"),), store=STORE), Waiting(spare=False)),
+        (seen(refused=(REFUSAL,)), REFUSAL),
+        (seen(refused=(replace(REFUSAL, attempt=2),)), Waiting(spare=False)),
+        (seen(refused=(replace(REFUSAL, name="train.b"),)), Waiting(spare=False)),
+        (seen(spares=("train.a",)), Waiting(spare=True)),
+        (seen(spares=("train.b",)), Waiting(spare=False)),
+        (seen(uid="new", participants=(MEMBER,), store=STORE), Replaced()),
+    ],
+)
+def test_answer(rendezvous: Rendezvous, expected: object) -> None:
+    assert answer(rendezvous, ATTEMPT) == expected
+
+
+WON = Membership("uid", 7, 1, 2, STORE)
+
+
+@pytest.mark.parametrize(
+    ("rendezvous", "won", "name_lost", "expected"),
+    [
+        (seen(round=7, waiting_nodes=0), WON, False, 0),
+        (seen(round=7, waiting_nodes=3), WON, False, 3),
+        (seen(round=8), WON, False, 1),
+        (seen(round=6, waiting_nodes=3), WON, False, 0),
+        (seen(uid="new", round=7), WON, False, 1),
+        (seen(uid="new", round=0), WON, False, 1),
+        (None, WON, False, 0),
+        (None, WON, True, 1),
+        (seen(round=7), WON, True, 1),
+        (seen(round=7, waiting_nodes=3), None, False, 0),
+        (seen(round=7, waiting_nodes=3), None, True, 0),
+    ],
+)
+def test_nodes_waiting(rendezvous: Rendezvous | None, won: Membership | None, name_lost: bool, expected: int) -> None:
+    assert nodes_waiting(rendezvous, won, name_lost) == expected
+
+
+@pytest.mark.parametrize(
+    ("known", "found", "expected"),
+    [
+        (None, seen(), True),
+        (seen(version="5"), seen(version="6"), True),
+        (seen(version="5"), seen(version="5"), True),
+        (seen(version="6"), seen(version="5"), False),
+        (seen(version="9"), seen(version="10"), True),
+        (seen(version="5", round=2), seen(version="6", round=1), False),
+        (seen(version="9", uid="old"), seen(version="5", uid="new"), True),
+        (seen(version="5", round=9, uid="old"), seen(version="6", round=0, uid="new"), True),
+    ],
+)
+def test_a_local_copy_never_goes_back(known: Rendezvous | None, found: Rendezvous, expected: bool) -> None:
+    assert is_newer(known, found) is expected
+
+
+def test_is_closed() -> None:
+    open_condition, closed_condition = Condition("Closed", "False", "Open"), Condition("Closed", "True", "ClosedBySpec")
+    assert not is_closed(RendezvousStatus())
+    assert not is_closed(RendezvousStatus(run_id="b", conditions=(open_condition,)))
+    assert is_closed(RendezvousStatus(conditions=(closed_condition,)))
+    closed = (ClosedRun("a", ClosedReason.RUN_FAILED),)
+    assert is_closed(RendezvousStatus(run_id="a", closed_runs=closed))
+    assert not is_closed(RendezvousStatus(run_id="b", closed_runs=closed))
+
+
+def test_describe_status() -> None:
+    assert describe_status(RendezvousStatus()) == ""
+    ready = Condition("Ready", "False", "WaitingForNodes", "1 of at least 2 nodes; train-1 is Pending")
+    assert describe_status(RendezvousStatus(conditions=(ready,))) == f"WaitingForNodes: {ready.message}"
+    formation = Formation(
+        FormationReason.WAITING_FOR_NODES,
+        "1 of at least 2 nodes",
+        "2026-01-01T00:00:00Z",
+        1,
+        (Missing("train-1", "is Pending"), Missing("train-2", "terminating")),
+    )
+    assert describe_status(RendezvousStatus(conditions=(ready,), formation=formation)) == (
+        "WaitingForNodes: 1 of at least 2 nodes; train-1 is Pending; train-2: terminating"
+    )
+    assert describe_status(RendezvousStatus(formation=formation)) == (
+        "WaitingForNodes: 1 of at least 2 nodes; train-1: is Pending; train-2: terminating"
+    )

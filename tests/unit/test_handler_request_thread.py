@@ -1,0 +1,141 @@
+"""The thread that makes an agent's requests."""
+
+import threading
+import time
+
+import pytest
+from tests.support.waiting import wait_until
+
+from rendezvous_api.api_errors import UnreachableError
+from rendezvous_handler.agent.request_thread import SHORTEST_INTERVAL, NotDoneError, RequestThread
+
+
+class Beats:
+    def __init__(self) -> None:
+        self.times: list[float] = []
+        self.error: Exception | None = None
+
+    def __call__(self) -> None:
+        self.times.append(time.monotonic())
+        if self.error:
+            raise self.error
+
+
+def test_calls_return_and_raise_in_order() -> None:
+    thread = RequestThread(Beats(), "test")
+    thread.start()
+    numbers = iter(range(5))
+    assert [thread.call(lambda: next(numbers)) for _ in range(5)] == [0, 1, 2, 3, 4]
+
+    def fail() -> None:
+        raise ValueError("of the call")
+
+    with pytest.raises(ValueError, match="of the call"):
+        thread.call(fail)
+    assert thread.call(lambda: 1) == 1
+    thread.stop()
+
+
+def test_a_call_that_takes_too_long() -> None:
+    thread = RequestThread(Beats(), "test")
+    thread.start()
+    may_end = threading.Event()
+    with pytest.raises(NotDoneError):
+        thread.call(lambda: may_end.wait(5), timeout=0.1)
+    may_end.set()
+    assert thread.call(lambda: 2, timeout=5) == 2
+    thread.stop()
+
+
+def test_a_call_after_the_end_does_not_hang() -> None:
+    thread = RequestThread(Beats(), "test")
+    thread.start()
+    thread.stop()
+    with pytest.raises(NotDoneError, match="stopped"):
+        thread.call(lambda: 1)
+
+
+def test_heartbeats_keep_their_interval_and_survive_errors() -> None:
+    beats = Beats()
+    thread = RequestThread(beats, "test")
+    thread.start()
+    thread.call(lambda: time.sleep(0.1))
+    assert beats.times == []
+    beats.error = UnreachableError("no", "patch", "x", "y")
+    began = time.monotonic()
+    interval = 0.05
+    thread.start_heartbeats(interval, tolerance=15)
+    thread.call(lambda: None)
+    wait_until(lambda: len(beats.times) >= 4, "heartbeats though they fail")
+    beats.error = RuntimeError("unexpected")
+    wait_until(lambda: len(beats.times) >= 8, "heartbeats after a defect")
+    assert beats.times[7] - began >= 8 * SHORTEST_INTERVAL * interval
+    thread.stop_heartbeats()
+    thread.call(lambda: None)
+    count = len(beats.times)
+    thread.call(lambda: time.sleep(0.2))
+    assert len(beats.times) == count
+    thread.stop()
+
+
+def test_an_early_heartbeat_does_not_wait_for_its_interval() -> None:
+    beats = Beats()
+    thread = RequestThread(beats, "test")
+    thread.start_heartbeats(600, tolerance=15)
+    thread.start()
+    thread.beat_within(0.05)
+    wait_until(lambda: beats.times, "the early heartbeat")
+    thread.call(lambda: time.sleep(0.1))
+    assert len(beats.times) == 1
+    thread.stop()
+
+
+def test_heartbeats_and_calls_take_turns() -> None:
+    happened: list[str] = []
+
+    def beat() -> None:
+        happened.append("heartbeat")
+        time.sleep(0.02)
+
+    thread = RequestThread(beat, "test")
+    thread.start_heartbeats(0.01, tolerance=15)  # a heartbeat takes longer, so the next one is due at once
+    held, may_go_on = threading.Event(), threading.Event()
+
+    def hold_the_others_up() -> None:
+        held.set()
+        may_go_on.wait(60)
+        time.sleep(0.01)
+        happened.clear()
+
+    thread.start()
+    callers = [threading.Thread(target=thread.call, args=(hold_the_others_up,))]
+    callers[0].start()
+    held.wait(60)
+    for _ in range(3):
+        callers.append(threading.Thread(target=thread.call, args=(lambda: happened.append("call"),)))
+        callers[-1].start()
+    wait_until(lambda: thread._calls.qsize() == 3, "the calls to be handed over")
+    may_go_on.set()
+    for caller in callers:
+        caller.join(60)
+    assert happened[:6] == ["heartbeat", "call"] * 3
+    thread.stop()
+
+
+def test_failures_are_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "rendezvous_handler")
+    beats = Beats()
+    thread = RequestThread(beats, "test")
+    thread.start_heartbeats(0.02, tolerance=0.1)
+    beats.error = UnreachableError("refused", "patch", "participants", "team")
+    thread.start()
+    wait_until(lambda: caplog.messages, "the warning")
+    told_at = len(beats.times)
+    wait_until(lambda: len(beats.times) > told_at + 3, "more heartbeats that fail")
+    beats.error = None
+    wait_until(lambda: len(caplog.messages) > 1, "the end of it")
+    thread.call(lambda: None)
+    thread.stop()
+    told = [record.levelname for record in caplog.records]
+    assert told == ["WARNING", "INFO"]
+    assert "refused" in caplog.messages[0]
