@@ -10,9 +10,11 @@ BIN := .venv/bin
 PACKAGES := api operator handler controlplane
 SOURCES := $(PACKAGES) demo examples tests benchmarks testcluster
 
-# The end-to-end tests mostly wait for processes, so there are more workers than cores.
-TEST_WORKERS ?= 4
+# Most tests wait for processes, so there are more workers than cores. Each has a control plane, and one test at a time
+# has another one: at most four API servers run.
+TEST_WORKERS ?= 3
 TEST_ARGS ?=
+PYTEST := -m pytest -n $(TEST_WORKERS) --dist loadgroup $(TEST_ARGS)
 
 .PHONY: help
 help: ## Show this list
@@ -27,28 +29,35 @@ playground: setup ## Keep a control plane and the operator running, to try torch
 	@$(BIN)/python -m demo.playground
 
 .PHONY: test
-test: setup .venv/.helm ## Run all tests: unit, integration, end-to-end (TEST_ARGS="-k name" to choose)
-	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal $(TEST_ARGS)
+test: test-unit test-integration test-chart test-e2e ## Run all tests but the slow ones (TEST_ARGS="-k name" to choose)
+
+# One after the other, so that the control planes of one end before those of the next start. The exit code 5 of pytest
+# says that TEST_ARGS has chosen no test of this folder.
+.PHONY: test-unit test-integration test-chart test-e2e
+test-unit test-integration test-chart test-e2e: test-%: setup .venv/.helm
+	@began=$$SECONDS; code=0; $(BIN)/python $(PYTEST) tests/$* || code=$$?; \
+		echo "== tests/$*: $$((SECONDS - began)) s"; \
+		[[ $$code == 0 || $$code == $(if $(TEST_ARGS),5,0) ]]
 
 .PHONY: test-slow
 test-slow: setup ## Run the tests that take minutes each: the largest searches of what the decision core can reach
-	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal -m slow $(TEST_ARGS) tests/unit
+	@$(BIN)/python $(PYTEST) -m slow tests/unit
 
 # etcd and kube-apiserver of the oldest Kubernetes are built from their Go modules the first time, which takes minutes.
 .PHONY: test-oldest-kubernetes
 test-oldest-kubernetes: setup .venv/.helm ## Test CRDs, policies, chart and operator on the oldest Kubernetes that is supported
 	@programs="$$(hack/oldest-kubernetes)"; "$$programs/kube-apiserver" --version; \
-		KUBEBUILDER_ASSETS="$$programs" $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal $(TEST_ARGS) \
+		KUBEBUILDER_ASSETS="$$programs" $(BIN)/python $(PYTEST) \
 		tests/chart $(wildcard tests/integration/test_crds*.py tests/integration/test_operator*.py)
 
 # The operator needs a newer Python than the handler, so it runs in the other environment.
 .PHONY: test-oldest-torch
 test-oldest-torch: setup .venv-oldest/.environment ## Test the handler, and the main job, with the oldest torch and Python
 	@.venv-oldest/bin/python -c 'import sys, torch; print("== torch", torch.__version__, "on Python", sys.version.split()[0])'
-	@.venv-oldest/bin/python -m pytest -n $(TEST_WORKERS) --dist worksteal $(TEST_ARGS) \
-		$(wildcard $(foreach name,handler dynamic kubernetes_store store_keys,tests/[iu]*/test_$(name)*.py))
+	@.venv-oldest/bin/python $(PYTEST) \
+		$(wildcard $(foreach name,handler dynamic kubernetes_store kube_rendezvous,tests/[iu]*/test_$(name)*.py))
 	@OPERATOR_PYTHON=$(CURDIR)/$(BIN)/python \
-		.venv-oldest/bin/python -m pytest -n $(TEST_WORKERS) --dist worksteal $(TEST_ARGS) -m main_job tests/e2e
+		.venv-oldest/bin/python $(PYTEST) -m main_job tests/e2e
 
 .PHONY: image
 image: ## Build the operator's image without a container engine (Debian, as root): build/*.tar
@@ -94,7 +103,7 @@ setup: .venv/.environment .venv/.control-plane ## Make .venv and the control pla
 
 # These files only say when it was done last. They go with .venv; should the cache with the programs be emptied
 # after that, whatever starts a control plane fills it again.
-.venv/.environment: pyproject.toml uv.lock hack/setup hack/uv
+.venv/.environment: pyproject.toml operator/pyproject.toml controlplane/pyproject.toml uv.lock hack/setup hack/uv
 	@hack/setup environment
 	@touch $@
 
@@ -106,7 +115,7 @@ setup: .venv/.environment .venv/.control-plane ## Make .venv and the control pla
 	@hack/setup helm
 	@touch $@
 
-.venv-oldest/.environment: hack/oldest-torch.txt pyproject.toml hack/setup hack/uv
+.venv-oldest/.environment: hack/oldest-torch.txt pyproject.toml controlplane/pyproject.toml hack/setup hack/uv
 	@hack/setup oldest-torch
 	@touch $@
 

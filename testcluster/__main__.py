@@ -8,7 +8,7 @@ import sys
 import time
 
 from rendezvous_controlplane import ControlPlaneError
-from rendezvous_controlplane.report import duration
+from rendezvous_controlplane.progress_report import duration
 
 from . import layout
 from .cluster import Cluster, leftovers

@@ -1,23 +1,28 @@
-"""The cluster's certificate authority, and the certificates that it signs, made with openssl."""
+"""The cluster's certificate authority, and the certificates that it signs."""
 
-import subprocess
 from collections.abc import Sequence
+from datetime import datetime, timedelta, timezone
+from ipaddress import IPv4Address
 from pathlib import Path
 
-from .layout import API_SERVICE_ADDRESS, CONTROL_ADDRESS, ClusterError, state_dir
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from rendezvous_controlplane.credentials import new_private_key, private_key_pem, write_private
+
+from .layout import API_SERVICE_ADDRESS, CONTROL_ADDRESS, state_dir
 
 _SERVER_NAMES = (
-    f"IP:{CONTROL_ADDRESS}",
-    f"IP:{API_SERVICE_ADDRESS}",
-    "IP:127.0.0.1",
-    "DNS:localhost",
-    "DNS:kubernetes",
-    "DNS:kubernetes.default",
-    "DNS:kubernetes.default.svc",
-    "DNS:kubernetes.default.svc.cluster.local",
+    *(x509.IPAddress(IPv4Address(address)) for address in (CONTROL_ADDRESS, API_SERVICE_ADDRESS, "127.0.0.1")),
+    x509.DNSName("localhost"),
+    x509.DNSName("kubernetes"),
+    x509.DNSName("kubernetes.default"),
+    x509.DNSName("kubernetes.default.svc"),
+    x509.DNSName("kubernetes.default.svc.cluster.local"),
 )
-_DAYS = "3650"
-_NEW_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+_VALID = timedelta(days=3650)
 
 
 def certificate(name: str) -> Path:
@@ -39,64 +44,68 @@ def make_certificates() -> None:
         make_serving_certificate()
     if not certificate("apiserver-kubelet-client").exists():
         # How the API server shows itself to a kubelet, which asks the API server what this user may.
-        _sign("apiserver-kubelet-client", {"O": "system:masters", "CN": "kube-apiserver"}, "clientAuth", ())
+        subject = _name("kube-apiserver", organization="system:masters")
+        _sign("apiserver-kubelet-client", subject, ExtendedKeyUsageOID.CLIENT_AUTH, ())
 
 
 def make_serving_certificate() -> None:
     """Make the API server's certificate, or another one with a new key; the API server takes it within a minute."""
-    _sign("apiserver", {"CN": "kube-apiserver"}, "serverAuth", _SERVER_NAMES)
+    _sign("apiserver", _name("kube-apiserver"), ExtendedKeyUsageOID.SERVER_AUTH, _SERVER_NAMES)
 
 
 def fingerprint(pem: str) -> str:
-    """The SHA-256 of a certificate (PEM), in hexadecimal with colons."""
-    return _openssl("x509", "-noout", "-fingerprint", "-sha256", input=pem).rpartition("=")[2].strip()
+    """The SHA-256 of a certificate (PEM), in hexadecimal."""
+    return x509.load_pem_x509_certificate(pem.encode("ascii")).fingerprint(hashes.SHA256()).hex()
 
 
 def _make_authority() -> None:
-    extensions = ["basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign,cRLSign"]
-    config = _config("ca", {"CN": "kube-rendezvous-test-cluster"}, [*extensions, "subjectKeyIdentifier=hash"])
-    new = _new_files("ca")
-    _openssl(
-        *("req", "-x509", *_NEW_KEY, "-days", _DAYS, "-config", str(config), "-extensions", "extensions"),
-        *("-keyout", str(new[0]), "-out", str(new[1])),
+    key, name = new_private_key(), _name("kube-rendezvous-test-cluster")
+    usage = x509.KeyUsage(
+        key_cert_sign=True,
+        crl_sign=True,
+        digital_signature=False,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
     )
-    _move("ca", new)
+    builder = _builder(name, name, key.public_key())
+    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    builder = builder.add_extension(usage, critical=True)
+    builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    _write("ca", key, builder.sign(key, hashes.SHA256()))
 
 
-def _sign(name: str, subject: dict[str, str], usage: str, names: Sequence[str]) -> None:
-    extensions = ["basicConstraints=critical,CA:FALSE", f"extendedKeyUsage={usage}"]
-    extensions += [f"subjectAltName={','.join(names)}"] if names else []
-    config = _config(name, subject, extensions)
-    new = _new_files(name)
-    request = config.with_suffix(".csr")
-    _openssl("req", "-new", *_NEW_KEY, "-config", str(config), "-keyout", str(new[0]), "-out", str(request))
-    _openssl(
-        *("x509", "-req", "-in", str(request), "-CA", str(certificate("ca")), "-CAkey", str(private_key("ca"))),
-        *("-CAcreateserial", "-days", _DAYS, "-extfile", str(config), "-extensions", "extensions"),
-        *("-out", str(new[1])),
-    )
-    _move(name, new)
+def _sign(name: str, subject: x509.Name, usage: x509.ObjectIdentifier, names: Sequence[x509.GeneralName]) -> None:
+    authority = x509.load_pem_x509_certificate(certificate("ca").read_bytes())
+    signing_key = serialization.load_pem_private_key(private_key("ca").read_bytes(), password=None)
+    assert isinstance(signing_key, ec.EllipticCurvePrivateKey)
+    signer = x509.AuthorityKeyIdentifier.from_issuer_public_key(signing_key.public_key())
+    key = new_private_key()
+    builder = _builder(subject, authority.subject, key.public_key())
+    builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+    builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+    builder = builder.add_extension(signer, critical=False)
+    if names:
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+    _write(name, key, builder.sign(signing_key, hashes.SHA256()))
 
 
-def _config(name: str, subject: dict[str, str], extensions: Sequence[str]) -> Path:
-    path = state_dir() / "pki" / f"{name}.cnf"
-    fields = [f"{key} = {value}" for key, value in subject.items()]
-    lines = ["[req]", "prompt = no", "distinguished_name = subject", "[subject]", *fields, "[extensions]", *extensions]
-    path.write_text("\n".join([*lines, ""]), encoding="ascii")
-    return path
+def _name(common_name: str, organization: str | None = None) -> x509.Name:
+    attributes = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization)] if organization else []
+    return x509.Name([*attributes, x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
 
 
-def _new_files(name: str) -> tuple[Path, Path]:
-    return private_key(name).with_suffix(".key.new"), certificate(name).with_suffix(".crt.new")
+def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+    now = datetime.now(timezone.utc)
+    builder = x509.CertificateBuilder(subject_name=subject, issuer_name=issuer, public_key=key)
+    return builder.serial_number(x509.random_serial_number()).not_valid_before(now).not_valid_after(now + _VALID)
 
 
-def _move(name: str, new: tuple[Path, Path]) -> None:
-    new[0].rename(private_key(name))
-    new[1].rename(certificate(name))
-
-
-def _openssl(*arguments: str, input: str = "") -> str:
-    done = subprocess.run(["openssl", *arguments], input=input, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise ClusterError(f"`openssl {arguments[0]}` failed: {done.stderr.strip()}")
-    return done.stdout
+def _write(name: str, key: ec.EllipticCurvePrivateKey, made: x509.Certificate) -> None:
+    """Each file is renamed into its place: a running API server reads both."""
+    pem = made.public_bytes(serialization.Encoding.PEM).decode("ascii")
+    for path, text in ((private_key(name), private_key_pem(key)), (certificate(name), pem)):
+        write_private(path.with_suffix(f"{path.suffix}.new"), text).rename(path)

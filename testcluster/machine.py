@@ -35,7 +35,7 @@ class Machine:
     Args:
         name: its host name.
         programs: their environment is that of all its processes.
-        report: is told what is waited for.
+        report: shows what is waited for.
     """
 
     def __init__(self, name: str, programs: Programs, report: Report) -> None:

@@ -25,7 +25,7 @@ class Node:
         name: of the machine and of the Node object.
         control: the machine with the switch that all nodes are connected to.
         programs: where its programs are.
-        report: is told what is waited for.
+        report: shows what is waited for.
     """
 
     def __init__(self, name: str, control: Machine, programs: Programs, report: Report) -> None:
@@ -64,7 +64,7 @@ class Node:
         self.machine.spawn([str(kubernetes / "kube-proxy"), f"--config={node_dir(self.name) / 'kube-proxy.json'}"])
 
     def stop(self) -> None:
-        """End its agents (kubelet, kube-proxy, containerd). Its pods go on, and nobody looks after them."""
+        """End its agents (kubelet, kube-proxy, containerd). Its pods go on, without a kubelet."""
         for name in reversed(PROGRAMS):
             self.machine.stop_program(name)
 

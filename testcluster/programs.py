@@ -32,7 +32,6 @@ _TOOLS = {
     "nsenter": "util-linux",
     "setsid": "util-linux",
     "ip": "iproute2",
-    "openssl": "openssl",
     "cc": "gcc libc6-dev",
 }
 

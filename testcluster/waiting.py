@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 from rendezvous_controlplane import Report
-from rendezvous_controlplane.report import duration
+from rendezvous_controlplane.progress_report import duration
 
 from .layout import ClusterError
 
@@ -25,7 +25,7 @@ def wait_until(
     Args:
         what: what is waited for, such as `node-a to be Ready`.
         missing: asked again and again. It may raise ClusterError when waiting has become useless.
-        report: is told what is waited for, and how long already.
+        report: shows what is waited for, and for how long already.
         timeout: in seconds.
         interval: between two questions, in seconds.
         explain: more for the error's message, such as the end of a log.

@@ -1,14 +1,17 @@
 """A real API server that knows the kinds of the project, and a namespace of its own for each test."""
 
-from collections.abc import Sequence
+import secrets
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from tests.support.api import create_namespace
+from tests.support.forked_torchrun import TorchrunServer
+
+from rendezvous_controlplane import LocalControlPlane
 
 ROOT = Path(__file__).parents[1]
-
-pytest_plugins = ["rendezvous_controlplane.testing"]
 
 # How long an example takes says nothing: other tests run on the same cores.
 settings.register_profile("tests", deadline=None)
@@ -19,3 +22,16 @@ settings.load_profile("tests")
 def control_plane_manifests() -> Sequence[Path]:
     """The project's own kinds."""
     return [ROOT / "crds"]
+
+
+@pytest.fixture(scope="session")
+def torchrun_server() -> Iterator[TorchrunServer]:
+    """Forks torchrun processes that need not import torch."""
+    with TorchrunServer() as server:
+        yield server
+
+
+@pytest.fixture
+def namespace(control_plane: LocalControlPlane) -> str:
+    """The name of a namespace for one test; as `control_plane_namespace`, without a kubectl for each test."""
+    return create_namespace(control_plane, f"test-{secrets.token_hex(4)}")

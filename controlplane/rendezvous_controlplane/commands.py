@@ -37,7 +37,7 @@ def etcd_command(program: Path, data_dir: Path) -> list[str]:
         f"--data-dir={data_dir / 'etcd'}",
         f"--listen-client-urls=unix://{etcd_socket(data_dir)}",
         f"--listen-peer-urls=unix://{data_dir / 'peer.sock'}",
-        # Must look like host:port; nobody reads it, for there are no peers, and the API server is told the socket.
+        # Must look like host:port; it is not used, for there are no peers, and the API server gets the socket.
         "--advertise-client-urls=http://localhost:2379",
         "--unsafe-no-fsync",  # its data need not outlive a power failure
         "--log-level=warn",
@@ -52,7 +52,7 @@ def apiserver_command(program: Path, data_dir: Path, port: int, more: Sequence[s
         f"--bind-address={HOST}",
         f"--advertise-address={HOST}",  # else it looks for a default route, and fails on a machine without one
         f"--secure-port={port}",
-        "--permit-port-sharing",  # see claims.hold_port
+        "--permit-port-sharing",  # see claims.reserve_port
         f"--cert-dir={serving_certificate(data_dir).parent}",  # it makes one there, for 127.0.0.1, if there is none
         f"--token-auth-file={token_file(data_dir)}",
         "--authorization-mode=Node,RBAC",

@@ -1,4 +1,4 @@
-"""Who may log in to the local API server, and the kubeconfigs that say so."""
+"""The users of the local API server, their tokens and kubeconfigs, and the key that signs service-account tokens."""
 
 import base64
 import csv
@@ -8,12 +8,8 @@ import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-# The order of the P-256 group: a private key is a number from 1 to one less.
-_P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
-# The ASN.1 of RFC 5915 around the 32 bytes of a P-256 private key: version 1, key, the curve's name. The public key is
-# optional there, and Go computes it.
-_EC_KEY_BEFORE = bytes.fromhex("30310201010420")
-_EC_KEY_AFTER = bytes.fromhex("a00a06082a8648ce3d030107")
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 
 def write_private(path: Path, text: str) -> Path:
@@ -24,11 +20,22 @@ def write_private(path: Path, text: str) -> Path:
     return path
 
 
+def new_private_key() -> ec.EllipticCurvePrivateKey:
+    """A new P-256 key, which every version of Go and Kubernetes accepts."""
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def private_key_pem(key: ec.EllipticCurvePrivateKey) -> str:
+    """A private key in PEM, without a password."""
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+    )
+    return pem.decode("ascii")
+
+
 def write_signing_key(path: Path) -> None:
-    """Write a new P-256 private key in PEM, with which the API server signs service-account tokens."""
-    key = (1 + secrets.randbelow(_P256_ORDER - 1)).to_bytes(32, "big")
-    body = base64.encodebytes(_EC_KEY_BEFORE + key + _EC_KEY_AFTER).decode("ascii")
-    write_private(path, f"-----BEGIN EC PRIVATE KEY-----\n{body}-----END EC PRIVATE KEY-----\n")
+    """Write a new private key, with which the API server signs service-account tokens."""
+    write_private(path, private_key_pem(new_private_key()))
 
 
 def write_token_file(path: Path, users: Mapping[str, Sequence[str]]) -> dict[str, str]:

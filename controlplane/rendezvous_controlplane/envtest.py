@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from .errors import BinariesError
-from .report import Report, duration
+from .progress_report import Report, duration
 
 ENVTEST_VERSION = "v1.36.2"
 _URL = (
@@ -21,7 +21,7 @@ _URL = (
     f"envtest-{ENVTEST_VERSION}-{{platform}}.tar.gz"
 )
 # SHA-512 of each archive, from envtest-releases.yaml of controller-tools. Kept here rather than read from there at run
-# time, so that what is run is what was once looked at.
+# time, so that only an archive that was once checked is run.
 _SHA512 = {
     "linux-amd64": "ea743186c8a799f5cf8faf16969f86189d003cb7d130e0ac4b58789f1e5748dc"
     "f30ebe91c837a10d5ac415383da3e10b9e64d65785c938c23e739781cfb76f08",

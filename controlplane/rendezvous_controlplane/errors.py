@@ -2,7 +2,7 @@
 
 
 class ControlPlaneError(RuntimeError):
-    """The local control plane, or a command run against it, failed; the message says what was seen."""
+    """The local control plane, or a command run against it, failed; the message has what was observed."""
 
 
 class BinariesError(ControlPlaneError):

@@ -18,7 +18,6 @@ from typing import IO, TYPE_CHECKING
 from urllib.parse import quote
 
 from .binaries import Binaries, ensure_binaries, ensure_kubectl
-from .claims import hold_folder, hold_port
 from .commands import (
     HOST,
     apiserver_command,
@@ -30,7 +29,8 @@ from .commands import (
 )
 from .credentials import write_kubeconfig, write_private, write_signing_key, write_token_file
 from .errors import ControlPlaneError
-from .report import Report
+from .progress_report import Report
+from .reservations import reserve_folder, reserve_port
 from .server import Server
 
 if TYPE_CHECKING:
@@ -43,14 +43,14 @@ _POLL_SECONDS = 0.05
 
 
 class LocalControlPlane:
-    """etcd and kube-apiserver on this machine, for as long as this object lives; the counterpart of torch's EtcdServer.
+    """etcd and kube-apiserver on this machine, while this object lives; the counterpart of torch's EtcdServer.
 
     `with LocalControlPlane() as cp:` gives a real API server with RBAC, admission policies, watches and bound
     service-account tokens, and `cp.kubeconfig`, an administrator's. Pods are objects only: nothing runs them. There are
     no controllers either, so nothing collects garbage, and a pod gets no service account that it does not name.
     Any number of them run side by side. The servers end when this process ends, even by SIGKILL.
 
-    Whoever has code for torch.distributed.elastic.rendezvous.etcd_server.EtcdServer finds its methods here: `start`,
+    Code for torch.distributed.elastic.rendezvous.etcd_server.EtcdServer finds its methods here: `start`,
     `stop`, `get_host`, `get_port`, `get_endpoint`, `get_client`. Back ends find it by `KUBECONFIG`, not by an endpoint.
 
     Args:
@@ -60,7 +60,7 @@ class LocalControlPlane:
         users: further users and the groups of each, for `kubeconfig_for`. `admin`, in system:masters, is always there.
         apiserver_args: further flags of kube-apiserver; they come last, so they win.
         start_timeout: how long, in seconds, the servers may take until they are ready.
-        report: where to say that the binaries must be built first; standard error if None.
+        report: where the progress of a build of the binaries is written; standard error if None.
     """
 
     def __init__(
@@ -139,11 +139,11 @@ class LocalControlPlane:
 
     @property
     def version(self) -> str:
-        """What the API server says its version is, such as `v1.36.3`."""
+        """The version that the API server reports, such as `v1.36.3`."""
         return str(json.loads(self._get("/version")[1])["gitVersion"])
 
     def ended_server(self) -> str | None:
-        """The name and exit code of a server that ended without being told to, with its log's end; None if none did."""
+        """The name and exit code of a server that ended without being asked to, with its log's end; else None."""
         for server in (self._etcd, self._apiserver):
             if server is not None and server.exit_code is not None:
                 return f"{server.name} ended with exit code {server.exit_code}; {server.log}:\n{server.log_tail()}"
@@ -165,7 +165,7 @@ class LocalControlPlane:
 
     def get_client(self) -> "ApiClient":
         """A client of the official Kubernetes package, as admin: `kubernetes.client.CoreV1Api(plane.get_client())`."""
-        from kubernetes import client, config  # a second, which nobody else has to wait for
+        from kubernetes import client, config  # takes a second; only callers of this method wait for it
 
         configuration = client.Configuration()
         config.load_kube_config(str(self.kubeconfig), client_configuration=configuration)
@@ -177,9 +177,9 @@ class LocalControlPlane:
     def start(self) -> None:
         """Start etcd and the API server and return when it is ready; about 3 s on two cores, once built.
 
-        Raises BinariesError when the programs cannot be had, and ControlPlaneError when the port or the data folder is
-        in use or, with the end of the logs, when a server ends or is not ready within `start_timeout`. Afterwards
-        nothing runs.
+        Raises BinariesError when the programs are missing and cannot be made, and ControlPlaneError when the port or
+        the data folder is in use or, with the end of the logs, when a server ends or is not ready within
+        `start_timeout`. After an error nothing runs.
         """
         if self._data_dir is not None:
             raise ControlPlaneError("the control plane is started already")
@@ -187,7 +187,7 @@ class LocalControlPlane:
         started = time.monotonic()
         try:
             self._prepare_data_dir()
-            self._port_holder = hold_port(HOST, self._given_port)
+            self._port_holder = reserve_port(HOST, self._given_port)
             self._start_etcd()
             self.start_apiserver()
         except BaseException:
@@ -226,7 +226,7 @@ class LocalControlPlane:
         if self._apiserver is not None:
             return
         command = apiserver_command(self.binaries.kube_apiserver, self.data_dir, self.port, self._apiserver_args)
-        # SIGKILL: told to end gently, it would keep open watches going for as long as it may.
+        # SIGKILL: after SIGTERM it would serve open watches for up to its whole shutdown time.
         self._apiserver = self._run("kube-apiserver", command, signal.SIGKILL)
         try:
             self._wait_until_ready()
@@ -313,7 +313,7 @@ class LocalControlPlane:
             self._data_dir = Path(tempfile.mkdtemp(prefix="kube-rendezvous-"))
         else:
             self._given_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = hold_folder(self._given_dir)
+            self._lock = reserve_folder(self._given_dir)
             self._data_dir = self._given_dir
         if len(os.fsencode(etcd_socket(self._data_dir))) > _SOCKET_PATH_BYTES:
             raise ControlPlaneError(

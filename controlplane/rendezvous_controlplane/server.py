@@ -1,4 +1,4 @@
-"""One server process (etcd or kube-apiserver), started under a guard."""
+"""One server process (etcd or kube-apiserver), started under a supervisor."""
 
 import contextlib
 import os
@@ -8,11 +8,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import guard
+from . import supervisor
 
 
 class Server:
-    """A server that ends when this process ends, whatever ends it.
+    """A server that ends when this process ends, even by SIGKILL.
 
     Args:
         name: for messages.
@@ -27,27 +27,28 @@ class Server:
     ) -> None:
         self.name = name
         self.log = log
-        guarded = [sys.executable, "-I", "-S", guard.__file__, str(os.getpid()), str(int(ending)), str(temporary or "")]
+        supervised = [sys.executable, "-I", "-S", supervisor.__file__]
+        supervised += [str(os.getpid()), str(int(ending)), str(temporary or "")]
         with open(log, "ab") as output:
-            self._guard = subprocess.Popen(
-                [*guarded, *command],
+            self._supervisor = subprocess.Popen(
+                [*supervised, *command],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # a Ctrl-C in a terminal goes to us alone: we stop the servers in order
             )
-        assert self._guard.stdin is not None
-        self._pipe = self._guard.stdin
+        assert self._supervisor.stdin is not None
+        self._pipe = self._supervisor.stdin
 
     @property
     def exit_code(self) -> int | None:
         """The server's exit code (128 + N after signal N), or None while it runs."""
-        return self._guard.poll()
+        return self._supervisor.poll()
 
     def stop(self) -> None:
         """End the server, if that is not done yet, and wait for it.
 
-        A server that has not ended guard.GRACE_SECONDS after its signal is killed.
+        A server that has not ended supervisor.GRACE_SECONDS after its signal is killed.
         """
         if self._pipe.closed:
             return
@@ -55,10 +56,10 @@ class Server:
             self._pipe.write(b".")
             self._pipe.flush()
         try:
-            self._guard.wait(guard.GRACE_SECONDS + 5)
+            self._supervisor.wait(supervisor.GRACE_SECONDS + 5)
         except subprocess.TimeoutExpired:
-            self._guard.kill()  # and the kernel ends the server with it
-            self._guard.wait()
+            self._supervisor.kill()  # and the kernel ends the server with it
+            self._supervisor.wait()
         with contextlib.suppress(BrokenPipeError):
             self._pipe.close()
 

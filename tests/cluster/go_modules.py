@@ -10,7 +10,7 @@ from pathlib import Path
 from rendezvous_controlplane import Report
 from rendezvous_controlplane.build import find_go, go_environment, run_go
 from rendezvous_controlplane.cache import filled
-from rendezvous_controlplane.report import duration
+from rendezvous_controlplane.progress_report import duration
 
 
 def module_files(name: str, module: str, version: str, *paths: str) -> list[Path]:

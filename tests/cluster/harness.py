@@ -22,11 +22,10 @@ from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 from testcluster import Cluster, ClusterError, network
 from tests.cluster import manifests
-from tests.cluster.journal import Journal
 from tests.cluster.pods import PodView, main_process, view
 from tests.cluster.recorder import Recorder, address, is_told
 from tests.cluster.timings import Timing
-from tests.e2e.harness import Record
+from tests.support.journal import Journal, Record
 from urllib3.exceptions import HTTPError
 
 from rendezvous_api import names

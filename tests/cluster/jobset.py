@@ -12,16 +12,16 @@ import base64
 import json
 import os
 import socket
-import subprocess
 import urllib.error
 import urllib.request
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
+import trustme
 from tests.cluster.go_modules import module_files, module_program
-from tests.e2e.harness import Process
-from tests.waiting import wait_until
+from tests.support.processes import Process
+from tests.support.waiting import wait_until
 
 MODULE = "sigs.k8s.io/jobset"
 VERSION = "v0.12.0"
@@ -108,13 +108,12 @@ class JobSetController:
             return False
 
     def _make_certificate(self) -> bytes:
-        """Make the certificate of the webhook server, its own authority, and return it (PEM)."""
-        certificate = self._folder / "tls.crt"
-        options = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "365"]
-        options += ["-subj", "/CN=jobset", "-addext", f"subjectAltName=IP:{self._address}"]
-        files = ["-keyout", str(self._folder / "tls.key"), "-out", str(certificate)]
-        subprocess.run(["openssl", "req", *options, *files], check=True, capture_output=True)
-        return certificate.read_bytes()
+        """Make the certificate of the webhook server, and return that of its authority (PEM)."""
+        authority = trustme.CA()
+        served = authority.issue_cert(self._address)
+        served.private_key_pem.write_to_path(self._folder / "tls.key")
+        served.cert_chain_pems[0].write_to_path(self._folder / "tls.crt")
+        return authority.cert_pem.bytes()
 
     def _configuration(self, webhook_port: int, health_port: int) -> dict[str, Any]:
         return {

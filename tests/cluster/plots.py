@@ -9,8 +9,8 @@ from typing import Any
 import matplotlib
 from benchmarks.svg import svg_text
 from matplotlib import pyplot
-from tests.chart.dashboard import DASHBOARD, filled
-from tests.chart.prometheus import Prometheus
+from tests.support.dashboard import DASHBOARD, filled
+from tests.support.prometheus import Prometheus
 
 _STEP_SECONDS = 2.0
 _UNITS = {"s": "seconds", "ops": "a second", "reqps": "a second"}

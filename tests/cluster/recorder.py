@@ -1,15 +1,12 @@
 """Every state that a Rendezvous goes through, also while the API server goes away and comes back."""
 
-import threading
 import time
 
 from kubernetes import client, watch
 from kubernetes.client.exceptions import ApiException
-from tests.e2e.recorder import Recorder as LocalRecorder
-from tests.e2e.recorder import Sight
+from tests.support.recorder import Recorder as LocalRecorder
 from urllib3.exceptions import HTTPError
 
-from rendezvous_api import names
 from rendezvous_api.codec import decode
 from rendezvous_api.rendezvous import Rendezvous, RendezvousStatus, Store
 
@@ -21,14 +18,8 @@ class Recorder(LocalRecorder):
     """Records the states of a Rendezvous while its ``with`` block runs. `sights` has them, with the time of each."""
 
     def __init__(self, api: client.ApiClient, namespace: str, name: str) -> None:
-        self.sights: list[Sight] = []
-        self._api = client.CustomObjectsApi(api)
-        self._kind = (names.GROUP, names.VERSION, namespace, names.RENDEZVOUS_PLURAL)
-        self._one = {"field_selector": f"metadata.name={name}"}
+        super().__init__(api, namespace, name)
         self._version: str | None = None
-        self._error: Exception | None = None
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
 
     def now(self) -> float:
         """The time, as `sights` have it."""

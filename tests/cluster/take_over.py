@@ -12,6 +12,7 @@ from tests.cluster.harness import Group
 from tests.cluster.manifests import rendezvous
 from tests.cluster.pods import PodView, main_process, view
 from tests.cluster.release import DEPLOYMENT, NAMESPACE, OPERATOR_PODS, Release
+from tests.support import objects
 
 from rendezvous_api import names
 
@@ -127,7 +128,8 @@ class Operators:
 
     def _publish(self, name: str, uid: str) -> float:
         """Join as its node, which is nothing but its participant, and so is there at once; returns when it is in."""
-        participant = _participant(name, uid)
+        # An address of a documentation (RFC 5737).
+        participant = objects.participant("node", of=name, rendezvousUID=uid, address="198.51.100.1")
         self._custom.create_namespaced_custom_object(*self._kind, names.PARTICIPANT_PLURAL, participant)
 
         def published() -> bool:
@@ -151,22 +153,3 @@ def told_of_rounds(group: Group, name: str) -> list[tuple[str, str]]:
     told = [event for event in events if event["reason"] == "RoundPublished" and event["regarding"]["name"] == name]
     assert not [event for event in told if "series" in event], "a round was told of twice"
     return [(event["note"].partition(":")[0], event["reportingInstance"]) for event in told]
-
-
-def _participant(rendezvous_name: str, uid: str) -> dict[str, object]:
-    return {
-        "apiVersion": names.API_VERSION,
-        "kind": names.PARTICIPANT_KIND,
-        "metadata": {"name": f"{rendezvous_name}.node", "labels": {names.LABEL_RENDEZVOUS: rendezvous_name}},
-        "spec": {
-            "rendezvousName": rendezvous_name,
-            "rendezvousUID": uid,
-            "nodeID": "node",
-            "incarnation": "abcd1234",
-            "attempt": 1,
-            "attemptReason": "Start",
-            "address": "198.51.100.1",  # of a documentation (RFC 5737)
-            "storePort": 29500,
-            "state": "Joined",
-        },
-    }

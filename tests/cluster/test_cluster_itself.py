@@ -15,7 +15,7 @@ from testcluster import HOST_IMAGE, Cluster, ClusterError, host_volume_mounts, h
 from testcluster.cluster import leftovers
 from testcluster.layout import NODE_GRACE_SECONDS, NODES, POD_SUBNETS
 from testcluster.machine import find_machine
-from tests.cluster.conftest import TEMPORARY
+from tests.cluster.order import TEMPORARY
 
 from rendezvous_controlplane import KUBERNETES_VERSION
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 from testcluster import Cluster
-from tests.chart.dashboard import ALERTS, DASHBOARD
-from tests.chart.prometheus import Prometheus, find_programs, running
 from tests.cluster.harness import Group
 from tests.cluster.manifests import indexed_job
 from tests.cluster.plots import Panel, ask, draw
 from tests.cluster.release import Release
 from tests.cluster.take_over import Operators
+from tests.support.dashboard import ALERTS, DASHBOARD
+from tests.support.prometheus import Prometheus, find_programs, running
 
 from rendezvous_api.reasons import ClosedReason, RoundEndReason
 

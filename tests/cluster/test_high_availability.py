@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from testcluster import Cluster
-from tests.cluster.conftest import make_whole
 from tests.cluster.harness import Group
 from tests.cluster.manifests import indexed_job
+from tests.cluster.order import make_whole
 from tests.cluster.release import ROOT, Release
 from tests.cluster.rows import Rows
 from tests.cluster.take_over import Operators, TakeOver, told_of_rounds

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 import pytest
 from testcluster import Cluster
 from testcluster.credentials import admin_token
-from tests.cluster.conftest import TEMPORARY, remove_namespace, show
 from tests.cluster.harness import Group
 from tests.cluster.hostile import (
     APPLY_PATCH,
@@ -31,6 +30,7 @@ from tests.cluster.hostile import (
     sleeping_pod,
 )
 from tests.cluster.manifests import indexed_job, rendezvous
+from tests.cluster.order import TEMPORARY, remove_namespace, show
 from tests.cluster.release import NAMESPACE, ROOT, TEAM, Release
 from tests.cluster.undisturbed import assert_everyone_is_heard, assert_undisturbed, look_at
 

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import yaml
 from testcluster import Cluster, ClusterError
-from tests.cluster.conftest import TEMPORARY, remove_namespace
 from tests.cluster.go_modules import module_files
+from tests.cluster.order import TEMPORARY, remove_namespace
 from tests.cluster.release import CHART, DEPLOYMENT, NAMESPACE, Release
-from tests.cluster.values import (
+from tests.support.chart_values import (
     BESIDE_ANOTHER,
     COMBINATIONS,
     OWN_RIGHTS,
@@ -25,7 +25,7 @@ from tests.cluster.values import (
     of_image,
     one_namespace,
 )
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 from rendezvous_api import names
 

@@ -13,7 +13,7 @@ import yaml
 from tests.cluster.go_modules import module_files
 from tests.cluster.jobset import JobSetController
 from tests.cluster.release import ROOT
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 from rendezvous_api import names
 from rendezvous_controlplane import ControlPlaneError, LocalControlPlane

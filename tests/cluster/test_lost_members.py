@@ -7,9 +7,9 @@ workers break; nobody waits for the timeout of a collective, which is half an ho
 from typing import Any
 
 import pytest
-from tests.cluster.conftest import OUT_OF_SERVICE
 from tests.cluster.harness import Group
 from tests.cluster.manifests import indexed_job, stateful_set
+from tests.cluster.order import OUT_OF_SERVICE
 from tests.cluster.timings import Timings
 
 from rendezvous_api.reasons import AttemptReason, RoundEndReason

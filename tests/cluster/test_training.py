@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 from testcluster import Cluster
-from tests.cluster.conftest import clear_team
 from tests.cluster.examples import EXAMPLES, adapt, documents, host_volume, only
 from tests.cluster.harness import Group
 from tests.cluster.manifests import DATA
+from tests.cluster.order import clear_team
 from tests.cluster.release import TEAM
 
 from rendezvous_api.reasons import ClosedReason, EventReason

@@ -1,7 +1,6 @@
 """The local control plane, with the real etcd and kube-apiserver."""
 
 import base64
-import contextlib
 import json
 import os
 import signal
@@ -10,15 +9,15 @@ import ssl
 import stat
 import subprocess
 import sys
-import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import kubernetes
 import pytest
-from tests.waiting import wait_until
+from tests.support.groups import OWN_CONTROL_PLANE
+from tests.support.proxy import Proxy
+from tests.support.waiting import wait_until
 
 from rendezvous_controlplane import ControlPlaneError, LocalControlPlane
 
@@ -46,10 +45,10 @@ spec:
 """
 
 
-@pytest.fixture(scope="module")
-def plane() -> Iterator[LocalControlPlane]:
-    with LocalControlPlane(users={"alice": ["team-a", "team-b"]}) as plane:
-        yield plane
+@pytest.fixture
+def plane(control_plane: LocalControlPlane) -> LocalControlPlane:
+    """That of the session, with alice among its users."""
+    return control_plane
 
 
 def processes_naming(folder: Path) -> list[int]:
@@ -145,34 +144,16 @@ def test_crds_are_served_when_apply_returns(plane: LocalControlPlane, tmp_path: 
 
 
 def test_it_is_reached_through_a_proxy_on_another_port(plane: LocalControlPlane) -> None:
-    def pump(source: socket.socket, sink: socket.socket) -> None:
-        with contextlib.suppress(OSError):  # either side may hang up
-            while data := source.recv(65536):
-                sink.sendall(data)
-            sink.shutdown(socket.SHUT_WR)
-
-    with socket.create_server(("127.0.0.1", 0)) as proxy:
-        port = proxy.getsockname()[1]
-
-        def serve() -> None:
-            while True:
-                try:
-                    client, _ = proxy.accept()
-                except OSError:
-                    return
-                server = socket.create_connection(("127.0.0.1", plane.port))
-                for pair in ((client, server), (server, client)):
-                    threading.Thread(target=pump, args=pair, daemon=True).start()
-
-        threading.Thread(target=serve, daemon=True).start()
+    with Proxy(plane.port) as proxy:
+        port = proxy.port
         assert plane.kubectl("get", "--raw=/readyz", kubeconfig=plane.kubeconfig_via(port)) == "ok"
         alice = plane.kubeconfig_via(port, plane.kubeconfig_for("alice"))
         assert "alice" in plane.kubectl("auth", "whoami", kubeconfig=alice)
-        proxy.shutdown(socket.SHUT_RDWR)  # closing it alone would not wake accept()
     with pytest.raises(ControlPlaneError, match="refused"):
         plane.kubectl("get", "--raw=/readyz", kubeconfig=plane.kubeconfig_via(port))
 
 
+@OWN_CONTROL_PLANE
 def test_two_at_once_know_nothing_of_each_other(plane: LocalControlPlane) -> None:
     plane.kubectl("create", "configmap", "only-here")
     with LocalControlPlane() as other:
@@ -186,6 +167,7 @@ def test_two_at_once_know_nothing_of_each_other(plane: LocalControlPlane) -> Non
     assert plane.kubectl("get", "configmap", "only-here", "--output=name") == "configmap/only-here\n"
 
 
+@OWN_CONTROL_PLANE
 def test_the_api_server_can_be_away_for_a_while() -> None:
     with LocalControlPlane() as plane:
         plane.kubectl("create", "configmap", "kept")
@@ -206,6 +188,7 @@ def test_the_api_server_can_be_away_for_a_while() -> None:
         assert plane.kubeconfig.read_text() == before  # the same credentials, so clients go on
 
 
+@OWN_CONTROL_PLANE
 def test_a_data_folder_is_kept_and_used_again(tmp_path: Path) -> None:
     data = tmp_path / "data"
     plane = LocalControlPlane(data)
@@ -230,6 +213,7 @@ def test_a_data_folder_is_kept_and_used_again(tmp_path: Path) -> None:
         assert "system:serviceaccount:default:keeper" in whoami
 
 
+@OWN_CONTROL_PLANE
 def test_a_start_that_fails_says_what_the_log_said_and_leaves_nothing() -> None:
     plane = LocalControlPlane(apiserver_args=["--no-such-flag"])
     with pytest.raises(
@@ -242,11 +226,13 @@ def test_a_start_that_fails_says_what_the_log_said_and_leaves_nothing() -> None:
     assert processes_naming(folder) == []
 
 
+@OWN_CONTROL_PLANE
 def test_a_start_that_takes_too_long_says_what_is_missing() -> None:
     with pytest.raises(ControlPlaneError, match=r"^the control plane does not get ready: .+(.|\n)*/etcd\.log:\n"):
         LocalControlPlane(start_timeout=0.3).start()
 
 
+@OWN_CONTROL_PLANE
 def test_nothing_survives_a_sigkill_of_the_owner() -> None:
     program = """
 import sys, time
@@ -266,6 +252,7 @@ time.sleep(600)
     assert not data.exists()
 
 
+@OWN_CONTROL_PLANE
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_command_runs_until_a_signal(number: signal.Signals, tmp_path: Path) -> None:
     out = tmp_path / "kubeconfig"

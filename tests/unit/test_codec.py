@@ -1,6 +1,8 @@
 """Dataclasses to and from JSON."""
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, make_dataclass
+from typing import Any
 
 import pytest
 
@@ -9,10 +11,10 @@ from rendezvous_api.reasons import AttemptReason
 from rendezvous_api.rendezvous import (
     AllowedSizes,
     Member,
+    RankOwner,
     Rendezvous,
     RendezvousSpec,
     RendezvousStatus,
-    SeatHolder,
 )
 
 
@@ -64,7 +66,7 @@ def test_unset_fields_are_left_out_and_zeros_are_not() -> None:
         "waitingNodes": 0,
         "restarts": 0,
     }
-    assert encode(Member("a", "i", 1, 0, 0, SeatHolder("b"))) == {
+    assert encode(Member("a", "i", 1, 0, 0, RankOwner("b"))) == {
         "name": "a",
         "incarnation": "i",
         "attempt": 1,
@@ -106,11 +108,45 @@ def test_unknown_fields_are_ignored() -> None:
             {"metadata": {"name": "a"}, "spec": {"minNodes": 1, "maxNodes": 1, "sizes": {"list": [1, "2"]}}},
             r"spec.sizes.list\[1\]: '2' is no int",
         ),
+        (
+            {"metadata": {"name": "a"}, "spec": {"minNodes": 1, "maxNodes": 1, "sizes": {"list": "24"}}},
+            "spec.sizes.list: '24' is no list",
+        ),
+        (
+            {"metadata": {"name": "a"}, "spec": {"minNodes": 1, "maxNodes": 1, "sizes": {"list": {"2": 4}}}},
+            "spec.sizes.list: {'2': 4} is no list",
+        ),
+        ({"metadata": {"name": "a"}, "spec": {"minNodes": 1.0, "maxNodes": 1}}, "spec.minNodes: 1.0 is no int"),
+        ({"metadata": {"name": "a"}, "spec": {"minNodes": 1, "maxNodes": 1, "closed": 1}}, "spec.closed: 1 is no bool"),
+        ({"metadata": {"name": "a"}, "spec": []}, r"spec: \[\] is no object"),
+        ({"metadata": {"name": "a", "labels": "b"}, "spec": {}}, "metadata.labels: 'b' is no object"),
+        ({"metadata": {"name": "a", "labels": ["b"]}, "spec": {}}, r"metadata.labels: \['b'\] is no object"),
+        ({"metadata": {"name": "a", "labels": {"b": 1}}, "spec": {}}, r"metadata.labels\['b'\]: 1 is no str"),
+        ([], r"Rendezvous: \[\] is no object"),
     ],
 )
-def test_errors_name_the_field_and_the_value(data: dict[str, object], message: str) -> None:
+def test_errors_name_the_field_and_the_value(data: Any, message: str) -> None:
     with pytest.raises(DecodeError, match=f"^{message}$"):
         decode(Rendezvous, data)
+
+
+@pytest.mark.parametrize("many", ["ab", {"podUID": "a"}, 1, True])
+def test_only_a_list_is_a_list(many: object) -> None:
+    with pytest.raises(DecodeError, match=rf"^many: {re.escape(repr(many))} is no list$"):
+        decode(Outer, {"inner": {"podUID": "a"}, "many": many})
+
+
+@pytest.mark.parametrize("reason", [1, True, ["Start"], {"Start": 1}])
+def test_only_a_known_string_is_a_reason(reason: object) -> None:
+    with pytest.raises(DecodeError, match=rf"^inner\.reason: {re.escape(repr(reason))} is no AttemptReason$"):
+        decode(Outer, {"inner": {"podUID": "a", "reason": reason}})
+
+
+@pytest.mark.parametrize("hint", [float, Any, list[int], tuple[int, str], dict[str, int]])
+def test_a_field_of_a_type_that_is_not_checked_is_an_error_of_ours(hint: Any) -> None:
+    unchecked = make_dataclass("Unchecked", [("field", hint)])
+    with pytest.raises(TypeError, match="cannot be decoded"):
+        decode(unchecked, {"field": 1})
 
 
 def test_an_unknown_reason_is_named_with_its_place() -> None:

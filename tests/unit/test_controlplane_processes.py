@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 from rendezvous_controlplane import ControlPlaneError
-from rendezvous_controlplane.claims import hold_folder, hold_port
+from rendezvous_controlplane.reservations import reserve_folder, reserve_port
 from rendezvous_controlplane.server import Server
 
 # Writes its process id, then waits; says so when it is told to end.
@@ -105,10 +105,10 @@ def test_a_server_outlives_the_thread_that_started_it(tmp_path: Path) -> None:
         started[0].stop()
 
 
-def test_a_server_dies_with_its_guard(server: Server, tmp_path: Path) -> None:
+def test_a_server_ends_with_its_supervisor(server: Server, tmp_path: Path) -> None:
     pid = pid_in(tmp_path / "pid")
-    guard = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-    os.kill(guard, signal.SIGKILL)
+    supervisor = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    os.kill(supervisor, signal.SIGKILL)
     wait_until(lambda: not alive(pid), "the server is gone")
 
 
@@ -120,7 +120,7 @@ def test_a_server_dies_with_its_owner_and_takes_what_is_temporary_along(
     data = tmp_path / "data"
     data.mkdir()
     (data / "file").touch()
-    # A child that the owner forked holds the pipe open that the guard reads; it must not keep the server alive.
+    # A child that the owner forked holds the pipe open that the supervisor reads; it must not keep the server alive.
     owner = subprocess.Popen(
         [
             sys.executable,
@@ -154,7 +154,7 @@ time.sleep(600)
 
 
 def test_a_port_that_is_held_is_refused_to_others_and_to_clients() -> None:
-    with hold_port("127.0.0.1") as holder, socket.socket() as other:
+    with reserve_port("127.0.0.1") as holder, socket.socket() as other:
         address = holder.getsockname()
         with pytest.raises(OSError, match=os.strerror(errno.EADDRINUSE)):
             other.bind(address)
@@ -171,7 +171,7 @@ def test_a_port_that_is_held_is_refused_to_others_and_to_clients() -> None:
 
 
 def test_no_two_held_ports_are_the_same() -> None:
-    holders = [hold_port("127.0.0.1") for _ in range(300)]
+    holders = [reserve_port("127.0.0.1") for _ in range(300)]
     try:
         assert len({holder.getsockname()[1] for holder in holders}) == 300
     finally:
@@ -180,8 +180,8 @@ def test_no_two_held_ports_are_the_same() -> None:
 
 
 def test_a_folder_is_held_by_one_at_a_time(tmp_path: Path) -> None:
-    held = hold_folder(tmp_path)
+    held = reserve_folder(tmp_path)
     with pytest.raises(ControlPlaneError, match=f"another control plane is using {tmp_path}"):
-        hold_folder(tmp_path)
+        reserve_folder(tmp_path)
     held.close()
-    hold_folder(tmp_path).close()
+    reserve_folder(tmp_path).close()

@@ -1,4 +1,4 @@
-"""What a person is told while something takes long."""
+"""Progress of what takes long, for a person at a terminal or the reader of a log."""
 
 import sys
 import time
@@ -10,7 +10,7 @@ TERMINAL_INTERVAL_SECONDS = 0.2
 
 
 def duration(seconds: float) -> str:
-    """A duration as people write it: `42 s`, `3 min 05 s`."""
+    """A duration for people: `42 s`, `3 min 05 s`."""
     whole = int(seconds)
     return f"{whole} s" if whole < 60 else f"{whole // 60} min {whole % 60:02d} s"
 
@@ -33,7 +33,7 @@ class Report:
         print(line, file=self._stream, flush=True)
 
     def progress(self, line: str) -> None:
-        """Write how far a step is. May be called as often as one likes: most calls write nothing."""
+        """Write how far a step is. May be called often: most calls write nothing."""
         now = time.monotonic()
         if now < self._next_progress:
             return

@@ -1,4 +1,4 @@
-"""What one control plane keeps for itself while others run on the same machine: its port and its data folder."""
+"""A control plane reserves its port and its data folder: others may run on the same machine."""
 
 import fcntl
 import socket
@@ -8,14 +8,14 @@ from typing import IO
 from .errors import ControlPlaneError
 
 
-def hold_port(host: str, port: int = 0) -> socket.socket:
-    """A socket that keeps a port of `host` (0: any free one) for us, until it is closed, without listening on it.
+def reserve_port(host: str, port: int = 0) -> socket.socket:
+    """A socket that reserves a port of `host` (0: any free one) until it is closed. It does not listen.
 
-    Raises ControlPlaneError when somebody else has the port.
+    Raises ControlPlaneError when another process has the port.
 
-    kube-apiserver is told to share the port (SO_REUSEPORT), which only processes of the same user can. So nobody else
-    can take it, neither before the API server has started nor while it is stopped; and as this socket does not listen,
-    no connection ever comes to it.
+    kube-apiserver shares the port (SO_REUSEPORT), which only processes of the same user can. So no other user can take
+    it, neither before the API server has started nor while it is stopped. As this socket does not listen, no connection
+    ever comes to it.
     """
     holder = socket.socket()
     try:
@@ -28,14 +28,14 @@ def hold_port(host: str, port: int = 0) -> socket.socket:
         holder.bind((host, port))
     except OSError as error:
         holder.close()
-        raise ControlPlaneError(f"port {port} of {host} cannot be had: {error}") from None
+        raise ControlPlaneError(f"port {port} of {host} is not available: {error}") from None
     return holder
 
 
-def hold_folder(folder: Path) -> IO[str]:
-    """Hold `folder` until the file returned is closed, or this process ends.
+def reserve_folder(folder: Path) -> IO[str]:
+    """Reserve `folder` until the file returned is closed, or this process ends.
 
-    Raises ControlPlaneError when another control plane holds it.
+    Raises ControlPlaneError when another control plane has it.
     """
     lock = open(folder / "lock", "a", encoding="ascii")  # noqa: SIM115 - it stays open: that is the point
     try:
