@@ -67,8 +67,8 @@ true
 
 {{/* What the operator may do in the namespaces that it serves. */}}
 {{- define "kube-rendezvous.operatorRules" -}}
-# `delete`: those that are over. `administer` is no verb of the API server: whoever has it may write every participant,
-# see the admission policy.
+# `delete`: participants and Rendezvous that have ended. `administer` is no verb of the API server: an account that has it
+# may write every participant, see the admission policy.
 - apiGroups: [rdzv.dev]
   resources: [rendezvous]
   verbs: [get, list, watch, delete]
@@ -88,7 +88,7 @@ true
 
 {{/* What an agent may do in the namespace of its Rendezvous. */}}
 {{- define "kube-rendezvous.workerRules" -}}
-# `create` is needed only where agents shall create a Rendezvous that is not there.
+# `create` is needed only where agents are to create a missing Rendezvous.
 - apiGroups: [rdzv.dev]
   resources: [rendezvous]
   verbs: [get, list, watch, create]

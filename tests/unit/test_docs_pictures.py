@@ -1,0 +1,57 @@
+"""The pictures of how-it-works.md show all states, causes and moments of the core; the map of the code is complete."""
+
+import re
+
+import pytest
+from hack import generate_pictures, pictured_round, pictured_states
+from hack.pictured_states import observed
+from tests.support.pages import ROOT, read
+
+from rendezvous_api.reasons import ClosedReason, ConditionReason, FormationReason, RoundEndReason
+
+
+def test_every_state_is_reached_and_can_be_left() -> None:
+    reasons = {*FormationReason, *ClosedReason, ConditionReason.MEMBER_SUSPECTED, ConditionReason.RUNNING}
+    states = {str(reason) for reason in {*reasons, ConditionReason.CLOSED_BY_SPEC} - {ClosedReason.ABANDONED}}
+    assert {state for _, state in observed()} == states
+    # Without its group, a run whose budget is spent ends there.
+    assert {state for state, _ in observed()} >= states - {str(ClosedReason.RESTART_BUDGET_EXHAUSTED)}
+
+
+def test_every_end_of_a_round_is_seen() -> None:
+    causes = set().union(*observed().values())
+    assert causes >= {str(reason) for reason in RoundEndReason}
+
+
+def test_the_picture_has_every_transition_within_a_group_and_one_arrow_between_two_groups() -> None:
+    lines = "\n".join(pictured_states.picture(observed()))
+    arrows = set(re.findall(r"(\w+) --> (\w+)", lines))
+    group_of = pictured_states.GROUP_OF
+    inside = {(one, other) for one, other in observed() if one != other and group_of[one] == group_of[other]}
+    assert inside <= arrows
+    between = {(group_of[one], group_of[other]) for one, other in observed() if group_of[one] != group_of[other]}
+    assert len(arrows) == len(inside) + len(between)
+
+
+def test_the_moments_of_a_round_are_all_shown_in_their_order() -> None:
+    moments = pictured_round.moments(pictured_round.Life().status)
+    assert [*moments] == [*pictured_round.MOMENTS]
+    assert [*moments.values()] == sorted(moments.values())
+
+
+def test_the_pictures_are_up_to_date() -> None:
+    parts = generate_pictures.generated_parts()
+    pages = "\n".join(page.read_text(encoding="utf-8") for page in generate_pictures.PAGES)
+    assert [name for name, text in parts.items() if text not in pages] == [], "run hack/generate_pictures.py"
+
+
+# ---- the map of the code
+
+
+@pytest.mark.parametrize("package", ["operator/rendezvous_operator", "handler/rendezvous_handler"])
+def test_the_map_has_every_folder(package: str) -> None:
+    folders = {path.parent.name for path in (ROOT / package).rglob("__init__.py")}
+    folders -= {package.rpartition("/")[2]}
+    assert len(folders) >= 5
+    page = read("docs/code-map.md").partition("## Folders")[2]
+    assert [folder for folder in sorted(folders) if not re.search(rf"^ +{folder}/ ", page, flags=re.MULTILINE)] == []
