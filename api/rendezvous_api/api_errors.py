@@ -120,7 +120,7 @@ def error_from_answer(
         unreachable = UnreachableError(f"HTTP {code}: {message}", verb, resource, namespace)
         unreachable.not_carried_out = code == 429
         return unreachable
-    details = status.get("details") or {}
+    details = _object(status.get("details"))
     error = _class(code, status, details)(message, verb, resource, namespace)
     if isinstance(error, NotFoundError):
         error.kind, error.name = str(details.get("kind", "")), str(details.get("name", ""))
@@ -129,15 +129,20 @@ def error_from_answer(
 
 def _status(body: str | bytes) -> Mapping[str, Any]:
     try:
-        status = json.loads(body or "{}")
+        return _object(json.loads(body or "{}"))
     except ValueError:
         return {}
-    return status if isinstance(status, dict) else {}
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _class(code: int, status: Mapping[str, Any], details: Mapping[str, Any]) -> type[ApiError]:
     if code == 409 and status.get("reason") == "AlreadyExists":
         return AlreadyExistsError
-    if code == 422 and any(cause.get("reason") == "FieldValueTooLong" for cause in details.get("causes") or ()):
+    if code == 422 and any(
+        _object(cause).get("reason") == "FieldValueTooLong" for cause in details.get("causes") or ()
+    ):
         return TooLargeError
     return _BY_CODE.get(code, ApiError)

@@ -15,6 +15,8 @@ from typing import Any, TypeVar, cast
 T = TypeVar("T")
 
 _INITIALISMS = {"id": "ID", "uid": "UID"}
+_MOST_CHARACTERS = 200
+"""Of a value that an error shows."""
 
 
 def json_name(field_name: str) -> str:
@@ -52,7 +54,7 @@ def decode(cls: type[T], data: Mapping[str, Any], path: str = "") -> T:
         DecodeError: a field is missing or of another type; the message names its path.
     """
     if not isinstance(data, Mapping):
-        raise DecodeError(f"{path.lstrip('.') or cls.__name__}: {data!r} is no object")
+        raise DecodeError(f"{path.lstrip('.') or cls.__name__}: {_shown(data)} is no object")
     arguments = {}
     for field_name, name, convert, required in _decoders(cast(Hashable, cls)):
         value = data.get(name)
@@ -105,11 +107,17 @@ def _converter(hint: Any) -> _Converter:
     raise TypeError(f"{hint} cannot be decoded")
 
 
+def _shown(value: Any) -> str:
+    """A value for an error, which is one line of a log."""
+    text = repr(value)
+    return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}..."
+
+
 def _tuple(item: _Converter) -> _Converter:
     def converter(value: Any, path: str) -> Any:
         # Any other iterable would do for Python: of a string its characters, of an object its keys.
         if not isinstance(value, list):
-            raise DecodeError(f"{path.lstrip('.')}: {value!r} is no list")
+            raise DecodeError(f"{path.lstrip('.')}: {_shown(value)} is no list")
         return tuple(item(element, f"{path}[{i}]") for i, element in enumerate(value))
 
     return converter
@@ -117,7 +125,7 @@ def _tuple(item: _Converter) -> _Converter:
 
 def _strings(value: Any, path: str) -> Any:
     if not isinstance(value, Mapping):
-        raise DecodeError(f"{path.lstrip('.')}: {value!r} is no object")
+        raise DecodeError(f"{path.lstrip('.')}: {_shown(value)} is no object")
     for key, text in value.items():
         if not isinstance(text, str):
             raise DecodeError(f"{path.lstrip('.')}[{key!r}]: {text!r} is no str")
@@ -129,7 +137,7 @@ def _scalar(convert: Callable[[Any], Any], expected: str) -> _Converter:
         try:
             return convert(value)
         except (TypeError, ValueError):
-            raise DecodeError(f"{path.lstrip('.')}: {value!r} is no {expected}") from None
+            raise DecodeError(f"{path.lstrip('.')}: {_shown(value)} is no {expected}") from None
 
     return converter
 

@@ -52,7 +52,7 @@ def apiserver_command(program: Path, data_dir: Path, port: int, more: Sequence[s
         f"--bind-address={HOST}",
         f"--advertise-address={HOST}",  # else it looks for a default route, and fails on a machine without one
         f"--secure-port={port}",
-        "--permit-port-sharing",  # see claims.reserve_port
+        "--permit-port-sharing",  # see reservations.reserve_port
         f"--cert-dir={serving_certificate(data_dir).parent}",  # it makes one there, for 127.0.0.1, if there is none
         f"--token-auth-file={token_file(data_dir)}",
         "--authorization-mode=Node,RBAC",

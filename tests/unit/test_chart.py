@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 import tomllib
 import yaml
-from tests.cluster import values as combinations
+from tests.support import chart_values as combinations
 
 from rendezvous_api import names, reasons
-from rendezvous_operator.cache import Cache
-from rendezvous_operator.metrics import Metrics
 from rendezvous_operator.options import OPTIONS
-from rendezvous_operator.work_queue import WorkQueue
+from rendezvous_operator.reconcile.work_queue import WorkQueue
+from rendezvous_operator.serve.metrics import Metrics
+from rendezvous_operator.watch.cache import Cache
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "charts" / "kube-rendezvous"
@@ -173,8 +173,8 @@ def test_the_self_test_is_a_program_of_the_project_and_knows_its_options() -> No
     text = read("templates/tests/selftest.yaml")
     program, *flags = re.findall(r"^            - (?:--)?([a-z-]+)", text, flags=re.MULTILINE)[:3]
     assert program in scripts
-    module = scripts[program].partition(":")[0].rpartition(".")[2]
-    source = (ROOT / "handler" / "rendezvous_handler" / f"{module}.py").read_text()
+    module = scripts[program].partition(":")[0].replace(".", "/")
+    source = (ROOT / "handler" / f"{module}.py").read_text()
     assert len(flags) == 2
     assert [flag for flag in flags if f'"--{flag}"' not in source] == []
 

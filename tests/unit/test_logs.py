@@ -2,7 +2,8 @@
 
 import logging
 
-from rendezvous_operator.logs import QUIET_SECONDS, RetryLimit
+from rendezvous_operator.logs import RetryLimit
+from rendezvous_operator.rate_limit import QUIET_SECONDS
 
 
 def test_a_request_that_is_tried_again_and_again_is_reported_now_and_then() -> None:

@@ -25,7 +25,7 @@ _IMMUTABLE = ("rendezvousName", "nodeID", "podName", "podUID")
 
 
 @dataclass(frozen=True)
-class Owner:
+class NameOwner:
     """The agent that has the name now; all fields are for people."""
 
     incarnation: str
@@ -36,13 +36,12 @@ class Owner:
 class NameTakenError(Exception):
     """Another agent has taken this one's name; it is never taken back."""
 
-    def __init__(self, name: str, owner: Owner):
+    def __init__(self, name: str, owner: NameOwner):
         super().__init__(
             f"another agent has taken the name {name} of this one: incarnation {owner.incarnation}, node_id "
             f"{owner.node_id}, at {owner.where}. Two agents must not have one name: give each its own node_id in "
             "--rdzv-conf (inside pods the names are unique by themselves), and start no second torchrun for one node"
         )
-        self.owner = owner
 
 
 class OwnParticipant:
@@ -164,7 +163,7 @@ class OwnParticipant:
         for _ in range(_NAME_TRIES):
             try:
                 self._try_to_take_name(spec, may_take_over=first)
-            except (NotFoundError, ConflictError, AlreadyExistsError) as error:
+            except (NotFoundError, ConflictError) as error:
                 if isinstance(error, NotFoundError) and (error.api_is_missing or error.verb == "create"):
                     raise
                 problem = error  # the object changed between two requests: read it again
@@ -260,12 +259,12 @@ class OwnParticipant:
         ]
 
 
-def _owner(spec: Json) -> Owner:
+def _owner(spec: Json) -> NameOwner:
     pod, node = spec.get("podName"), spec.get("nodeName")
     where = f"address {spec.get('address')}"
     if pod:
         where = f"pod {pod}" + (f" on {node}" if node else "") + f", {where}"
-    return Owner(str(spec.get("incarnation")), str(spec.get("nodeID")), where)
+    return NameOwner(str(spec.get("incarnation")), str(spec.get("nodeID")), where)
 
 
 def _now() -> str:

@@ -102,8 +102,8 @@ class RendezvousWatch:
     def stop(self) -> None:
         """End the thread, and wait for that, but not for long.
 
-        A process that ends while the thread makes a request is aborted (SIGABRT): Python then unwinds the thread, and
-        pydantic-core, through which the Kubernetes client makes its requests, cannot be unwound.
+        A daemon thread that is inside native code when the interpreter ends is unwound by force, which not all
+        libraries survive (SIGABRT).
         """
         self._stopped.set()
         stream = self._stream

@@ -47,7 +47,7 @@ class MeetingPoint(Protocol):
 
     @property
     def progress(self) -> str:
-        """What this member waits for, and for how long."""
+        """What this member waits for."""
 
     def start_check_in(self) -> None:
         """Begin, in another thread, which notifies the agent's watch when it ends."""
@@ -226,7 +226,9 @@ class Join(Generic[M]):
 
     def _refused(self, refusal: Refusal) -> NoReturn:
         # The operator's advice speaks of torchrun's flags.
-        advice = refusal.message.replace(TORCHRUN_FLAGS.run_id, self._agent.settings.flags.run_id)
+        flags = self._agent.settings.flags
+        advice = refusal.message.replace(TORCHRUN_FLAGS.run_id, flags.run_id)
+        advice = advice.replace(TORCHRUN_FLAGS.endpoint, flags.endpoint)
         message = f"{self._agent.reference} does not accept this node: {advice}"
         if refusal.reason is RefusalReason.RUN_SUCCEEDED:
             raise SucceededError(message)

@@ -33,5 +33,5 @@ def advise(error: ApiError) -> str:
             f"{plural}.{names.GROUP} is not installed. Install the CRDs of kube-rendezvous: kubectl apply -f crds/"
         )
     if isinstance(error, NotFoundError) and error.kind == "namespaces":
-        return f"{text}. Create the namespace, or name another one before the Rendezvous: NAMESPACE/NAME"
+        return f"{text}. Create the namespace, or name another one in --rdzv-endpoint NAMESPACE/NAME"
     return text

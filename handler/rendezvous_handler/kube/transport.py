@@ -91,17 +91,26 @@ class Transport:
         response = self._open(verb, resource, namespace, method, path, timeout, query, body, content_type)
         where = (verb, resource, namespace)
         try:
-            return dict(json.loads(response.read()))
-        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            data = response.read()
+        except (urllib3.exceptions.HTTPError, OSError) as error:
             raise self._unreachable(error, *where) from None
-        finally:
-            response.release_conn()
+        except BaseException:
+            # A signal: the rest of the answer must not be read as that of the next request.
+            response.close()
+            raise
+        response.release_conn()
+        answer = _parsed(data)
+        if answer is None:
+            raise self._unreachable(f"{self.url}: the answer is not that of an API server: {data[:200]!r}", *where)
+        self._contact.answered()
+        return answer
 
     def stream(
         self, verb: str, resource: str, namespace: str, path: str, *, timeout: float, query: Mapping[str, str]
     ) -> JsonLines:
         """Make a GET request whose answer comes line by line; see `request`."""
         response = self._open(verb, resource, namespace, "GET", path, timeout, query, None, "application/json")
+        self._contact.answered()
         return JsonLines(response, self._contact, verb, resource, namespace)
 
     def _open(
@@ -130,7 +139,6 @@ class Transport:
                 preload_content=False,
             )
             if response.status in range(200, 300):
-                self._contact.answered()
                 return response
             answer = response.read()
             response.release_conn()
@@ -199,7 +207,10 @@ class JsonLines:
             *lines, rest = (rest + chunk).split(b"\n")
             for line in lines:
                 if line.strip():
-                    yield json.loads(line)
+                    item = _parsed(line)
+                    if item is None:
+                        raise ValueError(f"a line of it is not that of an API server: {line[:200]!r}")
+                    yield item
 
     def close(self) -> None:
         """End the answer from another thread: its iteration stops, at the latest when the server ends it."""
@@ -210,6 +221,15 @@ class JsonLines:
                 sock.shutdown(socket.SHUT_RDWR)
         except OSError:
             pass  # it was closed already
+
+
+def _parsed(data: bytes) -> Json | None:
+    """The object that an answer is; None: it is something else, such as the page of a proxy."""
+    try:
+        answer = json.loads(data)
+    except ValueError:
+        return None
+    return answer if isinstance(answer, dict) else None
 
 
 def cause_of(error: BaseException) -> str:

@@ -70,7 +70,7 @@ class KubernetesStore(Store):  # type: ignore[misc]  # torch is not type-checked
         """Make no request yet.
 
         Args:
-            client: of the API server; made by `rendezvous_handler.kube.kubeconfig.connect`.
+            client: of the API server; made by `kube_rendezvous.connect`.
             namespace: of the ConfigMap.
             name: of the ConfigMap.
             timeout: for waiting, and for one call with all its tries; default 300 s, as for every Store of torch.

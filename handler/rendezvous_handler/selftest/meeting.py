@@ -34,7 +34,7 @@ class TcpMeeting:
         Args:
             membership: the round.
             port: the bound port of this node; it is closed here, or served by rank 0.
-            done: called in another thread when all have met.
+            done: called in another thread when the meeting has ended.
         """
         self.membership = membership
         self.complete = False

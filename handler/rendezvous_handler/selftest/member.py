@@ -84,10 +84,21 @@ class SelfTest:
         return met
 
     def _meeting(self, membership: Membership, port: StorePort) -> TcpMeeting:
+        store = membership.store
+        _logger.info(
+            "round %d: rank %d of %d; all meet at %s:%d",
+            membership.round,
+            membership.rank,
+            membership.nodes,
+            store.host,
+            store.port,
+        )
         self._wait.meeting = TcpMeeting(membership, port, self._agent.watch.notify)
         return self._wait.meeting
 
     def _check(self, rendezvous: Rendezvous) -> None:
+        self._wait.meeting = None
+        self._agent.address()  # an agent waits until its address can be found out; a self-test ends with the error
         if runs_without(rendezvous, self._agent.identity.name):
             raise SelfTestError(
                 f"round {rendezvous.status.round} of {self._agent.reference} runs, and this member would make it "
@@ -105,6 +116,9 @@ class _Wait(JoinWait):
         self._member = agent
         self._seconds = seconds
         self._deadline = time.monotonic() + seconds
+
+    def follow(self, rendezvous: Rendezvous) -> None:
+        """Do nothing: the time of the self-test holds, whatever the Rendezvous says."""
 
     def tick(self, spare: bool = False) -> None:
         super().tick(spare)

@@ -6,7 +6,6 @@ from torch.distributed.elastic.rendezvous import (
     RendezvousClosedError,
     RendezvousConnectionError,
     RendezvousError,
-    RendezvousGracefulExitError,
     RendezvousStateError,
     RendezvousTimeoutError,
 )
@@ -17,7 +16,6 @@ from rendezvous_handler.join.errors import (
     ConnectError,
     JoinError,
     StateError,
-    SucceededError,
     TimedOutError,
 )
 from rendezvous_handler.join.find import read_error
@@ -27,12 +25,11 @@ _TORCH: dict[type[JoinError], type[Exception]] = {
     ConnectError: RendezvousConnectionError,
     StateError: RendezvousStateError,
     TimedOutError: RendezvousTimeoutError,
-    SucceededError: RendezvousGracefulExitError,
 }
 
 
 def torch_error(error: JoinError) -> Exception:
-    """The error of torch that means the same."""
+    """The error of torch that means the same; for `SucceededError` see `compat.exit_without_training`."""
     kind: type[Exception] = _TORCH.get(type(error), RendezvousError)
     return kind(str(error))
 

@@ -217,12 +217,15 @@ class KubernetesRendezvousHandler(RendezvousHandler):  # type: ignore[misc]  # t
         agent.report_no_round()  # no workers run here now, whatever this join comes to
         if self._store is not None:
             self._store.check_out()
+        succeeded = None
         try:
             store = Join(agent, reason, self._round_store, self._store).run()
         except SucceededError as error:
-            exit_without_training(str(error))
+            succeeded = str(error)
         except JoinError as error:
             raise torch_error(error) from None
+        if succeeded is not None:
+            exit_without_training(succeeded)
         won = store.membership
         self._store, self._in_round = store, won
         agent.report_round(won.round, won.rank, won.nodes)
@@ -275,6 +278,7 @@ class KubernetesRendezvousHandler(RendezvousHandler):  # type: ignore[misc]  # t
     def _close(self) -> None:
         self._shut_down = True
         self._in_round = None
+        os.environ.pop(_ROUND, None)
         atexit.unregister(self._leave_at_exit)
         if self._store is not None:
             self._store.close()

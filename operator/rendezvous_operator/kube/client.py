@@ -179,10 +179,12 @@ class Client:
 
 def _parsed(method: str, path: str, data: bytes) -> Json:
     try:
-        answer: Json = json.loads(data)
-    except ValueError as error:
+        answer = json.loads(data)
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict):
         message = f"the answer is not that of an API server: {data[:200]!r}"
-        raise UnreachableError(message, *request_of(method, URL(path))) from error
+        raise UnreachableError(message, *request_of(method, URL(path)))
     return answer
 
 

@@ -19,7 +19,7 @@ from datetime import datetime, timezone
 from rendezvous_api.api_errors import ApiError, ConflictError, NotFoundError
 from rendezvous_api.meta import micro_time
 from rendezvous_operator.kube.client import Client, Json
-from rendezvous_operator.logs import RateLimit
+from rendezvous_operator.rate_limit import RateLimit
 
 logger = logging.getLogger(__name__)
 

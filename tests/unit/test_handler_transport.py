@@ -1,0 +1,109 @@
+"""Answers that a real API server never gives, but a proxy or a broken connection before it does."""
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from kubernetes import client as kubernetes_client
+
+from rendezvous_api.api_errors import ExpiredError, UnreachableError
+from rendezvous_handler.kube.client import Client
+
+
+class Front(ThreadingHTTPServer):
+    """Answers each request with the next of `answers`: a status, and the body or parts of it."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        self.answers: list[tuple[int, list[bytes]]] = []
+        self.requests: list[Any] = []
+        super().__init__(("127.0.0.1", 0), Answering)
+
+
+class Answering(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        front = self.server
+        assert isinstance(front, Front)
+        front.requests.append(SimpleNamespace(path=self.path, headers=dict(self.headers)))
+        status, parts = front.answers.pop(0)
+        self.send_response(status)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for part in parts:
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
+        self.wfile.write(b"0\r\n\r\n")
+
+    def log_message(self, *_: object) -> None:
+        """Print nothing."""
+
+
+@pytest.fixture
+def front() -> Iterator[Front]:
+    with Front() as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+def client_of(front: Front, path: str = "") -> Client:
+    configuration = kubernetes_client.Configuration()
+    configuration.host = f"http://127.0.0.1:{front.server_address[1]}{path}"
+    configuration.api_key["BearerToken"] = "Bearer abc"
+    return Client(configuration, "team", in_pod=False)
+
+
+@pytest.mark.parametrize("body", [b"<html>login</html>", b"", b"null", b"[]", b"3", b'{"items": [', b"\xff\xfe"])
+def test_an_answer_that_is_no_object_is_no_answer(front: Front, body: bytes) -> None:
+    client = client_of(front)
+    for _ in range(2):
+        front.answers.append((200, [body] if body else []))
+        with pytest.raises(UnreachableError, match="the answer is not that of an API server") as problem:
+            client.list_rendezvous("team", "train", 5.0)
+        assert not problem.value.not_carried_out
+    assert client.contact.failing
+    assert "not that of an API server" in client.contact.cause
+    assert client.contact.silent_seconds > 0
+    front.answers.append((200, [b'{"items": [], "metadata": {"resourceVersion": "7"}}']))
+    assert client.list_rendezvous("team", "train", 5.0) == (None, "7")
+    assert not client.contact.failing
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 501, 502, 503, 504])
+def test_not_now_is_no_answer(front: Front, status: int) -> None:
+    client = client_of(front)
+    front.answers.append((status, [b"<html>upstream</html>"]))
+    with pytest.raises(UnreachableError, match=f"^HTTP {status}: <html>upstream</html>$") as problem:
+        client.get_participant("team", "train.a", 5.0)
+    assert problem.value.not_carried_out is (status == 429)
+    assert client.contact.failing
+
+
+@pytest.mark.parametrize("line", [b"<html>\n", b"[]\n", b"null\n"])
+def test_a_line_of_a_watch_that_is_no_object_breaks_the_watch(front: Front, line: bytes) -> None:
+    client = client_of(front)
+    front.answers.append((200, [b'{"type": "BOOKMARK", "obj', b'ect": {}}\n', line]))
+    events = iter(client.watch_rendezvous("team", "train", "1", 5))
+    assert next(events).type == "BOOKMARK"
+    with pytest.raises(UnreachableError, match="the watch broke: a line of it is not that of an API server"):
+        next(events)
+    assert client.contact.failing
+
+
+def test_a_watch_from_a_version_that_is_gone(front: Front) -> None:
+    front.answers.append((200, [b'{"type": "ERROR", "object": {"code": 410, "message": "too old"}}\n']))
+    with pytest.raises(ExpiredError, match="too old"):
+        list(client_of(front).watch_rendezvous("team", "train", "1", 5))
+
+
+def test_the_address_may_have_a_path(front: Front) -> None:
+    front.answers.append((200, [b"{}"]))
+    client_of(front, "/k8s/clusters/c-1").get_participant("team", "train.a", 5.0)
+    (request,) = front.requests
+    assert request.path == "/k8s/clusters/c-1/apis/rdzv.dev/v1alpha1/namespaces/team/rendezvousparticipants/train.a"
+    assert request.headers["authorization"] == "Bearer abc"
