@@ -72,7 +72,7 @@ cluster-down: setup ## End that cluster and remove all that belongs to it
 	@$(BIN)/python -m testcluster down
 
 .PHONY: test-cluster
-test-cluster: setup .venv/.helm ## Run the tests in real pods, on the cluster of `make cluster`, which they also end and start anew
+test-cluster: setup .venv/.helm ## Run the tests in real pods, on the cluster of `make cluster`, which they also stop and start again
 	@CLUSTER_MAY_END=1 $(BIN)/python -m pytest -m cluster $(TEST_ARGS) tests/cluster
 
 .PHONY: bench

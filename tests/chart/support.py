@@ -10,14 +10,17 @@ from typing import Any
 
 import yaml
 from testcluster.programs import ensure_helm
+from tests.support import objects
+from tests.support.api import Api
 
-from rendezvous_api import names
 from rendezvous_controlplane import KUBERNETES_VERSION, LocalControlPlane
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "charts" / "kube-rendezvous"
 RELEASE, SYSTEM = "kube-rendezvous", "rdzv-system"
 MUTATING = "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy"
+COLLECTOR = "system:serviceaccount:kube-system:generic-garbage-collector"
+NAMESPACE_CONTROLLER = "system:serviceaccount:kube-system:namespace-controller"
 Json = dict[str, Any]
 
 
@@ -92,52 +95,26 @@ class Pod:
 
 def make_pod(plane: LocalControlPlane, namespace: str, name: str, account: str, node: str | None = None) -> Pod:
     """Make a pod that nothing runs, and get a token as kubelet would."""
-    spec: Json = {"serviceAccountName": account, "containers": [{"name": "main", "image": "none"}]}
-    if node is not None:
-        spec["nodeName"] = node
-    body = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
-    made = json.loads(plane.kubectl("create", "-n", namespace, "-f", "-", "-o", "json", input=json.dumps(body)))
-    uid = made["metadata"]["uid"]
-    token = plane.kubectl(
-        *("create", "token", account, "-n", namespace, "--bound-object-kind=Pod", f"--bound-object-name={name}"),
-        f"--bound-object-uid={uid}",
-    )
-    return Pod(namespace, name, uid, node, plane.kubeconfig_with_token(token.strip()))
+    api = Api(plane, namespace)
+    on_node: Json = {} if node is None else {"nodeName": node}
+    uid = api.create(objects.pod(name, serviceAccountName=account, **on_node))["metadata"]["uid"]
+    return Pod(namespace, name, uid, node, plane.kubeconfig_with_token(api.token(account, (name, uid))))
 
 
 def token_of(plane: LocalControlPlane, namespace: str, account: str) -> Path:
     """A kubeconfig with a token of a service account that is bound to no pod."""
-    return plane.kubeconfig_with_token(plane.kubectl("create", "token", account, "-n", namespace).strip())
+    return plane.kubeconfig_with_token(Api(plane, namespace).token(account))
 
 
 def participant(pod: Pod, rendezvous: str = "train", suffix: str = "", **spec: Any) -> Json:
     """What the agent of a pod writes; a field of the spec that is None is left out."""
-    written = {
-        "rendezvousName": rendezvous,
-        "rendezvousUID": "0b5c7d5e-64ab-4c47-8b4f-5c6d2f9e9b1a",
-        "nodeID": pod.name,
-        "incarnation": "abcd1234",
-        "attempt": 1,
-        "attemptReason": "Start",
-        "address": "10.0.0.1",
-        "storePort": 29500,
-        "podName": pod.name,
-        "podUID": pod.uid,
-        "nodeName": pod.node,
-        "state": "Joined",
-        **spec,
+    of_pod = {"podName": pod.name, "podUID": pod.uid, "nodeName": pod.node}
+    metadata = {
+        "namespace": pod.namespace,
+        "name": f"{rendezvous}.{pod.name}{suffix}",
+        "ownerReferences": [pod.owner],
     }
-    return {
-        "apiVersion": names.API_VERSION,
-        "kind": names.PARTICIPANT_KIND,
-        "metadata": {
-            "namespace": pod.namespace,
-            "name": f"{rendezvous}.{pod.name}{suffix}",
-            "labels": {names.LABEL_RENDEZVOUS: rendezvous},
-            "ownerReferences": [pod.owner],
-        },
-        "spec": {key: value for key, value in written.items() if value is not None},
-    }
+    return objects.participant(pod.name, of=rendezvous, metadata=metadata, **{**of_pod, **spec})
 
 
 def install(plane: LocalControlPlane, folder: Path, documents: Sequence[Json]) -> None:

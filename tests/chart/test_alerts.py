@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.chart.prometheus import Programs, find_programs
 from tests.chart.support import CHART
+from tests.support.prometheus import Programs, find_programs
 
 RULES = CHART / "files" / "alerts.yaml"
 Series = dict[str, str]

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from tests.chart.support import mutates
+from tests.support.api import Api
 
 from rendezvous_controlplane import LocalControlPlane
 
@@ -27,10 +28,7 @@ def created(control_plane: LocalControlPlane, namespace: str, spec: Json, labels
     """The pod as the API server keeps it."""
     metadata = {"generateName": "train-", "labels": {"rdzv.dev/rendezvous": "train"} if labels is None else labels}
     body = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
-    made: Json = json.loads(
-        control_plane.kubectl("create", "-n", namespace, "-f", "-", "-o", "json", input=json.dumps(body))
-    )
-    return made
+    return Api(control_plane, namespace).create(body)
 
 
 def container(name: str = "train", **more: Any) -> Json:

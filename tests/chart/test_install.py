@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from tests.chart.support import CHART, RELEASE, ROOT, SYSTEM, HelmError, Json, helm, mutates, only, options, render
-from tests.waiting import wait_until
+from tests.support.groups import OWN_CONTROL_PLANE
+from tests.support.waiting import wait_until
 
 from rendezvous_controlplane import ControlPlaneError, LocalControlPlane
 
@@ -112,6 +113,7 @@ def is_served(plane: LocalControlPlane) -> bool:
     return True
 
 
+@OWN_CONTROL_PLANE
 def test_installed_upgraded_and_removed(bare_plane: LocalControlPlane, tmp_path: Path) -> None:
     plane = bare_plane
     notes = install(plane, RELEASE, SYSTEM, {}).partition("NOTES:")[2]
@@ -140,6 +142,7 @@ def test_installed_upgraded_and_removed(bare_plane: LocalControlPlane, tmp_path:
     assert plane.kubectl("get", "customresourcedefinitions", "-o", "name") == ""
 
 
+@OWN_CONTROL_PLANE
 def test_twice_in_one_cluster(bare_plane: LocalControlPlane) -> None:
     plane = bare_plane
     plane.kubectl("create", "namespace", "team")

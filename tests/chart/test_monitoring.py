@@ -1,6 +1,5 @@
 """A real Prometheus scrapes the real operator, and answers every query of the dashboard and of the alerts."""
 
-import json
 import math
 import re
 import subprocess
@@ -12,11 +11,14 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.chart.dashboard import ALERTS, DASHBOARD, filled
-from tests.chart.prometheus import Prometheus, find_programs, free_port, running
 from tests.chart.support import RELEASE, SYSTEM, Json, make_pod, participant, token_of
-from tests.e2e.conftest import start_operator
-from tests.waiting import wait_until
+from tests.support.api import Api
+from tests.support.dashboard import ALERTS, DASHBOARD, filled
+from tests.support.objects import rendezvous
+from tests.support.ports import free_port
+from tests.support.processes import start_operator
+from tests.support.prometheus import Prometheus, find_programs, running
+from tests.support.waiting import wait_until
 
 from rendezvous_api import names
 from rendezvous_controlplane import LocalControlPlane
@@ -34,36 +36,28 @@ class Group:
     """Agents that the test plays: their objects are all that the operator sees of them."""
 
     def __init__(self, plane: LocalControlPlane) -> None:
-        self._plane = plane
+        self._api = Api(plane, "agents")
         self._pods = {name: make_pod(plane, "agents", name, "rendezvous-agent") for name in ("played-0", "played-1")}
         # They do not go on to beat, and yet none shall be missed.
         silence = {"keepAliveIntervalSeconds": 1000, "suspectTimeoutSeconds": 3600}
-        body = {
-            "apiVersion": names.API_VERSION,
-            "kind": names.RENDEZVOUS_KIND,
-            "metadata": {"name": "played"},
-            "spec": {"minNodes": 1, "maxNodes": 2, "replacementTimeoutSeconds": 0, **silence},
-        }
-        made = json.loads(plane.kubectl("create", "-n", "agents", "-f", "-", "-o", "json", input=json.dumps(body)))
-        self._uid = made["metadata"]["uid"]
+        body = rendezvous("played", minNodes=1, maxNodes=2, replacementTimeoutSeconds=0, **silence)
+        self._uid = self._api.create(body)["metadata"]["uid"]
 
     def join(self, name: str) -> None:
         body = participant(self._pods[name], rendezvous="played", rendezvousUID=self._uid)
-        self._plane.kubectl("create", "-f", "-", input=json.dumps(body))
+        self._api.create(body)
 
-    def patch(self, name: str, patch: Json, *more: str) -> None:
-        command = ["patch", "rdzvp", f"played.{name}", "-n", "agents", "--type=merge", f"--patch={json.dumps(patch)}"]
-        self._plane.kubectl(*command, *more)
+    def patch(self, name: str, patch: Json, subresource: str = "") -> None:
+        self._api.patch(names.PARTICIPANT_KIND, f"played.{name}", patch, subresource)
 
     def beat(self, name: str, **status: Any) -> None:
-        self.patch(name, {"status": {"incarnation": "abcd1234", **status}}, "--subresource=status")
+        self.patch(name, {"status": {"incarnation": "abcd1234", **status}}, "status")
 
     def leave(self, name: str) -> None:
-        self._plane.kubectl("delete", "rdzvp", f"played.{name}", "-n", "agents")
+        self._api.delete(names.PARTICIPANT_KIND, f"played.{name}")
 
     def status(self) -> Json:
-        found: Json = json.loads(self._plane.kubectl("get", "rdzv", "played", "-n", "agents", "-o", "json"))
-        status: Json = found.get("status", {})
+        status: Json = self._api.read(names.RENDEZVOUS_KIND, "played").get("status", {})
         return status
 
     def wait_for_round(self, number: int) -> Json:
@@ -72,6 +66,10 @@ class Group:
             return status if status.get("round") == number else None
 
         return wait_until(published, f"round {number}")
+
+
+pytestmark = pytest.mark.xdist_group("prometheus")
+"""One Prometheus, and one story that it has scraped, for all."""
 
 
 @pytest.fixture(scope="module")

@@ -10,12 +10,22 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from tests.chart.conftest import COLLECTOR, NAMESPACE_CONTROLLER
-from tests.chart.support import RELEASE, SYSTEM, Json, Pod, make_pod, participant, token_of
+from tests.chart.support import (
+    COLLECTOR,
+    NAMESPACE_CONTROLLER,
+    RELEASE,
+    SYSTEM,
+    Json,
+    Pod,
+    make_pod,
+    participant,
+    token_of,
+)
+from tests.support.api import Api, create_namespace
 
 from rendezvous_api import names
 from rendezvous_controlplane import ControlPlaneError, LocalControlPlane
-from rendezvous_handler.identity import participant_name
+from rendezvous_handler.agent.identity import participant_name
 
 POLICY = f"{RELEASE}-participants.{SYSTEM}"
 ALL_BUT_ADMINISTER = "get,list,watch,create,update,patch,delete,deletecollection"
@@ -32,7 +42,7 @@ def allow_everything(plane: LocalControlPlane, namespace: str, *subjects: str) -
 @pytest.fixture
 def pods(control_plane: LocalControlPlane, namespace: str) -> tuple[Pod, Pod]:
     """Two pods with one service account, each with its participant; the first is on a node."""
-    control_plane.kubectl("create", "serviceaccount", "agent", "-n", namespace)
+    Api(control_plane, namespace).create_account("agent")
     allow_everything(control_plane, namespace, f"--serviceaccount={namespace}:agent", "--user=ann")
     first = make_pod(control_plane, namespace, "train-0", "agent", node="node-a")
     second = make_pod(control_plane, namespace, "train-1", "agent")
@@ -53,19 +63,22 @@ class Client:
         return self._plane.kubectl(*arguments, input=text, kubeconfig=self._kubeconfig)
 
     def create(self, body: Json) -> None:
-        self.kubectl("create", "-f", "-", body=body)
+        self._in(body["metadata"]["namespace"]).create(body)
 
     def replace(self, body: Json) -> None:
         self.kubectl("replace", "-f", "-", body=body)
 
-    def patch(self, namespace: str, name: str, patch: str, *more: str) -> None:
-        self.kubectl("patch", "rdzvp", name, "-n", namespace, "--type=merge", f"--patch={patch}", *more)
+    def patch(self, namespace: str, name: str, patch: str, subresource: str = "") -> None:
+        self._in(namespace).patch(names.PARTICIPANT_KIND, name, json.loads(patch), subresource)
 
     def beat(self, namespace: str, name: str) -> None:
-        self.patch(namespace, name, HEARTBEAT, "--subresource=status")
+        self.patch(namespace, name, HEARTBEAT, "status")
 
     def delete(self, namespace: str, name: str) -> None:
-        self.kubectl("delete", "rdzvp", name, "-n", namespace, "--wait=false")
+        self._in(namespace).delete(names.PARTICIPANT_KIND, name)
+
+    def _in(self, namespace: str) -> Api:
+        return Api(self._plane, namespace, self._kubeconfig)
 
 
 @pytest.fixture
@@ -241,7 +254,7 @@ def test_a_new_pod_removes_what_its_predecessor_left(
     control_plane: LocalControlPlane, pods: tuple[Pod, Pod], as_admin: Client
 ) -> None:
     namespace = pods[0].namespace
-    as_admin.kubectl("delete", "pod", "train-0", "-n", namespace, "--force", "--grace-period=0")
+    Api(control_plane, namespace).delete("Pod", "train-0", grace_seconds=0)
     successor = make_pod(control_plane, namespace, "train-0", "agent")
     client = Client(control_plane, successor.kubeconfig)
     assert "spec.podUID is" in refusal(lambda: client.beat(namespace, "train.train-0"))
@@ -253,8 +266,7 @@ def test_a_pod_of_that_name_elsewhere_is_no_successor(
     control_plane: LocalControlPlane, pods: tuple[Pod, Pod], as_admin: Client
 ) -> None:
     namespace, elsewhere = pods[0].namespace, f"{pods[0].namespace}-2"
-    as_admin.kubectl("create", "namespace", elsewhere)
-    as_admin.kubectl("create", "serviceaccount", "agent", "-n", elsewhere)
+    Api(control_plane, create_namespace(control_plane, elsewhere)).create_account("agent")
     as_admin.kubectl(
         *("create", "rolebinding", "more", "-n", namespace, "--role=all", f"--serviceaccount={elsewhere}:agent")
     )

@@ -11,15 +11,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.chart.support import RELEASE, SYSTEM, Json, install, make_pod, render, token_of
-from tests.e2e.harness import Process
-from tests.waiting import wait_until
+from tests.chart.support import RELEASE, SYSTEM, install, make_pod, render, token_of
+from tests.support.api import Api
+from tests.support.objects import rendezvous
+from tests.support.processes import Process
+from tests.support.waiting import wait_until
 
 from rendezvous_api import names
 from rendezvous_controlplane import ControlPlaneError, LocalControlPlane
 
 OPERATOR = f"{RELEASE}-operator"
-_SELF_TEST = "import sys; from rendezvous_handler.selftest import main; sys.exit(main())"
+_SELF_TEST = "import sys; from rendezvous_handler.selftest.__main__ import main; sys.exit(main())"
 
 Right = tuple[str, str, str]
 """Verb, resource and subresource ('' for none)."""
@@ -172,21 +174,15 @@ def two_pods_meet(
     plane: LocalControlPlane, processes: list[Process], folder: Path, namespace: str, account: str
 ) -> None:
     """As in `helm test`: the real programs, with the rights and the guards of the chart."""
-    body: Json = {
-        "apiVersion": names.API_VERSION,
-        "kind": names.RENDEZVOUS_KIND,
-        "metadata": {"name": "check"},
-        "spec": {"minNodes": 2, "maxNodes": 2},
-    }
-    plane.kubectl("create", "-n", namespace, "-f", "-", input=json.dumps(body))
+    api = Api(plane, namespace)
+    api.create(rendezvous("check", minNodes=2, maxNodes=2))
     members = []
     for index in range(2):
         pod = make_pod(plane, namespace, f"check-{index}", account)
         flags = [f"--rendezvous={namespace}/check", "--timeout-seconds=60"]
         members.append(start(processes, folder, pod.kubeconfig, "-c", _SELF_TEST, *flags))
     assert [member.wait(90) for member in members] == [0, 0], [member.log for member in members]
-    found = json.loads(plane.kubectl("get", "rdzv", "check", "-n", namespace, "-o", "json"))
-    assert found["status"]["history"][0]["nodes"] == 2
+    assert api.read(names.RENDEZVOUS_KIND, "check")["status"]["history"][0]["nodes"] == 2
 
 
 def operator_flags(lease: str) -> list[str]:

@@ -1,27 +1,21 @@
 """A control plane and an operator for each worker of pytest, and a job for each test."""
 
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from tests.e2e.harness import Job, Process
+from tests.e2e.harness import Job
+from tests.support.forked_torchrun import TorchrunServer
+from tests.support.processes import Process, start_operator
 
-from rendezvous_controlplane import LocalControlPlane
-
-
-def start_operator(kubeconfig: Path, log: Path, *arguments: str) -> Process:
-    """Start an operator as a process of its own.
-
-    Agents run on older versions of Python than the operator. When the tests do, too, OPERATOR_PYTHON names its Python.
-    """
-    command = [os.environ.get("OPERATOR_PYTHON", sys.executable), "-m", "rendezvous_operator.app", *arguments]
-    return Process(command, log, {**os.environ, "KUBECONFIG": str(kubeconfig)})
+from rendezvous_controlplane import Binaries, LocalControlPlane
 
 
 @pytest.fixture(scope="session")
-def control_plane(control_plane_manifests: Sequence[Path | str]) -> Iterator[LocalControlPlane]:
+def control_plane(
+    control_plane_binaries: Binaries, control_plane_manifests: Sequence[Path | str]
+) -> Iterator[LocalControlPlane]:
     """One of its own: its operator goes with the session, and would be in the way of other tests of the worker."""
     with LocalControlPlane() as plane:
         plane.apply(control_plane_manifests)
@@ -39,9 +33,11 @@ def operator(control_plane: LocalControlPlane, tmp_path_factory: pytest.TempPath
 
 
 @pytest.fixture
-def quiet_job(control_plane: LocalControlPlane, namespace: str, tmp_path: Path) -> Iterator[Job]:
+def quiet_job(
+    control_plane: LocalControlPlane, torchrun_server: TorchrunServer, namespace: str, tmp_path: Path
+) -> Iterator[Job]:
     """A job without an operator; the test starts one if it wants one."""
-    job = Job(control_plane, namespace, tmp_path, control_plane.kubeconfig)
+    job = Job(control_plane, namespace, tmp_path, torchruns=torchrun_server)
     yield job
     job.end()
 

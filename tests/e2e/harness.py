@@ -1,28 +1,28 @@
 """Real torchrun agents, a real operator, and what a test needs to disturb them and to see what they did."""
 
-import contextlib
-import http.client
-import json
 import os
-import signal
-import ssl
-import subprocess
 import sys
-from base64 import b64decode
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from tests.waiting import wait_until
+from tests.support import objects
+from tests.support.api import Api, Json
+from tests.support.forked_torchrun import TorchrunServer
+from tests.support.journal import Journal, Record
+from tests.support.processes import Process
+from tests.support.recorder import Recorder
+from tests.support.waiting import wait_until
 
 from rendezvous_api import names
 from rendezvous_api.codec import decode
 from rendezvous_api.rendezvous import Rendezvous, RendezvousStatus
-from rendezvous_controlplane import ControlPlaneError, LocalControlPlane
+from rendezvous_controlplane import LocalControlPlane
 
+TORCHRUN = str(Path(sys.executable).with_name("torchrun"))
+_READ_LATE = {"KUBECONFIG", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE"}
+"""Variables that torchrun and the handler read when they need them; others may be read while torch is imported."""
 WORKER = Path(__file__).with_name("worker.py")
-T = TypeVar("T")
 
 
 def rounds(status: RendezvousStatus) -> list[tuple[int, str | None]]:
@@ -30,131 +30,31 @@ def rounds(status: RendezvousStatus) -> list[tuple[int, str | None]]:
     return [(record.nodes, record.reason) for record in status.history]
 
 
-class Process:
-    """A process started by a test, with its log in a file. It is in a session of its own."""
-
-    def __init__(self, command: Sequence[str], log: Path, environment: Mapping[str, str]) -> None:
-        self.log_path = log
-        with log.open("ab") as output:
-            self.popen = subprocess.Popen(
-                command, env=dict(environment), stdout=output, stderr=subprocess.STDOUT, start_new_session=True
-            )
-
-    @property
-    def log(self) -> str:
-        """Everything that it has printed."""
-        return self.log_path.read_text(errors="replace")
-
-    @property
-    def running(self) -> bool:
-        """Whether it has not ended."""
-        return self.popen.poll() is None
-
-    def family(self) -> list[int]:
-        """Its pid and those of all its descendants; torchrun puts each worker into a session of its own."""
-        pids = [self.popen.pid]
-        for pid in pids:
-            with contextlib.suppress(OSError):
-                for task in Path(f"/proc/{pid}/task").iterdir():
-                    pids.extend(int(child) for child in (task / "children").read_text().split())
-        return pids
-
-    def signal_all(self, number: signal.Signals) -> None:
-        """Send a signal to it and to all its descendants."""
-        for pid in self.family():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, number)
-
-    def kill(self) -> None:
-        """SIGKILL to it and all its descendants at once, as when a node loses its power."""
-        self.signal_all(signal.SIGSTOP)  # nobody may act on the death of another
-        self.signal_all(signal.SIGKILL)
-        self.popen.wait(30)
-
-    def terminate(self) -> None:
-        """SIGTERM to it alone, as the kubelet does."""
-        self.popen.terminate()
-
-    def freeze(self) -> None:
-        """SIGSTOP to it and all its descendants."""
-        self.signal_all(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        """SIGCONT to it and all its descendants."""
-        self.signal_all(signal.SIGCONT)
-
-    def wait(self, timeout: float = 90.0) -> int:
-        """Exit code; fails with its log when it does not end in time."""
-        try:
-            return self.popen.wait(timeout)
-        except subprocess.TimeoutExpired:
-            raise AssertionError(f"{self.log_path.name} has not ended after {timeout} s:\n{self.log[-6000:]}") from None
-
-
-@dataclass(frozen=True)
-class Record:
-    """One line of a worker's journal."""
-
-    event: str
-    time: float
-    node: str
-    pid: int
-    fields: Mapping[str, Any]
-
-    def __getattr__(self, name: str) -> Any:
-        return self.fields[name]
-
-
-class Journal:
-    """What all workers of a test have written."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def records(self, event: str | None = None, *, since: float = 0.0) -> list[Record]:
-        """All records of an event, in the order of time (``time.time()``)."""
-        found = []
-        for path in self._folder.glob("journal-*.jsonl"):
-            for line in path.read_text().splitlines():
-                with contextlib.suppress(json.JSONDecodeError):  # a killed worker may leave half a line
-                    fields = json.loads(line)
-                    event_name, at, node, pid = (fields.pop(key) for key in ("event", "time", "node", "pid"))
-                    found.append(Record(event_name, at, node, pid, fields))
-        wanted = [record for record in found if (event is None or record.event == event) and record.time >= since]
-        return sorted(wanted, key=lambda record: record.time)
-
-    def stepping(self, nodes: set[str], *, since: float) -> list[Record] | None:
-        """The last step of each of these nodes, if since then they all made one in one group of exactly these nodes."""
-        steps = [record for record in self.records("step", since=since) if record.nodes == len(nodes)]
-        masters = {record.master for record in steps}
-        for master in masters:
-            of_group = [record for record in steps if record.master == master]
-            if {record.node for record in of_group} == nodes:
-                return of_group
-        return None
-
-    def assert_no_split(self) -> None:
-        """No group stepped after a newer one had stepped; all members of a group had the same list.
-
-        A group is told by its master address: each round has a store of its own.
-        """
-        seen: dict[str, int] = {}
-        for record in self.records("step"):
-            order = seen.setdefault(record.master, len(seen))
-            assert order == len(seen) - 1, f"a group of an older round made a step: {record}"
-        for master in seen:
-            worlds = {record.world for record in self.records("start") if record.master == master}
-            assert len(worlds) == 1, f"members of the group at {master} disagree about its size: {worlds}"
-
-
 class Job:
-    """One Rendezvous and the agents that meet at it."""
+    """One Rendezvous and the agents that meet at it.
 
-    def __init__(self, control_plane: LocalControlPlane, namespace: str, folder: Path, kubeconfig: Path) -> None:
+    Args:
+        control_plane: its API server.
+        namespace: of the Rendezvous.
+        folder: empty; for logs and journals.
+        kubeconfig: of the agents; the administrator's if None.
+        torchruns: forks the agents; without it each imports torch itself.
+    """
+
+    def __init__(
+        self,
+        control_plane: LocalControlPlane,
+        namespace: str,
+        folder: Path,
+        kubeconfig: Path | None = None,
+        torchruns: TorchrunServer | None = None,
+    ) -> None:
         self.control_plane = control_plane
+        self.api = Api(control_plane, namespace)
         self.namespace = namespace
         self.folder = folder
-        self.kubeconfig = kubeconfig
+        self.kubeconfig = kubeconfig or control_plane.kubeconfig
+        self._torchruns = torchruns
         self.name = "train"
         self.journal = Journal(folder)
         self.processes: list[Process] = []
@@ -166,47 +66,20 @@ class Job:
         Nodes over ``min_nodes`` may then come too late for the first round: who counts rounds needs a longer last call.
         """
         defaults = {"lastCallTimeoutSeconds": 3, "replacementTimeoutSeconds": 3, "scaleUpIntervalSeconds": 0}
-        rendezvous = {
-            "apiVersion": "rdzv.dev/v1alpha1",
-            "kind": "Rendezvous",
-            "metadata": {"name": self.name, "namespace": self.namespace},
-            "spec": {"minNodes": min_nodes, "maxNodes": max_nodes, **defaults, **spec},
-        }
-        self.control_plane.kubectl("create", "-f", "-", input=json.dumps(rendezvous))
+        spec = {"minNodes": min_nodes, "maxNodes": max_nodes, **defaults, **spec}
+        self.api.create(objects.rendezvous(self.name, **spec))
 
     def patch(self, patch: Mapping[str, Any]) -> None:
         """Merge-patch the Rendezvous, as a user would with kubectl."""
-        self.kubectl("patch", "rendezvous", self.name, "--type=merge", "-p", json.dumps(patch))
+        self.api.patch(names.RENDEZVOUS_KIND, self.name, patch)
 
-    def kubectl(self, *arguments: str) -> str:
-        """Run kubectl in the namespace of the job."""
-        return self.control_plane.kubectl("-n", self.namespace, *arguments)
+    def request_restart(self, value: str = "now") -> None:
+        """Ask for a new round by the annotation, as a user would."""
+        self.patch({"metadata": {"annotations": {names.ANNOTATION_RESTART_REQUESTED_AT: value}}})
 
-    def read(self, plural: str, name: str) -> dict[str, Any]:
-        """One object, as JSON. Tests poll, and the agents need the processor that a kubectl would take each time.
-
-        Raises:
-            ControlPlaneError: there is no such object, or no answer.
-        """
-        path = f"/apis/{names.API_VERSION}/namespaces/{self.namespace}/{plural}/{name}"
-        # Read anew each time: a new API server may have new certificates.
-        config = json.loads(self.control_plane.kubeconfig.read_text())
-        authority = b64decode(config["clusters"][0]["cluster"]["certificate-authority-data"]).decode()
-        token = config["users"][0]["user"]["token"]
-        context = ssl.create_default_context(cadata=authority)
-        connection = http.client.HTTPSConnection("127.0.0.1", self.control_plane.port, timeout=10, context=context)
-        try:
-            connection.request("GET", path, headers={"Authorization": f"Bearer {token}"})
-            answer = connection.getresponse()
-            body = answer.read()
-        except (OSError, http.client.HTTPException) as error:
-            raise ControlPlaneError(f"GET {path}: {error}") from error
-        finally:
-            connection.close()
-        if answer.status != http.HTTPStatus.OK:
-            raise ControlPlaneError(f"GET {path}: HTTP {answer.status}: {body.decode(errors='replace')}")
-        found: dict[str, Any] = json.loads(body)
-        return found
+    def recorder(self) -> Recorder:
+        """Records the states of the Rendezvous; see there."""
+        return Recorder(self.control_plane.get_client(), self.namespace, self.name)
 
     def agent(
         self,
@@ -216,13 +89,26 @@ class Job:
         run_id: str | None = "run-1",
         conf: str = "",
         workers: int = 1,
-        light: bool = False,
+        collectives: bool = False,
         max_restarts: int = 100,
         environment: Mapping[str, str] | None = None,
         arguments: Sequence[str] = (),
-        launcher: Sequence[str] = (str(Path(sys.executable).with_name("torchrun")),),
+        launcher: Sequence[str] = (TORCHRUN,),
     ) -> Process:
-        """Start a torchrun as a node of that name would. ``nnodes`` 1:1 is torchrun's default: the object decides."""
+        """Start a torchrun as a node of that name would.
+
+        Args:
+            node: name of the node.
+            nnodes: 1:1 is torchrun's default: the object decides.
+            run_id: the option --rdzv-id; None: it is left out.
+            conf: more of --rdzv-conf.
+            workers: how many it starts.
+            collectives: whether the workers use torch, and step together by an all_reduce; else each steps by itself.
+            max_restarts: torchrun's own limit.
+            environment: more variables.
+            arguments: more options of torchrun.
+            launcher: what is run in the place of torchrun's console script.
+        """
         command = [
             *launcher,
             "--rdzv-backend=kubernetes",
@@ -236,12 +122,19 @@ class Job:
             *arguments,
             str(WORKER),
             str(self.folder),
-            *(["--light"] if light else []),
+            *(["--collectives"] if collectives else []),
         ]
-        return self.program(node, command, environment)
+        usual = (environment or {}).keys() <= _READ_LATE and tuple(launcher) == (TORCHRUN,)
+        return self.program(node, command, environment, self._torchruns if usual else None)
 
-    def program(self, node: str, command: Sequence[str], environment: Mapping[str, str] | None = None) -> Process:
-        """Start any program as a node of that name."""
+    def program(
+        self,
+        node: str,
+        command: Sequence[str],
+        environment: Mapping[str, str] | None = None,
+        server: TorchrunServer | None = None,
+    ) -> Process:
+        """Start any program as a node of that name; a torchrun may be forked by a server."""
         variables = {
             **os.environ,
             "KUBECONFIG": str(self.kubeconfig),
@@ -251,7 +144,7 @@ class Job:
             **(environment or {}),
         }
         number = len(self.processes)
-        process = Process(command, self.folder / f"agent-{number:02d}-{node}.log", variables)
+        process = Process(command, self.folder / f"agent-{number:02d}-{node}.log", variables, server)
         self.processes.append(process)
         self.agents[node] = process
         return process
@@ -267,16 +160,16 @@ class Job:
     @property
     def rendezvous(self) -> Rendezvous:
         """The Rendezvous as it is now."""
-        return decode(Rendezvous, self.read(names.RENDEZVOUS_PLURAL, self.name))
+        return decode(Rendezvous, self.api.read(names.RENDEZVOUS_KIND, self.name))
 
     @property
     def status(self) -> RendezvousStatus:
         """Its status as it is now."""
         return self.rendezvous.status
 
-    def participant(self, node: str) -> dict[str, Any]:
+    def participant(self, node: str) -> Json:
         """The participant object of a node, as JSON."""
-        return self.read(names.PARTICIPANT_PLURAL, f"{self.name}.{node}")
+        return self.api.read(names.PARTICIPANT_KIND, f"{self.name}.{node}")
 
     def ranks(self) -> dict[str, int]:
         """Rank of each node of the current round."""

@@ -1,18 +1,16 @@
 """What a user reads who has made a mistake: a clear error that names the thing. See also the tests of the handler."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from tests.e2e.harness import Job
+from tests.e2e.harness import TORCHRUN, Job
 from tests.e2e.pods import Pods
+from tests.support.forked_torchrun import TorchrunServer
+from tests.support.processes import Process
 
 from rendezvous_api import names
 from rendezvous_controlplane import ControlPlaneError
-
-TORCHRUN = Path(sys.executable).with_name("torchrun")
 
 
 @pytest.mark.parametrize(
@@ -44,19 +42,15 @@ TORCHRUN = Path(sys.executable).with_name("torchrun")
     ],
 )
 def test_torchrun_ends_at_once_and_says_why(
-    arguments: list[str], environment: dict[str, str], words: list[str], tmp_path: Path
+    torchrun_server: TorchrunServer, arguments: list[str], environment: dict[str, str], words: list[str], tmp_path: Path
 ) -> None:
     clean = {key: value for key, value in os.environ.items() if key not in ("KUBECONFIG", "KUBERNETES_SERVICE_HOST")}
-    done = subprocess.run(
-        [TORCHRUN, "--rdzv-backend=kubernetes", "--rdzv-id=run-1", *arguments, "none.py"],
-        env={**clean, "HOME": str(tmp_path), **environment},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 1
+    command = [TORCHRUN, "--rdzv-backend=kubernetes", "--rdzv-id=run-1", *arguments, "none.py"]
+    variables = {**clean, "HOME": str(tmp_path), **environment}
+    agent = Process(command, tmp_path / "agent.log", variables, torchrun_server)
+    assert agent.wait() == 1
     for word in words:
-        assert word in done.stderr
+        assert word in agent.log
 
 
 def test_the_join_timeout_says_who_is_missing_and_why_and_nodes_that_differ_are_one_warning(job: Job) -> None:
@@ -66,13 +60,13 @@ def test_the_join_timeout_says_who_is_missing_and_why_and_nodes_that_differ_are_
     waiting = {"waiting": {"reason": "ImagePullBackOff"}}
     container = {"name": "torchrun", "image": "none", "imageID": "", "ready": False, "restartCount": 0}
     pods.write_status("train-1", containerStatuses=[{**container, "state": waiting}])
-    agent = job.agent("n0", nnodes="1:3", light=True)
+    agent = job.agent("n0", nnodes="1:3")
     assert agent.wait() == 1
     assert (
         f"RendezvousTimeoutError: no round of {job.namespace}/{job.name} within the join timeout of 5 s. "
         "WaitingForNodes: 1 of at least 2 nodes; train-1 is Pending (ImagePullBackOff)"
     ) in agent.log
-    assert agent.log.count("says otherwise than this torchrun, and it wins") == 1
+    assert agent.log.count("and the settings of this node differ; the Rendezvous wins") == 1
     assert "--nnodes=1:3, Rendezvous 2:4" in agent.log
     assert job.participant("n0")["spec"]["leaveReason"] == "TimedOut"
     # Nothing is lost: the object waits for the next try.
@@ -82,10 +76,10 @@ def test_the_join_timeout_says_who_is_missing_and_why_and_nodes_that_differ_are_
 
 def test_two_agents_with_one_node_id_and_the_first_one_ends_with_an_error(job: Job) -> None:
     job.create(1, 2)
-    first = job.agent("n0", light=True)
+    first = job.agent("n0")
     job.wait_for_training({"n0"}, timeout=90)
     incarnation = job.participant("n0")["spec"]["incarnation"]
-    second = job.agent("n0", light=True)
+    second = job.agent("n0")
     assert first.wait() == 1
     assert "RendezvousStateError: another agent has taken the name train.n0 of this one" in first.log
     assert "give each its own node_id in --rdzv-conf" in first.log

@@ -3,7 +3,6 @@
 Without a check-in of all members, each of the others would wait for the dead one's keys at start-up, and end with it.
 """
 
-import json
 import os
 import signal
 import socket
@@ -11,12 +10,11 @@ import time
 
 import pytest
 from tests.e2e.harness import Job, rounds
-from tests.waiting import wait_until
+from tests.support import objects
+from tests.support.waiting import wait_until
 
 from rendezvous_api import names
-from rendezvous_api.codec import encode
-from rendezvous_api.participant import ParticipantSpec
-from rendezvous_api.reasons import AttemptReason, ParticipantState, RoundEndReason
+from rendezvous_api.reasons import RoundEndReason
 
 SHORT_KEEP_ALIVE = {"keepAliveIntervalSeconds": 2, "keepAliveMaxAttempts": 5}
 
@@ -39,7 +37,7 @@ def admit_and_freeze(job: Job, everyone: set[str], victim: str) -> None:
     """Start these nodes; the victim gets its place in round 1 and does not come to the store of that round."""
     job.create(3, 4, lastCallTimeoutSeconds=3600, **SHORT_KEEP_ALIVE)
     for node in sorted(everyone):
-        job.agent(node, conf="read_timeout=6", light=True, max_restarts=0)
+        job.agent(node, conf="read_timeout=6", max_restarts=0)
     wait_until(lambda: (formation := job.status.formation) and formation.joined == 3, "all to join")
     os.kill(job.agents[victim].popen.pid, signal.SIGSTOP)
     job.patch({"spec": {"minNodes": 2, "maxNodes": 3}})  # by this the group is complete
@@ -85,34 +83,23 @@ def test_a_node_vanishes_before_it_checks_in(job: Job, ghost: str) -> None:
     job.create(2, 3, lastCallTimeoutSeconds=3600)
     with socket.socket() as unserved:
         unserved.bind(("127.0.0.1", 0))  # and not listening, like the port of every member before its round
-        spec = ParticipantSpec(
-            rendezvous_name=job.name,
-            rendezvous_uid=job.rendezvous.metadata.uid,
-            run_id="run-1",
-            node_id=ghost,
-            incarnation="ghost000",
-            attempt=1,
-            attempt_reason=AttemptReason.START,
+        ghost_object = objects.participant(
+            ghost,
+            rendezvousUID=job.rendezvous.metadata.uid,
+            runID="run-1",
             address="127.0.0.1",
-            store_port=unserved.getsockname()[1],
-            state=ParticipantState.JOINED,
+            storePort=unserved.getsockname()[1],
         )
         name = f"{job.name}.{ghost}"
-        participant = {
-            "apiVersion": names.API_VERSION,
-            "kind": names.PARTICIPANT_KIND,
-            "metadata": {"name": name, "labels": {names.LABEL_RENDEZVOUS: job.name}},
-            "spec": encode(spec),
-        }
         survivors = {"n0", "n1"}
         for node in sorted(survivors):
-            job.agent(node, light=True, max_restarts=0)
+            job.agent(node, max_restarts=0)
         wait_until(lambda: (formation := job.status.formation) and formation.joined == 2, "two to join")
-        job.control_plane.kubectl("-n", job.namespace, "create", "-f", "-", input=json.dumps(participant))
+        job.api.create(ghost_object)
         job.wait_for_round({ghost, *survivors})
         time.sleep(2)
         assert job.journal.records("start") == [], "workers were started before all members had checked in"
-        job.kubectl("delete", "rdzvp", name)
+        job.api.delete(names.PARTICIPANT_KIND, name)
         deleted_at = time.monotonic()
         second = job.wait_for_round(survivors, after=1)
 

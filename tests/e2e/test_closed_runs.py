@@ -1,27 +1,21 @@
 """A run that is over takes no one any more, and says so; the Rendezvous then serves the next run (rule "runs")."""
 
-import socket
 import time
 
 from tests.e2e.harness import Job
-from tests.waiting import wait_until
+from tests.support.ports import free_port
+from tests.support.waiting import wait_until
 
 from rendezvous_api import names
 from rendezvous_api.reasons import ClosedReason, RoundEndReason
 from rendezvous_api.rendezvous import ClosedRun
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def test_a_member_that_re_enters_when_the_run_has_succeeded_ends_well_and_a_fresh_start_does_not(job: Job) -> None:
     job.create(1, 2, lastCallTimeoutSeconds=120)
     # n0 has but one port for its store, so that it gives up the old store as soon as it re-enters.
-    first = job.agent("n0", light=True, conf=f"store_port={free_port()}")
-    second = job.agent("n1", light=True, environment={"LOGLEVEL": "INFO"})
+    first = job.agent("n0", conf=f"store_port={free_port()}")
+    second = job.agent("n1")
     job.wait_for_training({"n0", "n1"}, timeout=120)
     assert job.ranks() == {"n0": 0, "n1": 1}
 
@@ -29,8 +23,9 @@ def test_a_member_that_re_enters_when_the_run_has_succeeded_ends_well_and_a_fres
     # leaves, and with that the run has succeeded without n0.
     (job.folder / "stop-n1").touch()
     # An agent that has not noticed the end of its worker obeys the call instead.
-    wait_until(lambda: "worker group successfully finished" in second.log, "n1 to be done")
-    job.kubectl("annotate", "rendezvous", job.name, f"{names.ANNOTATION_RESTART_REQUESTED_AT}=now")
+    wait_until(lambda: len(second.family()) == 1, "the worker of n1 to be done")
+    time.sleep(1)  # torch looks at its workers every 0.1 s
+    job.request_restart()
     # torch imports much of itself only to log that the barrier has broken.
     assert [second.wait(150), first.wait()] == [0, 0]
     assert "attempt 2, MembershipChange" in first.log
@@ -39,7 +34,7 @@ def test_a_member_that_re_enters_when_the_run_has_succeeded_ends_well_and_a_fres
     assert status.closed_runs == (ClosedRun("run-1", ClosedReason.RUN_SUCCEEDED),)
     assert status.history[-1].reason == RoundEndReason.RESTART_REQUESTED
 
-    late = job.agent("n0", light=True)
+    late = job.agent("n0")
     assert late.wait() == 1
     assert "RendezvousClosedError" in late.log
     assert "run 'run-1' is closed (RunSucceeded); start with another --rdzv-id" in late.log
@@ -50,7 +45,7 @@ def test_the_next_run_uses_the_same_rendezvous_and_others_are_refused_meanwhile(
     job.create(1, 2, lastCallTimeoutSeconds=0)
     began = 0.0
     for number in (1, 2):
-        agent = job.agent("n0", light=True, run_id=f"run-{number}")
+        agent = job.agent("n0", run_id=f"run-{number}")
         job.wait_for_training({"n0"}, since=began, timeout=120)
         status = job.wait_for_round({"n0"}, after=number - 1)
         assert (status.run_id, status.round, status.history[-1].run_id) == (f"run-{number}", number, f"run-{number}")
@@ -61,12 +56,12 @@ def test_the_next_run_uses_the_same_rendezvous_and_others_are_refused_meanwhile(
             began = time.time()
     assert {record.run_id for record in job.journal.records("start", since=began)} == {"run-2"}
 
-    stranger = job.agent("n2", light=True, run_id="run-3")
+    stranger = job.agent("n2", run_id="run-3")
     assert stranger.wait() == 1
     assert "RendezvousStateError" in stranger.log
     assert (
-        f"run 'run-2' has rendezvous '{job.name}', so run 'run-3' may not join; wait for its end or use another "
-        "--rdzv-endpoint"
+        f"run 'run-2' claimed Rendezvous '{job.name}', so run 'run-3' may not join; wait until it has ended or use "
+        "another --rdzv-endpoint"
     ) in stranger.log
     status = job.status
     assert (status.run_id, status.round, status.spares, status.formation) == ("run-2", 2, (), None)
@@ -81,9 +76,9 @@ def test_the_next_run_uses_the_same_rendezvous_and_others_are_refused_meanwhile(
 def test_all_end_with_the_reason_when_max_restarts_is_reached(job: Job) -> None:
     job.create(2, 2, maxRestarts=1)
     nodes = ("n0", "n1")
-    agents = [job.agent(node, light=True) for node in nodes]
+    agents = [job.agent(node) for node in nodes]
     job.wait_for_training(set(nodes), timeout=120)
-    agents.append(job.agent("n2", light=True))
+    agents.append(job.agent("n2"))
     wait_until(lambda: job.status.spares == (f"{job.name}.n2",), "a spare", 120)
 
     # Each of the two nodes fails once: the budget is that of the group.
@@ -96,7 +91,7 @@ def test_all_end_with_the_reason_when_max_restarts_is_reached(job: Job) -> None:
     assert codes == [1, 1, 1]
     for agent in agents:
         assert "RendezvousClosedError" in agent.log
-        assert "RestartBudgetExhausted: 2 rounds were lost to failures, and spec.maxRestarts allows" in agent.log
+        assert "RestartBudgetExhausted: 2 rounds ended with a failure, and spec.maxRestarts allows" in agent.log
     status = job.status
     assert status.closed_reason("run-1") is ClosedReason.RESTART_BUDGET_EXHAUSTED
     assert (status.round, status.history[-1].reason) == (2, ClosedReason.RESTART_BUDGET_EXHAUSTED)

@@ -1,6 +1,5 @@
 """The jobs of docs/coming-from-c10d-or-etcd.md: run as they stand there, before and after they were moved."""
 
-import json
 import os
 import re
 import shlex
@@ -10,9 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from tests.e2e.harness import Job, Process
-from tests.waiting import wait_until
-from torch.distributed.run import config_from_args, parse_args
+from tests.e2e.harness import TORCHRUN, Job
+from tests.support.forked_torchrun import TorchrunServer
+from tests.support.pages import blocks
+from tests.support.processes import Process
+from tests.support.waiting import wait_until
 
 from rendezvous_api import names
 from rendezvous_api.reasons import ClosedReason
@@ -23,14 +24,8 @@ NODES = ("n0", "n1")
 C10D, ETCD = "A c10d job", "An etcd-v2 job"
 
 
-def blocks(heading: str, kind: str) -> list[str]:
-    """The fenced blocks of a kind below a heading, up to the next one."""
-    text = re.split(r"^#+ ", PAGE.partition(f"# {heading}\n")[2], flags=re.MULTILINE)[0]
-    return re.findall(rf"^```{kind}\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
-
-
 def command(heading: str, *, after: bool) -> str:
-    before_and_after = blocks(heading, "sh")
+    before_and_after = blocks(PAGE, heading, "sh")
     assert len(before_and_after) == 2
     return before_and_after[after].strip()
 
@@ -39,7 +34,7 @@ def run(job: Job, line: str, environment: Mapping[str, str]) -> list[Process]:
     """Run a command line on two nodes, in a folder of its own with the script of the page."""
     folder = job.folder / "job"
     folder.mkdir()
-    (script,) = blocks("Moving a job", "python")
+    (script,) = blocks(PAGE, "Moving a job", "python")
     (folder / "train.py").write_text(script)
     variables = {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -48,6 +43,19 @@ def run(job: Job, line: str, environment: Mapping[str, str]) -> list[Process]:
         **environment,
     }
     return [job.program(node, ["bash", "-c", f"cd {folder} && exec {line}"], variables) for node in NODES]
+
+
+def run_without_torch(job: Job, server: TorchrunServer, line: str, environment: Mapping[str, str]) -> list[Process]:
+    """Run it with a script that ends as that of the page, and exchanges nothing."""
+    script = job.folder / "train.py"
+    script.write_text(
+        'import os\nprint("done: weight 20 on rank", os.environ["RANK"], "of", os.environ["WORLD_SIZE"])\n'
+    )
+    words = shlex.split(line)
+    assert (words[0], words[-2:]) == ("torchrun", ["train.py", "20"])
+    command = [TORCHRUN, *words[1:-2], str(script), "20"]
+    variables = {"PET_LOCAL_ADDR": "127.0.0.1", **environment}
+    return [job.program(node, command, variables, server) for node in NODES]
 
 
 def assert_trained(processes: list[Process]) -> None:
@@ -61,13 +69,10 @@ def assert_trained(processes: list[Process]) -> None:
 @pytest.fixture
 def as_agent(job: Job) -> dict[str, str]:
     """What a pod with the service account of the page may do; its namespace is that of the job."""
-    job.kubectl("apply", f"--filename={ROOT / 'examples' / 'agent-rbac.yaml'}")
-    token = job.kubectl("create", "token", "rendezvous-agent").strip()
-    config = json.loads(job.control_plane.kubeconfig_with_token(token).read_text())
-    config["contexts"][0]["context"]["namespace"] = job.namespace
-    kubeconfig = job.folder / "agent.kubeconfig"
-    kubeconfig.write_text(json.dumps(config))
-    return {"KUBECONFIG": str(kubeconfig)}
+    rbac = ROOT / "examples" / "agent-rbac.yaml"
+    job.control_plane.kubectl("apply", f"--namespace={job.namespace}", f"--filename={rbac}")
+    token = job.api.token("rendezvous-agent")
+    return {"KUBECONFIG": str(job.api.kubeconfig(token, job.folder / "agent.kubeconfig"))}
 
 
 @pytest.fixture
@@ -76,13 +81,13 @@ def alone(quiet_job: Job) -> Job:
     return quiet_job
 
 
-def test_the_c10d_job_before(alone: Job) -> None:
+def test_the_c10d_job_before(alone: Job, torchrun_server: TorchrunServer) -> None:
     line = command(C10D, after=False)
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     here = line.replace("train-0.train:29400", f"localhost:{port}")
     assert here != line
-    assert_trained(run(alone, here, {"KUBECONFIG": "/nowhere"}))
+    assert_trained(run_without_torch(alone, torchrun_server, here, {"KUBECONFIG": "/nowhere"}))
 
 
 def test_the_c10d_job_after(job: Job, as_agent: dict[str, str]) -> None:
@@ -96,8 +101,10 @@ def test_the_c10d_job_after(job: Job, as_agent: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("only_two_flags", [False, True], ids=["as on the page", "with etcd's keys left in"])
-def test_the_etcd_job_after(job: Job, as_agent: dict[str, str], only_two_flags: bool) -> None:
-    (manifest,) = blocks(ETCD, "yaml")
+def test_the_etcd_job_after(
+    job: Job, as_agent: dict[str, str], torchrun_server: TorchrunServer, only_two_flags: bool
+) -> None:
+    (manifest,) = blocks(PAGE, ETCD, "yaml")
     job.control_plane.kubectl("-n", job.namespace, "apply", "--filename=-", input=manifest)
     job.name = "etcd-job"
     line = command(ETCD, after=True)
@@ -105,17 +112,21 @@ def test_the_etcd_job_after(job: Job, as_agent: dict[str, str], only_two_flags: 
         left = re.sub(r"--rdzv-backend=\S+", "--rdzv-backend=kubernetes", command(ETCD, after=False))
         line = re.sub(r"--rdzv-endpoint=\S+", "--rdzv-endpoint=etcd-job", left)
         assert "ssl_cert_key=" in line
-    processes = run(job, line, as_agent)
+        processes = run_without_torch(job, torchrun_server, line, as_agent)
+    else:
+        processes = run(job, line, as_agent)
     assert_trained(processes)
     rendezvous = job.rendezvous
     assert names.LABEL_CREATED_BY not in rendezvous.metadata.labels
     wait_until(lambda: job.status.closed_reason("job-17") is ClosedReason.RUN_SUCCEEDED, "the run to be closed")
-    assert not any("says otherwise than this torchrun" in process.log for process in processes)
+    assert not any("and the settings of this node differ" in process.log for process in processes)
 
 
 @pytest.mark.parametrize(("heading", "backend"), [(C10D, "c10d"), (ETCD, "etcd-v2")])
 def test_nothing_but_the_page_says_has_changed(heading: str, backend: str) -> None:
     """Both command lines as torchrun itself reads them."""
+    from torch.distributed.run import config_from_args, parse_args  # takes seconds, in each worker of pytest
+
     (before, script, arguments), (after, same_script, same_arguments) = (
         config_from_args(parse_args(shlex.split(command(heading, after=after))[1:])) for after in (False, True)
     )

@@ -2,18 +2,23 @@
 
 import pytest
 from tests.e2e.harness import Job
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 
 @pytest.mark.main_job
 @pytest.mark.parametrize(
-    ("minimum", "maximum", "nodes", "workers"),
-    [(2, 2, 2, 1), (1, 3, 3, 2), (2, 4, 3, 1), (4, 4, 4, 1)],
+    ("minimum", "maximum", "nodes", "workers", "collectives"),
+    [
+        pytest.param(2, 4, 3, 1, True, id="fewer nodes than it may have"),
+        pytest.param(3, 3, 3, 2, False, id="of one size, with two workers on each node"),
+    ],
 )
-def test_a_group_forms_trains_and_ends(job: Job, minimum: int, maximum: int, nodes: int, workers: int) -> None:
+def test_a_group_forms_trains_and_ends(
+    job: Job, minimum: int, maximum: int, nodes: int, workers: int, collectives: bool
+) -> None:
     job.create(minimum, maximum, lastCallTimeoutSeconds=600)
     names = {f"n{number}" for number in range(nodes)}
-    agents = [job.agent(name, workers=workers) for name in sorted(names)]
+    agents = [job.agent(name, workers=workers, collectives=collectives) for name in sorted(names)]
     if nodes < maximum:
         wait_until(lambda: (formation := job.status.formation) and formation.joined == nodes, "all to join")
         job.patch({"spec": {"lastCallTimeoutSeconds": 3}})

@@ -11,8 +11,8 @@ from collections.abc import Callable
 import pytest
 from tests.e2e.harness import Job
 from tests.e2e.pods import Pods
-from tests.e2e.recorder import Recorder, Sight
-from tests.waiting import wait_until
+from tests.support.recorder import Sight
+from tests.support.waiting import wait_until
 
 from rendezvous_api import names
 from rendezvous_api.reasons import ClosedReason, FormationReason, RoundEndReason
@@ -43,15 +43,15 @@ def test_a_pending_pod_is_waited_for_and_all_known_pods_need_no_last_call(job: J
     )
     expected = f"train-1 is Pending ({UNSCHEDULABLE})"
     wait_until(lambda: expected in ready_message(job), "the reason why train-1 is not there")
-    agents = [pods.agent("train-0", uids["train-0"], light=True, run_id=None)]
-    last_call = f"{FormationReason.LAST_CALL}: 1 of at most 4 nodes; others may join until "
+    agents = [pods.agent("train-0", uids["train-0"], run_id=None)]
+    last_call = f"{FormationReason.LAST_CALL}: 1 of at most 4 nodes; more nodes may join until "
     message = wait_until(lambda: found if (found := ready_message(job)).startswith(last_call) else "", last_call)
     assert message.endswith(f"; {expected}")
     wait_until(lambda: message in agents[0].log, "the same in the log of the agent that waits")
     assert job.status.round == 0
 
     pods.write_status("train-1", conditions=[{"type": "PodScheduled", "status": "True"}])
-    agents.append(pods.agent("train-1", uids["train-1"], light=True, run_id=None))
+    agents.append(pods.agent("train-1", uids["train-1"], run_id=None))
     job.wait_for_training(set(uids), timeout=90)
     status = job.wait_for_round(set(uids))
     assert (status.round, status.run_id) == (1, workload)
@@ -68,7 +68,7 @@ def test_a_pending_pod_is_waited_for_and_all_known_pods_need_no_last_call(job: J
     job.stop_training()
     assert [agent.wait() for agent in agents] == [0, 0]
     wait_until(lambda: job.status.closed_reason(workload) is ClosedReason.RUN_SUCCEEDED, "the run to be closed")
-    again = pods.agent("train-1", uids["train-1"], light=True, run_id=None)
+    again = pods.agent("train-1", uids["train-1"], run_id=None)
     assert again.wait() == 0
     assert "this node ends without having trained" in again.log
 
@@ -79,13 +79,13 @@ def test_what_a_pod_says_counts_at_once_although_its_agent_still_beats(job: Job,
     run = {names.LABEL_RUN_ID: "nightly"}
     uids = {name: pods.create(name, labels=run) for name in ("p-0", "p-1", "p-2", "p-3")}
     for name, uid in uids.items():
-        pods.agent(name, uid, light=True, run_id=None)
+        pods.agent(name, uid, run_id=None)
     left = set(uids)
     job.wait_for_training(left, timeout=150)
     assert job.status.run_id == "nightly"
 
     seconds = []
-    with Recorder(job) as recorder:
+    with job.recorder() as recorder:
 
         def disturb(victim: str, act: Callable[[], None]) -> Sight:
             assert job.agents[victim].running
@@ -121,7 +121,7 @@ def test_what_a_pod_says_counts_at_once_although_its_agent_still_beats(job: Job,
         job.wait_for_training(left, since=gone.at)
         job.agents["p-1"].kill()
     recorder.assert_rules(1, 4)
-    # From before kubectl is started, on a machine that may be busy: yet far below the keep-alive time.
+    # Also on a machine that is busy this is far below the keep-alive time.
     assert max(seconds) < 10, seconds
     status = job.status
     # An eviction is no failure.

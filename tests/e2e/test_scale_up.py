@@ -4,7 +4,7 @@ import time
 from functools import partial
 
 from tests.e2e.harness import Job, rounds
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 from rendezvous_api import names
 from rendezvous_api.reasons import ConditionReason, FormationReason, RoundEndReason
@@ -12,16 +12,23 @@ from rendezvous_api.rendezvous import RendezvousStatus
 
 
 def test_a_second_node_joins_a_running_job_of_one_to_two_nodes_with_default_settings(job: Job) -> None:
-    """The default backend of torch backend loses both nodes here."""
-    agents = [job.agent("n0", nnodes="1:2")]
-    job.wait_for_training({"n0"}, timeout=90)  # the last call, 30 s, ends without a second node
+    """The default rendezvous backend of torch loses both nodes here. Two of the default times are cut short."""
+    agents = [job.agent("n0", nnodes="1:2", collectives=True)]
+    status = wait_until(partial(gathered, job, 1), "n0 to wait for others")
+    assert status.formation is not None
+    assert status.formation.reason is FormationReason.LAST_CALL
     rendezvous = job.rendezvous
     assert rendezvous.metadata.labels[names.LABEL_CREATED_BY] == names.CREATED_BY_AGENT
     assert (rendezvous.spec.min_nodes, rendezvous.spec.max_nodes) == (1, 2)
     assert (rendezvous.spec.last_call_timeout_seconds, rendezvous.spec.scale_up_interval_seconds) == (30, 60)
 
-    agents.append(job.agent("n1", nnodes="1:2"))
-    job.wait_for_training({"n0", "n1"}, timeout=90)
+    job.patch({"spec": {"lastCallTimeoutSeconds": 1}})  # it ends without a second node
+    job.wait_for_training({"n0"})
+
+    agents.append(job.agent("n1", nnodes="1:2", collectives=True))
+    wait_until(partial(gathered, job, 1), "n1 to join")
+    job.patch({"spec": {"scaleUpIntervalSeconds": 1}})
+    job.wait_for_training({"n0", "n1"})
     status = job.wait_for_round({"n0", "n1"})
     assert rounds(status) == [(1, RoundEndReason.SCALE_UP), (2, None)]
     assert job.ranks() == {"n0": 0, "n1": 1}
@@ -70,5 +77,7 @@ def test_nodes_that_trickle_in_are_gathered_while_training_goes_on_and_cost_one_
 
 
 def gathered(job: Job, newcomers: int) -> RendezvousStatus | None:
+    if job.api.find(names.RENDEZVOUS_KIND, job.name) is None:
+        return None  # the first agent has not created it yet
     status = job.status
     return status if status.formation is not None and status.formation.joined == newcomers else None

@@ -9,9 +9,9 @@ import time
 from typing import Any
 
 import pytest
-from tests.e2e.harness import Job, Process
-from tests.e2e.recorder import Recorder
-from tests.waiting import wait_until
+from tests.e2e.harness import Job
+from tests.support.processes import Process
+from tests.support.waiting import wait_until
 
 from rendezvous_api.reasons import RoundEndReason
 from rendezvous_api.rendezvous import RendezvousStatus
@@ -38,7 +38,7 @@ def incarnations(status: RendezvousStatus) -> set[str]:
 
 def end_before_the_first_round(job: Job, node: str) -> str:
     """Start a node, end it by SIGTERM while it waits, and return its incarnation."""
-    agent = job.agent(node, light=True)
+    agent = job.agent(node)
     incarnation = wait_until(lambda: joined(job, node), f"{node} to join")
     agent.terminate()
     # torch has installed no signal handler yet, so that nothing of the agent is carried out any more.
@@ -50,9 +50,9 @@ def end_before_the_first_round(job: Job, node: str) -> str:
 def test_sigterm_before_the_first_round_and_the_node_comes_back_first(job: Job) -> None:
     job.create(2, 2, **KEEP_ALIVE)
     old = end_before_the_first_round(job, "n0")
-    job.agent("n0", light=True)
+    job.agent("n0")
     new = wait_until(lambda: joined(job, "n0", other_than=old), "the new n0 to join")
-    job.agent("n1", light=True)
+    job.agent("n1")
     other = wait_until(lambda: joined(job, "n1"), "n1 to join")
     began = time.monotonic()
     status = job.wait_for_round({"n0", "n1"})
@@ -68,11 +68,11 @@ def test_sigterm_before_the_first_round_and_the_round_begins_with_the_dead_node(
     """The hard case: the operator cannot know yet that n0, which shall serve the store, is gone."""
     job.create(2, 2, **KEEP_ALIVE)
     old = end_before_the_first_round(job, "n0")
-    with Recorder(job) as recorder:
-        job.agent("n1", light=True)
+    with job.recorder() as recorder:
+        job.agent("n1")
         dead_on_arrival = recorder.first(lambda status: status.round == 1, "a round with the dead n0 in it")
         assert old in incarnations(dead_on_arrival.status)
-        job.agent("n0", light=True)
+        job.agent("n0")
         new = wait_until(lambda: joined(job, "n0", other_than=old), "the new n0 to join")
         began = time.monotonic()
         second = recorder.first(lambda status: status.round == 2, "a round with the new n0")
@@ -104,18 +104,18 @@ def test_a_node_ends_in_the_middle_of_a_round_and_comes_back(job: Job, end: Any,
     job.create(2, 2, **KEEP_ALIVE)
     nodes = {"n0", "n1"}
     for node in sorted(nodes):
-        job.agent(node, light=True)
+        job.agent(node)
     job.wait_for_training(nodes, timeout=120)
     ranks = job.ranks()
     old = wait_until(lambda: joined(job, "n0"), "n0")
-    with Recorder(job) as recorder:
+    with job.recorder() as recorder:
         ended_at = time.time()
         end(job.agents["n0"])
         if reason is RoundEndReason.MEMBER_FAILED:
             # An agent that can still say that it leaves, does: the others need not wait for its silence.
             asked = recorder.first(lambda status: status.waiting_nodes > 0, "the others to be asked", since=ended_at)
             assert asked.at - ended_at < AT_ONCE_SECONDS
-        job.agent("n0", light=True)
+        job.agent("n0")
         wait_until(lambda: joined(job, "n0", other_than=old), "the new n0 to join")
         began = time.monotonic()
         second = recorder.first(lambda status: status.round == 2, "a round with the new n0")

@@ -7,17 +7,19 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.e2e.test_coming_from import blocks
+from tests.support.groups import OWN_CONTROL_PLANE
+from tests.support.pages import blocks
 
-PAGE = (Path(__file__).parents[2] / "docs" / "local-control-plane.md").read_text()
+DOCS = Path(__file__).parents[2] / "docs"
 
 
+@OWN_CONTROL_PLANE
 @pytest.mark.main_job
 def test_the_lines_of_the_page(tmp_path: Path) -> None:
-    after = PAGE.partition("### A launch on a single node\n")[2]
+    after = (DOCS / "local-control-plane.md").read_text().partition("### A launch on a single node\n")[2]
     lines = re.findall(r"^```sh\n(.*?)^```$", after, flags=re.MULTILINE | re.DOTALL)[0]
     assert lines.count("\n") == 5
-    (script,) = blocks("Moving a job", "python")
+    (script,) = blocks((DOCS / "coming-from-c10d-or-etcd.md").read_text(), "Moving a job", "python")
     (tmp_path / "train.py").write_text(script)
     environment = {
         **{key: value for key, value in os.environ.items() if key != "KUBECONFIG"},

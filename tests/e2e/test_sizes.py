@@ -3,15 +3,16 @@
 import time
 
 from tests.e2e.harness import Job, rounds
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
+from rendezvous_api import names
 from rendezvous_api.reasons import RoundEndReason
 
 
 def test_rounds_have_an_allowed_size_and_who_does_not_fill_one_is_a_spare(job: Job) -> None:
     job.create(2, 4, sizes={"step": 2}, lastCallTimeoutSeconds=1)
     for node in ("n0", "n1", "n2"):
-        job.agent(node, light=True)
+        job.agent(node)
     wait_until(lambda: len(job.status.spares) == 1 and job.status.round, "a round of two and a spare", 120)
     members, spare = {*job.ranks()}, only_spare(job)
     assert members | {spare} == {"n0", "n1", "n2"}
@@ -22,7 +23,7 @@ def test_rounds_have_an_allowed_size_and_who_does_not_fill_one_is_a_spare(job: J
     assert (job.status.round, job.status.formation) == (1, None)
     assert len(job.journal.records("start")) == 2
 
-    job.agent("n3", light=True)
+    job.agent("n3")
     everyone = {"n0", "n1", "n2", "n3"}
     job.wait_for_training(everyone)
     assert job.status.spares == ()
@@ -31,7 +32,7 @@ def test_rounds_have_an_allowed_size_and_who_does_not_fill_one_is_a_spare(job: J
     lost = next(node for node, rank in ranks.items() if rank == 1)
     job.agents[lost].kill()
     # As when its pod is deleted. Silence alone would be enough, and take longer.
-    job.kubectl("delete", "rendezvousparticipant", f"{job.name}.{lost}")
+    job.api.delete(names.PARTICIPANT_KIND, f"{job.name}.{lost}")
     last = next(node for node, rank in ranks.items() if rank == 3)
     status = job.wait_for_round(everyone - {lost, last}, after=2)
     assert only_spare(job) == last

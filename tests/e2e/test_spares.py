@@ -4,8 +4,7 @@ import time
 
 import pytest
 from tests.e2e.harness import Job
-from tests.e2e.recorder import Recorder
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 from rendezvous_api.reasons import RoundEndReason
 
@@ -24,21 +23,21 @@ def test_a_spare_waits_beyond_the_join_timeout_takes_over_at_once_and_ends_well(
         suspectTimeoutSeconds=20,
     )
     for node in ("n0", "n1"):
-        job.agent(node, light=True)
+        job.agent(node)
     job.wait_for_training({"n0", "n1"}, timeout=120)
 
-    spare = job.agent("n2", light=True)
+    spare = job.agent("n2")
     wait_until(lambda: job.status.spares == (f"{job.name}.n2",), "n2 to be a spare", 120)
     # Only now: the others needed longer than that to start.
     job.patch({"spec": {"joinTimeoutSeconds": JOIN_TIMEOUT_SECONDS}})
     time.sleep(2.5 * JOIN_TIMEOUT_SECONDS)
     assert spare.running
-    assert "there is no place now, this node is a spare" in spare.log
+    assert "the round is full; this node is a spare" in spare.log
     status = job.wait_for_round({"n0", "n1"})
     assert (status.round, status.spares) == (1, (f"{job.name}.n2",))
     job.patch({"spec": {"joinTimeoutSeconds": 600}})
 
-    with Recorder(job) as recorder:
+    with job.recorder() as recorder:
         killed_at = time.time()
         job.agents["n0"].kill()
         lost = recorder.first(lambda status: status.waiting_nodes > 0, "n0 to be lost", since=killed_at)
@@ -52,7 +51,7 @@ def test_a_spare_waits_beyond_the_join_timeout_takes_over_at_once_and_ends_well(
     recorder.assert_rules(2, 2)
 
     # Who was replaced is the spare now, and has nothing to do when the others are done.
-    late = job.agent("n0", light=True)
+    late = job.agent("n0")
     wait_until(lambda: job.status.spares == (f"{job.name}.n0",), "n0 to be a spare", 120)
     job.stop_training()
     assert [job.agents[node].wait() for node in ("n1", "n2")] == [0, 0]

@@ -3,12 +3,10 @@
 import time
 from pathlib import Path
 
-from tests.e2e.conftest import start_operator
-from tests.e2e.harness import Job, Process
-from tests.e2e.recorder import Recorder
-from tests.waiting import wait_until
+from tests.e2e.harness import Job
+from tests.support.processes import Process, start_operator
+from tests.support.waiting import wait_until
 
-from rendezvous_api import names
 from rendezvous_api.reasons import RoundEndReason
 
 NODES = {"n0", "n1", "n2"}
@@ -25,7 +23,7 @@ def test_two_operators_make_no_wrong_round(job: Job, operator: Process, tmp_path
     other = start_operator(job.control_plane.kubeconfig, tmp_path / "other-operator.log")
     try:
         wait_until(lambda: "decisions begin" in other.log, "the second operator")
-        with Recorder(job) as recorder:
+        with job.recorder() as recorder:
             disturb(job, operator, other)
     finally:
         other.thaw()
@@ -43,7 +41,7 @@ def test_two_operators_make_no_wrong_round(job: Job, operator: Process, tmp_path
 
 def disturb(job: Job, first: Process, second: Process) -> None:
     """Take the group through joins, crashes, re-entries, a loss and a return, with both operators or a stale one."""
-    agents = [job.agent(node, light=True) for node in sorted(NODES)]
+    agents = [job.agent(node) for node in sorted(NODES)]
     job.wait_for_training(NODES, timeout=120)
     status = job.wait_for_round(NODES)
 
@@ -51,7 +49,7 @@ def disturb(job: Job, first: Process, second: Process) -> None:
     job.crash("n1")
     status = job.wait_for_round(NODES, after=status.round)
     job.wait_for_training(NODES, since=time.time())
-    job.kubectl("annotate", "rendezvous", job.name, f"{names.ANNOTATION_RESTART_REQUESTED_AT}=1")
+    job.request_restart()
     status = job.wait_for_round(NODES, after=status.round)
     job.wait_for_training(NODES, since=time.time())
 
@@ -72,7 +70,7 @@ def disturb(job: Job, first: Process, second: Process) -> None:
     status = job.wait_for_round(NODES - {"n0"}, after=status.round)
     assert status.history[-2].reason == RoundEndReason.MEMBER_LOST
     job.wait_for_training(NODES - {"n0"}, since=killed_at)
-    agents[0] = job.agent("n0", light=True)
+    agents[0] = job.agent("n0")
     job.wait_for_training(NODES, since=killed_at, timeout=120)
     job.wait_for_round(NODES, after=status.round)
 

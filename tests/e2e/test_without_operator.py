@@ -1,14 +1,16 @@
 """Real torchrun agents with --rdzv-backend=kubernetes-dynamic: no operator runs, and no CRD is used."""
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.harness import Job, Process
-from tests.integration.dynamic_support import agent_kubeconfig
+from tests.e2e.harness import Job
+from tests.support.forked_torchrun import TorchrunServer
+from tests.support.operatorless import agent_kubeconfig
+from tests.support.processes import Process
 
+from rendezvous_api import names
 from rendezvous_controlplane import LocalControlPlane
 
 OWN_STORE = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
@@ -18,13 +20,15 @@ MakeJob = Callable[..., Job]
 
 
 @pytest.fixture
-def make_job(control_plane: LocalControlPlane, namespace: str, tmp_path: Path) -> Iterator[MakeJob]:
+def make_job(
+    control_plane: LocalControlPlane, torchrun_server: TorchrunServer, namespace: str, tmp_path: Path
+) -> Iterator[MakeJob]:
     """Makes a job whose agents may do what the documented Role allows, or what the rules say."""
     made: list[Job] = []
 
     def job(rules: list[dict[str, Any]] | None = None) -> Job:
         kubeconfig = agent_kubeconfig(control_plane, namespace, tmp_path, rules)
-        made.append(Job(control_plane, namespace, tmp_path, kubeconfig))
+        made.append(Job(control_plane, namespace, tmp_path, kubeconfig, torchrun_server))
         return made[-1]
 
     yield job
@@ -45,7 +49,8 @@ def exit_codes(agents: list[Process]) -> list[int]:
 @pytest.mark.parametrize("environment", [{}, OWN_STORE], ids=["shared-store", "own-store"])
 def test_two_nodes_train_and_end(make_job: MakeJob, environment: dict[str, str]) -> None:
     job = make_job()
-    agents = [start(job, node, "2", environment=environment, workers=2) for node in ("n0", "n1")]
+    options: dict[str, Any] = {"environment": environment, "workers": 2, "collectives": environment == {}}
+    agents = [start(job, node, "2", **options) for node in ("n0", "n1")]
     job.wait_for_training({"n0", "n1"})
     job.stop_training()
     assert exit_codes(agents) == [0, 0]
@@ -55,10 +60,10 @@ def test_two_nodes_train_and_end(make_job: MakeJob, environment: dict[str, str])
     assert {record.world for record in started} == {4}
     # The exit barrier: who was done first has waited for the other.
     assert not [agent.log for agent in agents if "Error waiting on exit barrier" in agent.log]
-    maps = json.loads(job.kubectl("get", "configmaps", "-l", f"rdzv.dev/rendezvous={job.name}", "-o", "json"))["items"]
+    maps = job.api.list("ConfigMap", label=f"{names.LABEL_RENDEZVOUS}={job.name}")
     assert [item["metadata"]["name"] for item in maps] == ["train.state.run-1", "train.store.run-1"]
     assert "torchelastic_2fagent_2fterminal_5fstate_2flast_5fmember" in "".join(maps[1]["binaryData"])
-    assert job.kubectl("get", "rdzv,rdzvp", "-o", "name") == ""
+    assert job.api.list(names.RENDEZVOUS_KIND) == job.api.list(names.PARTICIPANT_KIND) == []
     # The run is closed for good; the same name with another id is another run.
     late = start(job, "n2", "1")
     assert late.wait() == 1

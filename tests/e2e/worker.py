@@ -1,11 +1,11 @@
 """What the agents of the end-to-end tests run: a group that steps together until it is told to stop.
 
-Every step is an all_reduce, so that a group with a missing or a wrong member cannot step. Each worker appends what it
-is and what it does to a file of its own; `harness.Journal` reads them.
+Each worker appends what it is and what it does to a file of its own; `tests.support.journal` reads them.
 
-Usage: worker.py FOLDER [--light]. It ends with 0 once FOLDER/stop exists. FOLDER/crash-<node>-<local rank> makes that
-worker fail (and is removed by it). With --light nothing of torch is imported and nothing is exchanged, and
-FOLDER/stop-<node> ends the workers of one node.
+Usage: worker.py FOLDER [--collectives]. It ends with 0 once FOLDER/stop exists. FOLDER/crash-<node>-<local rank> makes
+that worker fail (and is removed by it). With --collectives every step is an all_reduce, so that a group with a missing
+or a wrong member cannot step, and each worker imports torch, which takes seconds of a processor. Else nothing is
+exchanged, and FOLDER/stop-<node> ends the workers of one node.
 """
 
 import json
@@ -14,8 +14,9 @@ import sys
 import time
 from pathlib import Path
 
+from kube_rendezvous import worker
+
 folder = Path(sys.argv[1])
-light = "--light" in sys.argv
 node = os.environ["TEST_NODE"]
 journal = open(folder / f"journal-{node}-{os.getpid()}.jsonl", "a", buffering=1)  # noqa: SIM115
 
@@ -32,6 +33,7 @@ identity = {
     "master": f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}",
     "run_id": os.environ["TORCHELASTIC_RUN_ID"],
     "restarts": int(os.environ["TORCHELASTIC_RESTART_COUNT"]),
+    "round": worker.round(),
 }
 crash = folder / f"crash-{node}-{os.environ['LOCAL_RANK']}"
 delay = folder / f"delay-{node}"
@@ -47,8 +49,8 @@ def crash_if_told() -> None:
         os._exit(17)
 
 
-if light:
-    # Nobody waits for anybody, so that a group which should have ended is seen to make steps.
+if "--collectives" not in sys.argv:
+    # No worker waits for another, so that a group which should have ended is seen to make steps.
     step = 0
     while not ((folder / "stop").exists() or (folder / f"stop-{node}").exists()):
         crash_if_told()

@@ -5,10 +5,12 @@ import re
 import shlex
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
+from tests.support import objects
+from tests.support.api import Api
+from tests.support.objects import Json
 
 from rendezvous_api import names
 from rendezvous_api.codec import encode
@@ -16,7 +18,6 @@ from rendezvous_api.rendezvous import RoundRecord
 from rendezvous_controlplane import LocalControlPlane
 
 ROOT = Path(__file__).parents[2]
-Json = dict[str, Any]
 
 RENDEZVOUS: Json = {
     "apiVersion": names.API_VERSION,
@@ -46,37 +47,17 @@ RENDEZVOUS_STATUS: Json = {
 
 
 def participant(rendezvous: str) -> Json:
-    return {
-        "apiVersion": names.API_VERSION,
-        "kind": names.PARTICIPANT_KIND,
-        "metadata": {"name": f"{rendezvous}.pod-0"},
-        "spec": {
-            "rendezvousName": rendezvous,
-            "rendezvousUID": "0b5c7d5e-64ab-4c47-8b4f-5c6d2f9e9b1a",
-            "runID": "run-1",
-            "nodeID": "pod-0",
-            "incarnation": "abcd1234",
-            "attempt": 2,
-            "attemptReason": "WorkerFailure",
-            "address": "10.0.0.1",
-            "storePort": 29500,
-            "podName": "pod-0",
-            "podUID": "4d5c4d0f-5ad9-4f9b-8d56-9f4f33c4fcd5",
-            "nodeName": "gpu-a",
-            "state": "Left",
-            "leaveReason": "TimedOut",
-        },
-    }
+    in_pod = {"podName": "pod-0", "podUID": "4d5c4d0f-5ad9-4f9b-8d56-9f4f33c4fcd5", "nodeName": "gpu-a"}
+    attempt = {"runID": "run-1", "attempt": 2, "attemptReason": "WorkerFailure"}
+    spec: Json = {**attempt, **in_pod, "state": "Left", "leaveReason": "TimedOut"}
+    return objects.participant("pod-0", of=rendezvous, **spec)
 
 
 def write(control_plane: LocalControlPlane, namespace: str, body: Json, status: Json | None = None) -> None:
-    control_plane.kubectl("create", "--namespace", namespace, "--filename=-", input=json.dumps(body))
+    api = Api(control_plane, namespace)
+    api.create(body)
     if status is not None:
-        kind, name = body["kind"].lower(), body["metadata"]["name"]
-        patch = json.dumps({"status": status})
-        control_plane.kubectl(
-            "patch", kind, name, "--namespace", namespace, "--subresource=status", "--type=merge", f"--patch={patch}"
-        )
+        api.patch(body["kind"], body["metadata"]["name"], {"status": status}, "status")
 
 
 def table(control_plane: LocalControlPlane, namespace: str, *args: str) -> list[list[str]]:

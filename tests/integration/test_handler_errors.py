@@ -60,7 +60,7 @@ def test_missing_crds(bare: LocalControlPlane) -> None:
     raised = Node(make_handler(bare.kubeconfig, "train", node_id="a")).join().raised()
     assert type(raised) is RendezvousConnectionError
     assert "rendezvous.rdzv.dev is not installed" in str(raised)
-    assert "kubectl apply -f crds/" in str(raised)
+    assert "kubectl apply --server-side -f crds/" in str(raised)
 
 
 @OWN_CONTROL_PLANE

@@ -13,7 +13,7 @@ from rendezvous_controlplane import LocalControlPlane
 
 RBAC = Path(__file__).parents[2] / "examples" / "operator-rbac.yaml"
 LEASE = "kube-rendezvous-operator"
-HOME = "kube-rendezvous"
+HOME = "rdzv-system"
 LEADS = "this operator is the leader now"
 LEADS_NO_LONGER = "this operator is no longer the leader"
 DURATION = 15

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import shutil
-import socket
 import subprocess
 import time
 import urllib.error
@@ -14,6 +13,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+from tests.support.ports import free_port
 
 from rendezvous_controlplane import Report
 from rendezvous_controlplane.cache import filled
@@ -80,12 +81,6 @@ class Prometheus:
         times = {"start": str(start), "end": str(end), "step": str(step)}
         result: list[Any] = self.get("query_range", query=expression, **times)["result"]
         return result
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager

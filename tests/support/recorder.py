@@ -8,16 +8,15 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TypeVar
 
-from kubernetes import client, config, watch
-from tests.e2e.harness import Job
-from tests.waiting import wait_until
+from kubernetes import client, watch
+from tests.support.waiting import wait_until
 
 from rendezvous_api import names
 from rendezvous_api.codec import decode
 from rendezvous_api.rendezvous import Rendezvous, RendezvousStatus
 
-_WATCH_SECONDS = 3
-"""A watch is ended and begun anew, from where it was, after so long: so the recorder itself ends soon when told to."""
+_WATCH_SECONDS = 1
+"""A watch ends after this time and a new one begins where it was, so that the recorder ends soon when asked to."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +31,13 @@ AnyRecorder = TypeVar("AnyRecorder", bound="Recorder")
 
 
 class Recorder:
-    """Records the states of a job's Rendezvous while its ``with`` block runs. The API server must not go meanwhile."""
+    """Records the states of a Rendezvous while its ``with`` block runs. The API server must not end before."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, api: client.ApiClient, namespace: str, name: str) -> None:
         self.sights: list[Sight] = []
-        self._job = job
+        self._api = client.CustomObjectsApi(api)
+        self._kind = (names.GROUP, names.VERSION, namespace, names.RENDEZVOUS_PLURAL)
+        self._one = {"field_selector": f"metadata.name={name}"}
         self._error: Exception | None = None
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
@@ -94,26 +95,20 @@ class Recorder:
             self._error = error
 
     def _record(self) -> None:
-        configuration = client.Configuration()
-        config.load_kube_config(str(self._job.control_plane.kubeconfig), client_configuration=configuration)
-        with client.ApiClient(configuration) as connection:
-            api = client.CustomObjectsApi(connection)
-            kind = (names.GROUP, names.VERSION, self._job.namespace, names.RENDEZVOUS_PLURAL)
-            one = {"field_selector": f"metadata.name={self._job.name}"}
-            listed = api.list_namespaced_custom_object(*kind, **one)
-            for item in listed["items"]:
-                self._saw(decode(Rendezvous, item))
-            version = listed["metadata"]["resourceVersion"]
-            while not self._stopped.is_set():
-                for event in watch.Watch().stream(
-                    api.list_namespaced_custom_object,
-                    *kind,
-                    **one,
-                    resource_version=version,
-                    timeout_seconds=_WATCH_SECONDS,
-                ):
-                    version = event["object"]["metadata"]["resourceVersion"]
-                    self._saw(decode(Rendezvous, event["object"]))
+        listed = self._api.list_namespaced_custom_object(*self._kind, **self._one)
+        for item in listed["items"]:
+            self._saw(decode(Rendezvous, item))
+        version = listed["metadata"]["resourceVersion"]
+        while not self._stopped.is_set():
+            for event in watch.Watch().stream(
+                self._api.list_namespaced_custom_object,
+                *self._kind,
+                **self._one,
+                resource_version=version,
+                timeout_seconds=_WATCH_SECONDS,
+            ):
+                version = event["object"]["metadata"]["resourceVersion"]
+                self._saw(decode(Rendezvous, event["object"]))
 
     def _saw(self, rendezvous: Rendezvous) -> None:
         self.sights.append(Sight(time.time(), rendezvous.status))

@@ -1,9 +1,9 @@
 """The dashboard and the alert rules of the chart, as their queries reach Prometheus."""
 
 import json
+from pathlib import Path
 
-from tests.chart.support import CHART
-
+CHART = Path(__file__).parents[2] / "charts" / "kube-rendezvous"
 DASHBOARD = json.loads((CHART / "files" / "dashboard.json").read_text())
 ALERTS = CHART / "files" / "alerts.yaml"
 

@@ -1,0 +1,126 @@
+"""With which values the chart is installed in the test cluster: each of its values is here, or in NOT_HERE."""
+
+from typing import Any
+
+Values = dict[str, Any]
+
+COMBINATIONS: dict[str, Values] = {
+    "defaults": {},
+    "one replica that is replaced": {
+        "replicaCount": 1,
+        "strategy.type": "Recreate",
+        "podDisruptionBudget.enabled": False,
+        "topologySpreadConstraints": [],
+        "image.pullPolicy": "IfNotPresent",
+    },
+    "network policy and flow control": {
+        "networkPolicy.enabled": True,
+        "networkPolicy.apiServerPorts": [6443],
+        "networkPolicy.metricsFrom": [{"podSelector": {}}],
+        "flowControl.enabled": True,
+        "flowControl.nominalConcurrencyShares": 10,
+        "flowControl.lendablePercent": 0,
+        "flowControl.matchingPrecedence": 5000,
+    },
+    "no policies": {"admissionPolicy.enabled": False, "injection.enabled": False, "rbac.aggregate": False},
+    "policies for some namespaces": {
+        "admissionPolicy.validationActions": ["Warn"],
+        "admissionPolicy.namespaceSelector": {"matchLabels": {"team": "a"}},
+        "injection.enabled": True,
+        "injection.maxRestarts": 7,
+        "injection.namespaceSelector": {"matchLabels": {"team": "a"}},
+    },
+    "another name, port and log": {
+        "fullnameOverride": "mine",
+        "http.port": 9090,
+        "log.format": "text",
+        "log.verbose": True,
+    },
+    "faster election": {
+        "leaderElection.leaseDurationSeconds": 6,
+        "leaderElection.renewDeadlineSeconds": 4,
+        "leaderElection.retryPeriodSeconds": 1,
+        "podDisruptionBudget.maxUnavailable": "50%",
+    },
+    "as an administrator wants his pods": {
+        "priorityClassName": "system-cluster-critical",
+        "nodeSelector": {"kubernetes.io/hostname": "node-b"},
+        "tolerations": [{"key": "a", "operator": "Exists"}],
+        "affinity": {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}},
+        "podLabels": {"team": "a"},
+        "podAnnotations": {"note": "b"},
+        "commonLabels": {"cost-centre": "1"},
+        "extraEnv": [{"name": "NOTE", "value": "c"}],
+        "extraArgs": ["--verbose"],
+        "imagePullSecrets": [{"name": "registry"}],
+        "serviceAccount.name": "rendezvous",
+        "serviceAccount.annotations": {"note": "b"},
+        "terminationGracePeriodSeconds": 10,
+        "podSecurityContext.runAsUser": 12345,
+        "podSecurityContext.runAsGroup": 12345,
+        "securityContext.privileged": False,
+        "resources.limits.memory": "512Mi",
+        "monitoring.dashboard.enabled": True,
+        "monitoring.dashboard.labels": {"dashboards": "1"},
+        "monitoring.dashboard.annotations": {"folder": "Training"},
+    },
+    "a user of the namespace's range": {
+        "podSecurityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": None,
+            "runAsGroup": None,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        }
+    },
+}
+
+OWN_RIGHTS: Values = {"serviceAccount.create": False, "serviceAccount.name": "own", "rbac.create": False}
+"""The operator's account and its roles are made by somebody else."""
+
+PROMETHEUS_OPERATOR: Values = {
+    "monitoring.podMonitor.enabled": True,
+    "monitoring.podMonitor.labels": {"prometheus": "main"},
+    "monitoring.podMonitor.interval": "15s",
+    "monitoring.prometheusRule.enabled": True,
+    "monitoring.prometheusRule.labels": {"prometheus": "main"},
+}
+
+
+def of_image(image: str) -> Values:
+    """An image that is on the nodes already, by its tag."""
+    repository, _, tag = image.rpartition(":")
+    return {"image.repository": repository, "image.tag": tag, "image.pullPolicy": "Never"}
+
+
+def by_digest(digest: str) -> Values:
+    """The same image by its digest."""
+    return {"image.digest": digest}
+
+
+def one_namespace(namespace: str) -> Values:
+    """No rights but in this one, where whatever pod has no account of its own may join."""
+    return {
+        "watchNamespace": namespace,
+        "workers.namespaces": [namespace],
+        "workers.serviceAccount.name": "default",
+        "workers.serviceAccount.create": False,
+    }
+
+
+BESIDE_ANOTHER: Values = {"crds.install": False, "test.timeoutSeconds": 60}
+"""As all of these are installed: the CRDs are those of another release."""
+
+ALL = (
+    *COMBINATIONS.values(),
+    OWN_RIGHTS,
+    PROMETHEUS_OPERATOR,
+    of_image("r:1"),
+    by_digest(""),
+    one_namespace(""),
+    BESIDE_ANOTHER,
+)
+NOT_HERE = {
+    "crds.keep": "without it the CRDs of the whole cluster go: tests/chart has an API server for that",
+    "http.address": "there is but one, as pods have no IPv6 addresses",
+}
+"""Which of them are not, and why."""
