@@ -182,7 +182,7 @@ def torchrun_options(node: str, run_id: str = RUN_ID) -> list[str]:
     """The options of torchrun with which one agent stands for a node."""
     return [
         "--nnodes=2:4",
-        "--max-restarts=100",
+        "--max-restarts=1000",
         "--rdzv-backend=kubernetes",
         f"--rdzv-endpoint={RENDEZVOUS}",
         f"--rdzv-id={run_id}",

@@ -17,8 +17,8 @@ MOMENTS = {
     "formed": "the round was published",
     "checkedIn": "the last member reported that its workers run the round",
     "lastHeard": "the last heartbeat was received from the member that was lost",
-    "asked": "the members were asked to join the next round",
-    "ended": "no member ran the round any more",
+    "asked": "the round was asked to end: its members were asked to join again",
+    "ended": "the round had ended: no member ran it any more",
 }
 """The fields of ``history[]`` that are moments, and their meaning."""
 
@@ -63,7 +63,7 @@ class Life(Scenario):
         if new:
             yield f"    Note over operator: round 1: {', '.join(new)}"
         if before.history and before.history[-1].running and not after.history[-1].running:
-            yield f"    Note over operator: round 1 ends: {after.history[-1].reason}"
+            yield f"    Note over operator: round 1 is asked to end: {after.history[-1].reason}"
         if after.round > before.round:
             ranks = {member.name: member.rank for member in after.participants}
             yield from (f"    operator->>{name}: {at}: round {after.round}, rank {ranks[name]}" for name in NODES)

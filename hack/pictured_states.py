@@ -52,9 +52,11 @@ JOINS, JOINS_AGAIN, LOST, TIME = "a node joins", "a member joins again", "a node
 SILENT, BEATS = "heartbeats stop", "heartbeats arrive again"
 LEAVES, SUCCEEDS, ASKS_TO_CLOSE = "a node leaves", "a member succeeds", "an agent closes its run"
 YOU_ASK, CLOSES, OPENS = "you ask for a new round", "spec.closed is true", "spec.closed is false again"
+OPENS_AND_PUBLISHED = f"{OPENS}, and {PUBLISHED}"
+"""All that the next round waits for is there already."""
 ORDER = [
     *(PUBLISHED, CLAIMED, JOINS, JOINS_AGAIN, BEATS, LEAVES, SUCCEEDS, LOST, SILENT, TIME),
-    *(ASKS_TO_CLOSE, YOU_ASK, CLOSES, OPENS),
+    *(ASKS_TO_CLOSE, YOU_ASK, CLOSES, OPENS, OPENS_AND_PUBLISHED),
     *map(str, (*RoundEndReason, *ClosedReason)),
 ]
 """Everything that can lead from one state to another, in the order in which it is listed."""
@@ -112,7 +114,7 @@ class Observed(Scenario):
 
     def _cause(self, before: RendezvousStatus, after: RendezvousStatus, *, published: bool) -> str:
         if published:
-            return PUBLISHED
+            return OPENS_AND_PUBLISHED if self.happens == OPENS else PUBLISHED
         if before.run_id is not None and after.run_id != before.run_id:
             return CLAIMED
         if after.history and before.history and after.history[-1].reason != before.history[-1].reason:

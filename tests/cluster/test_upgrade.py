@@ -146,7 +146,7 @@ def test_helm_test_says_what_is_wrong(cluster: Cluster, release: Release) -> Non
         with pytest.raises(ClusterError):
             cluster.helm("test", NAME, *MINE, "--timeout=90s")
         logs = release.kubectl("logs", "--selector=app.kubernetes.io/name=kube-rendezvous-test", "--tail=-1")
-        assert "The operator has not reacted of this" in logs
+        assert "The operator has not reacted to this node" in logs
         print(logs)
     finally:
         release.install()

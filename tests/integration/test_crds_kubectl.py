@@ -113,9 +113,9 @@ def test_the_command_of_the_documentation_tells_why_rounds_ended(
     (line,) = re.findall(r"^kubectl (.*range \.status\.history.*)$", text, flags=re.MULTILINE)
     arguments = [argument.replace("NAME", "train") for argument in shlex.split(line)]
     assert control_plane.kubectl(*arguments, "--namespace", namespace).splitlines() == [
-        f"round 6, 2 nodes: formed {at(1)}, checked in {at(2)}, last heard {at(3)}, asked {at(4)}, ended {at(5)}; "
+        f"round 6, 2 nodes: formed {at(1)}, checked in {at(2)}, last heartbeat {at(3)}, asked {at(4)}, ended {at(5)}; "
         "MemberLost: train-1 is silent for 120 s",
-        f"round 7, 1 nodes: formed {at(6)}, checked in , last heard , asked , ended ; : ",
+        f"round 7, 1 nodes: formed {at(6)}, checked in , last heartbeat , asked , ended ; : ",
     ]
 
 

@@ -142,8 +142,8 @@ def test_no_operator_is_told(
     monkeypatch.setattr("rendezvous_handler.join.report._OPERATOR_SECONDS", 1.0)
     operator.create(joinTimeoutSeconds=8)
     a = nodes.node("a").join()
-    wait_until(lambda: any("taken no notice" in line for line in caplog.messages), "the warning")
-    assert "taken no notice" in str(a.raised())
+    wait_until(lambda: any("has not reacted" in line for line in caplog.messages), "the warning")
+    assert "has not reacted" in str(a.raised())
 
 
 def test_set_closed_and_is_closed(operator: PlayedOperator, nodes: Nodes) -> None:

@@ -141,7 +141,7 @@ def test_a_leader_that_has_lost_the_lease_stops_at_once_and_can_come_back(standi
     standing.patch(holderIdentity="somebody-else", leaseDurationSeconds=60)
     wait_until(lambda: LEADS_NO_LONGER in operator.process.log, "it to notice")
     assert not leads(operator)
-    assert "kube-rendezvous/kube-rendezvous-operator is held by somebody-else" in operator.process.log
+    assert f"{HOME}/{LEASE} is held by somebody-else" in operator.process.log
     standing.join(2)
     time.sleep(2)
     assert standing.group.status.waiting_nodes == 0, "it does not decide any more"

@@ -40,7 +40,9 @@ def code_of(page: Path, text: str) -> list[Path]:
 def its_test(path: Path) -> Path:
     """The test file that belongs to a source file."""
     if not path.is_relative_to(CORE):
-        name = {"round_store": "store", "wait": "waiting", "rendezvous_watch": "watch"}[path.stem]
+        if path.stem == "participant":
+            return ROOT / "tests" / "integration" / "test_handler_errors.py"  # requests, to a real API server
+        name = {"round_store": "store", "wait": "waiting", "rendezvous_watch": "watch"}.get(path.stem, path.stem)
         return ROOT / "tests" / "unit" / f"test_handler_{name}.py"
     name = f"{path.parent.name}_rules" if path.stem == "rules" else {"facts": "timers"}.get(path.stem, path.stem)
     return ROOT / "tests" / "unit" / "core" / f"test_{name}.py"

@@ -17,6 +17,9 @@ from torch.distributed.elastic.rendezvous import RendezvousHandler
 from torch.distributed.elastic.rendezvous.dynamic_rendezvous import RendezvousBackend
 from torch.distributed.run import get_args_parser
 
+import kube_rendezvous
+from kube_rendezvous import worker
+
 DOCS = Path(__file__).parents[2] / "docs"
 TORCH = DOCS / "torch.md"
 COMING_FROM = DOCS / "coming-from-c10d-or-etcd.md"
@@ -130,11 +133,26 @@ def test_every_row_names_something_of_torch() -> None:
 
 def test_every_counterpart_exists() -> None:
     cells = [cell for row in rows(TORCH.read_text()) for cell in row]
-    named = {name for cell in cells for name in _CODE.findall(cell) if re.fullmatch(r"rendezvous_\w+(\.\w+)+", name)}
-    assert {"rendezvous_handler.plugin.create_handler", "rendezvous_controlplane.LocalControlPlane"} <= named
+    qualified = re.compile(r"(kube_rendezvous|rendezvous_\w+)(\.\w+)+")
+    named = {name for cell in cells for name in _CODE.findall(cell) if qualified.fullmatch(name)}
+    assert {"kube_rendezvous.create_handler", "rendezvous_controlplane.LocalControlPlane"} <= named
+    assert {name.partition(".")[0] for name in named} == {"kube_rendezvous", "rendezvous_controlplane"}, "not private"
     for name in named:
         module, _, attribute = name.rpartition(".")
         assert hasattr(importlib.import_module(module), attribute), name
+
+
+def test_what_may_be_imported_is_what_the_public_modules_have() -> None:
+    section = TORCH.read_text().partition("\n## What you may import\n")[2].partition("\n## ")[0]
+    listed = [name for cells in rows(section) for name in _CODE.findall(cells[0])]
+    public = [f"{module.__name__}.{name}" for module in (kube_rendezvous, worker) for name in module.__all__]
+    assert sorted(listed) == sorted(public)
+
+
+@pytest.mark.parametrize("page", [*sorted(DOCS.rglob("*.md")), DOCS.parent / "README.md"], ids=lambda page: page.name)
+def test_no_page_teaches_to_import_what_is_private(page: Path) -> None:
+    imported = re.findall(r"^ *(?:from|import) (\w+)", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert {*imported} & {"rendezvous_api", "rendezvous_handler", "rendezvous_operator"} == set()
 
 
 # ---- tests that the pages name
