@@ -1,6 +1,7 @@
 """Answers that a real API server never gives, but a proxy or a broken connection before it does."""
 
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
@@ -10,6 +11,7 @@ import pytest
 from kubernetes import client as kubernetes_client
 
 from rendezvous_api.api_errors import ExpiredError, UnreachableError
+from rendezvous_handler.agent.rendezvous_watch import RendezvousWatch
 from rendezvous_handler.kube.client import Client
 
 
@@ -51,10 +53,10 @@ def front() -> Iterator[Front]:
         server.shutdown()
 
 
-def client_of(front: Front, path: str = "") -> Client:
+def client_of(front: Front, path: str = "", token: str = "Bearer abc") -> Client:
     configuration = kubernetes_client.Configuration()
     configuration.host = f"http://127.0.0.1:{front.server_address[1]}{path}"
-    configuration.api_key["BearerToken"] = "Bearer abc"
+    configuration.api_key["BearerToken"] = token
     return Client(configuration, "team", in_pod=False)
 
 
@@ -93,6 +95,48 @@ def test_a_line_of_a_watch_that_is_no_object_breaks_the_watch(front: Front, line
     with pytest.raises(UnreachableError, match="the watch broke: a line of it is not that of an API server"):
         next(events)
     assert client.contact.failing
+
+
+@pytest.mark.parametrize("line", [b"{}", b'{"type": "ADDED"}', b'{"type": "ERROR", "object": "x"}'])
+def test_a_line_of_a_watch_that_is_no_event_breaks_the_watch(front: Front, line: bytes) -> None:
+    front.answers.append((200, [line + b"\n"]))
+    with pytest.raises(UnreachableError, match=r"the watch broke: .* is no event"):
+        list(client_of(front).watch_rendezvous("team", "train", "1", 5))
+
+
+def test_a_watch_whose_last_line_is_cut_off_broke(front: Front) -> None:
+    front.answers.append((200, [b"<html>login</html>"]))
+    with pytest.raises(UnreachableError, match="the watch broke: its last line is cut off: b'<html>"):
+        list(client_of(front).watch_rendezvous("team", "train", "1", 5))
+
+
+def test_a_watch_that_ends_at_once_is_not_made_again_at_once(front: Front) -> None:
+    front.answers += [(200, [b'{"items": [], "metadata": {"resourceVersion": "7"}}']), *[(200, [])] * 1000]
+    watch = RendezvousWatch(client_of(front), "team", "train", "train.a", 60, 5.0)
+    watch.start()
+    time.sleep(2)
+    watch.stop()
+    # Pauses of at least 0.1, 0.2, 0.4 and 0.8 s.
+    assert 3 <= len(front.requests) <= 7
+
+
+@pytest.mark.parametrize("token", ["Bearer abc\n", "abc\u20ac", "Bearer a\nb"])
+def test_a_token_is_trimmed_and_one_that_is_no_header_is_a_reason_to_wait(front: Front, token: str) -> None:
+    client = client_of(front, token=token)
+    front.answers.append((200, [b"{}"]))
+    if token.strip() == "Bearer abc":
+        client.get_participant("team", "train.a", 5.0)
+        assert front.requests[0].headers["authorization"] == "Bearer abc"
+    else:
+        with pytest.raises(UnreachableError):
+            client.get_participant("team", "train.a", 5.0)
+        assert client.contact.failing
+
+
+def test_names_cannot_leave_their_place_in_a_path(front: Front) -> None:
+    front.answers.append((200, [b"{}"]))
+    client_of(front).get_participant("a#b", "../secrets?x=%2f", 5.0)
+    assert front.requests[0].path.endswith("/namespaces/a%23b/rendezvousparticipants/..%2Fsecrets%3Fx%3D%252f")
 
 
 def test_a_watch_from_a_version_that_is_gone(front: Front) -> None:

@@ -1,8 +1,10 @@
 """The meeting of the self-test's members, over the loopback interface."""
 
 import asyncio
+import random
 import socket
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -144,6 +146,26 @@ def test_what_answers_there_is_told_when_it_is_no_self_test() -> None:
         return member.problem
 
     assert "a program other than a self-test answers there: b'SSH-2.0-OpenSSH" in asyncio.run(run())
+
+
+def test_a_closed_meeting_has_freed_its_port() -> None:
+    for _ in range(20):
+        (host, other), _ = members_of_a_round(2)
+        host.start_check_in()
+        time.sleep(random.uniform(0, 0.02))
+        host.close()
+        other.close()
+        port = host.membership.store.port
+        StorePort("127.0.0.1", range(port, port + 1)).close()
+
+
+def test_a_meeting_at_an_impossible_address_ends_with_the_reason() -> None:
+    port, ended = StorePort("127.0.0.1", range(0, 1)), threading.Event()
+    member = TcpMeeting(Membership("uid", 3, 1, 2, Store("127.0.0.1", 70000)), port, ended.set)
+    member.start_check_in()
+    assert ended.wait(20)
+    assert isinstance(member.error, OverflowError)
+    member.close()
 
 
 def test_one_member_alone_has_met() -> None:

@@ -9,6 +9,7 @@ import logging
 import queue
 import random
 import threading
+import time
 from dataclasses import dataclass, replace
 
 from rendezvous_api import codec, names
@@ -23,6 +24,8 @@ _logger = logging.getLogger(__name__)
 
 _BACKOFF = Backoff(first=0.2, longest=15.0)
 _STOP_SECONDS = 1.0
+_SHORT_SECONDS = 1.0
+"""A watch that ends sooner is followed by a pause, as in client-go ("very short watch")."""
 _PER_NAME = ("participants", "refused")
 """Lists of the status with an entry for each participant."""
 
@@ -123,11 +126,19 @@ class RendezvousWatch:
             try:
                 if not self._resource_version:
                     self._list()
-                back_off.reset()
-                self._watch()
+                began = time.monotonic()
+                try:
+                    self._watch()
+                finally:
+                    short = time.monotonic() - began < _SHORT_SECONDS
+                    if not short:
+                        back_off.reset()
+                if short:
+                    self._stopped.wait(back_off.pause())
             except ExpiredError as error:
                 _logger.debug("listing the Rendezvous again: %s", error)
                 self._resource_version = ""
+                self._stopped.wait(back_off.pause())
             except ApiError as error:
                 if self._stopped.is_set():
                     return

@@ -9,6 +9,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from rendezvous_api import names
 from rendezvous_api.api_errors import ExpiredError, UnreachableError
@@ -200,19 +201,21 @@ class WatchStream:
 
 
 def _path(namespace: str, plural: str, name: str = "") -> str:
-    path = f"/apis/{names.API_VERSION}/namespaces/{namespace}/{plural}"
-    return f"{path}/{name}" if name else path
+    path = f"/apis/{names.API_VERSION}/namespaces/{quote(namespace, safe='')}/{plural}"
+    return f"{path}/{quote(name, safe='')}" if name else path
 
 
 def _config_map_path(namespace: str, name: str = "") -> str:
-    path = f"/api/v1/namespaces/{namespace}/{CONFIG_MAP_PLURAL}"
-    return f"{path}/{name}" if name else path
+    path = f"/api/v1/namespaces/{quote(namespace, safe='')}/{CONFIG_MAP_PLURAL}"
+    return f"{path}/{quote(name, safe='')}" if name else path
 
 
 def _event(line: Json) -> WatchEvent:
-    if line.get("type") != "ERROR":
-        return WatchEvent(type=line["type"], object=line["object"])
-    status = line.get("object") or {}
+    kind, status = line.get("type"), line.get("object")
+    if not isinstance(kind, str) or not isinstance(status, dict):
+        raise UnreachableError(f"the watch broke: {str(line)[:200]} is no event", "watch", names.RENDEZVOUS_PLURAL, "")
+    if kind != "ERROR":
+        return WatchEvent(type=kind, object=status)
     message = str(status.get("message", "the watch ended with an error"))
-    kind = ExpiredError if status.get("code") == 410 else UnreachableError
-    raise kind(message, "watch", names.RENDEZVOUS_PLURAL, "")
+    problem = ExpiredError if status.get("code") == 410 else UnreachableError
+    raise problem(message, "watch", names.RENDEZVOUS_PLURAL, "")

@@ -30,7 +30,8 @@ def advise(error: ApiError) -> str:
         plural = error.resource.partition("/")[0]
         return (
             f"the API server does not know {plural}.{names.GROUP}/{names.VERSION}: the CustomResourceDefinition "
-            f"{plural}.{names.GROUP} is not installed. Install the CRDs of kube-rendezvous: kubectl apply --server-side -f crds/"
+            f"{plural}.{names.GROUP} is not installed. Install the CRDs of kube-rendezvous: "
+            "kubectl apply --server-side -f crds/"
         )
     if isinstance(error, NotFoundError) and error.kind == "namespaces":
         return f"{text}. Create the namespace, or name another one in --rdzv-endpoint NAMESPACE/NAME"

@@ -56,8 +56,12 @@ class Transport:
 
     def bearer_token(self) -> str:
         """The token of the next request, without its scheme; empty when there is none."""
-        value = self._configuration.auth_settings().get("BearerToken", {}).get("value") or ""
-        return str(value).partition(" ")[2]
+        return self._authorization().partition(" ")[2]
+
+    def _authorization(self) -> str:
+        # Not auth_settings(): that of kubernetes 36.0.0 does not know the key under which its loaders put the token.
+        key = "BearerToken" if "BearerToken" in self._configuration.api_key else "authorization"
+        return str(self._configuration.get_api_key_with_prefix(key) or "").strip()
 
     def request(
         self,
@@ -127,12 +131,19 @@ class Transport:
     ) -> Any:
         where = (verb, resource, namespace)
         try:
+            headers = self._headers(content_type)
+        except (kubernetes_config.ConfigException, OSError, ValueError) as error:
+            # The token is read again each minute, and is replaced by kubelet now and then.
+            unreadable = self._unreachable(f"the credentials cannot be read: {error}", *where)
+            unreadable.not_carried_out = True
+            raise unreadable from None
+        try:
             response = self._pool.request(
                 method,
                 self.url + path,
                 fields=query if body is None else None,
                 body=None if body is None else json.dumps(body),
-                headers=self._headers(content_type),
+                headers=headers,
                 timeout=urllib3.Timeout(connect=min(timeout, _CONNECT_SECONDS), read=timeout),
                 retries=False,
                 redirect=False,
@@ -142,11 +153,8 @@ class Transport:
                 return response
             answer = response.read()
             response.release_conn()
-        except (urllib3.exceptions.HTTPError, OSError) as error:
+        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             raise self._unreachable(error, *where) from None
-        except kubernetes_config.ConfigException as error:
-            # The token is read again each minute, and is replaced by kubelet now and then.
-            raise self._unreachable(f"the service-account token cannot be read: {error}", *where) from None
         problem = error_from_answer(
             response.status,
             answer,
@@ -163,9 +171,8 @@ class Transport:
 
     def _headers(self, content_type: str) -> dict[str, str]:
         headers = {"Accept": "application/json", "Content-Type": content_type, "User-Agent": "kube-rendezvous"}
-        for setting in self._configuration.auth_settings().values():
-            if setting["in"] == "header" and setting["value"]:
-                headers[setting["key"]] = setting["value"]
+        if authorization := self._authorization():
+            headers["authorization"] = authorization
         return headers
 
     def _unreachable(self, cause: Exception | str, verb: str, resource: str, namespace: str) -> UnreachableError:
@@ -211,6 +218,8 @@ class JsonLines:
                     if item is None:
                         raise ValueError(f"a line of it is not that of an API server: {line[:200]!r}")
                     yield item
+        if rest.strip():
+            raise ValueError(f"its last line is cut off: {rest[:200]!r}")
 
     def close(self) -> None:
         """End the answer from another thread: its iteration stops, at the latest when the server ends it."""

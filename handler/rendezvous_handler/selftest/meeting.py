@@ -23,6 +23,8 @@ _REPLY_SECONDS = 5.0
 """For the line of a client that has just connected, and for a member to hang up after its answer."""
 _CONNECT_SECONDS = 3.0
 _RETRY_SECONDS = 0.2
+_CLOSE_SECONDS = 1.0
+"""For the thread to free the port, which may be the only one that the next round may use."""
 
 
 class TcpMeeting:
@@ -44,6 +46,7 @@ class TcpMeeting:
         self._meeting = Meeting(membership.round, membership.rank, membership.nodes)
         self._running: tuple[asyncio.AbstractEventLoop, asyncio.Task[None]] | None = None
         self._closed = False
+        self._thread = threading.Thread(target=self._run, name="rendezvous-meeting", daemon=True)
 
     @property
     def progress(self) -> str:
@@ -63,7 +66,7 @@ class TcpMeeting:
 
     def start_check_in(self) -> None:
         """Meet the others, in a thread of its own."""
-        threading.Thread(target=self._run, name="rendezvous-meeting", daemon=True).start()
+        self._thread.start()
 
     def close(self) -> None:
         """End the meeting, and free the port."""
@@ -71,8 +74,10 @@ class TcpMeeting:
         if self._running is not None:
             loop, task = self._running
             with contextlib.suppress(RuntimeError):  # the loop is closed: the meeting has ended
-                loop.call_soon_threadsafe(task.cancel)
+                loop.call_soon_threadsafe(_end, loop, task)
         self._port.close()
+        if self._thread.is_alive():
+            self._thread.join(_CLOSE_SECONDS)
 
     def _run(self) -> None:
         try:
@@ -80,7 +85,7 @@ class TcpMeeting:
             self.complete = True
         except asyncio.CancelledError:
             pass
-        except (OSError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the join that waits must learn of it
             self.error = error
         finally:
             self._done()
@@ -98,6 +103,13 @@ class TcpMeeting:
         else:
             self._port.close()
             await self._meeting.visit(self.membership.store.host, self.membership.store.port)
+
+
+def _end(loop: asyncio.AbstractEventLoop, task: asyncio.Task[None]) -> None:
+    """Cancel until it has ended: `asyncio.wait_for` of Python 3.10 and 3.11 may swallow a cancellation."""
+    if not task.done():
+        task.cancel()
+        loop.call_later(_RETRY_SECONDS / 4, _end, loop, task)
 
 
 class Meeting:
@@ -134,7 +146,9 @@ class Meeting:
         """
 
         async def receive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            with contextlib.suppress(OSError, ValueError, asyncio.TimeoutError), contextlib.closing(writer):
+            # Cancelled: the meeting was closed. asyncio would log a traceback for each member that waits.
+            ends = (OSError, ValueError, asyncio.TimeoutError, asyncio.CancelledError)
+            with contextlib.suppress(*ends), contextlib.closing(writer):
                 await self._receive(reader, writer)
 
         if self._nodes == 1:
@@ -153,11 +167,11 @@ class Meeting:
         try:
             if not self.missing:
                 self._all_here.set()
-            hung_up = asyncio.ensure_future(reader.read())
+            hung_up = asyncio.ensure_future(_until_hung_up(reader))
             all_here = asyncio.ensure_future(self._all_here.wait())
             await asyncio.wait({hung_up, all_here}, return_when=asyncio.FIRST_COMPLETED)
             all_here.cancel()
-            if not self._all_here.is_set():
+            if hung_up.done() or not self._all_here.is_set():
                 return
             writer.write(_ALL_HERE)
             await writer.drain()
@@ -205,6 +219,13 @@ class Meeting:
             raise ConnectionResetError("it hung up")
         if answer != _ALL_HERE:
             raise ValueError(f"a program other than a self-test answers there: {answer!r}")
+
+
+async def _until_hung_up(reader: asyncio.StreamReader) -> None:
+    """Read and discard, without keeping what a stranger may send."""
+    with contextlib.suppress(OSError):
+        while await reader.read(_LONGEST_LINE):
+            pass
 
 
 def spelled(ranks: Sequence[int]) -> str:
