@@ -89,6 +89,7 @@ class Job:
         run_id: str | None = "run-1",
         conf: str = "",
         workers: int = 1,
+        together: bool = False,
         collectives: bool = False,
         max_restarts: int = 100,
         environment: Mapping[str, str] | None = None,
@@ -103,7 +104,8 @@ class Job:
             run_id: the option --rdzv-id; None: it is left out.
             conf: more of --rdzv-conf.
             workers: how many it starts.
-            collectives: whether the workers use torch, and step together by an all_reduce; else each steps by itself.
+            together: whether the workers wait for each other at each step; else each steps by itself.
+            collectives: whether they do so by an all_reduce of torch.
             max_restarts: torchrun's own limit.
             environment: more variables.
             arguments: more options of torchrun.
@@ -122,6 +124,7 @@ class Job:
             *arguments,
             str(WORKER),
             str(self.folder),
+            *(["--together"] if together else []),
             *(["--collectives"] if collectives else []),
         ]
         usual = (environment or {}).keys() <= _READ_LATE and tuple(launcher) == (TORCHRUN,)

@@ -42,7 +42,7 @@ def test_a_frozen_agent_is_a_suspect_and_lost_after_the_suspect_timeout(job: Job
     job.create(1, 2, lastCallTimeoutSeconds=600, suspectTimeoutSeconds=SUSPECT_SECONDS, **KEEP_ALIVE)
     both = {"n0", "n1"}
     for node in sorted(both):
-        job.agent(node, collectives=True)
+        job.agent(node, together=True)
     job.wait_for_training(both)
     frozen = job.agents["n0"].popen.pid
     frozen_at = time.time()
@@ -75,7 +75,7 @@ def test_a_frozen_node_is_lost_at_once_when_another_one_re_enters(job: Job) -> N
     job.create(2, 3, lastCallTimeoutSeconds=600, **KEEP_ALIVE)
     everyone = {"n0", "n1", "n2"}
     for node in sorted(everyone):
-        job.agent(node, collectives=True)
+        job.agent(node, together=True)
     job.wait_for_training(everyone)
     job.wait_for_round(everyone)
     frozen_at = time.monotonic()

@@ -32,10 +32,10 @@ def test_the_others_go_on_without_a_node_that_was_killed(
 ) -> None:
     everyone = {"n0", "n1", "n2"}
     job.create(2, 3, lastCallTimeoutSeconds=600, keepAliveIntervalSeconds=2, keepAliveMaxAttempts=5)
-    job.agent("n2", collectives=True)
+    job.agent("n2", together=True)
     wait_until(lambda: has_joined(job, "n2"), "the first agent to join")
     for node in ("n0", "n1"):
-        job.agent(node, collectives=True)
+        job.agent(node, together=True)
     job.wait_for_training(everyone)
     first = job.wait_for_round(everyone)
     assert job.ranks() == {"n0": 0, "n1": 1, "n2": 2}
@@ -60,7 +60,7 @@ def test_the_others_go_on_without_a_node_that_was_killed(
     remaining = survivors
     if victim == "n0":
         # The node comes back: it has its rank again, and so has the one that has stood in for it.
-        job.agent(victim, collectives=True)
+        job.agent(victim, together=True)
         job.wait_for_training(everyone, since=killed_at)
         third = job.wait_for_round(everyone, after=second.round)
         assert third.history[-2].reason == RoundEndReason.SCALE_UP

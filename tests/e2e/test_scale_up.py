@@ -13,7 +13,7 @@ from rendezvous_api.rendezvous import RendezvousStatus
 
 def test_a_second_node_joins_a_running_job_of_one_to_two_nodes_with_default_settings(job: Job) -> None:
     """The default rendezvous backend of torch loses both nodes here. Two of the default times are cut short."""
-    agents = [job.agent("n0", nnodes="1:2", collectives=True)]
+    agents = [job.agent("n0", nnodes="1:2", together=True)]
     status = wait_until(partial(gathered, job, 1), "n0 to wait for others")
     assert status.formation is not None
     assert status.formation.reason is FormationReason.LAST_CALL
@@ -25,7 +25,7 @@ def test_a_second_node_joins_a_running_job_of_one_to_two_nodes_with_default_sett
     job.patch({"spec": {"lastCallTimeoutSeconds": 1}})  # it ends without a second node
     job.wait_for_training({"n0"})
 
-    agents.append(job.agent("n1", nnodes="1:2", collectives=True))
+    agents.append(job.agent("n1", nnodes="1:2", together=True))
     wait_until(partial(gathered, job, 1), "n1 to join")
     job.patch({"spec": {"scaleUpIntervalSeconds": 1}})
     job.wait_for_training({"n0", "n1"})

@@ -2,16 +2,20 @@
 
 Each worker appends what it is and what it does to a file of its own; `tests.support.journal` reads them.
 
-Usage: worker.py FOLDER [--collectives]. It ends with 0 once FOLDER/stop exists. FOLDER/crash-<node>-<local rank> makes
-that worker fail (and is removed by it). With --collectives every step is an all_reduce, so that a group with a missing
-or a wrong member cannot step, and each worker imports torch, which takes seconds of a processor. Else nothing is
-exchanged, and FOLDER/stop-<node> ends the workers of one node.
+Usage: worker.py FOLDER [--together | --collectives]. It ends with 0 once FOLDER/stop exists.
+FOLDER/crash-<node>-<local rank> makes that worker fail (and is removed by it). With --collectives every step is an
+all_reduce, so that a group with a missing or a wrong member cannot step, and each worker imports torch, which takes
+seconds of a processor. With --together they wait for each other at each step, too, by connections to rank 0: a frozen
+worker holds up the others, and they fail when one dies, as with gloo. Else nothing is exchanged, and FOLDER/stop-<node>
+ends the workers of one node.
 """
 
 import json
 import os
+import socket
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from kube_rendezvous import worker
@@ -48,6 +52,51 @@ def crash_if_told() -> None:
         write("crash", **identity)
         os._exit(17)
 
+
+def exchange_with_all() -> Callable[[bytes], list[bytes]]:
+    """Connect with all members of this round. What is returned gives rank 0 their bytes, and them that of rank 0."""
+    where = folder / f"rank-0-of-round-{identity['round']}"
+    if identity["rank"] != 0:
+        while not where.exists():
+            time.sleep(0.01)
+        stream = socket.create_connection(("127.0.0.1", int(where.read_text()))).makefile("rwb", buffering=0)
+
+        def ask(byte: bytes) -> list[bytes]:
+            stream.write(byte)
+            return [stream.read(1)]
+
+        return ask
+    server = socket.create_server(("127.0.0.1", 0))
+    hidden = where.with_suffix(".new")
+    hidden.write_text(str(server.getsockname()[1]))
+    hidden.rename(where)
+    members = [server.accept()[0].makefile("rwb", buffering=0) for _ in range(int(os.environ["WORLD_SIZE"]) - 1)]
+
+    def answer(byte: bytes) -> list[bytes]:
+        received = [member.read(1) for member in members]
+        for member in members:
+            member.write(byte)
+        return received
+
+    return answer
+
+
+if "--together" in sys.argv:
+    exchange = exchange_with_all()
+    write("group", **identity)
+    step, go_on = 0, True
+    while go_on:
+        crash_if_told()
+        # Rank 0 alone looks for the file: all must stop at the same step.
+        go_on = not (identity["rank"] == 0 and (folder / "stop").exists())
+        received = exchange(b"1" if go_on else b"0")
+        assert all(received), "another member has gone"
+        go_on = go_on and (identity["rank"] == 0 or received == [b"1"])
+        step += 1
+        write("step", step=step, **identity)
+        time.sleep(0.1)
+    write("end", **identity)
+    sys.exit(0)
 
 if "--collectives" not in sys.argv:
     # No worker waits for another, so that a group which should have ended is seen to make steps.

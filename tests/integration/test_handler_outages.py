@@ -14,7 +14,7 @@ from tests.integration.handler_support import (
     make_handler,
 )
 from tests.support.api import create_namespace
-from tests.support.groups import OWN_CONTROL_PLANE
+from tests.support.groups import OWN_CONTROL_PLANE_ALONE
 from tests.support.waiting import wait_until
 from torch.distributed.elastic.rendezvous import (
     RendezvousConnectionError,
@@ -24,7 +24,7 @@ from rendezvous_controlplane import LocalControlPlane
 
 CRDS = Path(__file__).parents[2] / "crds"
 
-pytestmark = OWN_CONTROL_PLANE
+pytestmark = OWN_CONTROL_PLANE_ALONE
 
 
 @pytest.fixture(scope="module")
