@@ -39,7 +39,7 @@ def main() -> int:
 def _up() -> int:
     started = time.monotonic()
     cluster = Cluster.up()
-    print(f"The test cluster is up after {duration(time.monotonic() - started)}: both nodes are Ready.")
+    print(f"The test cluster is up after {duration(time.monotonic() - started)}: both machines are Ready.")
     print(f"logs in {layout.state_dir() / 'logs'}")
     print(f"export KUBECONFIG={shlex.quote(str(cluster.kubeconfig))}")
     return 0

@@ -38,7 +38,7 @@ class Cluster:
 
     @classmethod
     def up(cls, report: Report | None = None) -> "Cluster":
-        """Start what of the cluster does not run, and return when both nodes are Ready. May be called at any time.
+        """Start what of the cluster does not run, and return when both machines are Ready. May be called at any time.
 
         Raises ClusterError or BinariesError, saying what is missing or does not start; what runs by then stays.
         """
@@ -81,7 +81,7 @@ class Cluster:
                 raise ClusterError(f"this could not be removed: {', '.join(left)}")
 
     def wait_until_ready(self, timeout: float = 120.0) -> None:
-        """Wait until the API server is ready, both nodes are Ready, and pods can be made."""
+        """Wait until the API server is ready, both machines are Ready, and pods can be made."""
         self._wait_until_ready({}, timeout)
 
     # ---- using

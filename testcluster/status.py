@@ -33,7 +33,7 @@ def print_status() -> int:
             print(f"{name:10}{program:25}{pids[0]:>9}{memory >> 20:>5} MiB{seconds:>9.1f} s")
     print(f"{'':10}{'together':25}{'':>9}{total >> 20:>5} MiB")
     missing = api.nodes_not_ready({}) if layout.kubeconfig().exists() else "there is no cluster"
-    print(missing or "The API server answers, and both nodes are Ready.")
+    print(missing or "The API server answers, and both machines are Ready.")
     return 0 if well and not missing else 1
 
 
