@@ -8,8 +8,6 @@ Run it after a change in crds/ or values.yaml. With --check nothing is written, 
 would be.
 """
 
-import argparse
-import difflib
 import json
 import re
 import sys
@@ -20,11 +18,14 @@ from typing import Any
 
 import yaml
 
-ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from hack import generated
+from hack.generated import ROOT
+
 CHART = ROOT / "charts" / "kube-rendezvous"
 CRDS = ROOT / "crds"
 
-_TABLE = re.compile(r"(?<=<!-- begin generated: values -->\n).*?(?=<!-- end generated -->)", re.DOTALL)
 _KEY = re.compile(r"^(?P<indent> *)(?P<key>\w+):")
 _COMMENT = re.compile(r"^ *# ?(?P<text>.*)$")
 _METADATA = re.compile(r"(?<=^metadata:\n)  name: (?P<name>\S+)\n", re.MULTILINE)
@@ -41,28 +42,6 @@ _CRD_METADATA = """\
 """
 
 
-def main() -> int:
-    """Run the command line; returns the exit code."""
-    parser = argparse.ArgumentParser(description=sys.modules[__name__].__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a file is not up to date")
-    check = parser.parse_args().check
-    outdated = False
-    for path, wanted in generated_files().items():
-        found = path.read_text(encoding="utf-8") if path.exists() else ""
-        if found == wanted:
-            continue
-        if not check:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(wanted, encoding="utf-8")
-            continue
-        outdated = True
-        name = str(path.relative_to(ROOT))
-        lines = difflib.unified_diff(found.splitlines(True), wanted.splitlines(True), name, f"{name}, generated")
-        sys.stdout.writelines(lines)
-        print(f"error: {name} is not up to date: run hack/generate_chart.py", file=sys.stderr)
-    return int(outdated)
-
-
 def generated_files() -> dict[Path, str]:
     """Path and text of every file that is generated, whole or in part."""
     values = documented_values((CHART / "values.yaml").read_text(encoding="utf-8"))
@@ -73,7 +52,7 @@ def generated_files() -> dict[Path, str]:
     }
     return {
         **templates,
-        readme: with_table(readme.read_text(encoding="utf-8"), values),
+        **generated.with_parts({readme: readme.read_text(encoding="utf-8")}, {"values": table_of(values)}),
         schema: with_descriptions(schema.read_text(encoding="utf-8"), values),
     }
 
@@ -140,15 +119,10 @@ def _lookup(values: Any, path: tuple[str, ...]) -> Any:
     return values
 
 
-def with_table(readme: str, values: list[Value]) -> str:
-    """The README with its table of values made anew."""
-    rows = [("Value", "Default", "Meaning"), ("---", "---", "---")]
-    rows += [(f"`{value.path}`", f"`{json.dumps(value.default)}`", value.description) for value in values]
-    table = "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows)
-    changed, found = _TABLE.subn(lambda _: f"\n{table}\n\n", readme)
-    if found != 1:
-        raise ValueError("README.md must have one generated part `values`")
-    return changed
+def table_of(values: list[Value]) -> str:
+    """The table of values in the README."""
+    rows = [(f"`{value.path}`", f"`{json.dumps(value.default)}`", value.description) for value in values]
+    return generated.table(("Value", "Default", "Meaning"), rows)
 
 
 def with_descriptions(schema: str, values: list[Value]) -> str:
@@ -163,4 +137,4 @@ def with_descriptions(schema: str, values: list[Value]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(generated.main("hack/generate_chart.py", __doc__, generated_files))

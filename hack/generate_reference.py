@@ -6,63 +6,32 @@ A generated part stands between two comments of docs/reference.md, `<!-- begin g
 nothing is written, and the exit code is 1 if something would be.
 """
 
-import argparse
-import difflib
-import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from hack import generated
+from hack.generated import ROOT
+
 REFERENCE = ROOT / "docs" / "reference.md"
 CRDS = ("rendezvous", "rendezvousparticipant")
 
 Schema = dict[str, Any]
 
-_PART = re.compile(
-    r"<!-- begin generated: (?P<name>[a-z ]+) -->\n.*?<!-- end generated -->",
-    re.DOTALL,
-)
 
-
-def main() -> int:
-    """Run the command line; returns the exit code."""
-    parser = argparse.ArgumentParser(description=sys.modules[__name__].__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if the file is not up to date")
-    check = parser.parse_args().check
-    before = REFERENCE.read_text(encoding="utf-8")
-    after = with_generated_parts(before)
-    if before == after:
-        return 0
-    if not check:
-        REFERENCE.write_text(after, encoding="utf-8")
-        return 0
-    name = str(REFERENCE.relative_to(ROOT))
-    sys.stdout.writelines(
-        difflib.unified_diff(before.splitlines(True), after.splitlines(True), name, f"{name}, generated")
-    )
-    print(f"error: {name} is not up to date: run hack/generate_reference.py", file=sys.stderr)
-    return 1
+def generated_files() -> dict[Path, str]:
+    """The page as it must be."""
+    return {REFERENCE: with_generated_parts(REFERENCE.read_text(encoding="utf-8"))}
 
 
 def with_generated_parts(text: str) -> str:
-    """The text with every generated part made anew.
-
-    Raises:
-        ValueError: a part is missing, unknown, or there twice.
-    """
-    parts = generated_parts()
-    names = [match["name"] for match in _PART.finditer(text)]
-    if sorted(names) != sorted(parts):
-        raise ValueError(f"{REFERENCE.name} has the generated parts {sorted(names)}; it must have {sorted(parts)}")
-    return _PART.sub(lambda match: _part(match["name"], parts[match["name"]]), text)
-
-
-def _part(name: str, text: str) -> str:
-    return f"<!-- begin generated: {name} -->\n\n{text}\n\n<!-- end generated -->"
+    """The text of the page with every generated part made again; see `generated.with_parts`."""
+    return generated.with_parts({REFERENCE: text}, generated_parts())[REFERENCE]
 
 
 def generated_parts() -> dict[str, str]:
@@ -84,7 +53,7 @@ def _fields(schema: Schema) -> str:
         (f"`{path}`", _type(field), "required" if required else _default(field), field["description"])
         for path, field, required in _walk("", schema)
     ]
-    return _table(("Field", "Type", "Default", "Meaning"), rows)
+    return generated.table(("Field", "Type", "Default", "Meaning"), rows)
 
 
 def _walk(path: str, schema: Schema) -> Iterator[tuple[str, Schema, bool]]:
@@ -127,7 +96,7 @@ def _columns(columns: list[Schema]) -> str:
     for column in columns:
         wide = "only with `-o wide`" if column.get("priority") else ""
         rows.append((column["name"].upper(), f"`{column['jsonPath']}`", wide, column.get("description", "")))
-    return _table(("Column", "From", "Shown", "Meaning"), rows)
+    return generated.table(("Column", "From", "Shown", "Meaning"), rows)
 
 
 def _validations(schema: Schema) -> str:
@@ -144,14 +113,5 @@ def _sentence(message: str) -> str:
     return message[0].upper() + message[1:] + "."
 
 
-def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    lines = [header, tuple("---" for _ in header), *(tuple(_cell(cell) for cell in row) for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(generated.main("hack/generate_reference.py", __doc__, generated_files))

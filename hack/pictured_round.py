@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
+from hack import generated
 from hack.pictured_states import state_of
 from tests.unit.core.builders import EPOCH
 from tests.unit.core.worlds import Scenario
@@ -81,9 +82,7 @@ def moments(status: RendezvousStatus) -> dict[str, float]:
     return {moment: (time - EPOCH).total_seconds() - 1000 for moment, time in times.items()}
 
 
-def table(life: Life) -> Iterator[str]:
+def table(life: Life) -> str:
     """A row for each moment of the first round."""
-    yield "| `history[]` | In this example | Meaning |"
-    yield "| --- | --- | --- |"
-    for moment, seconds in moments(life.status).items():
-        yield f"| `{moment}` | {seconds:.0f} s | {MOMENTS[moment]} |"
+    rows = [(f"`{moment}`", f"{at:.0f} s", MOMENTS[moment]) for moment, at in moments(life.status).items()]
+    return generated.table(("`history[]`", "In this example", "Meaning"), rows)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+from hack import generated
 from tests.unit.core.builders import now
 from tests.unit.core.worlds import Scenario
 
@@ -316,12 +317,12 @@ def _in_order(causes: set[str]) -> list[str]:
     return sorted(causes, key=ORDER.index)
 
 
-def table(transitions: Transitions) -> Iterator[str]:
+def table(transitions: Transitions) -> str:
     """A row for each transition."""
-    yield "| From | To | What leads there |"
-    yield "| --- | --- | --- |"
+    rows = []
     states = [*GROUP_OF]
     for source, target in sorted(transitions, key=lambda pair: [states.index(state) for state in pair]):
         causes = _in_order(transitions[source, target])
         shown = ", ".join(f"`{cause}`" if cause[0].isupper() else cause for cause in causes)
-        yield f"| `{source}` | `{target}` | {shown} |"
+        rows.append((f"`{source}`", f"`{target}`", shown))
+    return generated.table(("From", "To", "What leads there"), rows)

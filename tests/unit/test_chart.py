@@ -1,18 +1,16 @@
 """The chart's files fit the rest of the project and each other, as far as that can be told without helm."""
 
-import importlib.util
 import json
 import re
 import time
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 import tomllib
 import yaml
+from hack import generate_chart
 from tests.support import chart_values as combinations
 
 from rendezvous_api import names, reasons
@@ -46,18 +44,8 @@ def schema() -> Json:
 # ---- generated files
 
 
-@cache
-def generator() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("generate_chart", ROOT / "hack" / "generate_chart.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_generated_files_are_up_to_date() -> None:
-    outdated = [path.name for path, text in generator().generated_files().items() if path.read_text() != text]
+    outdated = [path.name for path, text in generate_chart.generated_files().items() if path.read_text() != text]
     assert outdated == [], "run hack/generate_chart.py"
 
 
@@ -70,10 +58,10 @@ def test_every_crd_is_in_the_chart_and_no_other() -> None:
 
 def test_braces_in_a_crd_are_no_template() -> None:
     crd = 'kind: CustomResourceDefinition\nmetadata:\n  name: a.example.com\nspec: "{{ .Values.x }}"\n'
-    made = generator().crd_template("a.yaml", crd)
+    made = generate_chart.crd_template("a.yaml", crd)
     assert """spec: "{{ "{{" }} .Values.x }}"\n""" in made
     with pytest.raises(ValueError, match=r"a\.yaml"):
-        generator().crd_template("a.yaml", "metadata:\n  labels: {}\n  name: a\n")
+        generate_chart.crd_template("a.yaml", "metadata:\n  labels: {}\n  name: a\n")
 
 
 # ---- values and schema
@@ -98,7 +86,7 @@ def nodes(node: Json, path: str = "") -> Iterator[tuple[str, Json]]:
 
 
 def test_every_value_is_documented() -> None:
-    documented = {value.path for value in generator().documented_values(read("values.yaml"))}
+    documented = {value.path for value in generate_chart.documented_values(read("values.yaml"))}
     for path in paths(values()):
         inside = any(path.startswith(f"{other}.") for other in documented)
         group = any(other.startswith(f"{path}.") for other in documented)
@@ -106,7 +94,7 @@ def test_every_value_is_documented() -> None:
 
 
 def test_values_and_schema_know_the_same() -> None:
-    documented = {value.path for value in generator().documented_values(read("values.yaml"))}
+    documented = {value.path for value in generate_chart.documented_values(read("values.yaml"))}
     known = {path for path, _ in nodes(schema()) if path and "[]" not in path}
     groups = {path.rpartition(".")[0] for path in documented} | {"monitoring"}
     # Helm hands `global` to every chart, and parents use `enabled` for their condition.
@@ -117,7 +105,7 @@ def test_values_and_schema_know_the_same() -> None:
 
 def test_the_chart_is_installed_with_each_value() -> None:
     tried = {path for each in combinations.ALL for path in each}
-    documented = {value.path for value in generator().documented_values(read("values.yaml"))}
+    documented = {value.path for value in generate_chart.documented_values(read("values.yaml"))}
     missing = {path for path in documented if not any(other == path or other.startswith(f"{path}.") for other in tried)}
     assert missing == combinations.NOT_HERE.keys()
     assert {path for path in tried if not any(path == p or path.startswith(f"{p}.") for p in documented)} == set()

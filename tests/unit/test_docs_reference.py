@@ -1,15 +1,13 @@
 """The reference has everything that there is."""
 
 import ast
-import importlib.util
 import re
 from collections.abc import Iterator
-from functools import cache
-from types import ModuleType
 from typing import Any
 
 import pytest
 import yaml
+from hack import generate_reference
 from tests.support.pages import CODE, ROOT, read, rows, section
 
 from rendezvous_api import names, reasons
@@ -18,28 +16,20 @@ from rendezvous_handler import settings
 PRODUCT = [ROOT / "api", ROOT / "operator", ROOT / "handler"]
 
 
-@cache
-def generator() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("generate_reference", ROOT / "hack" / "generate_reference.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_the_generated_parts_are_up_to_date() -> None:
     text = read("docs/reference.md")
-    assert generator().with_generated_parts(text) == text, "run hack/generate_reference.py"
+    assert generate_reference.with_generated_parts(text) == text, "run hack/generate_reference.py"
 
 
 def test_an_outdated_reference_is_noticed() -> None:
     text = read("docs/reference.md")
     outdated = text.replace("| `minNodes` |", "| `minimumNodes` |")
     assert outdated != text
-    assert generator().with_generated_parts(outdated) == text
+    assert generate_reference.with_generated_parts(outdated) == text
     with pytest.raises(ValueError, match="rendezvous spec"):
-        generator().with_generated_parts(text.replace("generated: rendezvous spec", "generated: rendezvous specs"))
+        generate_reference.with_generated_parts(
+            text.replace("generated: rendezvous spec", "generated: rendezvous specs")
+        )
 
 
 def schema_fields(schema: dict[str, Any], path: str = "") -> Iterator[str]:
