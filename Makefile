@@ -34,7 +34,8 @@ test: test-unit test-integration test-chart test-e2e ## Run all tests but the sl
 # One after the other, so that the control planes of one end before those of the next start. The exit code 5 of pytest
 # says that TEST_ARGS has chosen no test of this folder.
 .PHONY: test-unit test-integration test-chart test-e2e
-test-unit test-integration test-chart test-e2e: test-%: setup .venv/.helm
+test-chart: .venv/.helm
+test-unit test-integration test-chart test-e2e: test-%: setup
 	@began=$$SECONDS; code=0; $(BIN)/python $(PYTEST) tests/$* || code=$$?; \
 		echo "== tests/$*: $$((SECONDS - began)) s"; \
 		[[ $$code == 0 || $$code == $(if $(TEST_ARGS),5,0) ]]

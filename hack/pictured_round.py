@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import Any
 
 from hack import generated
 from hack.pictured_states import state_of
@@ -43,11 +42,9 @@ class Life(Scenario):
         self.does(132, "node-3", "joins again", lambda: self.reenter("node-3"))
         self.does(150, "node-2", "is restarted, joins", lambda: self.restart("node-2"))
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        before = self.__dict__.get(name)
-        super().__setattr__(name, value)
-        if name == "status" and before is not None:
-            self.lines += self._changes(before, value)
+    def written(self, before: RendezvousStatus) -> None:
+        """Note what has changed."""
+        self.lines += self._changes(before, self.status)
 
     def does(self, seconds: float, who: str, what: str, act: Callable[[], None]) -> None:
         """At that moment a node acts."""

@@ -85,11 +85,10 @@ class Observed(Scenario):
         super().__init__(*limits, keep_alive_interval_seconds=20, scale_up_interval_seconds=90, **spec)
         self.transitions = transitions
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        before = self.__dict__.get(name)
-        super().__setattr__(name, value)
-        if name == "status" and before is not None and before.conditions:
-            self._note(before, value)
+    def written(self, before: RendezvousStatus) -> None:
+        """Note the transition."""
+        if before.conditions:
+            self._note(before, self.status)
 
     def look(self) -> Decision | Evidence:
         """One decision; that it is pure is for the tests."""

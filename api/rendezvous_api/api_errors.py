@@ -100,6 +100,15 @@ _BY_CODE: Mapping[int, type[ApiError]] = {
 }
 
 
+def json_object(data: str | bytes) -> dict[str, Any] | None:
+    """The object that an answer is; None: it is something else, such as the page of a proxy."""
+    try:
+        answer = json.loads(data)
+    except ValueError:
+        return None
+    return answer if isinstance(answer, dict) else None
+
+
 def error_from_answer(
     code: int, body: str | bytes, *, reason: str, verb: str, resource: str, namespace: str
 ) -> ApiError:
@@ -113,7 +122,7 @@ def error_from_answer(
         resource: see `ApiError`.
         namespace: see `ApiError`.
     """
-    status = _status(body)
+    status = json_object(body) or {}
     text = body.decode(errors="replace") if isinstance(body, bytes) else body
     message = str(status.get("message") or text or reason).strip()[:_MOST_CHARACTERS]
     if code in (0, 408, 429) or code >= 500:
@@ -125,13 +134,6 @@ def error_from_answer(
     if isinstance(error, NotFoundError):
         error.kind, error.name = str(details.get("kind", "")), str(details.get("name", ""))
     return error
-
-
-def _status(body: str | bytes) -> Mapping[str, Any]:
-    try:
-        return _object(json.loads(body or "{}"))
-    except ValueError:
-        return {}
 
 
 def _object(value: Any) -> Mapping[str, Any]:

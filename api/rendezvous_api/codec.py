@@ -54,7 +54,7 @@ def decode(cls: type[T], data: Mapping[str, Any], path: str = "") -> T:
         DecodeError: a field is missing or of another type; the message names its path.
     """
     if not isinstance(data, Mapping):
-        raise DecodeError(f"{path.lstrip('.') or cls.__name__}: {_shown(data)} is no object")
+        raise _error(path or cls.__name__, data, "object")
     arguments = {}
     for field_name, name, convert, required in _decoders(cast(Hashable, cls)):
         value = data.get(name)
@@ -107,17 +107,18 @@ def _converter(hint: Any) -> _Converter:
     raise TypeError(f"{hint} cannot be decoded")
 
 
-def _shown(value: Any) -> str:
-    """A value for an error, which is one line of a log."""
+def _error(path: str, value: Any, expected: str) -> DecodeError:
+    """An error that shows a value, in one line of a log."""
     text = repr(value)
-    return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}..."
+    shown = text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}..."
+    return DecodeError(f"{path.lstrip('.')}: {shown} is no {expected}")
 
 
 def _tuple(item: _Converter) -> _Converter:
     def converter(value: Any, path: str) -> Any:
         # Any other iterable would do for Python: of a string its characters, of an object its keys.
         if not isinstance(value, list):
-            raise DecodeError(f"{path.lstrip('.')}: {_shown(value)} is no list")
+            raise _error(path, value, "list")
         return tuple(item(element, f"{path}[{i}]") for i, element in enumerate(value))
 
     return converter
@@ -125,10 +126,10 @@ def _tuple(item: _Converter) -> _Converter:
 
 def _strings(value: Any, path: str) -> Any:
     if not isinstance(value, Mapping):
-        raise DecodeError(f"{path.lstrip('.')}: {_shown(value)} is no object")
+        raise _error(path, value, "object")
     for key, text in value.items():
         if not isinstance(text, str):
-            raise DecodeError(f"{path.lstrip('.')}[{key!r}]: {text!r} is no str")
+            raise _error(f"{path}[{key!r}]", text, "str")
     return value
 
 
@@ -137,7 +138,7 @@ def _scalar(convert: Callable[[Any], Any], expected: str) -> _Converter:
         try:
             return convert(value)
         except (TypeError, ValueError):
-            raise DecodeError(f"{path.lstrip('.')}: {_shown(value)} is no {expected}") from None
+            raise _error(path, value, expected) from None
 
     return converter
 
@@ -146,7 +147,7 @@ def _checked(expected: type) -> _Converter:
     def converter(value: Any, path: str) -> Any:
         # bool is an int in Python, but not in JSON.
         if not isinstance(value, expected) or (expected is int and isinstance(value, bool)):
-            raise DecodeError(f"{path.lstrip('.')}: {value!r} is no {expected.__name__}")
+            raise _error(path, value, expected.__name__)
         return value
 
     return converter

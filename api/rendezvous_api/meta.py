@@ -52,3 +52,11 @@ def timestamp(moment: datetime) -> str:
 def micro_time(moment: datetime) -> str:
     """A moment in UTC as ``metav1.MicroTime``: RFC 3339, microseconds."""
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def version_number(resource_version: str) -> int:
+    """A resource version as a number, by which two versions of one object are compared; 0: it is none.
+
+    Kubernetes guarantees that they can be compared like this from 1.35 on (KEP-5504), and etcd has always kept it.
+    """
+    return int(resource_version) if resource_version.isdecimal() else 0

@@ -44,13 +44,13 @@ class Flags:
     of_key: Mapping[str, str] = field(default_factory=dict)
     """The flags for keys of ``--rdzv-conf``, where there are some."""
 
-    def name(self, key: str) -> str:
-        """What a setting is called."""
-        return self.of_key.get(key, f"{key} of --rdzv-conf")
-
     def given(self, key: str, value: Any) -> str:
         """A setting with its value."""
         return f"{self.of_key[key]} {value}" if key in self.of_key else f"--rdzv-conf {key}={value}"
+
+    def respell(self, text: str) -> str:
+        """A text that speaks of torchrun's flags, such as the operator's advice, with these flags."""
+        return text.replace(TORCHRUN_FLAGS.run_id, self.run_id).replace(TORCHRUN_FLAGS.endpoint, self.endpoint)
 
 
 TORCHRUN_FLAGS = Flags()

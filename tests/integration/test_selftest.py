@@ -119,6 +119,11 @@ def test_a_rendezvous_that_is_not_there(member: StartMember, namespace: str) -> 
     failed(member(), f"there is no Rendezvous {namespace}/check, and --nodes, which creates one, was not given")
 
 
+def test_its_own_flags_are_named_where_an_agent_would_name_those_of_torchrun(start: Callable[..., Process]) -> None:
+    log = failed(start("-c", MAIN, "--rendezvous=no-such-team/check", "--nodes=1"), "name another one in --rendezvous")
+    assert "--rdzv" not in log
+
+
 def test_a_round_that_runs_is_left_alone(member: StartMember, objects: PlayedOperator) -> None:
     objects.create(max_nodes=4)
     objects.write(

@@ -12,6 +12,7 @@ from datetime import datetime, timezone
 
 from rendezvous_api import codec, names
 from rendezvous_api.api_errors import AlreadyExistsError, ApiError, ConflictError, InvalidError, NotFoundError
+from rendezvous_api.meta import micro_time
 from rendezvous_api.participant import ParticipantSpec, ParticipantStatus
 from rendezvous_api.reasons import LeaveReason, ParticipantState
 from rendezvous_handler.kube.client import Client, JsonPatch
@@ -268,4 +269,4 @@ def _owner(spec: Json) -> NameOwner:
 
 
 def _now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return micro_time(datetime.now(timezone.utc))

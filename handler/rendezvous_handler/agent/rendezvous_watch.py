@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from rendezvous_api import codec, names
 from rendezvous_api.api_errors import ApiError, ExpiredError
 from rendezvous_api.backoff import Backoff, Failures
+from rendezvous_api.meta import version_number
 from rendezvous_api.rendezvous import Rendezvous
 from rendezvous_handler.kube.client import Client, WatchStream
 from rendezvous_handler.kube.errors import UnreadableError, advise
@@ -51,7 +52,7 @@ def is_newer(known: Rendezvous | None, found: Rendezvous) -> bool:
     """
     if known is None or known.metadata.uid != found.metadata.uid:
         return True
-    if _version(found.metadata.resource_version) < _version(known.metadata.resource_version):
+    if version_number(found.metadata.resource_version) < version_number(known.metadata.resource_version):
         return False
     return found.status.round >= known.status.round
 
@@ -161,7 +162,7 @@ class RendezvousWatch:
         self._resource_version = resource_version
         if found is not None:
             self._show(found)
-        elif _version(resource_version) >= self._known_version():
+        elif version_number(resource_version) >= self._known_version():
             self._publish(WatchState(read=True))
 
     def _watch(self) -> None:
@@ -177,7 +178,7 @@ class RendezvousWatch:
             self._resource_version = str(event.object["metadata"]["resourceVersion"])
             if event.type in ("ADDED", "MODIFIED"):
                 self._show(event.object)
-            elif event.type == "DELETED" and _version(self._resource_version) >= self._known_version():
+            elif event.type == "DELETED" and version_number(self._resource_version) >= self._known_version():
                 self._publish(WatchState(read=True))
 
     def _show(self, found: Json) -> None:
@@ -187,13 +188,9 @@ class RendezvousWatch:
 
     def _known_version(self) -> int:
         known = self.state.rendezvous
-        return _version(known.metadata.resource_version) if known else 0
+        return version_number(known.metadata.resource_version) if known else 0
 
     def _publish(self, state: WatchState) -> None:
         self.state = state
         self.last_seen = state.rendezvous or self.last_seen
         self.notify()
-
-
-def _version(resource_version: str) -> int:
-    return int(resource_version) if resource_version.isdecimal() else 0

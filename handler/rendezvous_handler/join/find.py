@@ -91,7 +91,7 @@ class Finder:
         if self._wait.clock.elapsed > settings.join_timeout:
             raise ConnectError(
                 f"the API server at {self._agent.client.url} has not answered for {settings.join_timeout} s "
-                f"({settings.flags.name('join_timeout')}): {contact.cause}"
+                f"(join_timeout of --rdzv-conf): {contact.cause}"
             )
 
     def _do_without(self, last_seen: Rendezvous | None) -> None:

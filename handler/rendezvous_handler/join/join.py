@@ -23,7 +23,6 @@ from rendezvous_handler.join.errors import ClosedError, ConnectError, StateError
 from rendezvous_handler.join.find import Finder
 from rendezvous_handler.join.wait import JoinWait
 from rendezvous_handler.kube.errors import advise
-from rendezvous_handler.settings import TORCHRUN_FLAGS
 
 _logger = logging.getLogger(__name__)
 
@@ -225,11 +224,7 @@ class Join(Generic[M]):
         return f"the Rendezvous {self._agent.reference}"
 
     def _refused(self, refusal: Refusal) -> NoReturn:
-        # The operator's advice speaks of torchrun's flags.
-        flags = self._agent.settings.flags
-        advice = refusal.message.replace(TORCHRUN_FLAGS.run_id, flags.run_id)
-        advice = advice.replace(TORCHRUN_FLAGS.endpoint, flags.endpoint)
-        message = f"{self._agent.reference} does not accept this node: {advice}"
+        message = f"{self._agent.reference} does not accept this node: {refusal.message}"
         if refusal.reason is RefusalReason.RUN_SUCCEEDED:
             raise SucceededError(message)
         if refusal.reason is RefusalReason.RUN_CLOSED:

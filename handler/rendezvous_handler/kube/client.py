@@ -19,6 +19,7 @@ from rendezvous_handler.kube.transport import Json, JsonLines, Transport
 
 JsonPatch = list[Json]
 
+_METHODS = {"list": "GET", "get": "GET", "create": "POST", "patch": "PATCH", "delete": "DELETE"}
 _JSON_PATCH = "application/json-patch+json"
 _MERGE_PATCH = "application/merge-patch+json"
 
@@ -62,15 +63,8 @@ class Client:
 
     def list_rendezvous(self, namespace: str, name: str, timeout: float) -> tuple[Json | None, str]:
         """The Rendezvous of that name, or None, and the resource version from which to watch it."""
-        found = self._transport.request(
-            "list",
-            names.RENDEZVOUS_PLURAL,
-            namespace,
-            "GET",
-            _path(namespace, names.RENDEZVOUS_PLURAL),
-            timeout=timeout,
-            query={"fieldSelector": f"metadata.name={name}"},
-        )
+        query = {"fieldSelector": f"metadata.name={name}"}
+        found = self._request("list", names.RENDEZVOUS_PLURAL, namespace, timeout=timeout, query=query)
         items = found.get("items") or []
         return (items[0] if items else None), str(found.get("metadata", {}).get("resourceVersion", ""))
 
@@ -84,7 +78,7 @@ class Client:
             "watch",
             names.RENDEZVOUS_PLURAL,
             namespace,
-            _path(namespace, names.RENDEZVOUS_PLURAL),
+            _path(names.RENDEZVOUS_PLURAL, namespace),
             # A server that has gone without a word is noticed when nothing, not even the end, came by then.
             timeout=seconds + 10,
             query={
@@ -103,9 +97,7 @@ class Client:
         Raises:
             AlreadyExistsError: there is one of that name.
         """
-        return self._create(
-            names.RENDEZVOUS_PLURAL, namespace, _path(namespace, names.RENDEZVOUS_PLURAL), body, timeout
-        )
+        return self._request("create", names.RENDEZVOUS_PLURAL, namespace, body=body, timeout=timeout)
 
     def create_participant(self, namespace: str, body: Json, timeout: float) -> Json:
         """Create a RendezvousParticipant.
@@ -113,13 +105,11 @@ class Client:
         Raises:
             AlreadyExistsError: there is one of that name.
         """
-        path = _path(namespace, names.PARTICIPANT_PLURAL)
-        return self._create(names.PARTICIPANT_PLURAL, namespace, path, body, timeout)
+        return self._request("create", names.PARTICIPANT_PLURAL, namespace, body=body, timeout=timeout)
 
     def get_participant(self, namespace: str, name: str, timeout: float) -> Json:
         """Read a RendezvousParticipant."""
-        path = _path(namespace, names.PARTICIPANT_PLURAL, name)
-        return self._transport.request("get", names.PARTICIPANT_PLURAL, namespace, "GET", path, timeout=timeout)
+        return self._request("get", names.PARTICIPANT_PLURAL, namespace, name, timeout=timeout)
 
     def patch_participant(self, namespace: str, name: str, patch: JsonPatch, timeout: float) -> Json:
         """Apply a JSON patch (RFC 6902) to a RendezvousParticipant.
@@ -127,26 +117,23 @@ class Client:
         Raises:
             InvalidError: an operation ``test`` failed, or the schema refuses the outcome (both are HTTP 422).
         """
-        path = _path(namespace, names.PARTICIPANT_PLURAL, name)
-        return self._patch(names.PARTICIPANT_PLURAL, namespace, path, patch, _JSON_PATCH, timeout)
+        return self._request(
+            "patch", names.PARTICIPANT_PLURAL, namespace, name, body=patch, content_type=_JSON_PATCH, timeout=timeout
+        )
 
     def patch_participant_status(self, namespace: str, name: str, patch: JsonPatch, timeout: float) -> Json:
         """Apply a JSON patch to the status of a RendezvousParticipant; see `patch_participant`."""
-        path = _path(namespace, names.PARTICIPANT_PLURAL, name) + "/status"
-        return self._patch(f"{names.PARTICIPANT_PLURAL}/status", namespace, path, patch, _JSON_PATCH, timeout)
+        status = f"{names.PARTICIPANT_PLURAL}/status"
+        return self._request("patch", status, namespace, name, body=patch, content_type=_JSON_PATCH, timeout=timeout)
 
     def delete_participant(self, namespace: str, name: str, uid: str, timeout: float) -> None:
         """Delete the RendezvousParticipant with that UID, and no other one of that name."""
-        path = _path(namespace, names.PARTICIPANT_PLURAL, name)
         body = {"preconditions": {"uid": uid}}
-        self._transport.request(
-            "delete", names.PARTICIPANT_PLURAL, namespace, "DELETE", path, timeout=timeout, body=body
-        )
+        self._request("delete", names.PARTICIPANT_PLURAL, namespace, name, body=body, timeout=timeout)
 
     def get_config_map(self, namespace: str, name: str, timeout: float) -> Json:
         """Read a ConfigMap."""
-        path = _config_map_path(namespace, name)
-        return self._transport.request("get", CONFIG_MAP_PLURAL, namespace, "GET", path, timeout=timeout)
+        return self._request("get", CONFIG_MAP_PLURAL, namespace, name, timeout=timeout)
 
     def create_config_map(self, namespace: str, body: Json, timeout: float) -> Json:
         """Create a ConfigMap.
@@ -155,7 +142,7 @@ class Client:
             AlreadyExistsError: there is one of that name.
             TooLargeError: it is larger than a ConfigMap may be.
         """
-        return self._create(CONFIG_MAP_PLURAL, namespace, _config_map_path(namespace), body, timeout)
+        return self._request("create", CONFIG_MAP_PLURAL, namespace, body=body, timeout=timeout)
 
     def patch_config_map(self, namespace: str, name: str, patch: Json, timeout: float) -> Json:
         """Apply a JSON merge patch (RFC 7386) to a ConfigMap.
@@ -164,18 +151,13 @@ class Client:
             ConflictError: the patch has a resourceVersion, and the object has another one by now.
             TooLargeError: the outcome would be larger than a ConfigMap may be.
         """
-        path = _config_map_path(namespace, name)
-        return self._patch(CONFIG_MAP_PLURAL, namespace, path, patch, _MERGE_PATCH, timeout)
-
-    def _create(self, resource: str, namespace: str, path: str, body: Json, timeout: float) -> Json:
-        return self._transport.request("create", resource, namespace, "POST", path, timeout=timeout, body=body)
-
-    def _patch(
-        self, resource: str, namespace: str, path: str, patch: Json | JsonPatch, content_type: str, timeout: float
-    ) -> Json:
-        return self._transport.request(
-            "patch", resource, namespace, "PATCH", path, timeout=timeout, body=patch, content_type=content_type
+        return self._request(
+            "patch", CONFIG_MAP_PLURAL, namespace, name, body=patch, content_type=_MERGE_PATCH, timeout=timeout
         )
+
+    def _request(self, verb: str, resource: str, namespace: str, name: str = "", **options: Any) -> Json:
+        path = _path(resource, namespace, name)
+        return self._transport.request(verb, resource, namespace, _METHODS[verb], path, **options)
 
 
 class WatchStream:
@@ -200,14 +182,11 @@ class WatchStream:
         self._lines.close()
 
 
-def _path(namespace: str, plural: str, name: str = "") -> str:
-    path = f"/apis/{names.API_VERSION}/namespaces/{quote(namespace, safe='')}/{plural}"
-    return f"{path}/{quote(name, safe='')}" if name else path
-
-
-def _config_map_path(namespace: str, name: str = "") -> str:
-    path = f"/api/v1/namespaces/{quote(namespace, safe='')}/{CONFIG_MAP_PLURAL}"
-    return f"{path}/{quote(name, safe='')}" if name else path
+def _path(resource: str, namespace: str, name: str = "") -> str:
+    plural, slash, subresource = resource.partition("/")
+    root = "/api/v1" if plural == CONFIG_MAP_PLURAL else f"/apis/{names.API_VERSION}"
+    path = f"{root}/namespaces/{quote(namespace, safe='')}/{plural}"
+    return (f"{path}/{quote(name, safe='')}" if name else path) + slash + subresource
 
 
 def _event(line: Json) -> WatchEvent:

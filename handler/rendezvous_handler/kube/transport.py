@@ -15,7 +15,7 @@ import urllib3
 from kubernetes import client as kubernetes_client
 from kubernetes import config as kubernetes_config
 
-from rendezvous_api.api_errors import UnreachableError, error_from_answer
+from rendezvous_api.api_errors import UnreachableError, error_from_answer, json_object
 from rendezvous_handler.kube.contact import Contact
 
 Json = dict[str, Any]
@@ -103,7 +103,7 @@ class Transport:
             response.close()
             raise
         response.release_conn()
-        answer = _parsed(data)
+        answer = json_object(data)
         if answer is None:
             raise self._unreachable(f"{self.url}: the answer is not that of an API server: {data[:200]!r}", *where)
         self._contact.answered()
@@ -214,7 +214,7 @@ class JsonLines:
             *lines, rest = (rest + chunk).split(b"\n")
             for line in lines:
                 if line.strip():
-                    item = _parsed(line)
+                    item = json_object(line)
                     if item is None:
                         raise ValueError(f"a line of it is not that of an API server: {line[:200]!r}")
                     yield item
@@ -230,15 +230,6 @@ class JsonLines:
                 sock.shutdown(socket.SHUT_RDWR)
         except OSError:
             pass  # it was closed already
-
-
-def _parsed(data: bytes) -> Json | None:
-    """The object that an answer is; None: it is something else, such as the page of a proxy."""
-    try:
-        answer = json.loads(data)
-    except ValueError:
-        return None
-    return answer if isinstance(answer, dict) else None
 
 
 def cause_of(error: BaseException) -> str:

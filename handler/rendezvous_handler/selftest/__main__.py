@@ -28,7 +28,7 @@ _FLAGS = Flags(
     run_id="--run-id",
     nodes="--nodes",
     without_create="--nodes, which creates one, was not given",
-    of_key={"join_timeout": "--timeout-seconds", "store_port": "--store-port"},
+    of_key={"store_port": "--store-port"},
 )
 
 
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(str(error))
     show_messages()
     try:
-        met = SelfTest(settings, connect(), options.timeout_seconds).run()
+        met = SelfTest(settings, connect()).run()
     except ApiError as error:
         return _failed(advise(error))
     except (SelfTestError, JoinError, NoConfigurationError) as error:
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _failed(why: str) -> int:
-    print(f"{_PROGRAM}: error: {why}", file=sys.stderr, flush=True)
+    print(f"{_PROGRAM}: error: {_FLAGS.respell(why)}", file=sys.stderr, flush=True)
     return 1
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import time
 from typing import NoReturn
 
 from rendezvous_api.api_errors import ApiError, UnreachableError
@@ -40,16 +39,15 @@ def runs_without(rendezvous: Rendezvous, name: str) -> bool:
 class SelfTest:
     """One member."""
 
-    def __init__(self, settings: Settings, client: Client, seconds: int):
+    def __init__(self, settings: Settings, client: Client):
         """Begin to watch the Rendezvous.
 
         Args:
-            settings: those of an agent.
+            settings: those of an agent; everything together may take its join timeout.
             client: of the API server.
-            seconds: that everything together may take.
         """
         self._agent = Agent(settings, client)
-        self._wait = _Wait(self._agent, seconds)
+        self._wait = _Wait(self._agent)
 
     def run(self) -> Membership:
         """Meet the other members in a round, send a heartbeat, and leave.
@@ -109,13 +107,10 @@ class SelfTest:
 class _Wait(JoinWait):
     """The waiting of a self-test: it ends after a fixed time, and at the first right that is missing."""
 
-    def __init__(self, agent: Agent, seconds: int):
+    def __init__(self, agent: Agent):
         super().__init__(agent)
         self.meeting: TcpMeeting | None = None
         """The last that was begun."""
-        self._member = agent
-        self._seconds = seconds
-        self._deadline = time.monotonic() + seconds
 
     def follow(self, rendezvous: Rendezvous) -> None:
         """Do nothing: the time of the self-test holds, whatever the Rendezvous says."""
@@ -123,7 +118,7 @@ class _Wait(JoinWait):
     def tick(self, spare: bool = False) -> None:
         super().tick(spare)
         self.check_rights()
-        if time.monotonic() > self._deadline:
+        if self.clock.elapsed > self.limit:
             self.give_up(self._what_is_known())
 
     def check_rights(self) -> None:
@@ -132,20 +127,20 @@ class _Wait(JoinWait):
         Raises:
             ApiError: it does.
         """
-        error = self._member.watch.state.error
+        error = self._agent.watch.state.error
         if error is not None and not isinstance(error, UnreachableError):
             raise error
 
     def give_up(self, explanation: str) -> NoReturn:
         self.leave()
         raise TimedOutError(
-            f"{self._member.reference}: not done within {self._seconds} s (--timeout-seconds). {explanation}"
+            f"{self._agent.reference}: not done within {self.limit:.0f} s (--timeout-seconds). {explanation}"
         )
 
     def _what_is_known(self) -> str:
-        contact, state = self._member.client.contact, self._member.watch.state
+        contact, state = self._agent.client.contact, self._agent.watch.state
         if contact.failing:
-            return f"The API server at {self._member.client.url} does not answer: {contact.cause}"
+            return f"The API server at {self._agent.client.url} does not answer: {contact.cause}"
         if state.error is not None:
             return advise(state.error)
         if state.rendezvous is None:

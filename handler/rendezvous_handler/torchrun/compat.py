@@ -67,8 +67,8 @@ def exit_without_training(message: str) -> NoReturn:
     """
     _logger.warning("this node ends without having trained: %s", message)
     if is_torchrun():
-        raise SystemExit(0)
-    raise RendezvousGracefulExitError(message)
+        raise SystemExit(0) from None
+    raise RendezvousGracefulExitError(message) from None
 
 
 def is_torchrun() -> bool:

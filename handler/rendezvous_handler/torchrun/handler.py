@@ -217,15 +217,12 @@ class KubernetesRendezvousHandler(RendezvousHandler):  # type: ignore[misc]  # t
         agent.report_no_round()  # no workers run here now, whatever this join comes to
         if self._store is not None:
             self._store.check_out()
-        succeeded = None
         try:
             store = Join(agent, reason, self._round_store, self._store).run()
         except SucceededError as error:
-            succeeded = str(error)
+            exit_without_training(str(error))
         except JoinError as error:
             raise torch_error(error) from None
-        if succeeded is not None:
-            exit_without_training(succeeded)
         won = store.membership
         self._store, self._in_round = store, won
         agent.report_round(won.round, won.rank, won.nodes)

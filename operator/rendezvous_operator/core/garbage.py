@@ -88,7 +88,7 @@ def _rendezvous(s: Situation, timers: Timers) -> Iterator[_Due]:
     ttl, closed = s.spec.ttl_seconds_after_closed, s.status.condition(names.CONDITION_CLOSED)
     if ttl is not None and closed is not None and closed.status == "True":
         # The only decision that depends on a time from the status: it must survive a restart of the operator.
-        expires = datetime.fromisoformat(closed.last_transition_time.replace("Z", "+00:00")) + timedelta(seconds=ttl)
+        expires = datetime.fromisoformat(closed.last_transition_time) + timedelta(seconds=ttl)
         at = s.now.monotonic + (expires - s.now.wall).total_seconds()
         yield _Due(names.RENDEZVOUS_KIND, s.metadata, at, f"it was closed {ttl} s ago")
 

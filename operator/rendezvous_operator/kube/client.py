@@ -3,7 +3,6 @@
 Objects are plain JSON here, so the same few calls serve pods and custom resources. The cache decodes them.
 """
 
-import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Final
 
@@ -13,7 +12,13 @@ from kubernetes.aio import config as kubernetes_config
 from yarl import URL
 
 from rendezvous_api import names
-from rendezvous_api.api_errors import NoConfigurationError, NotFoundError, UnreachableError, error_from_answer
+from rendezvous_api.api_errors import (
+    NoConfigurationError,
+    NotFoundError,
+    UnreachableError,
+    error_from_answer,
+    json_object,
+)
 from rendezvous_operator.kube.request_trace import request_of
 
 Json = dict[str, Any]
@@ -25,6 +30,7 @@ PLURALS: Final = {
 }
 KINDS: Final = tuple(PLURALS)
 """What the operator lists and watches."""
+KINDS_BY_PLURAL: Final = {plural: kind for kind, plural in PLURALS.items()}
 
 _SELECTORS = {names.POD_KIND: names.LABEL_RENDEZVOUS}
 _PAGE = 500
@@ -149,6 +155,7 @@ class Client:
         content_type: str = "application/json",
     ) -> Json:
         """Any request that is answered with one JSON object, at a path such as ``/api/v1/pods``."""
+        where = request_of(method, URL(path))
         timeout = aiohttp.ClientTimeout(total=self._timeout, sock_connect=min(5.0, self._timeout))
         try:
             # It reads the token of the pod again, so it can fail, too.
@@ -164,28 +171,17 @@ class Client:
             data = await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError, kubernetes_config.ConfigException) as error:
             self._answered(False)
-            raise UnreachableError(str(error) or type(error).__name__, *request_of(method, URL(path))) from error
+            raise UnreachableError(str(error) or type(error).__name__, *where) from error
         if 200 <= response.status <= 299:
             self._answered(True)
-            return _parsed(method, path, data)
-        verb, resource, namespace = request_of(method, URL(path))
-        problem = error_from_answer(
-            response.status, data, reason=response.reason or "", verb=verb, resource=resource, namespace=namespace
-        )
+            answer = json_object(data)
+            if answer is None:
+                raise UnreachableError(f"the answer is not that of an API server: {data[:200]!r}", *where)
+            return answer
+        problem = error_from_answer(response.status, data, reason=response.reason or "", **where._asdict())
         # An API server that starts or is overloaded answers, but does not serve the request.
         self._answered(not isinstance(problem, UnreachableError))
         raise problem
-
-
-def _parsed(method: str, path: str, data: bytes) -> Json:
-    try:
-        answer = json.loads(data)
-    except ValueError:
-        answer = None
-    if not isinstance(answer, dict):
-        message = f"the answer is not that of an API server: {data[:200]!r}"
-        raise UnreachableError(message, *request_of(method, URL(path)))
-    return answer
 
 
 def _path(kind: str, namespace: str | None, name: str | None = None) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 from rendezvous_api import names
 from rendezvous_api.api_errors import ApiError
-from rendezvous_api.backoff import Backoff
+from rendezvous_api.backoff import Backoff, Failures
 from rendezvous_operator.core.world import Target
 from rendezvous_operator.kube.client import Client
 from rendezvous_operator.watch.cache import Cache, Key, Listed, Read, Shown
@@ -34,15 +34,14 @@ class Reader:
 
     async def list(self, kind: str) -> set[Key]:
         """List a kind, again and again until the API server answers. Returns the Rendezvous that need a decision."""
-        failures = 0
+        failures = Failures(BACKOFF)
         while True:
             self.cache.list_begins(kind)
             try:
                 objects = await self._client.list(kind, self._namespace)
             except ApiError as error:
-                failures += 1
                 logger.warning("waiting for the API server to list every %s: %s", kind, error.describe())
-                await asyncio.sleep(BACKOFF.seconds(failures))
+                await asyncio.sleep(failures.pause())
             else:
                 return self.cache.take(Listed(kind, objects))
 

@@ -5,7 +5,7 @@ import heapq
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
-from rendezvous_api.backoff import Backoff
+from rendezvous_api.backoff import Backoff, Failures
 
 K = TypeVar("K", bound=Hashable)
 
@@ -21,7 +21,7 @@ class WorkQueue(Generic[K]):
         self._heap: list[tuple[float, int, K]] = []
         self._counter = 0
         self._working: set[K] = set()
-        self._failures: dict[K, int] = {}
+        self._failures: dict[K, Failures] = {}
         self._changed = asyncio.Event()
         self.retries = 0
         """How often a key was added after a failure, in total."""
@@ -45,8 +45,7 @@ class WorkQueue(Generic[K]):
     def add_after_failure(self, key: K) -> float:
         """Make a key due after a back-off that doubles with each failure in a row. Returns the back-off in seconds."""
         self.retries += 1
-        failures = self._failures[key] = self._failures.get(key, 0) + 1
-        backoff = BACKOFF.seconds(failures)
+        backoff = self._failures.setdefault(key, Failures(BACKOFF)).pause()
         self.add(key, self._clock() + backoff)
         return backoff
 

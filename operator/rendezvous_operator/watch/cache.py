@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from rendezvous_api import names
 from rendezvous_api.codec import DecodeError, decode
+from rendezvous_api.meta import version_number
 from rendezvous_api.participant import Participant
 from rendezvous_api.rendezvous import Rendezvous
 from rendezvous_operator.core import relevance
@@ -350,4 +351,4 @@ def _pod_key(item: Json) -> Key | None:
 
 def _is_older(new: Rendezvous | Participant, known: Rendezvous | Participant) -> bool:
     """Whether an object arrives late. Versions of a resource are ordered numbers, even over deletions (KEP-5504)."""
-    return int(new.metadata.resource_version or 0) < int(known.metadata.resource_version or 0)
+    return version_number(new.metadata.resource_version) < version_number(known.metadata.resource_version)

@@ -16,10 +16,8 @@ import kopf
 
 from rendezvous_api import names
 from rendezvous_api.backoff import Backoff
-from rendezvous_operator.kube.client import PLURALS, Json
+from rendezvous_operator.kube.client import KINDS, KINDS_BY_PLURAL, Json
 from rendezvous_operator.kube.request_trace import Request, trace
-
-KINDS_BY_PLURAL = {plural: kind for kind, plural in PLURALS.items()}
 
 WATCH_SECONDS = 60
 """Duration of one request of a watch. The next one continues where it ended; its answer shows that the watch works."""
@@ -103,7 +101,7 @@ class Watches:
         self._clock = clock
         self._traces = [*traces, trace(self._requested, self._answered)]
         self._login: kopf.ConnectionInfo | None = None
-        self.activity = {kind: WatchActivity() for kind in KINDS_BY_PLURAL.values()}
+        self.activity = {kind: WatchActivity() for kind in KINDS}
 
     def _registry(self, seen: Seen) -> kopf.OperatorRegistry:
         """The handlers."""

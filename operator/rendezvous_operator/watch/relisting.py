@@ -18,9 +18,8 @@ from collections.abc import Awaitable, Callable
 import aiohttp
 
 from rendezvous_operator.background import Background
-from rendezvous_operator.kube.client import KINDS
+from rendezvous_operator.kube.client import KINDS, KINDS_BY_PLURAL
 from rendezvous_operator.kube.request_trace import Request, trace
-from rendezvous_operator.watch.kopf_watches import KINDS_BY_PLURAL
 
 DELAY_SECONDS = 1.0
 """From the answer to kopf's list to our own."""

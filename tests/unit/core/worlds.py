@@ -271,9 +271,13 @@ class Scenario:
             return False
         check_write(self.spec, self.status, decision.status)
         self.events += decision.events
-        self.status = decision.status
+        before, self.status = self.status, decision.status
         self.writes += 1
+        self.written(before)
         return True
+
+    def written(self, before: RendezvousStatus) -> None:
+        """Called after each write, with the status before it; for those that record the scenario."""
 
     def _delete(self, deletions: Iterable[Deletion]) -> None:
         """What is decided to be deleted is gone, and the operator sees that at its next look."""
