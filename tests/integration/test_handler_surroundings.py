@@ -37,6 +37,24 @@ def test_a_half_open_watch_is_noticed(
         time.sleep(1)
         proxy.mend()
         assert a.returned(timeout=60).world_size == 1
+        a.handler.shutdown()  # as long as there is a way to say so
+
+
+def test_a_watch_that_died_with_the_heartbeats_is_renewed_when_they_come_through(
+    control_plane: LocalControlPlane, operator: PlayedOperator, nodes: Nodes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Long before the watch ends by itself, which is after a minute and more."""
+    operator.create(keepAliveIntervalSeconds=1, keepAliveMaxAttempts=2)
+    with Proxy(control_plane.port) as proxy:
+        a = nodes.node("a", kubeconfig=control_plane.kubeconfig_via(proxy.port)).join()
+        operator.publish(operator.joined({"train.a": 1}))
+        a.returned()
+        proxy.swallow()
+        wait_until(lambda: "no heartbeat has reached" in caplog.text, "the heartbeats to fail")
+        operator.write(waitingNodes=1)
+        proxy.mend()
+        wait_until(a.handler.num_nodes_waiting, "num_nodes_waiting", timeout=30)
+        a.handler.shutdown()
 
 
 def test_the_handler_creates_the_rendezvous(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+from rendezvous_api.api_errors import ApiError
 from rendezvous_api.participant import ParticipantSpec
 from rendezvous_api.reasons import AttemptReason, LeaveReason, ParticipantState
 from rendezvous_api.rendezvous import Rendezvous, RendezvousSpec
@@ -57,7 +58,8 @@ class Agent:
         self.watch = RendezvousWatch(
             client, self.namespace, settings.name, self.identity.name, _WATCH_SECONDS, self.request_seconds
         )
-        self._thread = RequestThread(self.participant.beat, name=f"rendezvous-agent-{settings.name}")
+        self._thread = RequestThread(self._beat, name=f"rendezvous-agent-{settings.name}")
+        self._beat_failed = False
         self._thread.start()
         self.watch.start()
 
@@ -121,6 +123,18 @@ class Agent:
         self.participant.beat_timeout = min(float(self.settings.heartbeat_timeout), interval, self.request_seconds)
         self._thread.start_heartbeats(interval, float(limits.keep_alive_seconds))
         self.call(lambda: self.participant.join(attempt))
+
+    def _beat(self) -> None:
+        try:
+            self.participant.beat()
+        except ApiError:
+            self._beat_failed = True
+            raise
+        if self._beat_failed:
+            self._beat_failed = False
+            # What broke the way of the heartbeats may have broken the watch without a word. A member that waits at it
+            # would miss its round until the watch ends by itself, while the others wait for it in vain.
+            self.watch.renew()
 
     def report_round(self, round_number: int, rank: int, nodes: int) -> None:
         """Let the heartbeat say which round runs here: soon, but not with a thousand others in the same moment.

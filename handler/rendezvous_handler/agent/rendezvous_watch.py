@@ -110,11 +110,15 @@ class RendezvousWatch:
         libraries survive (SIGABRT).
         """
         self._stopped.set()
+        self.renew()
+        if self._thread.is_alive():
+            self._thread.join(_STOP_SECONDS)
+
+    def renew(self) -> None:
+        """Go on over a new connection: the present one may have died without a word."""
         stream = self._stream
         if stream is not None:
             stream.close()
-        if self._thread.is_alive():
-            self._thread.join(_STOP_SECONDS)
 
     def notify(self) -> None:
         """Wake the thread that waits at `changed`."""
