@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 from tests.support.api import create_namespace
-from tests.support.forked_torchrun import TorchrunServer
+from tests.support.fork_server import ForkServer
 
 from rendezvous_controlplane import LocalControlPlane
 
@@ -25,9 +25,9 @@ def control_plane_manifests() -> Sequence[Path]:
 
 
 @pytest.fixture(scope="session")
-def torchrun_server() -> Iterator[TorchrunServer]:
+def torchrun_server() -> Iterator[ForkServer]:
     """Forks torchrun processes that need not import torch."""
-    with TorchrunServer() as server:
+    with ForkServer("torchrun") as server:
         yield server
 
 

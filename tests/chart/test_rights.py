@@ -14,7 +14,7 @@ import pytest
 from tests.chart.support import RELEASE, SYSTEM, install, make_pod, render, token_of
 from tests.support.api import Api
 from tests.support.objects import rendezvous
-from tests.support.processes import Process
+from tests.support.processes import Process, start_operator
 from tests.support.waiting import wait_until
 
 from rendezvous_api import names
@@ -164,12 +164,6 @@ def processes(tmp_path: Path) -> Iterator[list[Process]]:
         process.kill()
 
 
-def start(processes: list[Process], folder: Path, kubeconfig: Path, *command: str) -> Process:
-    environment = {**os.environ, "KUBECONFIG": str(kubeconfig)}
-    processes.append(Process([sys.executable, *command], folder / f"process-{len(processes)}.log", environment))
-    return processes[-1]
-
-
 def two_pods_meet(
     plane: LocalControlPlane, processes: list[Process], folder: Path, namespace: str, account: str
 ) -> None:
@@ -179,24 +173,28 @@ def two_pods_meet(
     members = []
     for index in range(2):
         pod = make_pod(plane, namespace, f"check-{index}", account)
-        flags = [f"--rendezvous={namespace}/check", "--timeout-seconds=60"]
-        members.append(start(processes, folder, pod.kubeconfig, "-c", _SELF_TEST, *flags))
+        command = [sys.executable, "-c", _SELF_TEST, f"--rendezvous={namespace}/check", "--timeout-seconds=60"]
+        members.append(Process(command, folder / f"{pod.name}.log", {**os.environ, "KUBECONFIG": str(pod.kubeconfig)}))
+        processes.append(members[-1])
     assert [member.wait(90) for member in members] == [0, 0], [member.log for member in members]
     assert api.read(names.RENDEZVOUS_KIND, "check")["status"]["history"][0]["nodes"] == 2
 
 
-def operator_flags(lease: str) -> list[str]:
-    return [
-        *("-m", "rendezvous_operator.app", "--leader-elect", f"--leader-elect-lease-name={lease}"),
-        *(f"--leader-elect-lease-namespace={SYSTEM}", "--verbose"),
-    ]
+def start_as(
+    plane: LocalControlPlane, processes: list[Process], folder: Path, account: str, *arguments: str
+) -> Process:
+    """An operator with the rights of a service account, whose name is that of its Lease, too."""
+    lease = [f"--leader-elect-lease-name={account}", f"--leader-elect-lease-namespace={SYSTEM}"]
+    kubeconfig = token_of(plane, SYSTEM, account)
+    operator = start_operator(kubeconfig, folder / "operator.log", "--leader-elect", *lease, "--verbose", *arguments)
+    processes.append(operator)
+    return operator
 
 
 def test_two_pods_meet_under_the_policy(
     control_plane: LocalControlPlane, processes: list[Process], tmp_path: Path
 ) -> None:
-    kubeconfig = token_of(control_plane, SYSTEM, OPERATOR)
-    operator = start(processes, tmp_path, kubeconfig, *operator_flags(OPERATOR))
+    operator = start_as(control_plane, processes, tmp_path, OPERATOR)
     two_pods_meet(control_plane, processes, tmp_path, "agents", "rendezvous-agent")
     assert "forbidden" not in operator.log, operator.log
 
@@ -204,9 +202,8 @@ def test_two_pods_meet_under_the_policy(
 def test_two_pods_meet_with_an_operator_of_their_namespace(
     control_plane: LocalControlPlane, processes: list[Process], tmp_path: Path, team: str
 ) -> None:
-    name = "small-kube-rendezvous-operator"
-    kubeconfig = token_of(control_plane, SYSTEM, name)
-    operator = start(processes, tmp_path, kubeconfig, *operator_flags(name), f"--namespace={team}")
+    account = "small-kube-rendezvous-operator"
+    operator = start_as(control_plane, processes, tmp_path, account, f"--namespace={team}")
     two_pods_meet(control_plane, processes, tmp_path, team, "rendezvous-agent")
     assert "forbidden" not in operator.log, operator.log
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 from tests.e2e.harness import Job
-from tests.support.forked_torchrun import TorchrunServer
+from tests.support.fork_server import ForkServer
 from tests.support.processes import Process, start_operator
+from tests.support.waiting import wait_until
 
 from rendezvous_controlplane import Binaries, LocalControlPlane
 
@@ -26,6 +27,8 @@ def control_plane(
 def operator(control_plane: LocalControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     """The operator that serves all tests which do not disturb it."""
     process = start_operator(control_plane.kubeconfig, tmp_path_factory.mktemp("operator") / "operator.log")
+    wait_until(lambda: "decisions begin" in process.log or not process.running, "the operator")
+    assert process.running, process.log
     yield process
     running = process.running
     process.kill()
@@ -34,7 +37,7 @@ def operator(control_plane: LocalControlPlane, tmp_path_factory: pytest.TempPath
 
 @pytest.fixture
 def quiet_job(
-    control_plane: LocalControlPlane, torchrun_server: TorchrunServer, namespace: str, tmp_path: Path
+    control_plane: LocalControlPlane, torchrun_server: ForkServer, namespace: str, tmp_path: Path
 ) -> Iterator[Job]:
     """A job without an operator; the test starts one if it wants one."""
     job = Job(control_plane, namespace, tmp_path, torchruns=torchrun_server)

@@ -1,16 +1,15 @@
 """Real torchrun agents, a real operator, and what a test needs to disturb them and to see what they did."""
 
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tests.support import objects
 from tests.support.api import Api, Json
-from tests.support.forked_torchrun import TorchrunServer
+from tests.support.fork_server import ForkServer
 from tests.support.journal import Journal, Record
-from tests.support.processes import Process
+from tests.support.processes import TORCHRUN, Process
 from tests.support.recorder import Recorder
 from tests.support.waiting import wait_until
 
@@ -19,7 +18,6 @@ from rendezvous_api.codec import decode
 from rendezvous_api.rendezvous import Rendezvous, RendezvousStatus
 from rendezvous_controlplane import LocalControlPlane
 
-TORCHRUN = str(Path(sys.executable).with_name("torchrun"))
 _READ_LATE = {"KUBECONFIG", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE"}
 """Variables that torchrun and the handler read when they need them; others may be read while torch is imported."""
 WORKER = Path(__file__).with_name("worker.py")
@@ -47,7 +45,7 @@ class Job:
         namespace: str,
         folder: Path,
         kubeconfig: Path | None = None,
-        torchruns: TorchrunServer | None = None,
+        torchruns: ForkServer | None = None,
     ) -> None:
         self.control_plane = control_plane
         self.api = Api(control_plane, namespace)
@@ -135,7 +133,7 @@ class Job:
         node: str,
         command: Sequence[str],
         environment: Mapping[str, str] | None = None,
-        server: TorchrunServer | None = None,
+        server: ForkServer | None = None,
     ) -> Process:
         """Start any program as a node of that name; a torchrun may be forked by a server."""
         variables = {

@@ -4,10 +4,10 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.e2e.harness import TORCHRUN, Job
+from tests.e2e.harness import Job
 from tests.e2e.pods import Pods
-from tests.support.forked_torchrun import TorchrunServer
-from tests.support.processes import Process
+from tests.support.fork_server import ForkServer
+from tests.support.processes import TORCHRUN, Process
 
 from rendezvous_api import names
 from rendezvous_controlplane import ControlPlaneError
@@ -42,7 +42,7 @@ from rendezvous_controlplane import ControlPlaneError
     ],
 )
 def test_torchrun_ends_at_once_and_says_why(
-    torchrun_server: TorchrunServer, arguments: list[str], environment: dict[str, str], words: list[str], tmp_path: Path
+    torchrun_server: ForkServer, arguments: list[str], environment: dict[str, str], words: list[str], tmp_path: Path
 ) -> None:
     clean = {key: value for key, value in os.environ.items() if key not in ("KUBECONFIG", "KUBERNETES_SERVICE_HOST")}
     command = [TORCHRUN, "--rdzv-backend=kubernetes", "--rdzv-id=run-1", *arguments, "none.py"]

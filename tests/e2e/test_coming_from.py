@@ -1,18 +1,23 @@
-"""The jobs of docs/coming-from-c10d-or-etcd.md: run as they stand there, before and after they were moved."""
+"""The jobs of docs/coming-from-c10d-or-etcd.md: run as they stand there, before and after they were moved.
+
+Two of them run a script that exchanges nothing in the place of the page's, which imports torch: the c10d job before it
+was moved, and the etcd job with etcd's keys left in.
+"""
 
 import os
 import re
 import shlex
-import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from tests.e2e.harness import TORCHRUN, Job
-from tests.support.forked_torchrun import TorchrunServer
+import yaml
+from tests.e2e.harness import Job
+from tests.support.fork_server import ForkServer
 from tests.support.pages import blocks
-from tests.support.processes import Process
+from tests.support.ports import free_port
+from tests.support.processes import TORCHRUN, Process
 from tests.support.waiting import wait_until
 
 from rendezvous_api import names
@@ -45,7 +50,7 @@ def run(job: Job, line: str, environment: Mapping[str, str]) -> list[Process]:
     return [job.program(node, ["bash", "-c", f"cd {folder} && exec {line}"], variables) for node in NODES]
 
 
-def run_without_torch(job: Job, server: TorchrunServer, line: str, environment: Mapping[str, str]) -> list[Process]:
+def run_without_torch(job: Job, server: ForkServer, line: str, environment: Mapping[str, str]) -> list[Process]:
     """Run it with a script that ends as that of the page, and exchanges nothing."""
     script = job.folder / "train.py"
     script.write_text(
@@ -69,8 +74,7 @@ def assert_trained(processes: list[Process]) -> None:
 @pytest.fixture
 def as_agent(job: Job) -> dict[str, str]:
     """What a pod with the service account of the page may do; its namespace is that of the job."""
-    rbac = ROOT / "examples" / "agent-rbac.yaml"
-    job.control_plane.kubectl("apply", f"--namespace={job.namespace}", f"--filename={rbac}")
+    job.api.create_all(yaml.safe_load_all((ROOT / "examples" / "agent-rbac.yaml").read_text()))
     token = job.api.token("rendezvous-agent")
     return {"KUBECONFIG": str(job.api.kubeconfig(token, job.folder / "agent.kubeconfig"))}
 
@@ -81,11 +85,9 @@ def alone(quiet_job: Job) -> Job:
     return quiet_job
 
 
-def test_the_c10d_job_before(alone: Job, torchrun_server: TorchrunServer) -> None:
+def test_the_c10d_job_before(alone: Job, torchrun_server: ForkServer) -> None:
     line = command(C10D, after=False)
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    here = line.replace("train-0.train:29400", f"localhost:{port}")
+    here = line.replace("train-0.train:29400", f"localhost:{free_port()}")
     assert here != line
     assert_trained(run_without_torch(alone, torchrun_server, here, {"KUBECONFIG": "/nowhere"}))
 
@@ -102,7 +104,7 @@ def test_the_c10d_job_after(job: Job, as_agent: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("only_two_flags", [False, True], ids=["as on the page", "with etcd's keys left in"])
 def test_the_etcd_job_after(
-    job: Job, as_agent: dict[str, str], torchrun_server: TorchrunServer, only_two_flags: bool
+    job: Job, as_agent: dict[str, str], torchrun_server: ForkServer, only_two_flags: bool
 ) -> None:
     (manifest,) = blocks(PAGE, ETCD, "yaml")
     job.control_plane.kubectl("-n", job.namespace, "apply", "--filename=-", input=manifest)

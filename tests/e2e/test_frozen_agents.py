@@ -111,9 +111,10 @@ def test_nobody_restarts_when_a_third_of_the_members_is_cut_off_from_the_api_ser
     with Proxy(job.control_plane.port) as proxy:
         around = str(job.control_plane.kubeconfig_via(proxy.port))
         for node in sorted(everyone):
-            job.agent(node, environment={"KUBECONFIG": around} if node == "n0" else None)
+            job.agent(node, together=True, environment={"KUBECONFIG": around} if node == "n0" else None)
         job.wait_for_training(everyone)
         first = job.wait_for_round(everyone)
+        assert 4 * job.rendezvous.spec.keep_alive_seconds == CUT_OFF_SECONDS
 
         cut_at = time.time()
         if silently:

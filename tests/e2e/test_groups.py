@@ -9,8 +9,11 @@ from tests.support.waiting import wait_until
 @pytest.mark.parametrize(
     ("minimum", "maximum", "nodes", "workers", "collectives"),
     [
+        pytest.param(2, 2, 2, 1, False, id="two nodes"),
+        pytest.param(1, 3, 3, 2, False, id="as many as it may have, two workers on each node"),
         pytest.param(2, 4, 3, 1, True, id="fewer nodes than it may have"),
         pytest.param(3, 3, 3, 2, False, id="of one size, with two workers on each node"),
+        pytest.param(4, 4, 4, 1, False, id="four nodes"),
     ],
 )
 def test_a_group_forms_trains_and_ends(
@@ -18,7 +21,9 @@ def test_a_group_forms_trains_and_ends(
 ) -> None:
     job.create(minimum, maximum, lastCallTimeoutSeconds=600)
     names = {f"n{number}" for number in range(nodes)}
-    agents = [job.agent(name, workers=workers, collectives=collectives) for name in sorted(names)]
+    agents = [
+        job.agent(name, workers=workers, collectives=collectives, together=not collectives) for name in sorted(names)
+    ]
     if nodes < maximum:
         wait_until(lambda: (formation := job.status.formation) and formation.joined == nodes, "all to join")
         job.patch({"spec": {"lastCallTimeoutSeconds": 3}})

@@ -93,7 +93,8 @@ def results(process: Process) -> list[Any]:
 def test_torch_distributed_run_as_a_module(job: Job) -> None:
     job.create(2, 2)
     nodes = {"n0", "n1"}
-    agents = [job.agent(node, launcher=(sys.executable, "-m", "torch.distributed.run")) for node in sorted(nodes)]
+    module = (sys.executable, "-m", "torch.distributed.run")
+    agents = [job.agent(node, together=True, launcher=module) for node in sorted(nodes)]
     job.wait_for_training(nodes)
     job.stop_training()
     assert [agent.wait() for agent in agents] == [0, 0]

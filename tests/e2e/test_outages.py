@@ -1,21 +1,19 @@
-"""Training outlives the control plane (rule "outages"). Each test has a control plane and an operator to stop."""
+"""Training outlives the control plane (rule "outages"). A control plane, and operators, of their own to stop."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from tests.e2e.harness import Job
-from tests.support.forked_torchrun import TorchrunServer
 from tests.support.groups import OWN_CONTROL_PLANE
 from tests.support.processes import Process, start_operator
 from tests.support.waiting import wait_until
 
 from rendezvous_api.reasons import RoundEndReason
 from rendezvous_api.rendezvous import RendezvousStatus
-from rendezvous_controlplane import LocalControlPlane
+from rendezvous_controlplane import Binaries, LocalControlPlane
 
-CRDS = Path(__file__).parents[2] / "crds"
 pytestmark = OWN_CONTROL_PLANE
 
 KEEP_ALIVE = {"keepAliveIntervalSeconds": 1, "keepAliveMaxAttempts": 5}
@@ -24,14 +22,14 @@ OUTAGE_SECONDS = 4 * 5
 MEMBERS = {"n0", "n1"}
 
 
-@pytest.fixture
-def own_job(torchrun_server: TorchrunServer, tmp_path: Path) -> Iterator[Job]:
-    """A job at a control plane of its own. It is the test that starts the operator."""
-    with LocalControlPlane() as control_plane:
-        control_plane.apply(CRDS)
-        job = Job(control_plane, "default", tmp_path, torchruns=torchrun_server)
-        yield job
-        job.end()
+@pytest.fixture(scope="module")
+def control_plane(
+    control_plane_binaries: Binaries, control_plane_manifests: Sequence[Path | str]
+) -> Iterator[LocalControlPlane]:
+    """One whose API server may be stopped. It is the test that starts the operator."""
+    with LocalControlPlane() as plane:
+        plane.apply(control_plane_manifests)
+        yield plane
 
 
 def start(job: Job) -> Process:
@@ -44,8 +42,9 @@ def start_training(job: Job, max_nodes: int) -> tuple[Process, RendezvousStatus]
     """Start an operator and a group of two nodes; returns it, and the status once they train."""
     operator = start(job)
     job.create(2, max_nodes, **KEEP_ALIVE)
+    assert 4 * job.rendezvous.spec.keep_alive_seconds == OUTAGE_SECONDS
     for node in sorted(MEMBERS):
-        job.agent(node)
+        job.agent(node, together=True)
     first = job.wait_for_round(MEMBERS)
     job.wait_for_training(MEMBERS)
     return operator, first
@@ -70,12 +69,12 @@ def assert_everyone_is_heard(job: Job) -> None:
 
 
 @pytest.mark.timeout(600)
-def test_the_api_server_is_away_while_a_group_trains_and_a_node_joins(own_job: Job) -> None:
-    job = own_job
+def test_the_api_server_is_away_while_a_group_trains_and_a_node_joins(quiet_job: Job) -> None:
+    job = quiet_job
     operator, first = start_training(job, max_nodes=2)
     began = time.time()
     job.control_plane.stop_apiserver()
-    spare = job.agent("n2")
+    spare = job.agent("n2", together=True)
     time.sleep(OUTAGE_SECONDS)
     word = f"the API server at {job.control_plane.url} does not answer"
     wait_until(lambda: word in spare.log, "word of the node that wants to join")  # a busy machine starts it late
@@ -103,12 +102,12 @@ def test_the_api_server_is_away_while_a_group_trains_and_a_node_joins(own_job: J
     assert [job.agents[node].wait() for node in ("n0", "n1", "n2")] == [0, 0, 0]
 
 
-def test_the_operator_is_away_while_a_group_trains_and_a_node_joins(own_job: Job) -> None:
-    job = own_job
+def test_the_operator_is_away_while_a_group_trains_and_a_node_joins(quiet_job: Job) -> None:
+    job = quiet_job
     operator, first = start_training(job, max_nodes=3)
     began = time.time()
     operator.kill()
-    newcomer = job.agent("n2")
+    newcomer = job.agent("n2", together=True)
     time.sleep(OUTAGE_SECONDS)
     word = "The operator has not reacted to this node"
     wait_until(lambda: word in newcomer.log, "word of the node that wants to join")

@@ -47,11 +47,11 @@ def test_a_second_node_joins_a_running_job_of_one_to_two_nodes_with_default_sett
 
 def test_nodes_that_trickle_in_are_gathered_while_training_goes_on_and_cost_one_restart(job: Job) -> None:
     job.create(1, 4, lastCallTimeoutSeconds=0, scaleUpIntervalSeconds=3600)
-    agents = [job.agent("n0")]
+    agents = [job.agent("n0", together=True)]
     job.wait_for_training({"n0"})
 
     for number, node in enumerate(("n1", "n2"), 1):
-        agents.append(job.agent(node))
+        agents.append(job.agent(node, together=True))
         status = wait_until(partial(gathered, job, number), f"{number} newcomers to be gathered")
         assert status.waiting_nodes == 0
         assert status.formation is not None

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from tests.e2e.harness import Job
-from tests.support.forked_torchrun import TorchrunServer
+from tests.support.fork_server import ForkServer
 from tests.support.operatorless import agent_kubeconfig
 from tests.support.processes import Process
 
@@ -21,7 +21,7 @@ MakeJob = Callable[..., Job]
 
 @pytest.fixture
 def make_job(
-    control_plane: LocalControlPlane, torchrun_server: TorchrunServer, namespace: str, tmp_path: Path
+    control_plane: LocalControlPlane, torchrun_server: ForkServer, namespace: str, tmp_path: Path
 ) -> Iterator[MakeJob]:
     """Makes a job whose agents may do what the documented Role allows, or what the rules say."""
     made: list[Job] = []
@@ -37,6 +37,7 @@ def make_job(
 
 
 def start(job: Job, node: str, nnodes: str, conf: str = "last_call_timeout=2", **options: Any) -> Process:
+    options.setdefault("together", not options.get("collectives"))
     return job.agent(node, nnodes=nnodes, conf=conf, arguments=["--rdzv-backend=kubernetes-dynamic"], **options)
 
 

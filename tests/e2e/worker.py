@@ -55,7 +55,7 @@ def crash_if_told() -> None:
 
 def exchange_with_all() -> Callable[[bytes], list[bytes]]:
     """Connect with all members of this round. What is returned gives rank 0 their bytes, and them that of rank 0."""
-    where = folder / f"rank-0-of-round-{identity['round']}"
+    where = folder / f"rank-0-at-{identity['master']}"
     if identity["rank"] != 0:
         while not where.exists():
             time.sleep(0.01)
@@ -66,7 +66,9 @@ def exchange_with_all() -> Callable[[bytes], list[bytes]]:
             return [stream.read(1)]
 
         return ask
-    server = socket.create_server(("127.0.0.1", 0))
+    # Where torch's store would be, unless that of the agents is there.
+    own = os.environ["TORCHELASTIC_USE_AGENT_STORE"] == "False"
+    server = socket.create_server(("127.0.0.1", int(os.environ["MASTER_PORT"]) if own else 0))
     hidden = where.with_suffix(".new")
     hidden.write_text(str(server.getsockname()[1]))
     hidden.rename(where)

@@ -62,7 +62,7 @@ class PlayedOperator:
     def delete_participant(self, name: str) -> None:
         self.api.delete_namespaced_custom_object(*self._participants, name)
 
-    def joined(self, attempts: dict[str, int], timeout: float = 60.0) -> dict[str, Json]:
+    def joined(self, attempts: dict[str, int], timeout: float = 20.0) -> dict[str, Json]:
         """Wait until exactly these participants are joined with these attempts, and return them."""
 
         def check() -> dict[str, Json] | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.support.api import Api
 
 from rendezvous_api import names
 from rendezvous_controlplane import LocalControlPlane
@@ -47,7 +48,7 @@ def name_of(path: Path) -> str:
 @pytest.fixture
 def team(control_plane: LocalControlPlane, namespace: str) -> str:
     """A namespace in which agents may join."""
-    control_plane.kubectl("-n", namespace, "apply", "-f", str(EXAMPLES / "agent-rbac.yaml"))
+    Api(control_plane, namespace).create_all(objects(EXAMPLES / "agent-rbac.yaml"))
     return namespace
 
 

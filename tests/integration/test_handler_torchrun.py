@@ -1,31 +1,35 @@
 """Real torchrun processes with this back end; the test plays the operator."""
 
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.integration.handler_support import PlayedOperator
-from tests.support.forked_torchrun import TorchrunServer
-from tests.support.processes import Process
+from tests.support.fork_server import ForkServer
+from tests.support.processes import TORCHRUN, Process
 from tests.support.waiting import wait_until
 
 from rendezvous_controlplane import LocalControlPlane
 
 WORKER = """
-import os, sys, time
+import os, socket, sys, time
 rank, world = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE"))
+socket.create_connection((os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])), 30).close()
 print("RANK", rank, "OF", world, flush=True)
 if world == 1 and len(sys.argv) > 1:
     time.sleep(float(sys.argv[1]))
 """
 
 
+PATIENCE = 60.0
+"""Seconds for a torchrun to start, on a busy machine."""
+
+
 class Torchruns:
     """The torchrun processes of one test."""
 
-    def __init__(self, server: TorchrunServer, kubeconfig: Path, namespace: str, folder: Path):
+    def __init__(self, server: ForkServer, kubeconfig: Path, namespace: str, folder: Path):
         self._server = server
         self._kubeconfig = kubeconfig
         self._namespace = namespace
@@ -36,7 +40,7 @@ class Torchruns:
 
     def start(self, node_id: str, *arguments: str, sleep: str | None = None) -> Process:
         command = [
-            str(Path(sys.executable).with_name("torchrun")),
+            TORCHRUN,
             *("--rdzv-backend=kubernetes", f"--rdzv-endpoint={self._namespace}/train"),
             *(f"--rdzv-conf=node_id={node_id},close_timeout=5", "--nproc-per-node=1"),
             *arguments,
@@ -50,7 +54,7 @@ class Torchruns:
 
 @pytest.fixture
 def torchruns(
-    torchrun_server: TorchrunServer, control_plane: LocalControlPlane, namespace: str, tmp_path: Path
+    torchrun_server: ForkServer, control_plane: LocalControlPlane, namespace: str, tmp_path: Path
 ) -> Iterator[Torchruns]:
     made = Torchruns(torchrun_server, control_plane.kubeconfig, namespace, tmp_path)
     yield made
@@ -61,7 +65,7 @@ def torchruns(
 def test_two_nodes_train(operator: PlayedOperator, torchruns: Torchruns) -> None:
     operator.create()
     a, b = (torchruns.start(node_id) for node_id in ("a", "b"))
-    operator.publish(operator.joined({"train.a": 1, "train.b": 1}))
+    operator.publish(operator.joined({"train.a": 1, "train.b": 1}, timeout=PATIENCE))
     assert [a.wait(), b.wait()] == [0, 0], a.log + b.log
     assert "RANK 0 OF 2" in a.log
     assert "RANK 1 OF 2" in b.log
@@ -73,12 +77,12 @@ def test_two_nodes_train(operator: PlayedOperator, torchruns: Torchruns) -> None
 def test_workers_are_restarted_when_a_node_comes(operator: PlayedOperator, torchruns: Torchruns) -> None:
     operator.create()
     a = torchruns.start("a", sleep="1000")
-    operator.publish(operator.joined({"train.a": 1}))
+    operator.publish(operator.joined({"train.a": 1}, timeout=PATIENCE))
     wait_until(lambda: "RANK 0 OF 1" in a.log, "the first round")
     b = torchruns.start("b")
-    operator.joined({"train.a": 1, "train.b": 1})
+    operator.joined({"train.a": 1, "train.b": 1}, timeout=PATIENCE)
     operator.write(waitingNodes=1)
-    operator.publish(operator.joined({"train.a": 2, "train.b": 1}), round_number=2)
+    operator.publish(operator.joined({"train.a": 2, "train.b": 1}, timeout=PATIENCE), round_number=2)
     assert [a.wait(), b.wait()] == [0, 0], a.log + b.log
     assert "RANK 0 OF 2" in a.log
 
@@ -86,7 +90,7 @@ def test_workers_are_restarted_when_a_node_comes(operator: PlayedOperator, torch
 def test_a_late_node_of_a_finished_run_ends_with_0(operator: PlayedOperator, torchruns: Torchruns) -> None:
     operator.create()
     a = torchruns.start("a")
-    operator.joined({"train.a": 1})
+    operator.joined({"train.a": 1}, timeout=PATIENCE)
     operator.refuse("train.a", "RunSucceeded", "run none has succeeded")
     assert a.wait() == 0, a.log
     assert "ends without having trained" in a.log
@@ -98,7 +102,7 @@ def test_a_late_node_of_a_finished_run_ends_with_0(operator: PlayedOperator, tor
 def test_a_closed_run_is_an_error(operator: PlayedOperator, torchruns: Torchruns) -> None:
     operator.create()
     a = torchruns.start("a")
-    operator.joined({"train.a": 1})
+    operator.joined({"train.a": 1}, timeout=PATIENCE)
     operator.refuse("train.a", "RunClosed", "run none is closed; choose another --rdzv-id")
     assert a.wait() == 1
     assert "RendezvousClosedError" in a.log
@@ -109,7 +113,7 @@ def test_a_closed_run_is_an_error(operator: PlayedOperator, torchruns: Torchruns
 def test_a_failing_worker_leaves_as_failed(operator: PlayedOperator, torchruns: Torchruns) -> None:
     operator.create()
     a = torchruns.start("a", sleep="no number")
-    operator.publish(operator.joined({"train.a": 1}))
+    operator.publish(operator.joined({"train.a": 1}, timeout=PATIENCE))
     assert a.wait() == 1
     assert operator.participant("train.a")["spec"]["leaveReason"] == "Failed"
 
@@ -117,7 +121,7 @@ def test_a_failing_worker_leaves_as_failed(operator: PlayedOperator, torchruns: 
 def test_a_signal_leaves_as_failed_without_delay(operator: PlayedOperator, torchruns: Torchruns) -> None:
     operator.create()
     a = torchruns.start("a", sleep="1000")
-    operator.publish(operator.joined({"train.a": 1}))
+    operator.publish(operator.joined({"train.a": 1}, timeout=PATIENCE))
     wait_until(lambda: "RANK 0 OF 1" in a.log, "the workers")
     a.terminate()
     assert a.wait(45) != 0
@@ -127,10 +131,10 @@ def test_a_signal_leaves_as_failed_without_delay(operator: PlayedOperator, torch
 def test_a_signal_while_joining_again_is_obeyed(operator: PlayedOperator, torchruns: Torchruns) -> None:
     operator.create()
     a = torchruns.start("a", "--max-restarts=3", sleep="1000")
-    operator.publish(operator.joined({"train.a": 1}))
+    operator.publish(operator.joined({"train.a": 1}, timeout=PATIENCE))
     wait_until(lambda: "RANK 0 OF 1" in a.log, "the workers")
     operator.write(waitingNodes=1)
-    operator.joined({"train.a": 2})
+    operator.joined({"train.a": 2}, timeout=PATIENCE)
     a.terminate()
     assert a.wait(45) != 0
     assert "SignalException" in a.log

@@ -15,6 +15,8 @@ from rendezvous_api import names
 from rendezvous_api.rendezvous import RendezvousStatus
 from rendezvous_controlplane import LocalControlPlane
 
+CRDS = Path(__file__).parents[2] / "crds"
+
 
 def test_a_killed_operator_loses_nothing(operators: Operators, group: Group) -> None:
     group.create()
@@ -146,48 +148,40 @@ def test_a_closed_rendezvous_is_deleted_when_its_time_has_come(operators: Operat
 
 
 @OWN_CONTROL_PLANE
-def test_what_was_deleted_while_no_operator_ran_is_forgotten(tmp_path: Path) -> None:
+def test_what_was_deleted_while_no_operator_ran_is_forgotten(operators: Operators) -> None:
     """Not even etcd knows any more what there was: the watch begins with an empty list."""
     with LocalControlPlane(apiserver_args=["--etcd-compaction-interval=1s"]) as own:
-        own.apply(Path(__file__).parents[2] / "crds")
-        operators = Operators(own.kubeconfig, tmp_path)
-        operator = operators.serve()
-        try:
-            group = Group(own, "default")
-            group.create()
-            for node in ("a", "b"):
-                group.join(node)
-            group.wait_for_round(1)
-            known = 'kube_rendezvous_members{namespace="default",rendezvous="train"}'
-            wait_until(lambda: operator.metrics().get(known) == 2, "the operator to see its round")
-            operator.process.freeze()
-            version = group.api.read(names.RENDEZVOUS_KIND, "train")["metadata"]["resourceVersion"]
-            watch = f"/apis/{names.API_VERSION}/rendezvous?watch=true&timeoutSeconds=1&resourceVersion={version}"
-            own.stop_apiserver()  # what is deleted now shall not wait in an open connection
-            own.start_apiserver()
-            group.delete_everything()
-            wait_until(lambda: "Expired" in group.kubectl("get", "--raw", watch), "etcd to forget")
-            operator.process.thaw()
-            wait_until(lambda: known not in operator.metrics(), "the operator to forget them", 60)
-        finally:
-            operator.process.kill()
+        own.apply(CRDS)
+        operator = operators.serve(kubeconfig=own.kubeconfig)
+        group = Group(own, "default")
+        group.create()
+        for node in ("a", "b"):
+            group.join(node)
+        group.wait_for_round(1)
+        known = 'kube_rendezvous_members{namespace="default",rendezvous="train"}'
+        wait_until(lambda: operator.metrics().get(known) == 2, "the operator to see its round")
+        operator.process.freeze()
+        version = group.api.read(names.RENDEZVOUS_KIND, "train")["metadata"]["resourceVersion"]
+        watch = f"/apis/{names.API_VERSION}/rendezvous?watch=true&timeoutSeconds=1&resourceVersion={version}"
+        own.stop_apiserver()  # what is deleted now shall not wait in an open connection
+        own.start_apiserver()
+        group.delete_everything()
+        wait_until(lambda: "Expired" in group.kubectl("get", "--raw", watch), "etcd to forget")
+        operator.process.thaw()
+        wait_until(lambda: known not in operator.metrics(), "the operator to forget them", 60)
 
 
 @OWN_CONTROL_PLANE
-def test_an_operator_started_before_the_crds_waits_for_them_and_says_so(operators: Operators, tmp_path: Path) -> None:
-    root = Path(__file__).parents[2]
+def test_an_operator_started_before_the_crds_waits_for_them_and_says_so(operators: Operators) -> None:
     with LocalControlPlane() as bare:
-        process = Operators(bare.kubeconfig, tmp_path).start()
-        try:
-            wait_until(lambda: "waiting for the API server to list every Rendezvous" in process.log, "a word")
-            bare.apply(root / "crds")
-            group = Group(bare, "default")
-            group.create()
-            for node in ("a", "b"):
-                group.join(node)
-            group.wait_for_round(1)
-        finally:
-            process.kill()
+        process = operators.start(kubeconfig=bare.kubeconfig)
+        wait_until(lambda: "waiting for the API server to list every Rendezvous" in process.log, "a word")
+        bare.apply(CRDS)
+        group = Group(bare, "default")
+        group.create()
+        for node in ("a", "b"):
+            group.join(node)
+        group.wait_for_round(1)
 
 
 def test_without_a_configuration_the_operator_says_what_is_missing(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from tests.integration.handler_support import PlayedOperator
+from tests.integration.operator_support import Operators
 from tests.support.api import Api
 from tests.support.processes import Process
 from tests.support.waiting import wait_until
@@ -57,8 +58,8 @@ def objects(control_plane: LocalControlPlane, namespace: str) -> PlayedOperator:
 
 
 @pytest.fixture
-def operator(start: Callable[..., Process], namespace: str) -> Process:
-    process = start("-m", "rendezvous_operator.app", f"--namespace={namespace}")
+def operator(operators: Operators, namespace: str) -> Process:
+    process = operators.start(f"--namespace={namespace}")
     wait_until(lambda: "decisions begin" in process.log, "the operator")
     return process
 
@@ -171,8 +172,9 @@ def service_account(control_plane: LocalControlPlane, namespace: str, without: t
         for rule in document.get("rules", ()):
             if without is not None and without[0] in rule["resources"]:
                 rule["verbs"].remove(without[1])
-    control_plane.kubectl("-n", namespace, "apply", "-f", "-", input=yaml.safe_dump_all(documents))
-    return control_plane.kubeconfig_with_token(Api(control_plane, namespace).token("rendezvous-agent"))
+    api = Api(control_plane, namespace)
+    api.create_all(documents)
+    return control_plane.kubeconfig_with_token(api.token("rendezvous-agent"))
 
 
 @pytest.mark.parametrize(

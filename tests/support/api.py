@@ -6,7 +6,7 @@ import json
 import ssl
 import threading
 from base64 import b64decode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -75,6 +75,11 @@ class Api:
     def create(self, body: Mapping[str, Any], *, dry_run: bool = False) -> Json:
         """Create an object and return it; with ``dry_run`` it is checked and filled in, and not stored."""
         return self._request("POST", self._path(body["kind"]) + ("?dryRun=All" if dry_run else ""), body)
+
+    def create_all(self, bodies: Iterable[Mapping[str, Any]]) -> None:
+        """Create these objects, one after the other."""
+        for body in bodies:
+            self.create(body)
 
     def apply(self, body: Mapping[str, Any]) -> Json:
         """Create the object, or change it to have these fields, by server-side apply; returns it."""

@@ -1,12 +1,12 @@
-"""Real torchrun processes that start in some tenths of a second: forked from a process that has imported torch.
+"""Real programs of the project that start in some tenths of a second: forked from a process that has their libraries.
 
-To import torch takes seconds of a processor, and most of what the end-to-end tests would take. So a server, which is
-this file run as a program, imports it once. For each agent it forks, and in the child its own main module ends by
-running torchrun's console script as ``__main__``: what happens before, and at its exit, is what happens in any
-torchrun. The child has the environment, the log and the session of its own that `processes.Process` gives.
+To import torch, or kopf, takes seconds of a processor, and most of what the end-to-end tests would take. So a server,
+which is this file run as a program, imports them once. For each program it forks, and in the child its own main module
+ends by running the program as ``__main__``: what happens before, and at its exit, is what happens in any process. The
+child has the environment, the log and the session of its own that `processes.Process` gives.
 
-What is read from the environment while torch is imported is that of the server. Agents with variables of their own are
-therefore not forked; see `Job.agent`.
+What is read from the environment while libraries are imported is that of the server. Agents with variables of their own
+are therefore not forked; see `Job.agent`.
 """
 
 import contextlib
@@ -43,7 +43,7 @@ class ForkedProcess:
         """Exit code; raises subprocess.TimeoutExpired after ``timeout`` seconds."""
         code = self._receive(timeout)
         if code is None:
-            raise subprocess.TimeoutExpired(f"forked torchrun {self.pid}", timeout or 0.0)
+            raise subprocess.TimeoutExpired(f"forked process {self.pid}", timeout or 0.0)
         return code
 
     def send_signal(self, number: int) -> None:
@@ -58,47 +58,56 @@ class ForkedProcess:
                 answer = self._answers.recv(_STATUS_BYTES)
             except (BlockingIOError, TimeoutError):
                 return None
-            assert answer, "the server of forked torchruns has ended"
+            assert answer, "the fork server has ended"
             self.returncode = int(answer)
             self._answers.close()
         return self.returncode
 
 
-class TorchrunServer:
-    """The server, as a process; used in a ``with`` block. Its children outlive it."""
+class ForkServer:
+    """The server, as a process; used in a ``with`` block. Its children outlive it.
 
-    def __init__(self) -> None:
+    Args:
+        libraries: a function of this file, by its name: `torchrun` or `operator`.
+        python: the interpreter of the server and its children.
+    """
+
+    def __init__(self, libraries: str, python: str = sys.executable) -> None:
         self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             # With one thread to compute, torch starts no other: a process with threads is not safe to fork.
             one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-            # The client for Kubernetes, too, reads one when it is imported.
+            # The clients for Kubernetes, too, read one when they are imported.
             usual = {name: value for name, value in os.environ.items() if name != "KUBECONFIG"}
             self._popen = subprocess.Popen(
-                [sys.executable, __file__, str(theirs.fileno())],
+                [python, __file__, libraries, str(theirs.fileno())],
                 env={**usual, **one_thread},
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
             )
 
-    def __enter__(self) -> "TorchrunServer":
+    def __enter__(self) -> "ForkServer":
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the server, but not its children."""
         self._requests.close()
         self._popen.wait(30)
 
     def start(self, command: Sequence[str], log: IO[bytes], environment: Mapping[str, str]) -> ForkedProcess:
-        """Run torchrun's console script, the command's first word, in a session of its own; it prints to the log."""
+        """Run a script of Python, or ``-m`` and a module, in a session of its own; it prints to the log."""
         request = json.dumps({"command": list(command), "environment": dict(environment)}).encode()
         answers, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             socket.send_fds(self._requests, [request], [log.fileno(), theirs.fileno()])
         pid = answers.recv(_STATUS_BYTES)
-        assert pid, "the server of forked torchruns has ended"
+        assert pid, "the fork server has ended"
         return ForkedProcess(int(pid), answers)
 
 
@@ -159,14 +168,35 @@ def _become(request: Any, log: int) -> list[str]:
     return command
 
 
-if __name__ == "__main__":
+def torchrun() -> None:
+    """Import what each torchrun does."""
     import torch.distributed.elastic.agent.server.local_elastic_agent
     import torch.distributed.elastic.rendezvous.c10d_rendezvous_backend
     import torch.distributed.run  # noqa: F401
 
+
+def operator() -> None:
+    """Import the operator's libraries, but not itself, nor what reads the environment when it is imported."""
+    import rendezvous_operator.app  # noqa: F401
+
+    for name in list(sys.modules):
+        if name.startswith(("rendezvous_", "kubernetes.config", "kubernetes.aio.config")):
+            package, _, module = name.rpartition(".")
+            if package in sys.modules:
+                vars(sys.modules[package]).pop(module, None)
+            del sys.modules[name]
+
+
+if __name__ == "__main__":
+    sys.path.pop(0)  # this folder: a process of the program's own does not have it
+    {"torchrun": torchrun, "operator": operator}[sys.argv[1]]()
     gc.freeze()  # a collection in a child would copy all pages
-    command = serve(socket.socket(fileno=int(sys.argv[1])))
-    if command is not None:
+    command = serve(socket.socket(fileno=int(sys.argv[2])))
+    if command is not None and command[0] == "-m":
+        sys.path.insert(0, os.getcwd())
+        sys.argv = command[1:]
+        runpy.run_module(command[1], run_name="__main__", alter_sys=True)
+    elif command is not None:
+        sys.path.insert(0, str(Path(command[0]).parent))
         sys.argv = command
-        sys.path[0] = str(Path(command[0]).parent)
         runpy.run_path(command[0], run_name="__main__")

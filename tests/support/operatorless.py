@@ -18,8 +18,7 @@ RBAC = Path(__file__).parents[2] / "examples" / "without-operator-rbac.yaml"
 
 def client_of(kubeconfig: Path) -> Client:
     """The API server as the agents of that kubeconfig see it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("KUBECONFIG", str(kubeconfig))
+    with kubeconfig_set(kubeconfig):
         return connect()
 
 
@@ -39,9 +38,7 @@ def agent_kubeconfig(
     for item in objects:
         if item["kind"] == "Role" and rules is not None:
             item["rules"] = rules
-        for subject in item.get("subjects", []):
-            subject["namespace"] = namespace
-        api.create(item)
+    api.create_all(objects)
     account = next(item["metadata"]["name"] for item in objects if item["kind"] == "ServiceAccount")
     return api.kubeconfig(api.token(account), folder / "agent.kubeconfig")
 

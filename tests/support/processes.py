@@ -1,6 +1,8 @@
 """Programs that tests run as processes, each with its log in a file."""
 
+import atexit
 import contextlib
+import functools
 import os
 import signal
 import subprocess
@@ -8,21 +10,24 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.support.forked_torchrun import ForkedProcess, TorchrunServer
+from tests.support.fork_server import ForkedProcess, ForkServer
+
+TORCHRUN = str(Path(sys.executable).with_name("torchrun"))
+"""Its console script."""
 
 
 class Process:
     """A process started by a test. It is in a session of its own.
 
     Args:
-        command: the program and its arguments; torchrun's console script, if a server is given.
+        command: the program and its arguments; without Python in front of it, if a server is given.
         log: what it prints is appended to this file.
         environment: all variables that it has.
-        server: forks it, so that it need not import torch.
+        server: forks it, so that it need not import its libraries.
     """
 
     def __init__(
-        self, command: Sequence[str], log: Path, environment: Mapping[str, str], server: TorchrunServer | None = None
+        self, command: Sequence[str], log: Path, environment: Mapping[str, str], server: ForkServer | None = None
     ) -> None:
         self.log_path = log
         self.popen: subprocess.Popen[bytes] | ForkedProcess
@@ -85,10 +90,18 @@ class Process:
             raise AssertionError(f"{self.log_path.name} has not ended after {timeout} s:\n{self.log[-6000:]}") from None
 
 
-def start_operator(kubeconfig: Path, log: Path, *arguments: str) -> Process:
-    """Start an operator as a process of its own.
+@functools.cache
+def _operators() -> ForkServer:
+    """Forks the operators of this session. It ends with it.
 
     Agents run on older versions of Python than the operator. When the tests do, too, OPERATOR_PYTHON names its Python.
     """
-    command = [os.environ.get("OPERATOR_PYTHON", sys.executable), "-m", "rendezvous_operator.app", *arguments]
-    return Process(command, log, {**os.environ, "KUBECONFIG": str(kubeconfig)})
+    server = ForkServer("operator", os.environ.get("OPERATOR_PYTHON", sys.executable))
+    atexit.register(server.close)
+    return server
+
+
+def start_operator(kubeconfig: Path, log: Path, *arguments: str) -> Process:
+    """Start an operator as a process of its own."""
+    command = ["-m", "rendezvous_operator.app", *arguments]
+    return Process(command, log, {**os.environ, "KUBECONFIG": str(kubeconfig)}, _operators())
