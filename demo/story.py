@@ -152,18 +152,18 @@ class Story:
         before = _Group.of(stage)
         stage.kill_operator()
         console.tell("SIGKILL to the operator. Nobody needs it while a round runs: training goes on.")
-        self._let_pass("seconds without an operator", before.spec.keep_alive_seconds + 1)
+        self._let_pass("seconds without an operator", before.spec.silent_seconds + 1)
         alone = stage.steps()[-1].number
         console.expect("training went on without it", alone > before.step, f"step {before.step}, then {alone}")
         operator = stage.start_operator()
         # Something for it to do that concerns nobody's training: only an operator that works writes the status.
-        change = ["patch", "rdzv", RENDEZVOUS, "--type=merge", "--patch", '{"spec": {"maxRestarts": 20}}']
+        change = ["patch", "rdzv", RENDEZVOUS, "--type=merge", "--patch", '{"spec": {"restarts": {"max": 20}}}']
         console.tell(f"The operator is started again, process {operator.process.pid}, and gets something to do:")
         stage.show(*change)
         seconds = stage.wait("the new operator to take note of the change", self._is_observed, _TIMEOUT)
         console.expect("the new operator works", self._is_observed(), f"it took note after {seconds:.0f} s")
         # Whoever it did not see alive would be dropped after that.
-        self._let_pass("seconds, in which all nodes must show that they are alive", before.spec.keep_alive_seconds + 1)
+        self._let_pass("seconds, in which all nodes must show that they are alive", before.spec.silent_seconds + 1)
         after = _Group.of(stage)
         console.expect("the same round runs", after.round == before.round, f"round {after.round}")
         console.expect(

@@ -82,7 +82,7 @@ class Observed(Scenario):
 
     def __init__(self, transitions: Transitions, *limits: int, **spec: Any) -> None:
         # With fewer heartbeats, fewer decisions are made while time passes.
-        super().__init__(*limits, keep_alive_interval_seconds=20, scale_up_interval_seconds=90, **spec)
+        super().__init__(*limits, heartbeat_interval_seconds=20, scale_up_interval_seconds=90, **spec)
         self.transitions = transitions
 
     def written(self, before: RendezvousStatus) -> None:

@@ -81,7 +81,7 @@ FAILURES = frozenset(
         RoundEndReason.CHECK_IN_FAILED,
     }
 )
-"""The ends of a round that count against ``spec.maxRestarts``. Evictions, scale-ups and requests do not."""
+"""The ends of a round that count against ``spec.restarts.max``. Evictions, scale-ups and requests do not."""
 
 
 class FormationReason(Reason):

@@ -22,25 +22,57 @@ class AllowedSizes:
 
 
 @dataclass(frozen=True)
+class Timeouts:
+    """``spec.timeouts``: how long something is waited for, in whole seconds."""
+
+    join_seconds: int = 600
+    last_call_seconds: int = 30
+    replacement_seconds: int = 30
+    reentry_seconds: int = 330
+    suspect_seconds: int = 120
+
+
+@dataclass(frozen=True)
+class ScaleUp:
+    """``spec.scaleUp``: when new nodes are taken in. Times are whole seconds."""
+
+    interval_seconds: int = 60
+
+
+@dataclass(frozen=True)
+class Heartbeat:
+    """``spec.heartbeat``: how often agents write, and when they are silent. Times are whole seconds."""
+
+    interval_seconds: int = 5
+    max_missed: int = 3
+
+
+@dataclass(frozen=True)
+class Restarts:
+    """``spec.restarts``: the restart budget of a run."""
+
+    max: int | None = None
+    """None: there is no limit."""
+
+
+@dataclass(frozen=True)
 class RendezvousSpec:
-    """What the user asks for. The defaults are those of the schema; all times are whole seconds."""
+    """What the user asks for. The schema in ``crds/`` is the contract; a test holds the defaults here equal to it.
+
+    They are needed where there is no object yet, and where an older schema does not know a field.
+    """
 
     min_nodes: int
     max_nodes: int
-    join_timeout_seconds: int = 600
-    last_call_timeout_seconds: int = 30
-    replacement_timeout_seconds: int = 30
-    scale_up_interval_seconds: int = 60
-    keep_alive_interval_seconds: int = 5
-    keep_alive_max_attempts: int = 3
-    suspect_timeout_seconds: int = 120
-    reentry_timeout_seconds: int = 330
-    run_id: str | None = None
-    max_restarts: int | None = None
-    closed: bool = False
-    ttl_seconds_after_closed: int | None = None
     sizes: AllowedSizes | None = None
     """None: every size from ``min_nodes`` to ``max_nodes``."""
+    run_id: str | None = None
+    closed: bool = False
+    ttl_seconds_after_finished: int | None = None
+    timeouts: Timeouts = Timeouts()
+    scale_up: ScaleUp = ScaleUp()
+    heartbeat: Heartbeat = Heartbeat()
+    restarts: Restarts = Restarts()
 
     @property
     def heartbeat_seconds(self) -> int:
@@ -50,21 +82,21 @@ class RendezvousSpec:
         writes its Lease each 10 s, and less important data every 5 minutes (KEP-589).
         """
         fewest = -(-self.max_nodes // HEARTBEATS_PER_SECOND)
-        return max(self.keep_alive_interval_seconds, fewest)
+        return max(self.heartbeat.interval_seconds, fewest)
 
     @property
-    def keep_alive_seconds(self) -> int:
-        """Silence, in seconds, after which a node counts as silent (torch: interval x attempts)."""
-        return self.heartbeat_seconds * self.keep_alive_max_attempts
+    def silent_seconds(self) -> int:
+        """Time without a heartbeat, in seconds, after which a node counts as silent (torch: interval x attempts)."""
+        return self.heartbeat_seconds * self.heartbeat.max_missed
 
     @property
     def suspect_seconds(self) -> int:
         """Silence, in seconds, after which a member of a running round is lost: never before it is a suspect.
 
-        The schema refuses a ``suspect_timeout_seconds`` that is shorter than `keep_alive_seconds`, but an object that
-        was stored before that rule may have one.
+        The schema refuses a ``timeouts.suspect_seconds`` that is shorter than `silent_seconds`, but a schema that was
+        changed may not.
         """
-        return max(self.suspect_timeout_seconds, self.keep_alive_seconds)
+        return max(self.timeouts.suspect_seconds, self.silent_seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +207,8 @@ class RendezvousStatus:
     """The decisions of the operator, the only writer."""
 
     observed_generation: int = 0
+    heartbeat_interval_seconds: int | None = None
+    """`RendezvousSpec.heartbeat_seconds` of that generation, for people."""
     run_id: str | None = None
     closed_runs: tuple[ClosedRun, ...] = ()
     refused: tuple[Refusal, ...] = ()

@@ -32,7 +32,7 @@ def ready_message(job: Job) -> str:
 
 def test_a_pending_pod_is_waited_for_and_all_known_pods_need_no_last_call(job: Job, pods: Pods) -> None:
     """Their run is that of their controller, and a pod that is started again when all is done ends well."""
-    job.create(1, 4, lastCallTimeoutSeconds=600)
+    job.create(1, 4, lastCallSeconds=600)
     workload = str(uuid.uuid4())
     uids = {name: pods.create(name, owner_uid=workload) for name in ("train-0", "train-1")}
     pods.write_status(
@@ -74,7 +74,7 @@ def test_a_pending_pod_is_waited_for_and_all_known_pods_need_no_last_call(job: J
 
 
 def test_what_a_pod_says_counts_at_once_although_its_agent_still_beats(job: Job, pods: Pods) -> None:
-    job.create(1, 4, lastCallTimeoutSeconds=600, replacementTimeoutSeconds=1)
+    job.create(1, 4, lastCallSeconds=600, replacementSeconds=1)
     # Heartbeats have the default times: nobody would be missed within 15 s, or called lost within two minutes.
     run = {names.LABEL_RUN_ID: "nightly"}
     uids = {name: pods.create(name, labels=run) for name in ("p-0", "p-1", "p-2", "p-3")}

@@ -45,9 +45,9 @@ def table(*cases: tuple[Any, ...]) -> Any:
 
 MIN_MAX = ("spec.minNodes", "`minNodes` must be less than or equal to `maxNodes`")
 SUSPECT = (
-    "spec.suspectTimeoutSeconds",
-    "`suspectTimeoutSeconds` must be greater than or equal to `keepAliveMaxAttempts` times the time between two "
-    "heartbeats, which is the greater of `keepAliveIntervalSeconds` and `maxNodes` / 50, rounded up",
+    "spec.timeouts.suspectSeconds",
+    "`timeouts.suspectSeconds` must be greater than or equal to `heartbeat.maxMissed` times the time between two "
+    "heartbeats, which is the greater of `heartbeat.intervalSeconds` and `maxNodes` / 50, rounded up",
 )
 ONE_OF_BOTH = ("spec.sizes", "`sizes` must have exactly one of `step` and `list`")
 MIN_STEP = ("spec.minNodes", "`minNodes` must be a multiple of `sizes.step`")
@@ -56,28 +56,28 @@ BETWEEN = ("spec.sizes.list", "each of `sizes.list` must be between `minNodes` a
 SPEC_CASES = table(
     ("fixed size", {"minNodes": 3, "maxNodes": 3}, None),
     ("more at least than at most", {"minNodes": 3, "maxNodes": 2}, MIN_MAX),
-    ("suspected when silent", {"keepAliveIntervalSeconds": 40, "suspectTimeoutSeconds": 120}, None),
-    ("lost before silent", {"keepAliveIntervalSeconds": 40, "suspectTimeoutSeconds": 119}, SUSPECT),
-    ("lost before silent by default", {"keepAliveMaxAttempts": 25}, SUSPECT),
-    ("lost before silent in a large group", {"maxNodes": 2000, "keepAliveMaxAttempts": 10}, SUSPECT),
+    ("suspected when silent", {"heartbeatIntervalSeconds": 40, "suspectSeconds": 120}, None),
+    ("lost before silent", {"heartbeatIntervalSeconds": 40, "suspectSeconds": 119}, SUSPECT),
+    ("lost before silent by default", {"maxMissed": 25}, SUSPECT),
+    ("lost before silent in a large group", {"maxNodes": 2000, "maxMissed": 10}, SUSPECT),
     ("no nodes", {"minNodes": 0}, ("spec.minNodes", "greater than or equal to 1")),
     ("largest", {"maxNodes": 2000}, None),
     (
         "too large",
-        {"maxNodes": 2001, "suspectTimeoutSeconds": 200},
+        {"maxNodes": 2001, "suspectSeconds": 200},
         ("spec.maxNodes", "less than or equal to 2000"),
     ),
     ("min left out", {"minNodes": REMOVED}, ("spec.minNodes", "Required value")),
-    ("no last call", {"lastCallTimeoutSeconds": 0}, None),
-    ("no replacement time", {"replacementTimeoutSeconds": 0}, None),
+    ("no last call", {"lastCallSeconds": 0}, None),
+    ("no replacement time", {"replacementSeconds": 0}, None),
     ("no scale-up interval", {"scaleUpIntervalSeconds": 0}, None),
-    ("a week", {"joinTimeoutSeconds": 604800}, None),
-    ("no join time", {"joinTimeoutSeconds": 0}, ("spec.joinTimeoutSeconds", "greater than or equal to 1")),
-    ("no heartbeat", {"keepAliveIntervalSeconds": 0}, ("spec.keepAliveIntervalSeconds", "greater than or equal to 1")),
-    ("no re-entry time", {"reentryTimeoutSeconds": 0}, ("spec.reentryTimeoutSeconds", "greater than or equal to 1")),
-    ("a part of a second", {"joinTimeoutSeconds": 1.5}, ("spec.joinTimeoutSeconds", "must be of type int")),
-    ("no restarts, deleted at once", {"maxRestarts": 0, "ttlSecondsAfterClosed": 0}, None),
-    ("fewer than no restarts", {"maxRestarts": -1}, ("spec.maxRestarts", "greater than or equal to 0")),
+    ("a week", {"joinSeconds": 604800}, None),
+    ("no join time", {"joinSeconds": 0}, ("spec.timeouts.joinSeconds", "greater than or equal to 1")),
+    ("no heartbeat", {"heartbeatIntervalSeconds": 0}, ("spec.heartbeat.intervalSeconds", "greater than or equal to 1")),
+    ("no re-entry time", {"reentrySeconds": 0}, ("spec.timeouts.reentrySeconds", "greater than or equal to 1")),
+    ("a part of a second", {"joinSeconds": 1.5}, ("spec.timeouts.joinSeconds", "must be of type int")),
+    ("no restarts, deleted at once", {"maxRestarts": 0, "ttlSecondsAfterFinished": 0}, None),
+    ("fewer than no restarts", {"maxRestarts": -1}, ("spec.restarts.max", "greater than or equal to 0")),
     ("run with spaces and umlauts", {"runID": "Übung 7/b"}, None),
     ("longest run", {"runID": "r" * 253}, None),
     ("run too long", {"runID": "r" * 254}, ("spec.runID", "may not be more than 253")),

@@ -132,11 +132,11 @@ def test_participants_of_one_rendezvous_are_selected_by_the_server(
     ("field", "kind", "words"),
     [
         (
-            "rendezvous.spec.lastCallTimeoutSeconds",
+            "rendezvous.spec.timeouts.lastCallSeconds",
             "integer",
             ["Time in seconds", "first round", "`last_call_timeout` of `--rdzv-conf`", "With 0", "Defaults to 30."],
         ),
-        ("rendezvous.spec.maxRestarts", "integer", ["With 0 the first failure closes", "If it is not set"]),
+        ("rendezvous.spec.restarts.max", "integer", ["With 0 the first failure closes", "If it is not set"]),
         ("rdzv.status.formation.reason", "string", ["WaitingForReplacements", "LastCall means"]),
         ("rdzv.status.waitingNodes", "integer", ["num_nodes_waiting()"]),
         ("rendezvousparticipant.status.heartbeatTime", "string", ["never compares it with another clock"]),

@@ -136,7 +136,7 @@ def test_a_round_without_this_attempt_does_not_admit(operator: PlayedOperator, n
 
 
 def test_timeout_names_what_is_missing_and_is_written(operator: PlayedOperator, nodes: Nodes) -> None:
-    operator.create(min_nodes=2, joinTimeoutSeconds=15)
+    operator.create(min_nodes=2, joinSeconds=15)
     a = nodes.node("a").join()
     operator.joined({"train.a": 1})
     operator.write(
@@ -159,7 +159,7 @@ def test_timeout_names_what_is_missing_and_is_written(operator: PlayedOperator, 
 
 
 def test_a_spare_waits_without_a_deadline(operator: PlayedOperator, nodes: Nodes) -> None:
-    operator.create(joinTimeoutSeconds=10)
+    operator.create(joinSeconds=10)
     a = nodes.node("a").join()
     operator.joined({"train.a": 1})
     operator.write(spares=["train.a"], conditions=operator.ready("Running", "x", "True"))

@@ -124,7 +124,7 @@ def test_a_round_decided_in_a_term_that_is_over_is_not_published(
 
 
 def test_what_was_to_be_deleted_in_a_term_that_is_over_is_kept(play: Play, group: Group) -> None:
-    group.create(closed=True, ttlSecondsAfterClosed=2)
+    group.create(closed=True, ttlSecondsAfterFinished=2)
 
     async def scenario(place: Place) -> None:
         place.reconciler.lead()

@@ -39,7 +39,7 @@ class Outer:
         ("pod_uid", "podUID"),
         ("uid", "uid"),
         ("min_nodes", "minNodes"),
-        ("ttl_seconds_after_closed", "ttlSecondsAfterClosed"),
+        ("ttl_seconds_after_finished", "ttlSecondsAfterFinished"),
     ],
 )
 def test_names_follow_the_conventions(field: str, expected: str) -> None:

@@ -44,7 +44,7 @@ class JoinWait:
 
     def follow(self, rendezvous: Rendezvous) -> None:
         """Wait for as long as this Rendezvous says."""
-        self._limit = float(rendezvous.spec.join_timeout_seconds)
+        self._limit = float(rendezvous.spec.timeouts.join_seconds)
 
     @property
     def expired(self) -> bool:

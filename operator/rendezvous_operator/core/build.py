@@ -56,6 +56,7 @@ def _common(s: Situation, timers: Timers) -> RendezvousStatus:
     return replace(
         s.status,
         observed_generation=s.metadata.generation,
+        heartbeat_interval_seconds=s.spec.heartbeat_seconds,
         run_id=s.run.id,
         closed_runs=s.run.closed_runs,
         refused=s.run.refused,
@@ -118,7 +119,7 @@ def _formation(s: Situation, picked: Selection, outlook: Outlook | None) -> Form
         return None
     joined = len(picked.newcomers)
     message = (
-        f"{more_nodes(joined)} joined and will be added once the round has run for {s.spec.scale_up_interval_seconds} s"
+        f"{more_nodes(joined)} joined and will be added once the round has run for {s.spec.scale_up.interval_seconds} s"
     )
     return Formation(FormationReason.GATHERING, message, _start_time(s, FormationReason.GATHERING), joined)
 

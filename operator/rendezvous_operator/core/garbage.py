@@ -85,7 +85,7 @@ def _rendezvous(s: Situation, timers: Timers) -> Iterator[_Due]:
         empty_since = timers.began(Timer.EMPTY)
         why = "it has had no participants for an hour"
         yield _Due(names.RENDEZVOUS_KIND, s.metadata, empty_since + RETENTION_SECONDS, why)
-    ttl, closed = s.spec.ttl_seconds_after_closed, s.status.condition(names.CONDITION_CLOSED)
+    ttl, closed = s.spec.ttl_seconds_after_finished, s.status.condition(names.CONDITION_CLOSED)
     if ttl is not None and closed is not None and closed.status == "True":
         # The only decision that depends on a time from the status: it must survive a restart of the operator.
         expires = datetime.fromisoformat(closed.last_transition_time) + timedelta(seconds=ttl)

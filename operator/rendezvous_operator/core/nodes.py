@@ -15,9 +15,9 @@ class Silence(IntEnum):
 
     NONE = 0
     KEEP_ALIVE = 1
-    """keepAliveIntervalSeconds x keepAliveMaxAttempts: lost while a round is formed, suspect while one runs."""
+    """heartbeat.intervalSeconds x heartbeat.maxMissed: lost while a round is formed, suspect while one runs."""
     SUSPECT = 2
-    """suspectTimeoutSeconds: always lost."""
+    """timeouts.suspectSeconds: always lost."""
 
 
 class Node(NamedTuple):
@@ -184,7 +184,7 @@ def see_member(member: Member, node: Node | None, rendezvous: RendezvousSpec) ->
         return MemberView(member, node, MemberState.REENTERED)
     if node.silence is Silence.NONE and node.leaving is None:
         return MemberView(member, node, MemberState.RUNNING)
-    seconds = rendezvous.suspect_seconds if node.silence is Silence.SUSPECT else rendezvous.keep_alive_seconds
+    seconds = rendezvous.suspect_seconds if node.silence is Silence.SUSPECT else rendezvous.silent_seconds
     silent = f"no heartbeat for more than {seconds} s" if node.silence else ""
     if node.silence is Silence.SUSPECT:
         return MemberView(member, node, MemberState.LOST, silent, silent)

@@ -26,7 +26,7 @@ def matters(before: SeenParticipant | None, after: Participant, spec: Rendezvous
     if before is None or not _is_same_but_time(before.object, after):
         return True
     # It may count as silent, which this heartbeat ends.
-    keep_alive = (spec or _DEFAULT_SPEC).keep_alive_seconds
+    keep_alive = (spec or _DEFAULT_SPEC).silent_seconds
     return is_heartbeat(before.object, after) and now - before.beat_at >= keep_alive
 
 

@@ -27,7 +27,7 @@ class Cause(Generic[R]):
 
     @property
     def failure(self) -> bool:
-        """Whether it counts against ``spec.maxRestarts``."""
+        """Whether it counts against ``spec.restarts.max``."""
         return self.reason in FAILURES
 
 

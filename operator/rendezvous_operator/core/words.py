@@ -31,7 +31,7 @@ def more_nodes(count: int) -> str:
 def budget_is_spent(restarts: int) -> str:
     """Why a run is closed that has used all its restarts."""
     rounds = "1 round" if restarts == 0 else f"{restarts + 1} rounds"
-    return f"{rounds} ended with a failure, and spec.maxRestarts allows no more"
+    return f"{rounds} ended with a failure, and spec.restarts.max allows no more"
 
 
 def cut(message: str) -> str:

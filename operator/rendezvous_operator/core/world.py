@@ -18,7 +18,7 @@ class Now:
     monotonic: float
     """Seconds on the operator's own clock; all decisions but the ttl depend on it."""
     wall: datetime
-    """Aware, UTC; for the times that people read, and for ``ttlSecondsAfterClosed``."""
+    """Aware, UTC; for the times that people read, and for ``ttlSecondsAfterFinished``."""
 
     @property
     def timestamp(self) -> str:

@@ -237,7 +237,7 @@ class _View(NamedTuple):
 def _suspects(view: _View) -> float:
     if view.ready_reason != ConditionReason.MEMBER_SUSPECTED:
         return 0
-    limit = view.world.rendezvous.spec.keep_alive_seconds
+    limit = view.world.rendezvous.spec.silent_seconds
     return sum(silence >= limit for silence in view.silences())
 
 

@@ -38,6 +38,7 @@ from rendezvous_api.rendezvous import (
     Rendezvous,
     RendezvousSpec,
     RendezvousStatus,
+    Restarts,
     RoundRecord,
     Store,
 )
@@ -128,7 +129,7 @@ def _check_deletions(shared: Shared, nodes: Sequence[Node], decision: Decision) 
 def _left_behind(shared: Shared, nodes: Sequence[Node]) -> bool:
     """Whether a round can be published without a member that asks for a place in the next one from that moment on.
 
-    It was a member, but silent before it could see that; at its next heartbeat reentryTimeoutSeconds have passed.
+    It was a member, but silent before it could see that; at its next heartbeat reentrySeconds have passed.
     """
     overdue = _age_of_asking(shared) == OVER
     return overdue and any(node.current and not node.reports and node.silence in (0, UNHEARD) for node in nodes)
@@ -158,7 +159,7 @@ def _age_of_asking(shared: Shared) -> int:
 def check_exclusive(before: Sequence[Node], after: Sequence[Node], shared: Shared) -> None:
     """Rule "exclusivity" on the true world: a node that runs an older round and is not silent blocks a new one.
 
-    Unless it was asked reentryTimeoutSeconds ago. A member that was lost by its silence before it could report that
+    Unless it was asked reentrySeconds ago. A member that was lost by its silence before it could report that
     it trains, and has not reported it since, counts as waiting until it sees the new status: only its process knows.
     """
     for node, now_node in zip(before, after, strict=True):
@@ -176,7 +177,9 @@ def check_exclusive(before: Sequence[Node], after: Sequence[Node], shared: Share
 def world_of(setup: Setup, shared: Shared, nodes: Sequence[Node]) -> World:
     """What the operator sees of a state."""
     fewest, most = setup.limits[shared.limits]
-    spec = RendezvousSpec(fewest, most, closed=shared.spec_closed, max_restarts=setup.max_restarts, sizes=setup.sizes)
+    spec = RendezvousSpec(
+        fewest, most, closed=shared.spec_closed, restarts=Restarts(setup.max_restarts), sizes=setup.sizes
+    )
     metadata = METADATA
     if setup.retention:
         metadata = replace(metadata, labels={names.LABEL_CREATED_BY: names.CREATED_BY_AGENT})

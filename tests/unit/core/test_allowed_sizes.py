@@ -61,7 +61,7 @@ def test_a_spec_that_differs_only_in_them_is_another_one() -> None:
 def test_a_first_round_takes_the_largest_size_and_the_others_are_spares(
     sizes: AllowedSizes, nodes: str, members: str
 ) -> None:
-    scenario = Scenario(2, 8, sizes=sizes, last_call_timeout_seconds=30)
+    scenario = Scenario(2, 8, sizes=sizes, last_call_seconds=30)
     scenario.join(*nodes)
     scenario.at(29)
     assert scenario.status.round == 0
@@ -130,7 +130,7 @@ def test_when_the_lost_one_comes_back_in_time_the_size_stays() -> None:
 
 
 def test_a_group_below_the_smallest_size_waits() -> None:
-    scenario = running(*"ab", sizes=PAIRS, replacement_timeout_seconds=0)
+    scenario = running(*"ab", sizes=PAIRS, replacement_seconds=0)
     scenario.gone("b")
     scenario.all_join_again()
     scenario.after(500)
@@ -220,7 +220,7 @@ def test_who_fills_the_group_is_taken_in_at_once(sizes: AllowedSizes, last: str)
 
 
 def test_who_has_become_a_spare_by_the_loss_of_another_comes_back_with_a_full_step() -> None:
-    scenario = running(*"abcd", sizes=PAIRS, replacement_timeout_seconds=0)
+    scenario = running(*"abcd", sizes=PAIRS, replacement_seconds=0)
     scenario.gone("b")
     scenario.all_join_again()
     assert {*scenario.group, *scenario.status.spares} == {*"acd"}

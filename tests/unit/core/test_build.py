@@ -9,7 +9,7 @@ WORKER_FAILURE = AttemptReason.WORKER_FAILURE
 
 def three_from_pods() -> Scenario:
     """A round of a, b and c runs, and what is lost is not replaced at once."""
-    scenario = Scenario(2, 3, replacement_timeout_seconds=30)
+    scenario = Scenario(2, 3, replacement_seconds=30)
     scenario.pod("a", "b", "c")
     scenario.join_from_pods("a", "b", "c")
     scenario.after(6)

@@ -40,7 +40,7 @@ def test_an_agent_may_close_its_run() -> None:
 
 
 def test_a_run_has_failed_when_no_node_is_left_and_one_has_failed() -> None:
-    scenario = two("one", join_timeout_seconds=600)
+    scenario = two("one", join_seconds=600)
     scenario.leave("a", "b", reason=LeaveReason.FAILED)
     scenario.after(599)
     assert scenario.closed_runs == {}

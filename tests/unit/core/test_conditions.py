@@ -35,7 +35,7 @@ def test_a_run_that_is_over() -> None:
     assert words(scenario, "Closed") == ("True", "RunSucceeded", "run 'one' is closed: it has succeeded")
     scenario = two("one", max_restarts=0)
     scenario.reenter("a", "b", reason=AttemptReason.WORKER_FAILURE)
-    spent = "run 'one' is closed: 1 round ended with a failure, and spec.maxRestarts allows no more"
+    spent = "run 'one' is closed: 1 round ended with a failure, and spec.restarts.max allows no more"
     assert words(scenario, "Closed") == ("True", "RestartBudgetExhausted", spent)
     assert words(scenario, "Ready") == ("False", "RestartBudgetExhausted", spent)
 

@@ -103,7 +103,7 @@ NAMED_PAIRS = [pytest.param(*pair, id=" and ".join(str(reason_of(rule)) for rule
 
 def six_to_whom_happens(*rules: EndRule, max_restarts: int | None = None) -> Scenario:
     """A round of six to which all of this has happened, as the operator sees it at its next look."""
-    group = Scenario(2, 7, last_call_timeout_seconds=1, max_restarts=max_restarts)
+    group = Scenario(2, 7, last_call_seconds=1, max_restarts=max_restarts)
     group.pod(*"abcdef")
     group.join_from_pods(*"abcdef")
     group.after(5)

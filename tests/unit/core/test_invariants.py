@@ -136,7 +136,7 @@ def test_no_round_beside_a_member_that_is_heard() -> None:
 
 
 def test_a_member_that_was_asked_for_too_long_is_beside_nothing() -> None:
-    scenario = three(reentry_timeout_seconds=330)
+    scenario = three(reentry_seconds=330)
     scenario.reenter("a", "b", reason=WORKER_FAILURE)
     after = without_c(scenario)
     scenario.after(329)

@@ -24,7 +24,7 @@ def test_the_attempt_of_a_member_does_not_wait_again() -> None:
 
 
 def test_a_participant_whose_pod_is_terminating_does_not_wait() -> None:
-    scenario = Scenario(2, 3, last_call_timeout_seconds=0)
+    scenario = Scenario(2, 3, last_call_seconds=0)
     scenario.pod("a", "b", "c")
     scenario.join_from_pods("a")
     scenario.pod("b", leaving="its pod is being deleted")
@@ -50,7 +50,7 @@ def test_a_pod_that_succeeded_has_left_with_success() -> None:
 
 
 def test_who_is_silent_does_not_wait() -> None:
-    scenario = Scenario(2, 3, last_call_timeout_seconds=30)
+    scenario = Scenario(2, 3, last_call_seconds=30)
     scenario.join("a", "b")
     scenario.silent("b")
     scenario.after(30)

@@ -31,7 +31,7 @@ def test_later_rounds_start_at_once_when_the_lost_are_replaced() -> None:
 
 
 def test_later_rounds_wait_for_replacements_from_the_last_loss_or_return_on() -> None:
-    scenario = running("a", "b", "c", replacement_timeout_seconds=30)
+    scenario = running("a", "b", "c", replacement_seconds=30)
     scenario.gone("c")
     scenario.at(20)
     scenario.reenter("a")
@@ -44,7 +44,7 @@ def test_later_rounds_wait_for_replacements_from_the_last_loss_or_return_on() ->
 
 
 def test_the_message_names_the_moment_and_stays_as_it_is() -> None:
-    scenario = three(replacement_timeout_seconds=30)
+    scenario = three(replacement_seconds=30)
     scenario.gone("c")
     assert "until" not in scenario.condition("Ready").message, "a and b have not come back, so this is not known"
     scenario.reenter("a", "b")
@@ -64,7 +64,7 @@ def test_the_message_names_the_moment_and_stays_as_it_is() -> None:
 
 
 def test_a_group_that_may_be_no_larger_now_waits_for_no_other_node() -> None:
-    scenario = three(replacement_timeout_seconds=30)
+    scenario = three(replacement_seconds=30)
     scenario.edit(max_nodes=2)
     scenario.gone("c")
     scenario.reenter("a", "b")
@@ -72,7 +72,7 @@ def test_a_group_that_may_be_no_larger_now_waits_for_no_other_node() -> None:
 
 
 def test_while_a_member_may_still_come_back_no_moment_is_known() -> None:
-    scenario = three(replacement_timeout_seconds=30)
+    scenario = three(replacement_seconds=30)
     scenario.gone("c")
     scenario.reenter("a")
     s = observe(now(scenario.clock), scenario.world(), scenario.memory)
@@ -83,7 +83,7 @@ def test_while_a_member_may_still_come_back_no_moment_is_known() -> None:
 
 
 def test_the_wait_starts_again_when_the_rendezvous_was_closed_in_between() -> None:
-    scenario = running("a", "b", "c", replacement_timeout_seconds=30)
+    scenario = running("a", "b", "c", replacement_seconds=30)
     scenario.request_restart("now")
     scenario.edit(closed=True)
     scenario.leave("a", "b", "c")

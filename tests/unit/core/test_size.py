@@ -6,7 +6,7 @@ from rendezvous_api.reasons import FormationReason
 
 
 def test_never_fewer_than_min_in_later_rounds() -> None:
-    scenario = running("a", "b", replacement_timeout_seconds=0)
+    scenario = running("a", "b", replacement_seconds=0)
     scenario.gone("b")
     scenario.reenter("a")
     scenario.after(500)

@@ -30,7 +30,7 @@ def test_a_spare_takes_a_lost_members_rank_at_once() -> None:
 
 
 def test_a_silent_spare_is_none() -> None:
-    scenario = Scenario(2, 2, replacement_timeout_seconds=0)
+    scenario = Scenario(2, 2, replacement_seconds=0)
     scenario.join("a", "b")
     scenario.join("s")
     scenario.silent("s")

@@ -34,7 +34,7 @@ def failed(s: Situation, timers: Timers) -> Iterator[Cause[ClosedReason]]:
     """At most one: no node is left, one has failed, and none has joined for the length of a join timeout."""
     if no_node_is_left(s):
         first = next(_failed(s))
-        at = timers.began(Timer.NO_NODE_LEFT, s.run.id) + s.spec.join_timeout_seconds
+        at = timers.began(Timer.NO_NODE_LEFT, s.run.id) + s.spec.timeouts.join_seconds
         yield Cause(ClosedReason.RUN_FAILED, f"no node is left; {first.name} failed", at=at)
 
 
