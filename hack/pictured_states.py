@@ -15,15 +15,14 @@ from hack import generated
 from tests.unit.core.builders import now
 from tests.unit.core.worlds import Scenario
 
-from rendezvous_api import names
 from rendezvous_api.reasons import (
     AttemptReason,
     ClosedReason,
-    ConditionReason,
     FormationReason,
     LeaveReason,
     ParticipantState,
     RoundEndReason,
+    State,
 )
 from rendezvous_api.rendezvous import RendezvousStatus
 from rendezvous_operator.core.decide import decide
@@ -35,16 +34,10 @@ Transitions = dict[tuple[str, str], set[str]]
 FORMING, RUNS, CLOSED = "A round is formed", "A round runs", "No node may join"
 GROUPS = {
     FORMING: [str(reason) for reason in FormationReason if reason is not FormationReason.GATHERING],
-    RUNS: [
-        str(reason) for reason in (ConditionReason.RUNNING, FormationReason.GATHERING, ConditionReason.MEMBER_SUSPECTED)
-    ],
-    CLOSED: [
-        str(reason)
-        for reason in (*ClosedReason, ConditionReason.CLOSED_BY_SPEC)
-        if reason is not ClosedReason.ABANDONED  # another run claims the Rendezvous in the same decision
-    ],
+    RUNS: [str(State.RUNNING), str(FormationReason.GATHERING), str(State.DEGRADED)],
+    CLOSED: [str(state) for state in (State.COMPLETE, State.FAILED, State.CLOSED)],
 }
-"""Every reason that the condition Ready can have, and Gathering: a round runs, and new nodes wait."""
+"""Every state of the summary, and Gathering: a round runs, and new nodes wait."""
 GROUP_OF = {state: group for group, states in GROUPS.items() for state in states}
 
 PUBLISHED = "the round is published"
@@ -64,13 +57,12 @@ ORDER = [
 
 
 def state_of(status: RendezvousStatus) -> str:
-    """The reason of Ready; Gathering while a round runs and new nodes wait."""
-    ready = status.condition(names.CONDITION_READY)
-    assert ready is not None
+    """The state of the summary; Gathering while a round runs and new nodes wait."""
+    assert status.summary is not None
     gathers = status.formation is not None and status.formation.reason is FormationReason.GATHERING
-    if gathers and ready.reason == ConditionReason.RUNNING:
+    if gathers and status.summary.state is State.RUNNING:
         return str(FormationReason.GATHERING)
-    return ready.reason
+    return str(status.summary.state)
 
 
 class Observed(Scenario):

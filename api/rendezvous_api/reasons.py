@@ -47,7 +47,7 @@ class RefusalReason(Reason):
 
 
 class ClosedReason(Reason):
-    """Rendezvous ``status.closedRuns[].reason`` and the reason of condition Closed: why a run is closed."""
+    """Rendezvous ``status.closedRuns[].reason``, and a reason of conditions: why a run is closed."""
 
     RUN_SUCCEEDED = "RunSucceeded"
     RUN_FAILED = "RunFailed"
@@ -100,12 +100,29 @@ class FormationReason(Reason):
 
 
 class ConditionReason(Reason):
-    """Reasons of the conditions Ready and Closed beside those of `FormationReason` and `ClosedReason`."""
+    """Reasons of conditions beside those of `FormationReason` and `ClosedReason`."""
 
     RUNNING = "Running"
     MEMBER_SUSPECTED = "MemberSuspected"
     CLOSED_BY_SPEC = "ClosedBySpec"
-    OPEN = "Open"
+    NOT_ENDED = "NotEnded"
+    """The run has not ended, or there is none."""
+    AS_EXPECTED = "AsExpected"
+    """Nothing is wrong."""
+
+
+class State(Reason):
+    """Rendezvous ``status.summary.state``: what the group does, in one word for people."""
+
+    WAITING_FOR_NODES = "WaitingForNodes"
+    LAST_CALL = "LastCall"
+    WAITING_FOR_MEMBERS = "WaitingForMembers"
+    WAITING_FOR_REPLACEMENTS = "WaitingForReplacements"
+    RUNNING = "Running"
+    DEGRADED = "Degraded"
+    CLOSED = "Closed"
+    COMPLETE = "Complete"
+    FAILED = "Failed"
 
 
 class EventReason(Reason):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from rendezvous_api.meta import Condition, ObjectMeta
-from rendezvous_api.reasons import ClosedReason, FormationReason, RefusalReason
+from rendezvous_api.reasons import ClosedReason, FormationReason, RefusalReason, RoundEndReason, State
 
 HEARTBEATS_PER_SECOND = 50
 """The most of all agents of one Rendezvous together, if there are no more of them than maxNodes.
@@ -97,6 +97,52 @@ class RendezvousSpec:
         changed may not.
         """
         return max(self.timeouts.suspect_seconds, self.silent_seconds)
+
+
+@dataclass(frozen=True)
+class Owner:
+    """``status.run.owner``: the workload that a run stands for."""
+
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True)
+class RunReference:
+    """``status.run``: the run that has claimed the Rendezvous."""
+
+    id: str
+    owner: Owner | None = None
+    """None: the agents were given an id, or are in no known pod."""
+
+    @property
+    def display_name(self) -> str:
+        """What people call it: ``Job/train``, or the id."""
+        return f"{self.owner.kind}/{self.owner.name}" if self.owner is not None else self.id
+
+
+@dataclass(frozen=True)
+class Summary:
+    """``status.summary``: what ``kubectl get`` shows, since a column can compute nothing."""
+
+    state: State
+    nodes: str
+    """``3/2-4``: how many nodes take part, of at least and at most how many."""
+    spares: int
+    since: str
+    """When the state, or the round, was last another one."""
+    run: str | None = None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """``status.failures[]``: one failure of the run that has ended a round."""
+
+    round: int
+    time: str
+    node: str
+    """Name of its participant object."""
+    reason: RoundEndReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +255,8 @@ class RendezvousStatus:
     observed_generation: int = 0
     heartbeat_interval_seconds: int | None = None
     """`RendezvousSpec.heartbeat_seconds` of that generation, for people."""
-    run_id: str | None = None
+    summary: Summary | None = None
+    run: RunReference | None = None
     closed_runs: tuple[ClosedRun, ...] = ()
     refused: tuple[Refusal, ...] = ()
     round: int = 0
@@ -220,15 +267,27 @@ class RendezvousStatus:
     round_start_time: str | None = None
     waiting_nodes: int = 0
     observed_restart_request: str | None = None
+    """SHA-256 of the annotation's value, in hexadecimal digits."""
     restarts: int = 0
     formation: Formation | None = None
+    failures: tuple[Failure, ...] = ()
     history: tuple[RoundRecord, ...] = ()
     conditions: tuple[Condition, ...] = ()
+
+    @property
+    def run_id(self) -> str | None:
+        """The run that has claimed the Rendezvous."""
+        return self.run.id if self.run is not None else None
 
     @property
     def running(self) -> bool:
         """Whether the last published round has not ended yet."""
         return bool(self.history) and self.history[-1].running
+
+    def holds(self, condition_type: str) -> bool:
+        """Whether the condition of that type is True."""
+        condition = self.condition(condition_type)
+        return condition is not None and condition.status == "True"
 
     def condition(self, condition_type: str) -> Condition | None:
         """The condition of that type, or None."""

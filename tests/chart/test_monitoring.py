@@ -162,7 +162,7 @@ def test_what_happened_is_what_is_shown(prometheus: Prometheus) -> None:
     expected = {
         f"kube_rendezvous_round{of_group}": 2,
         f"kube_rendezvous_members{of_group}": 1,
-        f"kube_rendezvous_ready{of_group}": 1,
+        f"kube_rendezvous_running{of_group}": 1,
         f"kube_rendezvous_rounds_published_total{of_group}": 2,
         'kube_rendezvous_rounds_ended_total{rendezvous="played", reason="MemberLost"}': 1,
         "kube_rendezvous_leader": 1,

@@ -96,7 +96,11 @@ def test_all_end_with_the_reason_when_max_restarts_is_reached(job: Job) -> None:
     assert status.closed_reason("run-1") is ClosedReason.RESTART_BUDGET_EXHAUSTED
     assert (status.round, status.history[-1].reason) == (2, ClosedReason.RESTART_BUDGET_EXHAUSTED)
     assert status.waiting_nodes == 0
-    closed = status.condition(names.CONDITION_CLOSED)
-    assert closed is not None
-    assert (closed.status, closed.reason) == ("True", ClosedReason.RESTART_BUDGET_EXHAUSTED)
+    failed = status.condition(names.CONDITION_FAILED)
+    assert failed is not None
+    assert (failed.status, failed.reason) == ("True", ClosedReason.RESTART_BUDGET_EXHAUSTED)
+    assert [(failure.round, failure.node, failure.reason) for failure in status.failures] == [
+        (1, f"{job.name}.n0", RoundEndReason.WORKER_FAILED),
+        (2, f"{job.name}.n1", RoundEndReason.WORKER_FAILED),
+    ]
     job.journal.assert_no_split()

@@ -25,9 +25,9 @@ def pods(job: Job) -> Pods:
     return Pods(job)
 
 
-def ready_message(job: Job) -> str:
-    ready = job.status.condition(names.CONDITION_READY)
-    return f"{ready.reason}: {ready.message}" if ready is not None else ""
+def words_of(job: Job) -> str:
+    running = job.status.condition(names.CONDITION_RUNNING)
+    return f"{running.reason}: {running.message}" if running is not None else ""
 
 
 def test_a_pending_pod_is_waited_for_and_all_known_pods_need_no_last_call(job: Job, pods: Pods) -> None:
@@ -42,10 +42,10 @@ def test_a_pending_pod_is_waited_for_and_all_known_pods_need_no_last_call(job: J
         ],
     )
     expected = f"train-1 is Pending ({UNSCHEDULABLE})"
-    wait_until(lambda: expected in ready_message(job), "the reason why train-1 is not there")
+    wait_until(lambda: expected in words_of(job), "the reason why train-1 is not there")
     agents = [pods.agent("train-0", uids["train-0"], run_id=None)]
     last_call = f"{FormationReason.LAST_CALL}: 1 of at most 4 nodes; more nodes may join until "
-    message = wait_until(lambda: found if (found := ready_message(job)).startswith(last_call) else "", last_call)
+    message = wait_until(lambda: found if (found := words_of(job)).startswith(last_call) else "", last_call)
     assert message.endswith(f"; {expected}")
     wait_until(lambda: message in agents[0].log, "the same in the log of the agent that waits")
     assert job.status.round == 0

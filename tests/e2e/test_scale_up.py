@@ -56,10 +56,10 @@ def test_nodes_that_trickle_in_are_gathered_while_training_goes_on_and_cost_one_
         assert status.waiting_nodes == 0
         assert status.formation is not None
         assert status.formation.reason is FormationReason.GATHERING
-        ready = status.condition(names.CONDITION_READY)
-        assert ready is not None
-        assert (ready.status, ready.reason) == ("True", ConditionReason.RUNNING)
-        assert status.formation.message in ready.message
+        running = status.condition(names.CONDITION_RUNNING)
+        assert running is not None
+        assert (running.status, running.reason) == ("True", ConditionReason.RUNNING)
+        assert status.formation.message in running.message
         job.wait_for_training({"n0"}, since=time.time() + 1)
     assert len(job.journal.records("start")) == 1
 

@@ -33,7 +33,13 @@ def members(*ranks: int, incarnation: str = "abcd1234") -> list[Json]:
 
 def published(number: int, nodes: int, **changes: Any) -> Json:
     """A status with a round."""
-    status = {"runID": "run-1", "round": number, "nodes": nodes, "participants": members(*range(nodes)), "store": STORE}
+    status = {
+        "run": {"id": "run-1"},
+        "round": number,
+        "nodes": nodes,
+        "participants": members(*range(nodes)),
+        "store": STORE,
+    }
     return without_removed({**status, **changes})
 
 
@@ -109,7 +115,7 @@ REMOVAL = ("status", "`status` may not be removed once it is set")
 SIZE = ("status.nodes", "the size of a new round must be between `spec.minNodes` and `spec.maxNodes`")
 BACK = ("status.round", "`round` may not decrease")
 COUNT = ("status.nodes", "`nodes` must be the number of `participants`")
-INCOMPLETE = ("status.round", "a published round must have `runID`, `participants` and `store`")
+INCOMPLETE = ("status.round", "a published round must have `run`, `participants` and `store`")
 NO_ROUND = ("status.round", "`participants` and `store` may not be set when `round` is 0")
 ORDER = (
     "status.participants",
@@ -140,10 +146,10 @@ def history(**changes: Any) -> Json:
 STATUS_CASES = table(
     # name, the statuses before, the next one, what is expected of it
     ("nothing yet", [], {"waitingNodes": 1}, None),
-    ("claimed", [], {"runID": "run-1"}, None),
-    ("status removed", [{"runID": "run-1"}], None, REMOVAL),
+    ("claimed", [], {"run": {"id": "run-1"}}, None),
+    ("status removed", [{"run": {"id": "run-1"}}], None, REMOVAL),
     ("first round", [], published(1, 2), None),
-    ("first round after a claim", [{"runID": "run-1"}], published(1, 2), None),
+    ("first round after a claim", [{"run": {"id": "run-1"}}], published(1, 2), None),
     ("largest round", [], published(1, 4), None),
     ("first round too small", [], published(1, 1), SIZE),
     ("first round too large", [], published(1, 5), SIZE),
@@ -156,7 +162,7 @@ STATUS_CASES = table(
     ("members removed", [published(1, 2)], published(1, 2, participants=REMOVED), COUNT),
     ("everybody removed", [published(1, 2)], published(1, 0, participants=REMOVED), INCOMPLETE),
     ("round without a store", [published(1, 2)], published(2, 2, store=REMOVED), INCOMPLETE),
-    ("round without a run", [published(1, 2)], published(2, 2, runID=REMOVED), INCOMPLETE),
+    ("round without a run", [published(1, 2)], published(2, 2, run=REMOVED), INCOMPLETE),
     ("store without a round", [], {"store": STORE}, NO_ROUND),
     ("members without a round", [], {"participants": members(0, 1), "nodes": 2}, NO_ROUND),
     ("ranks in order", [], published(1, 4, participants=members(0, 1, 2, 3)), None),
@@ -174,7 +180,7 @@ STATUS_CASES = table(
     ("other members in a new round", [published(1, 2)], published(2, 2, participants=OTHERS), None),
     ("other store", [published(1, 2)], published(1, 2, store={**STORE, "port": 29501}), STORE_CHANGED),
     ("other store in a new round", [published(1, 2)], published(2, 2, store={**STORE, "port": 29501}), None),
-    ("next run claims", [published(1, 2)], published(1, 2, runID="run-2"), None),
+    ("next run claims", [published(1, 2)], published(1, 2, run={"id": "run-2"}), None),
     ("history of a round", [], history(), None),
     ("round that runs", [], history(**dict.fromkeys(("lastHeard", "asked", "ended", "reason", "message"))), None),
     ("round never formed", [], history(formed=REMOVED), ("status.history[0].formed", "Required value")),

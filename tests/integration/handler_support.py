@@ -86,10 +86,10 @@ class PlayedOperator:
                     raise
         raise AssertionError("too many conflicts")
 
-    def ready(self, reason: str, message: str, status: str = "False") -> list[Json]:
+    def running(self, reason: str, message: str, status: str = "False") -> list[Json]:
         return [
             {
-                "type": "Ready",
+                "type": "Running",
                 "status": status,
                 "reason": reason,
                 "message": message,
@@ -113,14 +113,14 @@ class PlayedOperator:
         ]
         store = {"host": first["address"], "port": first["storePort"]}
         published = {
-            "runID": "none",
+            "run": {"id": "none"},
             "round": round_number,
             "nodes": len(listed),
             "participants": listed,
             "store": store,
             "waitingNodes": 0,
             "roundStartTime": NOW,
-            "conditions": self.ready("Running", f"round {round_number}", "True"),
+            "conditions": self.running("Running", f"round {round_number}", "True"),
         }
         return self.write(**{**published, **status})
 
@@ -133,7 +133,7 @@ class PlayedOperator:
             "reason": reason,
             "message": message,
         }
-        return self.write(refused=[refusal], conditions=self.ready("WaitingForNodes", "x"))
+        return self.write(refused=[refusal], conditions=self.running("WaitingForNodes", "x"))
 
 
 class Node:

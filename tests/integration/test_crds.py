@@ -176,8 +176,8 @@ def test_the_moments_of_a_round_are_kept_to_the_microsecond(objects: Objects) ->
 
 
 def test_condition_may_not_be_there_twice(objects: Objects) -> None:
-    ready = {
-        "type": "Ready",
+    running = {
+        "type": "Running",
         "status": "True",
         "reason": "Running",
         "message": "",
@@ -185,9 +185,10 @@ def test_condition_may_not_be_there_twice(objects: Objects) -> None:
     }
     found = objects.create(rendezvous())
     check(
-        ("status.conditions[1]", "Duplicate value"), lambda: objects.replace_status(found, {"conditions": [ready] * 2})
+        ("status.conditions[1]", "Duplicate value"),
+        lambda: objects.replace_status(found, {"conditions": [running] * 2}),
     )
-    check(None, lambda: objects.replace_status(found, {"conditions": [ready, {**ready, "type": "Closed"}]}))
+    check(None, lambda: objects.replace_status(found, {"conditions": [running, {**running, "type": "Complete"}]}))
 
 
 @pytest.mark.parametrize(("name", "spec", "expected"), PARTICIPANT_CASES)

@@ -140,7 +140,7 @@ def test_timeout_names_what_is_missing_and_is_written(operator: PlayedOperator, 
     a = nodes.node("a").join()
     operator.joined({"train.a": 1})
     operator.write(
-        conditions=operator.ready("WaitingForNodes", "1 of at least 2 nodes"),
+        conditions=operator.running("WaitingForNodes", "1 of at least 2 nodes"),
         formation={
             "reason": "WaitingForNodes",
             "message": "1 of at least 2 nodes",
@@ -162,7 +162,7 @@ def test_a_spare_waits_without_a_deadline(operator: PlayedOperator, nodes: Nodes
     operator.create(joinSeconds=10)
     a = nodes.node("a").join()
     operator.joined({"train.a": 1})
-    operator.write(spares=["train.a"], conditions=operator.ready("Running", "x", "True"))
+    operator.write(spares=["train.a"], conditions=operator.running("Running", "x", "True"))
     with pytest.raises(AssertionError, match="in vain"):
         wait_until(lambda: not a.waits(), "it gives up", timeout=14.0)
     operator.write(spares=[])

@@ -165,5 +165,5 @@ def test_differences(nodes: tuple[int, int], conf: dict[str, str], expected: lis
         ({"keep_alive_max_attempt": 41}, {"heartbeat": {"maxMissed": 41}, "timeouts": {"suspectSeconds": 205}}),
     ],
 )
-def test_an_agent_writes_into_a_spec_only_what_is_given(conf: dict[str, int], groups: dict[str, Any]) -> None:
+def test_an_agent_writes_into_a_spec_only_what_is_given(conf: dict[str, Any], groups: dict[str, Any]) -> None:
     assert requested_spec(read(nodes=(2, 4), **conf)) == {"minNodes": 2, "maxNodes": 4, **groups}

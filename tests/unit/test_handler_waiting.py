@@ -51,7 +51,7 @@ def test_a_spare_gets_a_fresh_term() -> None:
 
 
 def rendezvous(message: str | None = None) -> Rendezvous:
-    conditions = () if message is None else (Condition("Ready", "False", "WaitingForNodes", message),)
+    conditions = () if message is None else (Condition("Running", "False", "WaitingForNodes", message),)
     return Rendezvous(ObjectMeta("train"), RendezvousSpec(1, 2), RendezvousStatus(conditions=conditions))
 
 

@@ -58,6 +58,7 @@ def _without_details(status: RendezvousStatus) -> RendezvousStatus:
     return replace(
         status,
         waiting_nodes=min(status.waiting_nodes, 1),
+        summary=None if status.summary is None else replace(status.summary, nodes=""),
         formation=None if status.formation is None else replace(status.formation, message="", joined=0, missing=()),
         conditions=tuple(replace(condition, message="") for condition in status.conditions),
         history=tuple(replace(record, ended=None) for record in status.history),

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from rendezvous_api.meta import micro_time, timestamp
 from rendezvous_api.participant import Participant
 from rendezvous_api.reasons import EventReason, RoundEndReason
-from rendezvous_api.rendezvous import Rendezvous, RendezvousStatus
+from rendezvous_api.rendezvous import Owner, Rendezvous, RendezvousStatus
 from rendezvous_operator.core.timers import Fact
 
 
@@ -52,6 +52,8 @@ class Pod:
     """Label ``rdzv.dev/run-id``, else JobSet's UID, else the UID of the controller; None for a bare pod."""
     workload: str | None = None
     """JobSet's UID, else the UID of the controller: the same for all pods of one workload."""
+    owner: Owner | None = None
+    """Kind and name of that workload."""
     problem: str | None = None
     """Why it is not running yet, for people: ``Pending (0/3 nodes are available: Insufficient nvidia.com/gpu)``."""
 

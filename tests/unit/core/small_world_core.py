@@ -1,5 +1,6 @@
 """The decision core inside the small world: a state becomes a world to decide on, the decision becomes a state."""
 
+import hashlib
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
@@ -40,6 +41,7 @@ from rendezvous_api.rendezvous import (
     RendezvousStatus,
     Restarts,
     RoundRecord,
+    RunReference,
     Store,
 )
 from rendezvous_operator.core.decide import decide
@@ -174,6 +176,10 @@ def check_exclusive(before: Sequence[Node], after: Sequence[Node], shared: Share
             assert not runs, f"{node} is a member of two rounds"
 
 
+NOW_HASH = hashlib.sha256(b"now").hexdigest()
+"""How the status says that the request "now" was acted on."""
+
+
 def world_of(setup: Setup, shared: Shared, nodes: Sequence[Node]) -> World:
     """What the operator sees of a state."""
     fewest, most = setup.limits[shared.limits]
@@ -185,7 +191,7 @@ def world_of(setup: Setup, shared: Shared, nodes: Sequence[Node]) -> World:
         metadata = replace(metadata, labels={names.LABEL_CREATED_BY: names.CREATED_BY_AGENT})
     if setup.requests:
         metadata = replace(metadata, annotations={names.ANNOTATION_RESTART_REQUESTED_AT: "now"})
-    observed = "now" if setup.requests and not shared.requested else None
+    observed = NOW_HASH if setup.requests and not shared.requested else None
     status = replace(_status(shared, nodes), observed_restart_request=observed)
     return World(
         rendezvous=Rendezvous(metadata, spec, status),
@@ -220,7 +226,7 @@ def _status(shared: Shared, nodes: Sequence[Node]) -> RendezvousStatus:
         history = (record,)
     spares = sorted((node.spare, i) for i, node in enumerate(nodes) if node.spare)
     return RendezvousStatus(
-        run_id=shared.run or None,
+        run=RunReference(shared.run) if shared.run else None,
         closed_runs=tuple(ClosedRun(run, ClosedReason(reason)) for run, reason in shared.closed),
         refused=tuple(
             Refusal(_name(i), *_attempt(node), RefusalReason(node.refused), "")

@@ -50,7 +50,7 @@ def test_a_long_word_from_outside_does_not_make_the_status_unwritable() -> None:
     scenario.join("b", run="r" * 253)
     assert scenario.status.formation is not None
     assert [len(node.message) for node in scenario.status.formation.missing] == [1024]
-    assert len(scenario.condition("Ready").message) == 1024
+    assert len(scenario.condition("Running").message) == 1024
 
 
 def test_each_way_to_be_lost_has_its_reason() -> None:

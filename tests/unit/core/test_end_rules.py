@@ -68,7 +68,7 @@ def test_a_new_round_is_asked_for_when(happening: str, reason: str) -> None:
             scenario.request_restart("today")
     assert scenario.asks
     assert scenario.ended_because == reason
-    assert scenario.condition("Ready").status == "False"
+    assert scenario.condition("Running").status == "False"
 
 
 # What happens to a round of six, each on another node, and the rule that answers to it.

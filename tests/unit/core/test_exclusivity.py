@@ -15,7 +15,7 @@ def test_no_round_while_a_member_has_not_come_back() -> None:
     assert scenario.asks
     scenario.after(300)
     assert scenario.status.round == 1
-    assert scenario.condition("Ready").reason == FormationReason.WAITING_FOR_MEMBERS
+    assert scenario.condition("Running").reason == FormationReason.WAITING_FOR_MEMBERS
     assert "c has not joined again" in scenario.explanation
     scenario.reenter("c")
     assert scenario.status.round == 2

@@ -63,7 +63,7 @@ A_NEW_ROUND: dict[str, tuple[str, Tamper]] = {
     "a round is left out": ("round 3 follows round 1", lambda status: replace(status, round=3)),
     "the round falls": ("round 0 follows round 1", lambda status: replace(status, round=0)),
     "no store": ("no store or no run", lambda status: replace(status, store=None)),
-    "no run": ("no store or no run", lambda status: replace(status, run_id=None)),
+    "no run": ("no store or no run", lambda status: replace(status, run=None)),
     "too small": ("a round has 1 nodes", lambda status: with_members(status, status.participants[0])),
     "too large": (
         "a round has 4 nodes",

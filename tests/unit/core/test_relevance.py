@@ -73,7 +73,7 @@ BEFORE = RendezvousStatus(
     round=1,
     waiting_nodes=1,
     formation=FORMATION,
-    conditions=(Condition("Ready", "True", "Running", "", TIME),),
+    conditions=(Condition("Running", "True", "Running", "", TIME),),
     history=(LAST,),
 )
 

@@ -38,7 +38,7 @@ def test_later_rounds_wait_for_replacements_from_the_last_loss_or_return_on() ->
     scenario.at(50)
     scenario.reenter("b")  # the last one to come back
     scenario.at(79)
-    assert scenario.condition("Ready").reason == FormationReason.WAITING_FOR_REPLACEMENTS
+    assert scenario.condition("Running").reason == FormationReason.WAITING_FOR_REPLACEMENTS
     scenario.at(80)
     assert scenario.group == ["a", "b"]
 
@@ -46,9 +46,9 @@ def test_later_rounds_wait_for_replacements_from_the_last_loss_or_return_on() ->
 def test_the_message_names_the_moment_and_stays_as_it_is() -> None:
     scenario = three(replacement_seconds=30)
     scenario.gone("c")
-    assert "until" not in scenario.condition("Ready").message, "a and b have not come back, so this is not known"
+    assert "until" not in scenario.condition("Running").message, "a and b have not come back, so this is not known"
     scenario.reenter("a", "b")
-    message = scenario.condition("Ready").message
+    message = scenario.condition("Running").message
     assert message == (
         "2 of 3 nodes have joined again; waiting for replacements until 2030-01-01T00:17:10Z; "
         "c was lost (its participant object is gone)"
@@ -57,7 +57,7 @@ def test_the_message_names_the_moment_and_stays_as_it_is() -> None:
     for _ in range(29):
         scenario.after(1)
         scenario.settle()
-    assert scenario.condition("Ready").message == message
+    assert scenario.condition("Running").message == message
     assert scenario.writes == writes
     scenario.after(1)
     assert scenario.status.round_start_time == "2030-01-01T00:17:10Z"

@@ -57,7 +57,7 @@ def test_a_rendezvous_that_is_closed_for_a_moment_does_not_forget_when_its_membe
     scenario = waits_to_reenter()
     scenario.at(300)
     scenario.edit(closed=True)
-    assert scenario.condition("Closed").status == "True"
+    assert scenario.condition("Running").reason == "ClosedBySpec"
     scenario.at(301)
     scenario.edit(closed=False)
     scenario.at(329)

@@ -84,7 +84,7 @@ class Scenario:
         return self.status.history[-1].reason
 
     def condition(self, condition_type: str) -> Condition:
-        """Ready or Closed."""
+        """The condition of that type."""
         condition = self.status.condition(condition_type)
         assert condition is not None
         return condition
