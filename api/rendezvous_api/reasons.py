@@ -1,4 +1,8 @@
-"""Every reason that appears in an object, as machines read it; the prose beside it is for people."""
+"""Every reason that appears in an object, as machines read it; the prose beside it is for people.
+
+The schema bounds these words by a pattern and a length, since handlers and operators of several releases meet. A word
+that this release does not know is read as itself.
+"""
 
 from enum import Enum
 
@@ -8,6 +12,18 @@ class Reason(str, Enum):
 
     def __str__(self) -> str:
         return str(self.value)
+
+    @classmethod
+    def _missing_(cls, value: object) -> "Reason | None":
+        """A word of another release: it equals itself and none of those that are known here.
+
+        So an agent or an operator that reads it goes on, and treats it as none of the cases that it knows.
+        """
+        if not isinstance(value, str):
+            return None
+        word = str.__new__(cls, value)
+        word._name_ = word._value_ = value
+        return word
 
 
 class ParticipantState(Reason):

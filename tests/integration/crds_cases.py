@@ -185,7 +185,8 @@ STATUS_CASES = table(
     ("round that runs", [], history(**dict.fromkeys(("lastHeard", "asked", "ended", "reason", "message"))), None),
     ("round never formed", [], history(formed=REMOVED), ("status.history[0].formed", "Required value")),
     ("asked at no time", [], history(asked="then"), ("status.history[0].asked", "must be of type date-time")),
-    ("reason of no kind", [], history(reason="Lost"), ("status.history[0].reason", "Unsupported value")),
+    ("reason of a later release", [], history(reason="Lost"), None),
+    ("reason of two words", [], history(reason="Got lost"), ("status.history[0].reason", "should match")),
     ("long message", [], history(message="m" * 1025), ("status.history[0].message", "may not be more than 1024")),
 )
 
@@ -208,7 +209,10 @@ PARTICIPANT_CASES = table(
     ("left", "train.train-0", {"state": "Left", "leaveReason": "Failed"}, None),
     ("left without a reason", "train.train-0", {"state": "Left"}, LEAVE),
     ("a reason without leaving", "train.train-0", {"leaveReason": "Failed"}, LEAVE),
-    ("state of no kind", "train.train-0", {"state": "Lost"}, ("spec.state", "Unsupported value")),
+    ("words of a later release", "train.train-0", {"state": "Draining", "attemptReason": "Drain2"}, None),
+    ("state of two words", "train.train-0", {"state": "Is lost"}, ("spec.state", "should match")),
+    ("a long word", "train.train-0", {"attemptReason": "A" * 65}, ("spec.attemptReason", "may not be more than 64")),
+    ("no word", "train.train-0", {"attemptReason": ""}, ("spec.attemptReason", "should be at least 1 chars long")),
     ("no run", "train.train-0", {"runID": REMOVED}, None),
     ("run of two lines", "train.train-0", {"runID": "a\nb"}, ("spec.runID", "should match")),
     ("IPv6 address with a zone", "train.train-0", {"address": "fe80::1%eth0"}, None),

@@ -72,6 +72,9 @@ class SeenParticipant:
     """When its heartbeatTime, incarnation, attempt or state, or its UID, was last seen to change."""
     read_at: float | None = None
     """When it was last read from the API server, not shown by a watch; None: never."""
+    understood: bool = True
+    """Whether `object` is its newest version. Otherwise that does not fit the API of this release: it is alive, and
+    nothing else follows. `object` then has the metadata of that version, and the rest of the last one that fitted."""
 
 
 @dataclass(frozen=True, order=True)

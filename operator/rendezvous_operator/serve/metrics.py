@@ -223,7 +223,7 @@ class _View(NamedTuple):
             seen = self.world.participants.get(member.name)
             if (
                 seen is not None
-                and seen.object.spec.state is ParticipantState.JOINED
+                and seen.object.spec.state is not ParticipantState.LEFT
                 and seen.object.spec.incarnation == member.incarnation
             ):
                 yield self.now - seen.beat_at
