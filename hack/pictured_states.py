@@ -46,11 +46,13 @@ JOINS, JOINS_AGAIN, LOST, TIME = "a node joins", "a member joins again", "a node
 SILENT, BEATS = "heartbeats stop", "heartbeats arrive again"
 LEAVES, SUCCEEDS, ASKS_TO_CLOSE = "a node leaves", "a member succeeds", "an agent closes its run"
 YOU_ASK, CLOSES, OPENS = "you ask for a new round", "spec.closed is true", "spec.closed is false again"
-OPENS_AND_PUBLISHED = f"{OPENS}, and {PUBLISHED}"
+SUSPENDS, RESUMES = "spec.suspend is true", "spec.suspend is false again"
+OPENS_AND_PUBLISHED, RESUMES_AND_PUBLISHED = f"{OPENS}, and {PUBLISHED}", f"{RESUMES}, and {PUBLISHED}"
 """All that the next round waits for is there already."""
+_AT_ONCE = {OPENS: OPENS_AND_PUBLISHED, RESUMES: RESUMES_AND_PUBLISHED}
 ORDER = [
     *(PUBLISHED, CLAIMED, JOINS, JOINS_AGAIN, BEATS, LEAVES, SUCCEEDS, LOST, SILENT, TIME),
-    *(ASKS_TO_CLOSE, YOU_ASK, CLOSES, OPENS, OPENS_AND_PUBLISHED),
+    *(ASKS_TO_CLOSE, YOU_ASK, CLOSES, OPENS, OPENS_AND_PUBLISHED, SUSPENDS, RESUMES, RESUMES_AND_PUBLISHED),
     *map(str, (*RoundEndReason, *ClosedReason)),
 ]
 """Everything that can lead from one state to another, in the order in which it is listed."""
@@ -106,7 +108,7 @@ class Observed(Scenario):
 
     def _cause(self, before: RendezvousStatus, after: RendezvousStatus, *, published: bool) -> str:
         if published:
-            return OPENS_AND_PUBLISHED if self.happens == OPENS else PUBLISHED
+            return _AT_ONCE.get(self.happens, PUBLISHED)
         if before.run_id is not None and after.run_id != before.run_id:
             return CLAIMED
         if after.history and before.history and after.history[-1].reason != before.history[-1].reason:
@@ -257,9 +259,23 @@ def closing(setup: Setup, scenario: Observed) -> Iterator[Happening]:
     yield OPENS if scenario.spec.closed else CLOSES, _call(Scenario.edit, closed=not scenario.spec.closed)
 
 
+def suspending(setup: Setup, scenario: Observed) -> Iterator[Happening]:
+    """The user suspends the Rendezvous and takes it back."""
+    yield from _joins(setup, scenario)
+    for name in _present(setup, scenario):
+        yield LEAVES, _call(Scenario.leave, name)
+        if scenario._runs(name):
+            yield SUCCEEDS, _call(Scenario.leave, name, reason=LeaveReason.SUCCEEDED)
+            yield LOST, _call(Scenario.gone, name)
+    suspended = scenario.spec.suspend
+    yield RESUMES if suspended else SUSPENDS, _call(Scenario.edit, suspend=not suspended)
+    yield OPENS if scenario.spec.closed else CLOSES, _call(Scenario.edit, closed=not scenario.spec.closed)
+
+
 SETUPS = [
     Setup((1, 3), "ab", losses),
     Setup((2, 3), "abc", losses),
+    Setup((1, 2), "ab", suspending),
     Setup((2, 2), "ab", ends),
     Setup((1, 2), "aX", ends),
     Setup((1, 2), "ab", failures),

@@ -86,6 +86,7 @@ class RoundEndReason(Reason):
     MEMBER_REENTERED = "MemberReentered"
     TOO_MANY_NODES = "TooManyNodes"
     RESTART_REQUESTED = "RestartRequested"
+    SUSPENDED = "Suspended"
     SCALE_UP = "ScaleUp"
 
 
@@ -111,6 +112,8 @@ class FormationReason(Reason):
     """Members of the last round have not joined again yet, so they may still run it."""
     WAITING_FOR_REPLACEMENTS = "WaitingForReplacements"
     """All members that are alive have joined again; lost ones may be replaced for a while."""
+    SUSPENDED = "Suspended"
+    """``spec.suspend`` is true: no round is published."""
     GATHERING = "Gathering"
     """The round runs; newcomers wait until a scale-up is due."""
 
@@ -123,6 +126,7 @@ class ConditionReason(Reason):
     CLOSED_BY_SPEC = "ClosedBySpec"
     NOT_ENDED = "NotEnded"
     """The run has not ended, or there is none."""
+    NOT_SUSPENDED = "NotSuspended"
     AS_EXPECTED = "AsExpected"
     """Nothing is wrong."""
 
@@ -136,6 +140,7 @@ class State(Reason):
     WAITING_FOR_REPLACEMENTS = "WaitingForReplacements"
     RUNNING = "Running"
     DEGRADED = "Degraded"
+    SUSPENDED = "Suspended"
     CLOSED = "Closed"
     COMPLETE = "Complete"
     FAILED = "Failed"

@@ -67,6 +67,7 @@ class RendezvousSpec:
     sizes: AllowedSizes | None = None
     """None: every size from ``min_nodes`` to ``max_nodes``."""
     run_id: str | None = None
+    suspend: bool = False
     closed: bool = False
     ttl_seconds_after_finished: int | None = None
     timeouts: Timeouts = Timeouts()

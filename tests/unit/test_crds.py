@@ -16,7 +16,7 @@ from rendezvous_api import names
 from rendezvous_api.codec import decode, encode, json_name
 from rendezvous_api.meta import Condition
 from rendezvous_api.participant import Participant, ParticipantStatus
-from rendezvous_api.reasons import FAILURES, RoundEndReason
+from rendezvous_api.reasons import FAILURES, ConditionReason, RoundEndReason
 from rendezvous_api.rendezvous import Rendezvous, RendezvousStatus
 
 ROOT = Path(__file__).parents[2]
@@ -293,6 +293,17 @@ def words_of_fields() -> Iterator[Any]:
 @pytest.mark.parametrize(("schema", "words"), [*words_of_fields()])
 def test_description_of_an_enumeration_explains_every_value(schema: Schema, words: set[Enum]) -> None:
     assert [word.value for word in words if word.value not in schema["description"]] == []
+
+
+def test_every_condition_and_every_reason_of_one_is_explained() -> None:
+    conditions = dict(NODES)["Rendezvous.status.conditions"]
+    types_of_conditions = [value for name, value in vars(names).items() if name.startswith("CONDITION_")]
+    assert len(types_of_conditions) == 7
+    assert [name for name in types_of_conditions if name not in conditions["description"]] == []
+    reason = conditions["items"]["properties"]["reason"]["description"]
+    assert [word for word in ConditionReason if word not in reason] == []
+    assert "`formation.reason`" in reason
+    assert "`closedRuns[].reason`" in reason
 
 
 @pytest.mark.parametrize(

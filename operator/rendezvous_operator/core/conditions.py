@@ -29,6 +29,7 @@ def with_conditions(s: Situation, status: RendezvousStatus) -> RendezvousStatus:
         (names.CONDITION_RUNNING, _running(s, status)),
         (names.CONDITION_COMPLETE, _complete(status)),
         (names.CONDITION_FAILED, failed),
+        (names.CONDITION_SUSPENDED, _suspended(s, status)),
         (names.CONDITION_DEGRADED, _degraded(s, status)),
         (names.CONDITION_RECONCILING, _reconciling(s, status)),
         (names.CONDITION_STALLED, failed if failed[0] else _AS_EXPECTED),
@@ -52,6 +53,8 @@ def _running(s: Situation, status: RendezvousStatus) -> Answer:
         return False, ConditionReason.CLOSED_BY_SPEC, "spec.closed is true: no node may join"
     if status.formation is not None:
         return False, status.formation.reason, status.formation.message
+    if s.spec.suspend:
+        return False, FormationReason.SUSPENDED, "spec.suspend is true"
     message = f"0 of at least {s.sizes.fewest} nodes"
     return False, FormationReason.WAITING_FOR_NODES, with_listing(message, s.known_but_missing)
 
@@ -70,6 +73,14 @@ def _failed(status: RendezvousStatus) -> Answer:
     return ended is not ClosedReason.RUN_SUCCEEDED, ended, _why_closed(status, ended)
 
 
+def _suspended(s: Situation, status: RendezvousStatus) -> Answer:
+    """Whether the user has suspended it, and all members of the last round have stopped."""
+    holds, reason, message = _running(s, status)
+    if holds or not s.spec.suspend or not isinstance(reason, FormationReason):
+        return False, ConditionReason.NOT_SUSPENDED, ""
+    return reason is FormationReason.SUSPENDED, reason, message
+
+
 def _degraded(s: Situation, status: RendezvousStatus) -> Answer:
     suspects = _suspects(s, status)
     return (True, ConditionReason.MEMBER_SUSPECTED, _silent(suspects)) if suspects else _AS_EXPECTED
@@ -80,6 +91,8 @@ def _reconciling(s: Situation, status: RendezvousStatus) -> Answer:
     run, formation = Run.of(status), status.formation
     forms = run.open and run.has_round and run.asked and not s.spec.closed
     if not forms or formation is None or not (formation.joined or s.blocking_members):
+        return _AS_EXPECTED
+    if formation.reason is FormationReason.SUSPENDED:
         return _AS_EXPECTED
     return True, formation.reason, formation.message
 

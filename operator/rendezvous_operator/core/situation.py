@@ -72,6 +72,11 @@ class Situation:
         """Whether the next round is being formed."""
         return self.takes_nodes and not self.round_runs
 
+    @property
+    def may_publish(self) -> bool:
+        """Whether the next round is being formed, and the user has not suspended the Rendezvous."""
+        return self.forms and not self.spec.suspend
+
     @cached_property
     def entries(self) -> Mapping[str, Member]:
         """The members of the current round, by name."""

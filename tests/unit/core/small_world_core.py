@@ -184,7 +184,12 @@ def world_of(setup: Setup, shared: Shared, nodes: Sequence[Node]) -> World:
     """What the operator sees of a state."""
     fewest, most = setup.limits[shared.limits]
     spec = RendezvousSpec(
-        fewest, most, closed=shared.spec_closed, restarts=Restarts(setup.max_restarts), sizes=setup.sizes
+        fewest,
+        most,
+        suspend=shared.suspended,
+        closed=shared.spec_closed,
+        restarts=Restarts(setup.max_restarts),
+        sizes=setup.sizes,
     )
     metadata = METADATA
     if setup.retention:
@@ -339,6 +344,7 @@ def _state(
         over=last is not None and last.ended is not None if setup.retention else bool(ended),
         restarts=0 if setup.max_restarts is None else min(status.restarts, setup.max_restarts),
         spec_closed=shared.spec_closed,
+        suspended=shared.suspended,
         requested=setup.requests and status.observed_restart_request is None,
         limits=shared.limits,
     )

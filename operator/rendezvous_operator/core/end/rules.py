@@ -12,6 +12,7 @@ from rendezvous_operator.core.end import (
     member_reentered,
     restart_requested,
     scale_up,
+    suspended,
     too_many_nodes,
 )
 from rendezvous_operator.core.rank import store_host
@@ -31,6 +32,7 @@ END_RULES: tuple[EndRule, ...] = (
     member_reentered.worker_failed,
     member_reentered.check_in_failed,
     member_reentered.for_another_reason,
+    suspended.causes,
     too_many_nodes.causes,
     restart_requested.causes,
     scale_up.causes,

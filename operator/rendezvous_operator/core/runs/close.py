@@ -61,8 +61,8 @@ def closed(run: Run, cause: Cause[ClosedReason], spares: tuple[str, ...] = ()) -
 
 
 def no_node_is_left(s: Situation) -> bool:
-    """Whether the run is open, no node and no pod of it is left, and a node of it has failed."""
-    return s.run.open and any(True for _ in _failed(s)) and not s.has_nodes_left
+    """Whether the run is open, not suspended, no node and no pod of it is left, and a node of it has failed."""
+    return s.run.open and not s.spec.suspend and any(True for _ in _failed(s)) and not s.has_nodes_left
 
 
 def _failed(s: Situation) -> Iterator[Node]:
