@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.support.pages import CODE, rows, section
 
 from rendezvous_api import names
 from rendezvous_api.codec import decode, encode, json_name
@@ -383,3 +384,15 @@ def test_a_heartbeat_of_its_own_is_what_the_schema_wants() -> None:
     properties = root_schema(Participant)["properties"]["status"]["properties"]
     assert heartbeat.keys() <= properties.keys()
     assert re.fullmatch(properties["incarnation"]["pattern"], heartbeat["incarnation"])
+
+
+def test_reserved_names_are_free() -> None:
+    """What the page on versions reserves has no meaning yet."""
+    schemas = dict(NODES)
+    reserved = [row for row in rows(section("docs/versions.md", "## Reserved names")) if row[0].startswith("`")]
+    assert len(reserved) == 4
+    for where, names_there in reserved:
+        properties = schemas[f"Rendezvous.{where.strip('`')}"]["properties"]
+        found = CODE.findall(names_there)
+        assert found
+        assert [name for name in found if name in properties] == []
