@@ -15,6 +15,7 @@ from rendezvous_api.rendezvous import (
     Rendezvous,
     RendezvousSpec,
     RendezvousStatus,
+    Restarts,
 )
 
 
@@ -147,6 +148,11 @@ def test_a_field_of_a_type_that_is_not_checked_is_an_error_of_ours(hint: Any) ->
     unchecked = make_dataclass("Unchecked", [("field", hint)])
     with pytest.raises(TypeError, match="cannot be decoded"):
         decode(unchecked, {"field": 1})
+
+
+def test_an_object_without_fields_is_left_out() -> None:
+    assert "restarts" not in encode(RendezvousSpec(1, 2))
+    assert encode(RendezvousSpec(1, 2, restarts=Restarts(max=0)))["restarts"] == {"max": 0}
 
 
 def test_a_word_of_another_release_stands_for_itself() -> None:
