@@ -111,9 +111,11 @@ class Kubernetes(Backend):
             "minNodes": shape.min_nodes,
             "maxNodes": shape.max_nodes,
             # A group that may be smaller must still begin with all of them; c10d takes no less than a second, either.
-            "lastCallTimeoutSeconds": 0 if shape.min_nodes == shape.max_nodes else 1,
-            "replacementTimeoutSeconds": 0,
-            "scaleUpIntervalSeconds": 0,
+            "timeouts": {
+                "lastCallSeconds": 0 if shape.min_nodes == shape.max_nodes else 1,
+                "replacementSeconds": 0,
+            },
+            "scaleUp": {"intervalSeconds": 0},
         }
         kind = {"apiVersion": names.API_VERSION, "kind": names.RENDEZVOUS_KIND}
         path = f"{self._collection}/{names.RENDEZVOUS_PLURAL}"

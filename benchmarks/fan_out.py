@@ -29,7 +29,7 @@ from torch.distributed import TCPStore
 
 from rendezvous_api import names
 from rendezvous_api.codec import encode
-from rendezvous_api.rendezvous import Member, RendezvousStatus, RoundRecord, Store
+from rendezvous_api.rendezvous import Member, RendezvousStatus, RoundRecord, RunReference, Store
 
 _SECONDS = timedelta(seconds=60)
 _AT_ONCE = 50
@@ -41,7 +41,7 @@ def status(nodes: int, listed: bool, number: int) -> Json:
     record = RoundRecord(number, "run-1", len(members), "2030-01-01T00:00:00.000000Z")
     found: Json = encode(
         RendezvousStatus(
-            run_id="run-1",
+            run=RunReference("run-1"),
             round=number,
             nodes=len(members),
             participants=tuple(members),

@@ -163,8 +163,8 @@ class Stage:
     # ---- inside
 
     def _state(self) -> str:
-        ready = self.rendezvous().status.condition(names.CONDITION_READY)
-        return f"{ready.reason}: {ready.message}" if ready is not None else "no status yet"
+        running = self.rendezvous().status.condition(names.CONDITION_RUNNING)
+        return f"{running.reason}: {running.message}" if running is not None else "no status yet"
 
     def _start(self, name: str, command: list[str]) -> Program:
         environment = {

@@ -113,7 +113,7 @@ class Story:
             "processes. The workers of the others fail, their agents ask for a new round, and the operator gives the "
             "lost node a moment to come back before the group goes on smaller."
         )
-        stage.wait("the operator to ask for a new round", lambda: not self._is_ready(), _TIMEOUT)
+        stage.wait("the operator to ask for a new round", lambda: not self._is_running(), _TIMEOUT)
         stage.show("get", "rdzv")
         self._wait_for_round(before, nodes=3)
         stage.show("get", "rdzv,rdzvp")
@@ -152,18 +152,18 @@ class Story:
         before = _Group.of(stage)
         stage.kill_operator()
         console.tell("SIGKILL to the operator. Nobody needs it while a round runs: training goes on.")
-        self._let_pass("seconds without an operator", before.spec.keep_alive_seconds + 1)
+        self._let_pass("seconds without an operator", before.spec.silent_seconds + 1)
         alone = stage.steps()[-1].number
         console.expect("training went on without it", alone > before.step, f"step {before.step}, then {alone}")
         operator = stage.start_operator()
         # Something for it to do that concerns nobody's training: only an operator that works writes the status.
-        change = ["patch", "rdzv", RENDEZVOUS, "--type=merge", "--patch", '{"spec": {"maxRestarts": 20}}']
+        change = ["patch", "rdzv", RENDEZVOUS, "--type=merge", "--patch", '{"spec": {"restarts": {"max": 20}}}']
         console.tell(f"The operator is started again, process {operator.process.pid}, and gets something to do:")
         stage.show(*change)
         seconds = stage.wait("the new operator to take note of the change", self._is_observed, _TIMEOUT)
         console.expect("the new operator works", self._is_observed(), f"it took note after {seconds:.0f} s")
         # Whoever it did not see alive would be dropped after that.
-        self._let_pass("seconds, in which all nodes must show that they are alive", before.spec.keep_alive_seconds + 1)
+        self._let_pass("seconds, in which all nodes must show that they are alive", before.spec.silent_seconds + 1)
         after = _Group.of(stage)
         console.expect("the same round runs", after.round == before.round, f"round {after.round}")
         console.expect(
@@ -188,7 +188,7 @@ class Story:
             set(codes.values()) == {0},
             ", ".join(f"{node} {code}" for node, code in codes.items()),
         )
-        stage.wait("the operator to close the run", self._is_closed, _TIMEOUT)
+        stage.wait("the operator to note that the run is complete", self._is_complete, _TIMEOUT)
         stage.show("get", "rdzv,rdzvp")
         status = stage.rendezvous().status
         closed = status.closed_reason(status.run_id)
@@ -267,15 +267,11 @@ class Story:
         rendezvous = self._stage.rendezvous()
         return rendezvous.status.observed_generation == rendezvous.metadata.generation
 
-    def _is_ready(self) -> bool:
-        return self._is_true(names.CONDITION_READY)
+    def _is_running(self) -> bool:
+        return self._stage.rendezvous().status.holds(names.CONDITION_RUNNING)
 
-    def _is_closed(self) -> bool:
-        return self._is_true(names.CONDITION_CLOSED)
-
-    def _is_true(self, condition_type: str) -> bool:
-        condition = self._stage.rendezvous().status.condition(condition_type)
-        return condition is not None and condition.status == "True"
+    def _is_complete(self) -> bool:
+        return self._stage.rendezvous().status.holds(names.CONDITION_COMPLETE)
 
     def _accuracy(self) -> float:
         text = "".join(log.read_text(encoding="utf-8") for log in self._stage.folder.glob("node-*.log"))

@@ -15,15 +15,14 @@ from hack import generated
 from tests.unit.core.builders import now
 from tests.unit.core.worlds import Scenario
 
-from rendezvous_api import names
 from rendezvous_api.reasons import (
     AttemptReason,
     ClosedReason,
-    ConditionReason,
     FormationReason,
     LeaveReason,
     ParticipantState,
     RoundEndReason,
+    State,
 )
 from rendezvous_api.rendezvous import RendezvousStatus
 from rendezvous_operator.core.decide import decide
@@ -35,16 +34,10 @@ Transitions = dict[tuple[str, str], set[str]]
 FORMING, RUNS, CLOSED = "A round is formed", "A round runs", "No node may join"
 GROUPS = {
     FORMING: [str(reason) for reason in FormationReason if reason is not FormationReason.GATHERING],
-    RUNS: [
-        str(reason) for reason in (ConditionReason.RUNNING, FormationReason.GATHERING, ConditionReason.MEMBER_SUSPECTED)
-    ],
-    CLOSED: [
-        str(reason)
-        for reason in (*ClosedReason, ConditionReason.CLOSED_BY_SPEC)
-        if reason is not ClosedReason.ABANDONED  # another run claims the Rendezvous in the same decision
-    ],
+    RUNS: [str(State.RUNNING), str(FormationReason.GATHERING), str(State.DEGRADED)],
+    CLOSED: [str(state) for state in (State.COMPLETE, State.FAILED, State.CLOSED)],
 }
-"""Every reason that the condition Ready can have, and Gathering: a round runs, and new nodes wait."""
+"""Every state of the summary, and Gathering: a round runs, and new nodes wait."""
 GROUP_OF = {state: group for group, states in GROUPS.items() for state in states}
 
 PUBLISHED = "the round is published"
@@ -53,24 +46,25 @@ JOINS, JOINS_AGAIN, LOST, TIME = "a node joins", "a member joins again", "a node
 SILENT, BEATS = "heartbeats stop", "heartbeats arrive again"
 LEAVES, SUCCEEDS, ASKS_TO_CLOSE = "a node leaves", "a member succeeds", "an agent closes its run"
 YOU_ASK, CLOSES, OPENS = "you ask for a new round", "spec.closed is true", "spec.closed is false again"
-OPENS_AND_PUBLISHED = f"{OPENS}, and {PUBLISHED}"
+SUSPENDS, RESUMES = "spec.suspend is true", "spec.suspend is false again"
+OPENS_AND_PUBLISHED, RESUMES_AND_PUBLISHED = f"{OPENS}, and {PUBLISHED}", f"{RESUMES}, and {PUBLISHED}"
 """All that the next round waits for is there already."""
+_AT_ONCE = {OPENS: OPENS_AND_PUBLISHED, RESUMES: RESUMES_AND_PUBLISHED}
 ORDER = [
     *(PUBLISHED, CLAIMED, JOINS, JOINS_AGAIN, BEATS, LEAVES, SUCCEEDS, LOST, SILENT, TIME),
-    *(ASKS_TO_CLOSE, YOU_ASK, CLOSES, OPENS, OPENS_AND_PUBLISHED),
+    *(ASKS_TO_CLOSE, YOU_ASK, CLOSES, OPENS, OPENS_AND_PUBLISHED, SUSPENDS, RESUMES, RESUMES_AND_PUBLISHED),
     *map(str, (*RoundEndReason, *ClosedReason)),
 ]
 """Everything that can lead from one state to another, in the order in which it is listed."""
 
 
 def state_of(status: RendezvousStatus) -> str:
-    """The reason of Ready; Gathering while a round runs and new nodes wait."""
-    ready = status.condition(names.CONDITION_READY)
-    assert ready is not None
+    """The state of the summary; Gathering while a round runs and new nodes wait."""
+    assert status.summary is not None
     gathers = status.formation is not None and status.formation.reason is FormationReason.GATHERING
-    if gathers and ready.reason == ConditionReason.RUNNING:
+    if gathers and status.summary.state is State.RUNNING:
         return str(FormationReason.GATHERING)
-    return ready.reason
+    return str(status.summary.state)
 
 
 class Observed(Scenario):
@@ -82,7 +76,7 @@ class Observed(Scenario):
 
     def __init__(self, transitions: Transitions, *limits: int, **spec: Any) -> None:
         # With fewer heartbeats, fewer decisions are made while time passes.
-        super().__init__(*limits, keep_alive_interval_seconds=20, scale_up_interval_seconds=90, **spec)
+        super().__init__(*limits, heartbeat_interval_seconds=20, scale_up_interval_seconds=90, **spec)
         self.transitions = transitions
 
     def written(self, before: RendezvousStatus) -> None:
@@ -114,7 +108,7 @@ class Observed(Scenario):
 
     def _cause(self, before: RendezvousStatus, after: RendezvousStatus, *, published: bool) -> str:
         if published:
-            return OPENS_AND_PUBLISHED if self.happens == OPENS else PUBLISHED
+            return _AT_ONCE.get(self.happens, PUBLISHED)
         if before.run_id is not None and after.run_id != before.run_id:
             return CLAIMED
         if after.history and before.history and after.history[-1].reason != before.history[-1].reason:
@@ -265,9 +259,23 @@ def closing(setup: Setup, scenario: Observed) -> Iterator[Happening]:
     yield OPENS if scenario.spec.closed else CLOSES, _call(Scenario.edit, closed=not scenario.spec.closed)
 
 
+def suspending(setup: Setup, scenario: Observed) -> Iterator[Happening]:
+    """The user suspends the Rendezvous and takes it back."""
+    yield from _joins(setup, scenario)
+    for name in _present(setup, scenario):
+        yield LEAVES, _call(Scenario.leave, name)
+        if scenario._runs(name):
+            yield SUCCEEDS, _call(Scenario.leave, name, reason=LeaveReason.SUCCEEDED)
+            yield LOST, _call(Scenario.gone, name)
+    suspended = scenario.spec.suspend
+    yield RESUMES if suspended else SUSPENDS, _call(Scenario.edit, suspend=not suspended)
+    yield OPENS if scenario.spec.closed else CLOSES, _call(Scenario.edit, closed=not scenario.spec.closed)
+
+
 SETUPS = [
     Setup((1, 3), "ab", losses),
     Setup((2, 3), "abc", losses),
+    Setup((1, 2), "ab", suspending),
     Setup((2, 2), "ab", ends),
     Setup((1, 2), "aX", ends),
     Setup((1, 2), "ab", failures),

@@ -1,7 +1,7 @@
 """Frozen dataclasses to and from the JSON of the Kubernetes API.
 
-The names follow from the fields: ``pod_uid`` is ``podUID``, ``min_nodes`` is ``minNodes``. A field that is None, an
-empty tuple or an empty mapping is left out; so a reader must give such a field a default.
+The names follow from the fields: ``pod_uid`` is ``podUID``, ``min_nodes`` is ``minNodes``. A field that is None, or an
+empty tuple, mapping or dataclass, is left out; so a reader must give such a field a default.
 """
 
 import functools
@@ -34,9 +34,9 @@ def encode(value: Any) -> Any:
     if is_dataclass(value):
         encoded = {}
         for field_name, name in _json_names(cast(Hashable, type(value))):
-            field_value = getattr(value, field_name)
-            if field_value is not None and field_value != () and field_value != {}:
-                encoded[name] = encode(field_value)
+            field_value = encode(getattr(value, field_name))
+            if field_value is not None and field_value != [] and field_value != {}:
+                encoded[name] = field_value
         return encoded
     if isinstance(value, tuple):
         return [encode(item) for item in value]

@@ -25,14 +25,23 @@ CREATED_BY_AGENT = "agent"
 LABEL_JOBSET_UID = "jobset.sigs.k8s.io/jobset-uid"
 """Set by JobSet on its pods; all child jobs of one JobSet are one run."""
 
+LABEL_JOBSET_NAME = "jobset.sigs.k8s.io/jobset-name"
+"""Set by JobSet on its pods."""
+
 LABEL_JOB_COMPLETION_INDEX = "batch.kubernetes.io/job-completion-index"
 """Set by Kubernetes on the pods of an indexed Job."""
 
 ANNOTATION_RESTART_REQUESTED_AT = f"{GROUP}/restart-requested-at"
 """On a Rendezvous: any new value asks for a new round (compare ``kubectl rollout restart``)."""
 
-CONDITION_READY = "Ready"
-CONDITION_CLOSED = "Closed"
+CONDITION_RUNNING = "Running"
+CONDITION_COMPLETE = "Complete"
+CONDITION_FAILED = "Failed"
+CONDITION_SUSPENDED = "Suspended"
+CONDITION_DEGRADED = "Degraded"
+CONDITION_RECONCILING = "Reconciling"
+CONDITION_STALLED = "Stalled"
+"""The last two are the words of kstatus (sigs.k8s.io/cli-utils), by which Flux, Helm and kpt know when to wait."""
 
 UNNAMED_RUN = "none"
 """The run of agents without a run id; torch's own default for ``--rdzv-id`` (torch.distributed.run)."""
@@ -40,6 +49,7 @@ UNNAMED_RUN = "none"
 MAX_REFUSED = 100
 MAX_CLOSED_RUNS = 10
 MAX_HISTORY = 10
+MAX_FAILURES = 10
 MAX_MISSING = 10
 MAX_MESSAGE_LENGTH = 1024
 MAX_NODES = 2000

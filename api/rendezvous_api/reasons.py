@@ -1,4 +1,8 @@
-"""Every reason that appears in an object, as machines read it; the prose beside it is for people."""
+"""Every reason that appears in an object, as machines read it; the prose beside it is for people.
+
+The schema bounds these words by a pattern and a length, since handlers and operators of several releases meet. A word
+that this release does not know is read as itself.
+"""
 
 from enum import Enum
 
@@ -8,6 +12,18 @@ class Reason(str, Enum):
 
     def __str__(self) -> str:
         return str(self.value)
+
+    @classmethod
+    def _missing_(cls, value: object) -> "Reason | None":
+        """A word of another release: it equals itself and none of those that are known here.
+
+        So an agent or an operator that reads it goes on, and treats it as none of the cases that it knows.
+        """
+        if not isinstance(value, str):
+            return None
+        word = str.__new__(cls, value)
+        word._name_ = word._value_ = value
+        return word
 
 
 class ParticipantState(Reason):
@@ -47,7 +63,7 @@ class RefusalReason(Reason):
 
 
 class ClosedReason(Reason):
-    """Rendezvous ``status.closedRuns[].reason`` and the reason of condition Closed: why a run is closed."""
+    """Rendezvous ``status.closedRuns[].reason``, and a reason of conditions: why a run is closed."""
 
     RUN_SUCCEEDED = "RunSucceeded"
     RUN_FAILED = "RunFailed"
@@ -70,6 +86,7 @@ class RoundEndReason(Reason):
     MEMBER_REENTERED = "MemberReentered"
     TOO_MANY_NODES = "TooManyNodes"
     RESTART_REQUESTED = "RestartRequested"
+    SUSPENDED = "Suspended"
     SCALE_UP = "ScaleUp"
 
 
@@ -81,7 +98,7 @@ FAILURES = frozenset(
         RoundEndReason.CHECK_IN_FAILED,
     }
 )
-"""The ends of a round that count against ``spec.maxRestarts``. Evictions, scale-ups and requests do not."""
+"""The ends of a round that count against ``spec.restarts.max``. Evictions, scale-ups and requests do not."""
 
 
 class FormationReason(Reason):
@@ -95,17 +112,38 @@ class FormationReason(Reason):
     """Members of the last round have not joined again yet, so they may still run it."""
     WAITING_FOR_REPLACEMENTS = "WaitingForReplacements"
     """All members that are alive have joined again; lost ones may be replaced for a while."""
+    SUSPENDED = "Suspended"
+    """``spec.suspend`` is true: no round is published."""
     GATHERING = "Gathering"
     """The round runs; newcomers wait until a scale-up is due."""
 
 
 class ConditionReason(Reason):
-    """Reasons of the conditions Ready and Closed beside those of `FormationReason` and `ClosedReason`."""
+    """Reasons of conditions beside those of `FormationReason` and `ClosedReason`."""
 
     RUNNING = "Running"
     MEMBER_SUSPECTED = "MemberSuspected"
     CLOSED_BY_SPEC = "ClosedBySpec"
-    OPEN = "Open"
+    NOT_ENDED = "NotEnded"
+    """The run has not ended, or there is none."""
+    NOT_SUSPENDED = "NotSuspended"
+    AS_EXPECTED = "AsExpected"
+    """Nothing is wrong."""
+
+
+class State(Reason):
+    """Rendezvous ``status.summary.state``: what the group does, in one word for people."""
+
+    WAITING_FOR_NODES = "WaitingForNodes"
+    LAST_CALL = "LastCall"
+    WAITING_FOR_MEMBERS = "WaitingForMembers"
+    WAITING_FOR_REPLACEMENTS = "WaitingForReplacements"
+    RUNNING = "Running"
+    DEGRADED = "Degraded"
+    SUSPENDED = "Suspended"
+    CLOSED = "Closed"
+    COMPLETE = "Complete"
+    FAILED = "Failed"
 
 
 class EventReason(Reason):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from rendezvous_api.meta import Condition, ObjectMeta
-from rendezvous_api.reasons import ClosedReason, FormationReason, RefusalReason
+from rendezvous_api.reasons import ClosedReason, FormationReason, RefusalReason, RoundEndReason, State
 
 HEARTBEATS_PER_SECOND = 50
 """The most of all agents of one Rendezvous together, if there are no more of them than maxNodes.
@@ -22,25 +22,58 @@ class AllowedSizes:
 
 
 @dataclass(frozen=True)
+class Timeouts:
+    """``spec.timeouts``: how long something is waited for, in whole seconds."""
+
+    join_seconds: int = 600
+    last_call_seconds: int = 30
+    replacement_seconds: int = 30
+    reentry_seconds: int = 330
+    suspect_seconds: int = 120
+
+
+@dataclass(frozen=True)
+class ScaleUp:
+    """``spec.scaleUp``: when new nodes are taken in. Times are whole seconds."""
+
+    interval_seconds: int = 60
+
+
+@dataclass(frozen=True)
+class Heartbeat:
+    """``spec.heartbeat``: how often agents write, and when they are silent. Times are whole seconds."""
+
+    interval_seconds: int = 5
+    max_missed: int = 3
+
+
+@dataclass(frozen=True)
+class Restarts:
+    """``spec.restarts``: the restart budget of a run."""
+
+    max: int | None = None
+    """None: there is no limit."""
+
+
+@dataclass(frozen=True)
 class RendezvousSpec:
-    """What the user asks for. The defaults are those of the schema; all times are whole seconds."""
+    """What the user asks for. The schema in ``crds/`` is the contract; a test holds the defaults here equal to it.
+
+    They are needed where there is no object yet, and where an older schema does not know a field.
+    """
 
     min_nodes: int
     max_nodes: int
-    join_timeout_seconds: int = 600
-    last_call_timeout_seconds: int = 30
-    replacement_timeout_seconds: int = 30
-    scale_up_interval_seconds: int = 60
-    keep_alive_interval_seconds: int = 5
-    keep_alive_max_attempts: int = 3
-    suspect_timeout_seconds: int = 120
-    reentry_timeout_seconds: int = 330
-    run_id: str | None = None
-    max_restarts: int | None = None
-    closed: bool = False
-    ttl_seconds_after_closed: int | None = None
     sizes: AllowedSizes | None = None
     """None: every size from ``min_nodes`` to ``max_nodes``."""
+    run_id: str | None = None
+    suspend: bool = False
+    closed: bool = False
+    ttl_seconds_after_finished: int | None = None
+    timeouts: Timeouts = Timeouts()
+    scale_up: ScaleUp = ScaleUp()
+    heartbeat: Heartbeat = Heartbeat()
+    restarts: Restarts = Restarts()
 
     @property
     def heartbeat_seconds(self) -> int:
@@ -50,21 +83,67 @@ class RendezvousSpec:
         writes its Lease each 10 s, and less important data every 5 minutes (KEP-589).
         """
         fewest = -(-self.max_nodes // HEARTBEATS_PER_SECOND)
-        return max(self.keep_alive_interval_seconds, fewest)
+        return max(self.heartbeat.interval_seconds, fewest)
 
     @property
-    def keep_alive_seconds(self) -> int:
-        """Silence, in seconds, after which a node counts as silent (torch: interval x attempts)."""
-        return self.heartbeat_seconds * self.keep_alive_max_attempts
+    def silent_seconds(self) -> int:
+        """Time without a heartbeat, in seconds, after which a node counts as silent (torch: interval x attempts)."""
+        return self.heartbeat_seconds * self.heartbeat.max_missed
 
     @property
     def suspect_seconds(self) -> int:
         """Silence, in seconds, after which a member of a running round is lost: never before it is a suspect.
 
-        The schema refuses a ``suspect_timeout_seconds`` that is shorter than `keep_alive_seconds`, but an object that
-        was stored before that rule may have one.
+        The schema refuses a ``timeouts.suspect_seconds`` that is shorter than `silent_seconds`, but a schema that was
+        changed may not.
         """
-        return max(self.suspect_timeout_seconds, self.keep_alive_seconds)
+        return max(self.timeouts.suspect_seconds, self.silent_seconds)
+
+
+@dataclass(frozen=True)
+class Owner:
+    """``status.run.owner``: the workload that a run stands for."""
+
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True)
+class RunReference:
+    """``status.run``: the run that has claimed the Rendezvous."""
+
+    id: str
+    owner: Owner | None = None
+    """None: the agents were given an id, or are in no known pod."""
+
+    @property
+    def display_name(self) -> str:
+        """What people call it: ``Job/train``, or the id."""
+        return f"{self.owner.kind}/{self.owner.name}" if self.owner is not None else self.id
+
+
+@dataclass(frozen=True)
+class Summary:
+    """``status.summary``: what ``kubectl get`` shows, since a column can compute nothing."""
+
+    state: State
+    nodes: str
+    """``3/2-4``: how many nodes take part, of at least and at most how many."""
+    spares: int
+    since: str
+    """When the state, or the round, was last another one."""
+    run: str | None = None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """``status.failures[]``: one failure of the run that has ended a round."""
+
+    round: int
+    time: str
+    node: str
+    """Name of its participant object."""
+    reason: RoundEndReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +254,10 @@ class RendezvousStatus:
     """The decisions of the operator, the only writer."""
 
     observed_generation: int = 0
-    run_id: str | None = None
+    heartbeat_interval_seconds: int | None = None
+    """`RendezvousSpec.heartbeat_seconds` of that generation, for people."""
+    summary: Summary | None = None
+    run: RunReference | None = None
     closed_runs: tuple[ClosedRun, ...] = ()
     refused: tuple[Refusal, ...] = ()
     round: int = 0
@@ -186,15 +268,27 @@ class RendezvousStatus:
     round_start_time: str | None = None
     waiting_nodes: int = 0
     observed_restart_request: str | None = None
+    """SHA-256 of the annotation's value, in hexadecimal digits."""
     restarts: int = 0
     formation: Formation | None = None
+    failures: tuple[Failure, ...] = ()
     history: tuple[RoundRecord, ...] = ()
     conditions: tuple[Condition, ...] = ()
+
+    @property
+    def run_id(self) -> str | None:
+        """The run that has claimed the Rendezvous."""
+        return self.run.id if self.run is not None else None
 
     @property
     def running(self) -> bool:
         """Whether the last published round has not ended yet."""
         return bool(self.history) and self.history[-1].running
+
+    def holds(self, condition_type: str) -> bool:
+        """Whether the condition of that type is True."""
+        condition = self.condition(condition_type)
+        return condition is not None and condition.status == "True"
 
     def condition(self, condition_type: str) -> Condition | None:
         """The condition of that type, or None."""

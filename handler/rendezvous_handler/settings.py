@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rendezvous_api import names
-from rendezvous_api.rendezvous import RendezvousSpec
+from rendezvous_api.rendezvous import Heartbeat, RendezvousSpec, Timeouts
 
 if TYPE_CHECKING:
     from torch.distributed.elastic.rendezvous import RendezvousParameters
@@ -20,16 +20,16 @@ _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _PORTS = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?")
 
 _DEFAULTS = {
-    "join_timeout": 600,
-    "last_call_timeout": 30,
+    "join_timeout": Timeouts().join_seconds,
+    "last_call_timeout": Timeouts().last_call_seconds,
     "close_timeout": 30,
     "heartbeat_timeout": 5,
-    "keep_alive_interval": 5,
-    "keep_alive_max_attempt": 3,
+    "keep_alive_interval": Heartbeat().interval_seconds,
+    "keep_alive_max_attempt": Heartbeat().max_missed,
     "read_timeout": 60,
 }
-"""The keys and the values of torch's c10d back end (torch/distributed/elastic/rendezvous/dynamic_rendezvous.py,
-``create_handler``, and c10d_rendezvous_backend.py)."""
+"""The keys and, a test compares them, the values of torch's c10d back end
+(torch/distributed/elastic/rendezvous/dynamic_rendezvous.py, ``create_handler``, and c10d_rendezvous_backend.py)."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,15 @@ class Settings:
         return None if self.raw_run_id in ("", names.UNNAMED_RUN) else self.raw_run_id
 
 
+_IN_THE_SPEC = {
+    "join_timeout": ("timeouts", "joinSeconds"),
+    "last_call_timeout": ("timeouts", "lastCallSeconds"),
+    "keep_alive_interval": ("heartbeat", "intervalSeconds"),
+    "keep_alive_max_attempt": ("heartbeat", "maxMissed"),
+}
+"""The keys that stand for fields of the spec of a Rendezvous, each with its group and its field."""
+
+
 def read_settings(params: RendezvousParameters, flags: Flags = TORCHRUN_FLAGS) -> Settings:
     """Check what torchrun passes on. As c10d does, ignore unknown keys and ``timeout``, which torchrun adds itself.
 
@@ -123,6 +132,22 @@ def read_settings(params: RendezvousParameters, flags: Flags = TORCHRUN_FLAGS) -
     )
 
 
+def requested_spec(settings: Settings) -> Mapping[str, Any]:
+    """The spec of a Rendezvous that an agent creates: what the user has given. The rest is left to the schema."""
+    timeouts = Timeouts(settings.join_timeout, settings.last_call_timeout)
+    heartbeat = Heartbeat(settings.keep_alive_interval, settings.keep_alive_max_attempt)
+    spec = RendezvousSpec(settings.min_nodes, settings.max_nodes, timeouts=timeouts, heartbeat=heartbeat)
+    groups: dict[str, dict[str, int]] = {"timeouts": {}, "heartbeat": {}}
+    for key, (group, name) in _IN_THE_SPEC.items():
+        if key in settings.given:
+            groups[group][name] = getattr(settings, key)
+    if spec.suspect_seconds != spec.timeouts.suspect_seconds:
+        # The schema refuses less than the silence that makes a suspect, and a large group may need more, too.
+        groups["timeouts"]["suspectSeconds"] = spec.suspect_seconds
+    given = {group: fields for group, fields in groups.items() if fields}
+    return {"minNodes": settings.min_nodes, "maxNodes": settings.max_nodes, **given}
+
+
 def differences(settings: Settings, spec: RendezvousSpec) -> list[str]:
     """Where the user's settings and the Rendezvous disagree; the latter wins. One text for each, with both values."""
     found = []
@@ -130,10 +155,10 @@ def differences(settings: Settings, spec: RendezvousSpec) -> list[str]:
     if asked not in (actual, _TORCHRUN_NODES):
         found.append(f"{settings.flags.nodes}={asked[0]}:{asked[1]}, Rendezvous {actual[0]}:{actual[1]}")
     for key, actual_value in (
-        ("join_timeout", spec.join_timeout_seconds),
-        ("last_call_timeout", spec.last_call_timeout_seconds),
-        ("keep_alive_interval", spec.keep_alive_interval_seconds),
-        ("keep_alive_max_attempt", spec.keep_alive_max_attempts),
+        ("join_timeout", spec.timeouts.join_seconds),
+        ("last_call_timeout", spec.timeouts.last_call_seconds),
+        ("keep_alive_interval", spec.heartbeat.interval_seconds),
+        ("keep_alive_max_attempt", spec.heartbeat.max_missed),
     ):
         if key in settings.given and getattr(settings, key) != actual_value:
             found.append(f"{key}={getattr(settings, key)}, Rendezvous {actual_value}")

@@ -27,7 +27,7 @@ WELL: Series = {
     f'kube_rendezvous_watch_events_total{{{POD}, kind="RendezvousParticipant"}}': "0+60x90",
     f"kube_rendezvous_queue_retries_total{{{POD}}}": "0+0.2x90",
     f"kube_rendezvous_members{{{TRAIN}}}": "4x90",
-    f"kube_rendezvous_ready{{{TRAIN}}}": "1x20 0 0 1x67",
+    f"kube_rendezvous_running{{{TRAIN}}}": "1x20 0 0 1x67",
     f"kube_rendezvous_waiting_seconds{{{TRAIN}}}": "0x20 60 120 0x67",
     f"kube_rendezvous_suspects{{{TRAIN}}}": "0x20 1 1 0x67",
     f"kube_rendezvous_heartbeat_age_seconds{{{TRAIN}}}": "5x20 65 125 5x67",
@@ -57,7 +57,7 @@ BAD: dict[str, Series] = {
     "KubeRendezvousDecisionsFail": {f"kube_rendezvous_queue_retries_total{{{POD}}}": "0+5x90"},
     "KubeRendezvousWaiting": {
         f"kube_rendezvous_waiting_seconds{{{TRAIN}}}": "0+60x90",
-        f"kube_rendezvous_ready{{{TRAIN}}}": "0x90",
+        f"kube_rendezvous_running{{{TRAIN}}}": "0x90",
     },
     "KubeRendezvousRestartLoop": {
         f'kube_rendezvous_rounds_ended_total{{{TRAIN}, reason="WorkerFailed"}}': "0+0.2x90",

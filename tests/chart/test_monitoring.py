@@ -39,8 +39,8 @@ class Group:
         self._api = Api(plane, "agents")
         self._pods = {name: make_pod(plane, "agents", name, "rendezvous-agent") for name in ("played-0", "played-1")}
         # They do not go on to beat, and yet none shall be missed.
-        silence = {"keepAliveIntervalSeconds": 1000, "suspectTimeoutSeconds": 3600}
-        body = rendezvous("played", minNodes=1, maxNodes=2, replacementTimeoutSeconds=0, **silence)
+        silence = {"heartbeatIntervalSeconds": 1000, "suspectSeconds": 3600}
+        body = rendezvous("played", minNodes=1, maxNodes=2, replacementSeconds=0, **silence)
         self._uid = self._api.create(body)["metadata"]["uid"]
 
     def join(self, name: str) -> None:
@@ -162,7 +162,7 @@ def test_what_happened_is_what_is_shown(prometheus: Prometheus) -> None:
     expected = {
         f"kube_rendezvous_round{of_group}": 2,
         f"kube_rendezvous_members{of_group}": 1,
-        f"kube_rendezvous_ready{of_group}": 1,
+        f"kube_rendezvous_running{of_group}": 1,
         f"kube_rendezvous_rounds_published_total{of_group}": 2,
         'kube_rendezvous_rounds_ended_total{rendezvous="played", reason="MemberLost"}': 1,
         "kube_rendezvous_leader": 1,

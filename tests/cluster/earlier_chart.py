@@ -13,7 +13,7 @@ from testcluster import Cluster
 from tests.cluster.release import CHART
 
 VERSION = "0.0.9"
-LATER_FIELD = "ttlSecondsAfterClosed"
+LATER_FIELD = "ttlSecondsAfterFinished"
 """In the spec of a Rendezvous; the earlier CRD does not have it."""
 _LATER_TEMPLATES = ("poddisruptionbudget.yaml", "injection.yaml")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from testcluster import HOST_IMAGE, host_volume_mounts, host_volumes
+from tests.support.specs import in_groups
 
 from rendezvous_api import names
 
@@ -23,12 +24,12 @@ Manifest = dict[str, Any]
 
 def rendezvous(name: str, min_nodes: int, max_nodes: int, **spec: Any) -> Manifest:
     """A Rendezvous. Lost members are replaced, and others taken in, soon, unless the test says otherwise."""
-    short = {"lastCallTimeoutSeconds": 120, "replacementTimeoutSeconds": 20, "scaleUpIntervalSeconds": 0}
+    short = {"lastCallSeconds": 120, "replacementSeconds": 20, "scaleUpIntervalSeconds": 0}
     return {
         "apiVersion": names.API_VERSION,
         "kind": names.RENDEZVOUS_KIND,
         "metadata": {"name": name},
-        "spec": {"minNodes": min_nodes, "maxNodes": max_nodes, **short, **spec},
+        "spec": in_groups({"minNodes": min_nodes, "maxNodes": max_nodes, **short, **spec}),
     }
 
 

@@ -41,7 +41,7 @@ class Story:
         """Let it happen; returns when the Job is complete."""
         group = self._group
         self._happens("a Rendezvous for two to three nodes and a Job of three pods are created")
-        group.create_rendezvous(2, 3, replacementTimeoutSeconds=60)
+        group.create_rendezvous(2, 3, replacementSeconds=60)
         group.create(indexed_job("train", 3, group.template("2:3")))
         self._trains(round_=1)
 

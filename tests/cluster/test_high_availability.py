@@ -53,7 +53,7 @@ def operators(cluster: Cluster, release: Release, group: Group) -> Iterator[Oper
 
 
 def start_training(group: Group, pods: int = 2, node: str | None = None) -> Training:
-    group.create_rendezvous(2, 3, replacementTimeoutSeconds=60)
+    group.create_rendezvous(2, 3, replacementSeconds=60)
     group.create(indexed_job("train", pods, group.template("2:3", node=node)))
     group.wait_for_training(pods)
     return look_at(group)

@@ -51,7 +51,7 @@ def finish(group: Group) -> None:
     ],
 )
 def test_rank_0_is_deleted(group: Group, timings: Timings, request: pytest.FixtureRequest, job: dict[str, Any]) -> None:
-    group.create_rendezvous(1, NODES, replacementTimeoutSeconds=60)
+    group.create_rendezvous(1, NODES, replacementSeconds=60)
     pods = train(group, job)
     with group.recorder() as recorder:
         deleted = group.delete_pod(group.pod(pods[0]))
@@ -73,7 +73,7 @@ def test_rank_0_is_deleted(group: Group, timings: Timings, request: pytest.Fixtu
     ],
 )
 def test_the_container_of_rank_0_is_killed(group: Group, timings: Timings, restart_policy: str, what: str) -> None:
-    group.create_rendezvous(1, NODES, replacementTimeoutSeconds=60)
+    group.create_rendezvous(1, NODES, replacementSeconds=60)
     pods = train(group, restart_policy=restart_policy)
     with group.recorder() as recorder:
         killed = group.kill_container(group.pod(pods[0]))
@@ -101,7 +101,7 @@ def test_a_worker_crashes(group: Group, timings: Timings) -> None:
 
 def test_the_node_of_rank_0_is_drained(group: Group, timings: Timings) -> None:
     """Whatever pods of the group are on it, and one of the operator's, go at once."""
-    group.create_rendezvous(1, NODES, replacementTimeoutSeconds=60)
+    group.create_rendezvous(1, NODES, replacementSeconds=60)
     pods = train(group)
     node = group.pod(pods[0]).node
     gone = [name for name in pods if group.pod(name).node == node]
@@ -125,7 +125,7 @@ def test_a_node_is_lost_and_its_pods_are_evicted_soon(group: Group, timings: Tim
 
     A Job makes new pods at once, although the old ones stay Terminating until somebody knows that they are gone.
     """
-    group.create_rendezvous(1, NODES, replacementTimeoutSeconds=60)
+    group.create_rendezvous(1, NODES, replacementSeconds=60)
     pods = train(group, toleration_seconds=5)
     node = group.pod(pods[0]).node
     with group.recorder() as recorder:

@@ -24,7 +24,7 @@ TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"
 
 
 def start_training(group: Group) -> Training:
-    group.create_rendezvous(2, PODS, replacementTimeoutSeconds=60)
+    group.create_rendezvous(2, PODS, replacementSeconds=60)
     group.create(indexed_job("train", PODS, group.template(f"2:{PODS}")))
     group.wait_for_training(PODS)
     return look_at(group)
@@ -115,7 +115,7 @@ def test_training_outlives_it(cluster: Cluster, release: Release, group: Group, 
     print(f"{outage}: longest pause {assert_undisturbed(group, before):.2f} s")
     assert_everyone_is_heard(group)
     # Long enough for the operator to miss somebody of whom it has heard nothing since then.
-    time.sleep(group.rendezvous.spec.keep_alive_seconds)
+    time.sleep(group.rendezvous.spec.silent_seconds)
     assert_undisturbed(group, before)
     assert_all_works(group, operators, timings, outage)
 

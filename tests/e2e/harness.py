@@ -63,7 +63,7 @@ class Job:
 
         Nodes over ``min_nodes`` may then come too late for the first round: who counts rounds needs a longer last call.
         """
-        defaults = {"lastCallTimeoutSeconds": 3, "replacementTimeoutSeconds": 3, "scaleUpIntervalSeconds": 0}
+        defaults = {"lastCallSeconds": 3, "replacementSeconds": 3, "scaleUpIntervalSeconds": 0}
         spec = {"minNodes": min_nodes, "maxNodes": max_nodes, **defaults, **spec}
         self.api.create(objects.rendezvous(self.name, **spec))
 

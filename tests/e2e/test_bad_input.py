@@ -54,7 +54,7 @@ def test_torchrun_ends_at_once_and_says_why(
 
 
 def test_the_join_timeout_says_who_is_missing_and_why_and_nodes_that_differ_are_one_warning(job: Job) -> None:
-    job.create(2, 4, joinTimeoutSeconds=5)
+    job.create(2, 4, joinSeconds=5)
     pods = Pods(job)
     pods.create("train-1")
     waiting = {"waiting": {"reason": "ImagePullBackOff"}}
@@ -99,8 +99,8 @@ def test_a_spec_that_contradicts_itself_is_refused_by_the_api_server(job: Job) -
     job.create(2, 4)
     with pytest.raises(ControlPlaneError, match="`minNodes` must be less than or equal to `maxNodes`"):
         job.patch({"spec": {"maxNodes": 1}})
-    with pytest.raises(ControlPlaneError, match=r"spec\.joinTimeoutSeconds"):
-        job.patch({"spec": {"joinTimeoutSeconds": 0}})
+    with pytest.raises(ControlPlaneError, match=r"spec\.timeouts\.joinSeconds"):
+        job.patch({"spec": {"timeouts": {"joinSeconds": 0}}})
     spec = job.rendezvous.spec
-    assert (spec.min_nodes, spec.max_nodes, spec.join_timeout_seconds) == (2, 4, 600)
+    assert (spec.min_nodes, spec.max_nodes, spec.timeouts.join_seconds) == (2, 4, 600)
     assert names.LABEL_CREATED_BY not in job.rendezvous.metadata.labels

@@ -16,7 +16,7 @@ from tests.support.waiting import wait_until
 from rendezvous_api import names
 from rendezvous_api.reasons import RoundEndReason
 
-SHORT_KEEP_ALIVE = {"keepAliveIntervalSeconds": 2, "keepAliveMaxAttempts": 5}
+SHORT_KEEP_ALIVE = {"heartbeatIntervalSeconds": 2, "maxMissed": 5}
 
 
 def assert_only_these_trained(job: Job, nodes: set[str]) -> None:
@@ -35,7 +35,7 @@ def assert_only_these_trained(job: Job, nodes: set[str]) -> None:
 
 def admit_and_freeze(job: Job, everyone: set[str], victim: str) -> None:
     """Start these nodes; the victim gets its place in round 1 and does not come to the store of that round."""
-    job.create(3, 4, lastCallTimeoutSeconds=3600, **SHORT_KEEP_ALIVE)
+    job.create(3, 4, lastCallSeconds=3600, **SHORT_KEEP_ALIVE)
     for node in sorted(everyone):
         job.agent(node, conf="read_timeout=6", max_restarts=0)
     wait_until(lambda: (formation := job.status.formation) and formation.joined == 3, "all to join")
@@ -80,7 +80,7 @@ def test_an_agent_that_was_frozen_at_its_admission_takes_part_in_the_next_round_
 @pytest.mark.parametrize("ghost", [pytest.param("a", id="rank 0"), pytest.param("z", id="the last rank")])
 def test_a_node_vanishes_before_it_checks_in(job: Job, ghost: str) -> None:
     """Its object goes with it, as with its pod, so that the others are told at once and no timeout is waited for."""
-    job.create(2, 3, lastCallTimeoutSeconds=3600)
+    job.create(2, 3, lastCallSeconds=3600)
     with socket.socket() as unserved:
         unserved.bind(("127.0.0.1", 0))  # and not listening, like the port of every member before its round
         ghost_object = objects.participant(

@@ -12,7 +12,7 @@ from rendezvous_api.rendezvous import ClosedRun
 
 
 def test_a_member_that_re_enters_when_the_run_has_succeeded_ends_well_and_a_fresh_start_does_not(job: Job) -> None:
-    job.create(1, 2, lastCallTimeoutSeconds=120)
+    job.create(1, 2, lastCallSeconds=120)
     # n0 has but one port for its store, so that it gives up the old store as soon as it re-enters.
     first = job.agent("n0", conf=f"store_port={free_port()}")
     second = job.agent("n1")
@@ -42,7 +42,7 @@ def test_a_member_that_re_enters_when_the_run_has_succeeded_ends_well_and_a_fres
 
 
 def test_the_next_run_uses_the_same_rendezvous_and_others_are_refused_meanwhile(job: Job) -> None:
-    job.create(1, 2, lastCallTimeoutSeconds=0)
+    job.create(1, 2, lastCallSeconds=0)
     began = 0.0
     for number in (1, 2):
         agent = job.agent("n0", run_id=f"run-{number}")
@@ -91,12 +91,16 @@ def test_all_end_with_the_reason_when_max_restarts_is_reached(job: Job) -> None:
     assert codes == [1, 1, 1]
     for agent in agents:
         assert "RendezvousClosedError" in agent.log
-        assert "RestartBudgetExhausted: 2 rounds ended with a failure, and spec.maxRestarts allows" in agent.log
+        assert "RestartBudgetExhausted: 2 rounds ended with a failure, and spec.restarts.max allows" in agent.log
     status = job.status
     assert status.closed_reason("run-1") is ClosedReason.RESTART_BUDGET_EXHAUSTED
     assert (status.round, status.history[-1].reason) == (2, ClosedReason.RESTART_BUDGET_EXHAUSTED)
     assert status.waiting_nodes == 0
-    closed = status.condition(names.CONDITION_CLOSED)
-    assert closed is not None
-    assert (closed.status, closed.reason) == ("True", ClosedReason.RESTART_BUDGET_EXHAUSTED)
+    failed = status.condition(names.CONDITION_FAILED)
+    assert failed is not None
+    assert (failed.status, failed.reason) == ("True", ClosedReason.RESTART_BUDGET_EXHAUSTED)
+    assert [(failure.round, failure.node, failure.reason) for failure in status.failures] == [
+        (1, f"{job.name}.n0", RoundEndReason.WORKER_FAILED),
+        (2, f"{job.name}.n1", RoundEndReason.WORKER_FAILED),
+    ]
     job.journal.assert_no_split()

@@ -98,7 +98,7 @@ def test_the_c10d_job_after(job: Job, as_agent: dict[str, str]) -> None:
     assert rendezvous.metadata.labels[names.LABEL_CREATED_BY] == names.CREATED_BY_AGENT
     spec = rendezvous.spec
     assert (spec.min_nodes, spec.max_nodes) == (2, 4)
-    assert (spec.join_timeout_seconds, spec.last_call_timeout_seconds) == (300, 5)
+    assert (spec.timeouts.join_seconds, spec.timeouts.last_call_seconds) == (300, 5)
     wait_until(lambda: job.status.closed_reason("job-17") is ClosedReason.RUN_SUCCEEDED, "the run to be closed")
 
 

@@ -14,32 +14,32 @@ from rendezvous_api import names
 from rendezvous_api.meta import Condition
 from rendezvous_api.reasons import ConditionReason, RoundEndReason
 
-KEEP_ALIVE = {"keepAliveIntervalSeconds": 1, "keepAliveMaxAttempts": 5}
+KEEP_ALIVE = {"heartbeatIntervalSeconds": 1, "maxMissed": 5}
 CUT_OFF_SECONDS = 4 * 5
 """Four times that keep-alive time."""
 SUSPECT_SECONDS = 12
 
 
-def ready(job: Job) -> Condition:
-    condition = job.status.condition(names.CONDITION_READY)
+def degraded(job: Job) -> Condition:
+    condition = job.status.condition(names.CONDITION_DEGRADED)
     assert condition is not None
     return condition
 
 
 def wait_until_suspected(job: Job, node: str) -> None:
     def suspected() -> bool:
-        condition = ready(job)
+        condition = degraded(job)
         return (
             condition.reason == ConditionReason.MEMBER_SUSPECTED and f"{job.name}.{node} is silent" in condition.message
         )
 
     wait_until(suspected, f"{node} to be suspected")
-    assert ready(job).status == "True", "a suspicion ends no round"
+    assert job.status.holds(names.CONDITION_RUNNING), "a suspicion ends no round"
 
 
 def test_a_frozen_agent_is_a_suspect_and_lost_after_the_suspect_timeout(job: Job) -> None:
     """The agent alone is frozen, that of rank 0: its workers, and those of the others, go on until it is lost."""
-    job.create(1, 2, lastCallTimeoutSeconds=600, suspectTimeoutSeconds=SUSPECT_SECONDS, **KEEP_ALIVE)
+    job.create(1, 2, lastCallSeconds=600, suspectSeconds=SUSPECT_SECONDS, **KEEP_ALIVE)
     both = {"n0", "n1"}
     for node in sorted(both):
         job.agent(node, together=True)
@@ -72,7 +72,7 @@ def test_a_frozen_agent_is_a_suspect_and_lost_after_the_suspect_timeout(job: Job
 
 def test_a_frozen_node_is_lost_at_once_when_another_one_re_enters(job: Job) -> None:
     """The whole node is frozen, and so the group hangs; the suspect timeout is the default, 120 s."""
-    job.create(2, 3, lastCallTimeoutSeconds=600, **KEEP_ALIVE)
+    job.create(2, 3, lastCallSeconds=600, **KEEP_ALIVE)
     everyone = {"n0", "n1", "n2"}
     for node in sorted(everyone):
         job.agent(node, together=True)
@@ -81,7 +81,7 @@ def test_a_frozen_node_is_lost_at_once_when_another_one_re_enters(job: Job) -> N
     frozen_at = time.monotonic()
     job.agents["n2"].freeze()
     wait_until_suspected(job, "n2")
-    assert job.rendezvous.spec.suspect_timeout_seconds == 120
+    assert job.rendezvous.spec.timeouts.suspect_seconds == 120
 
     worker = next(record.pid for record in job.journal.records("start") if record.node == "n0")
     killed_at = time.time()
@@ -106,7 +106,7 @@ def test_a_frozen_node_is_lost_at_once_when_another_one_re_enters(job: Job) -> N
 @pytest.mark.parametrize("silently", [True, False], ids=["nothing gets through", "connections are refused"])
 def test_nobody_restarts_when_a_third_of_the_members_is_cut_off_from_the_api_server(job: Job, silently: bool) -> None:
     """For four times the keep-alive time, and less than the suspect timeout, which is the default of 120 s."""
-    job.create(2, 3, lastCallTimeoutSeconds=600, **KEEP_ALIVE)
+    job.create(2, 3, lastCallSeconds=600, **KEEP_ALIVE)
     everyone = {"n0", "n1", "n2"}
     with Proxy(job.control_plane.port) as proxy:
         around = str(job.control_plane.kubeconfig_via(proxy.port))
@@ -114,7 +114,7 @@ def test_nobody_restarts_when_a_third_of_the_members_is_cut_off_from_the_api_ser
             job.agent(node, together=True, environment={"KUBECONFIG": around} if node == "n0" else None)
         job.wait_for_training(everyone)
         first = job.wait_for_round(everyone)
-        assert 4 * job.rendezvous.spec.keep_alive_seconds == CUT_OFF_SECONDS
+        assert 4 * job.rendezvous.spec.silent_seconds == CUT_OFF_SECONDS
 
         cut_at = time.time()
         if silently:
@@ -126,7 +126,7 @@ def test_nobody_restarts_when_a_third_of_the_members_is_cut_off_from_the_api_ser
         last_heartbeat = job.participant("n0")["status"]["heartbeatTime"]
         proxy.mend()
         mended_at = time.time()
-        wait_until(lambda: ready(job).reason == ConditionReason.RUNNING, "nobody to be suspected any more")
+        wait_until(lambda: degraded(job).status == "False", "nobody to be suspected any more")
         assert job.participant("n0")["status"]["heartbeatTime"] > last_heartbeat
         job.wait_for_training(everyone, since=time.time())
 

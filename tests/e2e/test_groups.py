@@ -19,14 +19,14 @@ from tests.support.waiting import wait_until
 def test_a_group_forms_trains_and_ends(
     job: Job, minimum: int, maximum: int, nodes: int, workers: int, collectives: bool
 ) -> None:
-    job.create(minimum, maximum, lastCallTimeoutSeconds=600)
+    job.create(minimum, maximum, lastCallSeconds=600)
     names = {f"n{number}" for number in range(nodes)}
     agents = [
         job.agent(name, workers=workers, collectives=collectives, together=not collectives) for name in sorted(names)
     ]
     if nodes < maximum:
         wait_until(lambda: (formation := job.status.formation) and formation.joined == nodes, "all to join")
-        job.patch({"spec": {"lastCallTimeoutSeconds": 3}})
+        job.patch({"spec": {"timeouts": {"lastCallSeconds": 3}}})
     job.wait_for_training(names)
     status = job.wait_for_round(names)
     assert status.round == 1

@@ -25,14 +25,14 @@ def pods(job: Job) -> Pods:
     return Pods(job)
 
 
-def ready_message(job: Job) -> str:
-    ready = job.status.condition(names.CONDITION_READY)
-    return f"{ready.reason}: {ready.message}" if ready is not None else ""
+def words_of(job: Job) -> str:
+    running = job.status.condition(names.CONDITION_RUNNING)
+    return f"{running.reason}: {running.message}" if running is not None else ""
 
 
 def test_a_pending_pod_is_waited_for_and_all_known_pods_need_no_last_call(job: Job, pods: Pods) -> None:
     """Their run is that of their controller, and a pod that is started again when all is done ends well."""
-    job.create(1, 4, lastCallTimeoutSeconds=600)
+    job.create(1, 4, lastCallSeconds=600)
     workload = str(uuid.uuid4())
     uids = {name: pods.create(name, owner_uid=workload) for name in ("train-0", "train-1")}
     pods.write_status(
@@ -42,10 +42,10 @@ def test_a_pending_pod_is_waited_for_and_all_known_pods_need_no_last_call(job: J
         ],
     )
     expected = f"train-1 is Pending ({UNSCHEDULABLE})"
-    wait_until(lambda: expected in ready_message(job), "the reason why train-1 is not there")
+    wait_until(lambda: expected in words_of(job), "the reason why train-1 is not there")
     agents = [pods.agent("train-0", uids["train-0"], run_id=None)]
     last_call = f"{FormationReason.LAST_CALL}: 1 of at most 4 nodes; more nodes may join until "
-    message = wait_until(lambda: found if (found := ready_message(job)).startswith(last_call) else "", last_call)
+    message = wait_until(lambda: found if (found := words_of(job)).startswith(last_call) else "", last_call)
     assert message.endswith(f"; {expected}")
     wait_until(lambda: message in agents[0].log, "the same in the log of the agent that waits")
     assert job.status.round == 0
@@ -74,7 +74,7 @@ def test_a_pending_pod_is_waited_for_and_all_known_pods_need_no_last_call(job: J
 
 
 def test_what_a_pod_says_counts_at_once_although_its_agent_still_beats(job: Job, pods: Pods) -> None:
-    job.create(1, 4, lastCallTimeoutSeconds=600, replacementTimeoutSeconds=1)
+    job.create(1, 4, lastCallSeconds=600, replacementSeconds=1)
     # Heartbeats have the default times: nobody would be missed within 15 s, or called lost within two minutes.
     run = {names.LABEL_RUN_ID: "nightly"}
     uids = {name: pods.create(name, labels=run) for name in ("p-0", "p-1", "p-2", "p-3")}

@@ -31,7 +31,7 @@ def test_the_others_go_on_without_a_node_that_was_killed(
     job: Job, victim: str, ranks_without_it: dict[str, int]
 ) -> None:
     everyone = {"n0", "n1", "n2"}
-    job.create(2, 3, lastCallTimeoutSeconds=600, keepAliveIntervalSeconds=2, keepAliveMaxAttempts=5)
+    job.create(2, 3, lastCallSeconds=600, heartbeatIntervalSeconds=2, maxMissed=5)
     job.agent("n2", together=True)
     wait_until(lambda: has_joined(job, "n2"), "the first agent to join")
     for node in ("n0", "n1"):

@@ -20,14 +20,14 @@ def test_a_second_node_joins_a_running_job_of_one_to_two_nodes_with_default_sett
     rendezvous = job.rendezvous
     assert rendezvous.metadata.labels[names.LABEL_CREATED_BY] == names.CREATED_BY_AGENT
     assert (rendezvous.spec.min_nodes, rendezvous.spec.max_nodes) == (1, 2)
-    assert (rendezvous.spec.last_call_timeout_seconds, rendezvous.spec.scale_up_interval_seconds) == (30, 60)
+    assert (rendezvous.spec.timeouts.last_call_seconds, rendezvous.spec.scale_up.interval_seconds) == (30, 60)
 
-    job.patch({"spec": {"lastCallTimeoutSeconds": 1}})  # it ends without a second node
+    job.patch({"spec": {"timeouts": {"lastCallSeconds": 1}}})  # it ends without a second node
     job.wait_for_training({"n0"})
 
     agents.append(job.agent("n1", nnodes="1:2", together=True))
     wait_until(partial(gathered, job, 1), "n1 to join")
-    job.patch({"spec": {"scaleUpIntervalSeconds": 1}})
+    job.patch({"spec": {"scaleUp": {"intervalSeconds": 1}}})
     job.wait_for_training({"n0", "n1"})
     status = job.wait_for_round({"n0", "n1"})
     assert rounds(status) == [(1, RoundEndReason.SCALE_UP), (2, None)]
@@ -46,7 +46,7 @@ def test_a_second_node_joins_a_running_job_of_one_to_two_nodes_with_default_sett
 
 
 def test_nodes_that_trickle_in_are_gathered_while_training_goes_on_and_cost_one_restart(job: Job) -> None:
-    job.create(1, 4, lastCallTimeoutSeconds=0, scaleUpIntervalSeconds=3600)
+    job.create(1, 4, lastCallSeconds=0, scaleUpIntervalSeconds=3600)
     agents = [job.agent("n0", together=True)]
     job.wait_for_training({"n0"})
 
@@ -56,15 +56,15 @@ def test_nodes_that_trickle_in_are_gathered_while_training_goes_on_and_cost_one_
         assert status.waiting_nodes == 0
         assert status.formation is not None
         assert status.formation.reason is FormationReason.GATHERING
-        ready = status.condition(names.CONDITION_READY)
-        assert ready is not None
-        assert (ready.status, ready.reason) == ("True", ConditionReason.RUNNING)
-        assert status.formation.message in ready.message
+        running = status.condition(names.CONDITION_RUNNING)
+        assert running is not None
+        assert (running.status, running.reason) == ("True", ConditionReason.RUNNING)
+        assert status.formation.message in running.message
         job.wait_for_training({"n0"}, since=time.time() + 1)
     assert len(job.journal.records("start")) == 1
 
     # The round has run for longer than that by now.
-    job.patch({"spec": {"scaleUpIntervalSeconds": 1}})
+    job.patch({"spec": {"scaleUp": {"intervalSeconds": 1}}})
     everyone = {"n0", "n1", "n2"}
     job.wait_for_training(everyone)
     status = job.wait_for_round(everyone)

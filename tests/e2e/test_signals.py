@@ -17,7 +17,7 @@ from rendezvous_api.reasons import RoundEndReason
 from rendezvous_api.rendezvous import RendezvousStatus
 from rendezvous_controlplane import ControlPlaneError
 
-KEEP_ALIVE = {"keepAliveIntervalSeconds": 20, "keepAliveMaxAttempts": 3}
+KEEP_ALIVE = {"heartbeatIntervalSeconds": 20, "maxMissed": 3}
 AT_ONCE_SECONDS = 30.0
 """It takes some tenths of a second; a busy machine needs longer, but never the keep-alive time of 60 s."""
 

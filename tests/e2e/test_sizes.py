@@ -10,7 +10,7 @@ from rendezvous_api.reasons import RoundEndReason
 
 
 def test_rounds_have_an_allowed_size_and_who_does_not_fill_one_is_a_spare(job: Job) -> None:
-    job.create(2, 4, sizes={"step": 2}, lastCallTimeoutSeconds=1)
+    job.create(2, 4, sizes={"step": 2}, lastCallSeconds=1)
     for node in ("n0", "n1", "n2"):
         job.agent(node)
     wait_until(lambda: len(job.status.spares) == 1 and job.status.round, "a round of two and a spare", 120)

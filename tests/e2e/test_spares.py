@@ -17,10 +17,10 @@ def test_a_spare_waits_beyond_the_join_timeout_takes_over_at_once_and_ends_well(
     job.create(
         2,
         2,
-        replacementTimeoutSeconds=120,
-        keepAliveIntervalSeconds=2,
-        keepAliveMaxAttempts=10,
-        suspectTimeoutSeconds=20,
+        replacementSeconds=120,
+        heartbeatIntervalSeconds=2,
+        maxMissed=10,
+        suspectSeconds=20,
     )
     for node in ("n0", "n1"):
         job.agent(node)
@@ -29,13 +29,13 @@ def test_a_spare_waits_beyond_the_join_timeout_takes_over_at_once_and_ends_well(
     spare = job.agent("n2")
     wait_until(lambda: job.status.spares == (f"{job.name}.n2",), "n2 to be a spare", 120)
     # Only now: the others needed longer than that to start.
-    job.patch({"spec": {"joinTimeoutSeconds": JOIN_TIMEOUT_SECONDS}})
+    job.patch({"spec": {"timeouts": {"joinSeconds": JOIN_TIMEOUT_SECONDS}}})
     time.sleep(2.5 * JOIN_TIMEOUT_SECONDS)
     assert spare.running
     assert "the round is full; this node is a spare" in spare.log
     status = job.wait_for_round({"n0", "n1"})
     assert (status.round, status.spares) == (1, (f"{job.name}.n2",))
-    job.patch({"spec": {"joinTimeoutSeconds": 600}})
+    job.patch({"spec": {"timeouts": {"joinSeconds": 600}}})
 
     with job.recorder() as recorder:
         killed_at = time.time()

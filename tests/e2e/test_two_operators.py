@@ -19,7 +19,7 @@ def decisions(operator: Process, job: Job) -> list[str]:
 
 
 def test_two_operators_make_no_wrong_round(job: Job, operator: Process, tmp_path: Path) -> None:
-    job.create(2, 3, keepAliveIntervalSeconds=2, keepAliveMaxAttempts=10, suspectTimeoutSeconds=20)
+    job.create(2, 3, heartbeatIntervalSeconds=2, maxMissed=10, suspectSeconds=20)
     other = start_operator(job.control_plane.kubeconfig, tmp_path / "other-operator.log")
     try:
         wait_until(lambda: "decisions begin" in other.log, "the second operator")

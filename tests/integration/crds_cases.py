@@ -33,7 +33,13 @@ def members(*ranks: int, incarnation: str = "abcd1234") -> list[Json]:
 
 def published(number: int, nodes: int, **changes: Any) -> Json:
     """A status with a round."""
-    status = {"runID": "run-1", "round": number, "nodes": nodes, "participants": members(*range(nodes)), "store": STORE}
+    status = {
+        "run": {"id": "run-1"},
+        "round": number,
+        "nodes": nodes,
+        "participants": members(*range(nodes)),
+        "store": STORE,
+    }
     return without_removed({**status, **changes})
 
 
@@ -45,9 +51,9 @@ def table(*cases: tuple[Any, ...]) -> Any:
 
 MIN_MAX = ("spec.minNodes", "`minNodes` must be less than or equal to `maxNodes`")
 SUSPECT = (
-    "spec.suspectTimeoutSeconds",
-    "`suspectTimeoutSeconds` must be greater than or equal to `keepAliveMaxAttempts` times the time between two "
-    "heartbeats, which is the greater of `keepAliveIntervalSeconds` and `maxNodes` / 50, rounded up",
+    "spec.timeouts.suspectSeconds",
+    "`timeouts.suspectSeconds` must be greater than or equal to `heartbeat.maxMissed` times the time between two "
+    "heartbeats, which is the greater of `heartbeat.intervalSeconds` and `maxNodes` / 50, rounded up",
 )
 ONE_OF_BOTH = ("spec.sizes", "`sizes` must have exactly one of `step` and `list`")
 MIN_STEP = ("spec.minNodes", "`minNodes` must be a multiple of `sizes.step`")
@@ -56,28 +62,28 @@ BETWEEN = ("spec.sizes.list", "each of `sizes.list` must be between `minNodes` a
 SPEC_CASES = table(
     ("fixed size", {"minNodes": 3, "maxNodes": 3}, None),
     ("more at least than at most", {"minNodes": 3, "maxNodes": 2}, MIN_MAX),
-    ("suspected when silent", {"keepAliveIntervalSeconds": 40, "suspectTimeoutSeconds": 120}, None),
-    ("lost before silent", {"keepAliveIntervalSeconds": 40, "suspectTimeoutSeconds": 119}, SUSPECT),
-    ("lost before silent by default", {"keepAliveMaxAttempts": 25}, SUSPECT),
-    ("lost before silent in a large group", {"maxNodes": 2000, "keepAliveMaxAttempts": 10}, SUSPECT),
+    ("suspected when silent", {"heartbeatIntervalSeconds": 40, "suspectSeconds": 120}, None),
+    ("lost before silent", {"heartbeatIntervalSeconds": 40, "suspectSeconds": 119}, SUSPECT),
+    ("lost before silent by default", {"maxMissed": 25}, SUSPECT),
+    ("lost before silent in a large group", {"maxNodes": 2000, "maxMissed": 10}, SUSPECT),
     ("no nodes", {"minNodes": 0}, ("spec.minNodes", "greater than or equal to 1")),
     ("largest", {"maxNodes": 2000}, None),
     (
         "too large",
-        {"maxNodes": 2001, "suspectTimeoutSeconds": 200},
+        {"maxNodes": 2001, "suspectSeconds": 200},
         ("spec.maxNodes", "less than or equal to 2000"),
     ),
     ("min left out", {"minNodes": REMOVED}, ("spec.minNodes", "Required value")),
-    ("no last call", {"lastCallTimeoutSeconds": 0}, None),
-    ("no replacement time", {"replacementTimeoutSeconds": 0}, None),
+    ("no last call", {"lastCallSeconds": 0}, None),
+    ("no replacement time", {"replacementSeconds": 0}, None),
     ("no scale-up interval", {"scaleUpIntervalSeconds": 0}, None),
-    ("a week", {"joinTimeoutSeconds": 604800}, None),
-    ("no join time", {"joinTimeoutSeconds": 0}, ("spec.joinTimeoutSeconds", "greater than or equal to 1")),
-    ("no heartbeat", {"keepAliveIntervalSeconds": 0}, ("spec.keepAliveIntervalSeconds", "greater than or equal to 1")),
-    ("no re-entry time", {"reentryTimeoutSeconds": 0}, ("spec.reentryTimeoutSeconds", "greater than or equal to 1")),
-    ("a part of a second", {"joinTimeoutSeconds": 1.5}, ("spec.joinTimeoutSeconds", "must be of type int")),
-    ("no restarts, deleted at once", {"maxRestarts": 0, "ttlSecondsAfterClosed": 0}, None),
-    ("fewer than no restarts", {"maxRestarts": -1}, ("spec.maxRestarts", "greater than or equal to 0")),
+    ("a week", {"joinSeconds": 604800}, None),
+    ("no join time", {"joinSeconds": 0}, ("spec.timeouts.joinSeconds", "greater than or equal to 1")),
+    ("no heartbeat", {"heartbeatIntervalSeconds": 0}, ("spec.heartbeat.intervalSeconds", "greater than or equal to 1")),
+    ("no re-entry time", {"reentrySeconds": 0}, ("spec.timeouts.reentrySeconds", "greater than or equal to 1")),
+    ("a part of a second", {"joinSeconds": 1.5}, ("spec.timeouts.joinSeconds", "must be of type int")),
+    ("no restarts, deleted at once", {"maxRestarts": 0, "ttlSecondsAfterFinished": 0}, None),
+    ("fewer than no restarts", {"maxRestarts": -1}, ("spec.restarts.max", "greater than or equal to 0")),
     ("run with spaces and umlauts", {"runID": "Übung 7/b"}, None),
     ("longest run", {"runID": "r" * 253}, None),
     ("run too long", {"runID": "r" * 254}, ("spec.runID", "may not be more than 253")),
@@ -109,7 +115,7 @@ REMOVAL = ("status", "`status` may not be removed once it is set")
 SIZE = ("status.nodes", "the size of a new round must be between `spec.minNodes` and `spec.maxNodes`")
 BACK = ("status.round", "`round` may not decrease")
 COUNT = ("status.nodes", "`nodes` must be the number of `participants`")
-INCOMPLETE = ("status.round", "a published round must have `runID`, `participants` and `store`")
+INCOMPLETE = ("status.round", "a published round must have `run`, `participants` and `store`")
 NO_ROUND = ("status.round", "`participants` and `store` may not be set when `round` is 0")
 ORDER = (
     "status.participants",
@@ -140,10 +146,10 @@ def history(**changes: Any) -> Json:
 STATUS_CASES = table(
     # name, the statuses before, the next one, what is expected of it
     ("nothing yet", [], {"waitingNodes": 1}, None),
-    ("claimed", [], {"runID": "run-1"}, None),
-    ("status removed", [{"runID": "run-1"}], None, REMOVAL),
+    ("claimed", [], {"run": {"id": "run-1"}}, None),
+    ("status removed", [{"run": {"id": "run-1"}}], None, REMOVAL),
     ("first round", [], published(1, 2), None),
-    ("first round after a claim", [{"runID": "run-1"}], published(1, 2), None),
+    ("first round after a claim", [{"run": {"id": "run-1"}}], published(1, 2), None),
     ("largest round", [], published(1, 4), None),
     ("first round too small", [], published(1, 1), SIZE),
     ("first round too large", [], published(1, 5), SIZE),
@@ -156,7 +162,7 @@ STATUS_CASES = table(
     ("members removed", [published(1, 2)], published(1, 2, participants=REMOVED), COUNT),
     ("everybody removed", [published(1, 2)], published(1, 0, participants=REMOVED), INCOMPLETE),
     ("round without a store", [published(1, 2)], published(2, 2, store=REMOVED), INCOMPLETE),
-    ("round without a run", [published(1, 2)], published(2, 2, runID=REMOVED), INCOMPLETE),
+    ("round without a run", [published(1, 2)], published(2, 2, run=REMOVED), INCOMPLETE),
     ("store without a round", [], {"store": STORE}, NO_ROUND),
     ("members without a round", [], {"participants": members(0, 1), "nodes": 2}, NO_ROUND),
     ("ranks in order", [], published(1, 4, participants=members(0, 1, 2, 3)), None),
@@ -174,12 +180,13 @@ STATUS_CASES = table(
     ("other members in a new round", [published(1, 2)], published(2, 2, participants=OTHERS), None),
     ("other store", [published(1, 2)], published(1, 2, store={**STORE, "port": 29501}), STORE_CHANGED),
     ("other store in a new round", [published(1, 2)], published(2, 2, store={**STORE, "port": 29501}), None),
-    ("next run claims", [published(1, 2)], published(1, 2, runID="run-2"), None),
+    ("next run claims", [published(1, 2)], published(1, 2, run={"id": "run-2"}), None),
     ("history of a round", [], history(), None),
     ("round that runs", [], history(**dict.fromkeys(("lastHeard", "asked", "ended", "reason", "message"))), None),
     ("round never formed", [], history(formed=REMOVED), ("status.history[0].formed", "Required value")),
     ("asked at no time", [], history(asked="then"), ("status.history[0].asked", "must be of type date-time")),
-    ("reason of no kind", [], history(reason="Lost"), ("status.history[0].reason", "Unsupported value")),
+    ("reason of a later release", [], history(reason="Lost"), None),
+    ("reason of two words", [], history(reason="Got lost"), ("status.history[0].reason", "should match")),
     ("long message", [], history(message="m" * 1025), ("status.history[0].message", "may not be more than 1024")),
 )
 
@@ -202,7 +209,10 @@ PARTICIPANT_CASES = table(
     ("left", "train.train-0", {"state": "Left", "leaveReason": "Failed"}, None),
     ("left without a reason", "train.train-0", {"state": "Left"}, LEAVE),
     ("a reason without leaving", "train.train-0", {"leaveReason": "Failed"}, LEAVE),
-    ("state of no kind", "train.train-0", {"state": "Lost"}, ("spec.state", "Unsupported value")),
+    ("words of a later release", "train.train-0", {"state": "Draining", "attemptReason": "Drain2"}, None),
+    ("state of two words", "train.train-0", {"state": "Is lost"}, ("spec.state", "should match")),
+    ("a long word", "train.train-0", {"attemptReason": "A" * 65}, ("spec.attemptReason", "may not be more than 64")),
+    ("no word", "train.train-0", {"attemptReason": ""}, ("spec.attemptReason", "should be at least 1 chars long")),
     ("no run", "train.train-0", {"runID": REMOVED}, None),
     ("run of two lines", "train.train-0", {"runID": "a\nb"}, ("spec.runID", "should match")),
     ("IPv6 address with a zone", "train.train-0", {"address": "fe80::1%eth0"}, None),

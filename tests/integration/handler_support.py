@@ -9,6 +9,7 @@ from typing import Any
 
 from kubernetes import client
 from tests.support.api import Api
+from tests.support.specs import in_groups
 from tests.support.waiting import wait_until
 from torch.distributed.elastic.rendezvous import RendezvousHandler, RendezvousInfo, RendezvousParameters
 
@@ -32,12 +33,12 @@ class PlayedOperator:
         self._participants = (names.GROUP, names.VERSION, namespace, names.PARTICIPANT_PLURAL)
 
     def create(self, min_nodes: int = 1, max_nodes: int = 8, **spec: Any) -> Json:
-        defaults = {"keepAliveIntervalSeconds": 1, "joinTimeoutSeconds": 60}
+        defaults = {"heartbeatIntervalSeconds": 1, "joinSeconds": 60}
         body = {
             "apiVersion": names.API_VERSION,
             "kind": names.RENDEZVOUS_KIND,
             "metadata": {"name": self.name},
-            "spec": {"minNodes": min_nodes, "maxNodes": max_nodes, **defaults, **spec},
+            "spec": in_groups({"minNodes": min_nodes, "maxNodes": max_nodes, **defaults, **spec}),
         }
         return self.api.create_namespaced_custom_object(*self._rendezvous, body)
 
@@ -85,10 +86,10 @@ class PlayedOperator:
                     raise
         raise AssertionError("too many conflicts")
 
-    def ready(self, reason: str, message: str, status: str = "False") -> list[Json]:
+    def running(self, reason: str, message: str, status: str = "False") -> list[Json]:
         return [
             {
-                "type": "Ready",
+                "type": "Running",
                 "status": status,
                 "reason": reason,
                 "message": message,
@@ -112,14 +113,14 @@ class PlayedOperator:
         ]
         store = {"host": first["address"], "port": first["storePort"]}
         published = {
-            "runID": "none",
+            "run": {"id": "none"},
             "round": round_number,
             "nodes": len(listed),
             "participants": listed,
             "store": store,
             "waitingNodes": 0,
             "roundStartTime": NOW,
-            "conditions": self.ready("Running", f"round {round_number}", "True"),
+            "conditions": self.running("Running", f"round {round_number}", "True"),
         }
         return self.write(**{**published, **status})
 
@@ -132,7 +133,7 @@ class PlayedOperator:
             "reason": reason,
             "message": message,
         }
-        return self.write(refused=[refusal], conditions=self.ready("WaitingForNodes", "x"))
+        return self.write(refused=[refusal], conditions=self.running("WaitingForNodes", "x"))
 
 
 class Node:

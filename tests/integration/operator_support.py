@@ -31,8 +31,8 @@ class Group:
 
     def create(self, **spec: Any) -> None:
         # No heartbeats are sent for the participants, and yet none shall be missed.
-        silence = {"keepAliveIntervalSeconds": 1000, "suspectTimeoutSeconds": 3600}
-        spec = {"minNodes": 2, "maxNodes": 2, "lastCallTimeoutSeconds": 0, **silence, **spec}
+        silence = {"heartbeatIntervalSeconds": 1000, "suspectSeconds": 3600}
+        spec = {"minNodes": 2, "maxNodes": 2, "lastCallSeconds": 0, **silence, **spec}
         self.uid = self.api.create(objects.rendezvous(self.name, **spec))["metadata"]["uid"]
 
     def participant(self, node: str, **spec: Any) -> Json:

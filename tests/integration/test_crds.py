@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,7 @@ from tests.integration.crds_cases import (
     rendezvous,
 )
 from tests.support.objects import Json, without_removed
+from tests.support.specs import changed, spec_of
 
 from rendezvous_api import names
 from rendezvous_api.codec import decode, encode
@@ -113,9 +113,9 @@ def test_what_fits_the_sizes_no_more_is_refused_in_an_edit(objects: Objects) -> 
 @pytest.mark.parametrize("max_nodes", [4, 250, 251, 1000, 1001, names.MAX_NODES])
 @pytest.mark.parametrize(("interval", "attempts"), [(1, 3), (5, 3), (5, 10), (20, 3), (21, 3), (3600, 100)])
 def test_nobody_may_be_lost_before_it_is_silent(objects: Objects, max_nodes: int, interval: int, attempts: int) -> None:
-    spec = RendezvousSpec(2, max_nodes, keep_alive_interval_seconds=interval, keep_alive_max_attempts=attempts)
-    for timeout in (spec.keep_alive_seconds - 1, spec.keep_alive_seconds):
-        asked = replace(spec, suspect_timeout_seconds=timeout)
+    spec = spec_of(2, max_nodes, heartbeat_interval_seconds=interval, max_missed=attempts)
+    for timeout in (spec.silent_seconds - 1, spec.silent_seconds):
+        asked = changed(spec, suspect_seconds=timeout)
         # What the code does with it is what was asked for, or the API server refuses it.
         expected = None if asked.suspect_seconds == timeout else SUSPECT
         check(expected, partial(objects.create, rendezvous(**encode(asked))))
@@ -176,8 +176,8 @@ def test_the_moments_of_a_round_are_kept_to_the_microsecond(objects: Objects) ->
 
 
 def test_condition_may_not_be_there_twice(objects: Objects) -> None:
-    ready = {
-        "type": "Ready",
+    running = {
+        "type": "Running",
         "status": "True",
         "reason": "Running",
         "message": "",
@@ -185,9 +185,10 @@ def test_condition_may_not_be_there_twice(objects: Objects) -> None:
     }
     found = objects.create(rendezvous())
     check(
-        ("status.conditions[1]", "Duplicate value"), lambda: objects.replace_status(found, {"conditions": [ready] * 2})
+        ("status.conditions[1]", "Duplicate value"),
+        lambda: objects.replace_status(found, {"conditions": [running] * 2}),
     )
-    check(None, lambda: objects.replace_status(found, {"conditions": [ready, {**ready, "type": "Closed"}]}))
+    check(None, lambda: objects.replace_status(found, {"conditions": [running, {**running, "type": "Complete"}]}))
 
 
 @pytest.mark.parametrize(("name", "spec", "expected"), PARTICIPANT_CASES)

@@ -19,6 +19,7 @@ from rendezvous_controlplane import LocalControlPlane
 
 ROOT = Path(__file__).parents[2]
 
+NOW = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 RENDEZVOUS: Json = {
     "apiVersion": names.API_VERSION,
     "kind": names.RENDEZVOUS_KIND,
@@ -26,7 +27,8 @@ RENDEZVOUS: Json = {
     "spec": {"minNodes": 1, "maxNodes": 4},
 }
 RENDEZVOUS_STATUS: Json = {
-    "runID": "run-1",
+    "summary": {"state": "WaitingForMembers", "run": "Job/train", "nodes": "5/1-4", "spares": 2, "since": NOW},
+    "run": {"id": "4d5c4d0f-5ad9-4f9b-8d56-9f4f33c4fcd5", "owner": {"kind": "Job", "name": "train"}},
     "round": 7,
     "nodes": 1,
     "participants": [{"name": "train.train-0", "incarnation": "abcd1234", "attempt": 1, "rank": 0}],
@@ -36,7 +38,7 @@ RENDEZVOUS_STATUS: Json = {
     "formation": {"reason": "LastCall", "message": "", "startTime": "2026-01-02T03:04:05Z", "joined": 5},
     "conditions": [
         {
-            "type": "Ready",
+            "type": "Running",
             "status": "False",
             "reason": "WaitingForMembers",
             "message": "train-1 is Pending",
@@ -71,12 +73,22 @@ def table(control_plane: LocalControlPlane, namespace: str, *args: str) -> list[
 
 def test_columns_of_rendezvous(control_plane: LocalControlPlane, namespace: str) -> None:
     write(control_plane, namespace, RENDEZVOUS, RENDEZVOUS_STATUS)
-    header = ["NAME", "READY", "REASON", "RUN", "ROUND", "NODES", "MIN", "MAX", "WAITING", "RESTARTS"]
-    row = ["train", "False", "WaitingForMembers", "run-1", "7", "1", "1", "4", "2", "3"]
-    assert table(control_plane, namespace, "rdzv") == [header, row]
-    header += ["STORE", "PORT", "JOINED", "MESSAGE"]
-    row += ["10.0.0.1", "29500", "5", "train-1 is Pending"]
-    assert table(control_plane, namespace, "rendezvous", "--output=wide") == [header, row]
+    header = ["NAME", "STATE", "RUN", "ROUND", "NODES", "SPARES", "RESTARTS", "SINCE"]
+    row = ["train", "WaitingForMembers", "Job/train", "7", "5/1-4", "2", "3"]
+    found = table(control_plane, namespace, "rdzv")
+    assert found[0] == header
+    assert found[1][:-1] == row
+    assert re.fullmatch(r"\d+s", found[1][-1])
+    wide = table(control_plane, namespace, "rendezvous", "--output=wide")
+    assert wide[0] == [*header, "RUN-ID", "MESSAGE"]
+    assert wide[1][-2:] == ["4d5c4d0f-5ad9-4f9b-8d56-9f4f33c4fcd5", "train-1 is Pending"]
+
+
+def test_both_kinds_have_one_category(control_plane: LocalControlPlane, namespace: str) -> None:
+    write(control_plane, namespace, RENDEZVOUS)
+    write(control_plane, namespace, participant("train"))
+    found = control_plane.kubectl("get", "rdzv-all", "--namespace", namespace, "--output=name").split()
+    assert found == ["rendezvous.rdzv.dev/train", "rendezvousparticipant.rdzv.dev/train.pod-0"]
 
 
 def test_columns_of_participants(control_plane: LocalControlPlane, namespace: str) -> None:
@@ -88,15 +100,15 @@ def test_columns_of_participants(control_plane: LocalControlPlane, namespace: st
         "heartbeatTime": datetime.now(timezone.utc).isoformat(timespec="microseconds").replace("+00:00", "Z"),
     }
     write(control_plane, namespace, participant("train"), heartbeat)
-    header = ["NAME", "RENDEZVOUS", "RUN", "STATE", "ROUND", "RANK", "NODE", "ADDRESS", "ATTEMPT", "HEARTBEAT"]
-    row = ["train.pod-0", "train", "run-1", "Left", "7", "3", "gpu-a", "10.0.0.1", "2"]
+    header = ["NAME", "POD", "MACHINE", "RANK", "STATE", "HEARTBEAT"]
+    row = ["train.pod-0", "pod-0", "gpu-a", "3", "Left"]
     found = table(control_plane, namespace, "rdzvp")
     assert found[0] == header
     assert found[1][:-1] == row
     assert re.fullmatch(r"\d+s", found[1][-1])
     wide = table(control_plane, namespace, "rdzvp", "--output=wide")
-    assert wide[0] == [*header, "WHY", "LEFT", "POD"]
-    assert wide[1][-3:] == ["WorkerFailure", "TimedOut", "pod-0"]
+    assert wide[0] == [*header, "RENDEZVOUS", "RUN-ID", "ROUND", "ATTEMPT", "WHY", "LEFT", "ADDRESS"]
+    assert wide[1][-7:] == ["train", "run-1", "7", "2", "WorkerFailure", "TimedOut", "10.0.0.1"]
 
 
 def test_the_command_of_the_documentation_tells_why_rounds_ended(
@@ -132,11 +144,11 @@ def test_participants_of_one_rendezvous_are_selected_by_the_server(
     ("field", "kind", "words"),
     [
         (
-            "rendezvous.spec.lastCallTimeoutSeconds",
+            "rendezvous.spec.timeouts.lastCallSeconds",
             "integer",
             ["Time in seconds", "first round", "`last_call_timeout` of `--rdzv-conf`", "With 0", "Defaults to 30."],
         ),
-        ("rendezvous.spec.maxRestarts", "integer", ["With 0 the first failure closes", "If it is not set"]),
+        ("rendezvous.spec.restarts.max", "integer", ["With 0 the first failure closes", "If it is not set"]),
         ("rdzv.status.formation.reason", "string", ["WaitingForReplacements", "LastCall means"]),
         ("rdzv.status.waitingNodes", "integer", ["num_nodes_waiting()"]),
         ("rendezvousparticipant.status.heartbeatTime", "string", ["never compares it with another clock"]),

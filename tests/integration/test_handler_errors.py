@@ -110,7 +110,7 @@ def test_close_timeout_bounds_closing(
 def test_heartbeat_timeout_bounds_a_heartbeat(
     operator: PlayedOperator, nodes: Nodes, conf: dict[str, Any], expected: float
 ) -> None:
-    operator.create(keepAliveIntervalSeconds=5)
+    operator.create(heartbeatIntervalSeconds=5)
     a = nodes.node("a", **conf).join()
     operator.publish(operator.joined({"train.a": 1}))
     a.returned()

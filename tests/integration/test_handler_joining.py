@@ -136,11 +136,11 @@ def test_a_round_without_this_attempt_does_not_admit(operator: PlayedOperator, n
 
 
 def test_timeout_names_what_is_missing_and_is_written(operator: PlayedOperator, nodes: Nodes) -> None:
-    operator.create(min_nodes=2, joinTimeoutSeconds=15)
+    operator.create(min_nodes=2, joinSeconds=15)
     a = nodes.node("a").join()
     operator.joined({"train.a": 1})
     operator.write(
-        conditions=operator.ready("WaitingForNodes", "1 of at least 2 nodes"),
+        conditions=operator.running("WaitingForNodes", "1 of at least 2 nodes"),
         formation={
             "reason": "WaitingForNodes",
             "message": "1 of at least 2 nodes",
@@ -159,10 +159,10 @@ def test_timeout_names_what_is_missing_and_is_written(operator: PlayedOperator, 
 
 
 def test_a_spare_waits_without_a_deadline(operator: PlayedOperator, nodes: Nodes) -> None:
-    operator.create(joinTimeoutSeconds=10)
+    operator.create(joinSeconds=10)
     a = nodes.node("a").join()
     operator.joined({"train.a": 1})
-    operator.write(spares=["train.a"], conditions=operator.ready("Running", "x", "True"))
+    operator.write(spares=["train.a"], conditions=operator.running("Running", "x", "True"))
     with pytest.raises(AssertionError, match="in vain"):
         wait_until(lambda: not a.waits(), "it gives up", timeout=14.0)
     operator.write(spares=[])

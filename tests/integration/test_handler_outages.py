@@ -36,7 +36,7 @@ def control_plane(
 def test_an_outage_while_waiting_does_not_count(
     control_plane: LocalControlPlane, operator: PlayedOperator, nodes: Nodes
 ) -> None:
-    operator.create(joinTimeoutSeconds=5)
+    operator.create(joinSeconds=5)
     a = nodes.node("a").join()
     members = operator.joined({"train.a": 1})
     control_plane.stop_apiserver()
@@ -56,7 +56,7 @@ def test_members_train_on_through_an_outage(
         return [line for line in caplog.messages if "no heartbeat has reached" in line]
 
     caplog.set_level("INFO", "rendezvous_handler")
-    operator.create(keepAliveMaxAttempts=2)
+    operator.create(maxMissed=2)
     a = nodes.node("a").join()
     operator.publish(operator.joined({"train.a": 1}))
     a.returned()

@@ -27,7 +27,7 @@ def test_a_half_open_watch_is_noticed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("rendezvous_handler.agent.agent._WATCH_SECONDS", 2)
-    operator.create(joinTimeoutSeconds=join_timeout)
+    operator.create(joinSeconds=join_timeout)
     with Proxy(control_plane.port) as proxy:
         kubeconfig = control_plane.kubeconfig_via(proxy.port)
         a = nodes.node("a", kubeconfig=kubeconfig).join()
@@ -44,7 +44,7 @@ def test_a_watch_that_died_with_the_heartbeats_is_renewed_when_they_come_through
     control_plane: LocalControlPlane, operator: PlayedOperator, nodes: Nodes, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Long before the watch ends by itself, which is after a minute and more."""
-    operator.create(keepAliveIntervalSeconds=1, keepAliveMaxAttempts=2)
+    operator.create(heartbeatIntervalSeconds=1, maxMissed=2)
     with Proxy(control_plane.port) as proxy:
         a = nodes.node("a", kubeconfig=control_plane.kubeconfig_via(proxy.port)).join()
         operator.publish(operator.joined({"train.a": 1}))
@@ -67,8 +67,8 @@ def test_the_handler_creates_the_rendezvous(
     assert found is not None
     assert found["metadata"]["labels"] == {"rdzv.dev/created-by": "agent"}
     spec = found["spec"]
-    assert (spec["minNodes"], spec["maxNodes"], spec["joinTimeoutSeconds"]) == (2, 4, 77)
-    assert (spec["lastCallTimeoutSeconds"], spec["keepAliveIntervalSeconds"]) == (11, 50)
+    assert (spec["minNodes"], spec["maxNodes"], spec["timeouts"]["joinSeconds"]) == (2, 4, 77)
+    assert (spec["timeouts"]["lastCallSeconds"], spec["heartbeat"]["intervalSeconds"]) == (11, 50)
     # A Rendezvous that the agents made is made anew when somebody deletes it.
     operator.delete()
     operator.joined({"train.a": 2, "train.b": 2})
@@ -83,13 +83,13 @@ def test_the_handler_creates_a_valid_rendezvous_for_a_large_group(operator: Play
     assert found is not None
     spec = found["spec"]
     # 10 heartbeats, 40 s from one to the next.
-    assert (spec["maxNodes"], spec["keepAliveIntervalSeconds"], spec["suspectTimeoutSeconds"]) == (2000, 5, 400)
+    assert (spec["heartbeat"]["intervalSeconds"], spec["timeouts"]["suspectSeconds"]) == (5, 400)
 
 
 def test_the_rendezvous_wins_with_one_warning(
     operator: PlayedOperator, nodes: Nodes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    operator.create(min_nodes=1, max_nodes=4, joinTimeoutSeconds=50)
+    operator.create(min_nodes=1, max_nodes=4, joinSeconds=50)
     nodes.node("a", nodes=(2, 3), join_timeout=77).join()
     nodes.node("b").join()
     operator.joined({"train.a": 1, "train.b": 1})
@@ -105,7 +105,7 @@ def test_create_false(nodes: Nodes, operator: PlayedOperator) -> None:
 
 
 def test_one_that_was_not_made_by_agents_is_waited_for(operator: PlayedOperator, nodes: Nodes) -> None:
-    operator.create(joinTimeoutSeconds=6)
+    operator.create(joinSeconds=6)
     a = nodes.node("a").join()
     operator.joined({"train.a": 1})
     operator.delete()
@@ -158,7 +158,7 @@ def test_no_operator_is_told(
     operator: PlayedOperator, nodes: Nodes, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rendezvous_handler.join.report._OPERATOR_SECONDS", 1.0)
-    operator.create(joinTimeoutSeconds=8)
+    operator.create(joinSeconds=8)
     a = nodes.node("a").join()
     wait_until(lambda: any("has not reacted" in line for line in caplog.messages), "the warning")
     assert "has not reacted" in str(a.raised())

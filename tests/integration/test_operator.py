@@ -139,7 +139,7 @@ def test_machines_can_read_the_log_and_each_decision_is_in_it_once(operators: Op
 
 def test_a_closed_rendezvous_is_deleted_when_its_time_has_come(operators: Operators, group: Group) -> None:
     operators.start("--namespace", group.namespace)
-    group.create(ttlSecondsAfterClosed=2)
+    group.create(ttlSecondsAfterFinished=2)
     for node in ("a", "b"):
         group.join(node)
     group.wait_for_round(1)

@@ -124,11 +124,12 @@ def test_a_round_decided_in_a_term_that_is_over_is_not_published(
 
 
 def test_what_was_to_be_deleted_in_a_term_that_is_over_is_kept(play: Play, group: Group) -> None:
-    group.create(closed=True, ttlSecondsAfterClosed=2)
+    group.create(ttlSecondsAfterFinished=2)
+    group.join("a", closeRequested=True)
 
     async def scenario(place: Place) -> None:
         place.reconciler.lead()
-        await until(lambda: group.status.condition("Closed"), "the condition")
+        await until(lambda: group.status.holds("Failed"), "the end of the run")
         place.lose_the_lease_after_the_next_decision()
         await until(lambda: place.decisions, "the decision to delete it")
         await asyncio.sleep(0.5)

@@ -33,10 +33,10 @@ def test_metrics_tell_the_story_of_a_rendezvous(operators: Operators, group: Gro
     waited = value("waiting_seconds")
     time.sleep(0.5)
     assert value("waiting_seconds") >= waited + 0.5
-    assert (value("ready"), value("rounds_published_total")) == (0, 0)
+    assert (value("running"), value("rounds_published_total")) == (0, 0)
     group.join("b")
     group.wait_for_round(1)
-    wait_until(lambda: value("ready") == 1, "the round in the metrics")
+    wait_until(lambda: value("running") == 1, "the round in the metrics")
     # A watch may show the round before the operator has read that its write was accepted, and counts it.
     expected = {"round": 1, "members": 2, "waiting": 0, "waiting_seconds": 0, "rounds_published_total": 1}
     wait_until(lambda: {name: value(name) for name in expected} == expected, f"{expected} in the metrics")

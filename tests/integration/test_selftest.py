@@ -128,13 +128,13 @@ def test_its_own_flags_are_named_where_an_agent_would_name_those_of_torchrun(sta
 def test_a_round_that_runs_is_left_alone(member: StartMember, objects: PlayedOperator) -> None:
     objects.create(max_nodes=4)
     objects.write(
-        runID="none",
+        run={"id": "none"},
         round=1,
         nodes=1,
         participants=[{"name": "check.other", "incarnation": "aaaaaaaa", "attempt": 1, "rank": 0}],
         store={"host": "127.0.0.1", "port": 4000},
         history=[{"round": 1, "runID": "none", "nodes": 1, "formed": "2026-01-01T00:00:00.000000Z"}],
-        conditions=objects.ready("Running", "round 1", "True"),
+        conditions=objects.running("Running", "round 1", "True"),
     )
     failed(member(), "round 1 of", "this member would make it restart")
     assert not objects.participants()

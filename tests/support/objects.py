@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from tests.support.specs import in_groups
+
 from rendezvous_api import names
 
 Json = dict[str, Any]
@@ -31,12 +33,12 @@ def without_removed(fields: Mapping[str, Any]) -> Json:
 
 
 def rendezvous(name: str = "train", **spec: Any) -> Json:
-    """A Rendezvous with this spec."""
+    """A Rendezvous with these settings; see `specs`."""
     return {
         "apiVersion": names.API_VERSION,
         "kind": names.RENDEZVOUS_KIND,
         "metadata": {"name": name},
-        "spec": without_removed(spec),
+        "spec": in_groups(without_removed(spec)),
     }
 
 

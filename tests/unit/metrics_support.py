@@ -66,20 +66,23 @@ class Place:
         return self.value(name, **OF_TRAIN, **labels)
 
 
-def running(reason: str = "Running", number: int = 3) -> dict[str, Any]:
+def running(number: int = 3, *, degraded: bool = False) -> dict[str, Any]:
     members = [
         {"name": name, "incarnation": "aaaaaaaa", "attempt": 1, "rank": rank} for rank, name in enumerate(("a", "b"))
     ]
-    ready = {"type": "Ready", "status": "True", "reason": reason, "message": "", "lastTransitionTime": ""}
+    conditions = [
+        {"type": name, "status": str(holds), "reason": name, "message": "", "lastTransitionTime": ""}
+        for name, holds in (("Running", True), ("Degraded", degraded))
+    ]
     history = [{"round": number, "runID": "run", "nodes": 2, "formed": "2030-01-01T00:00:00.000000Z"}]
     rounds = {"round": number, "nodes": 2, "history": history}
-    return {**rounds, "participants": members, "conditions": [ready], "runID": "run"}
+    return {**rounds, "participants": members, "conditions": conditions, "run": {"id": "run"}}
 
 
 def forming(reason: str = "WaitingForNodes", joined: int = 1, number: int = 0) -> dict[str, Any]:
     formation = {"reason": reason, "message": "", "startTime": "2030-01-01T00:00:00Z", "joined": joined}
-    ready = {"type": "Ready", "status": "False", "reason": reason, "message": "", "lastTransitionTime": ""}
-    return {"round": number, "formation": formation, "conditions": [ready], "runID": "run"}
+    waits = {"type": "Running", "status": "False", "reason": reason, "message": "", "lastTransitionTime": ""}
+    return {"round": number, "formation": formation, "conditions": [waits], "run": {"id": "run"}}
 
 
 def names_of(place: Place, only: dict[str, str] | None = None) -> list[str]:

@@ -1,13 +1,13 @@
 """What the cache makes of events, lists and reads, on a clock of the test's own."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from tests.support import objects
 
 from rendezvous_api import names
-from rendezvous_api.codec import DecodeError
-from rendezvous_operator.core.world import Target
+from rendezvous_operator.core.world import SeenParticipant, Target
 from rendezvous_operator.kube.client import KINDS
 from rendezvous_operator.watch.cache import Cache, Gone, Key, Listed, Read, Shown
 
@@ -178,19 +178,66 @@ def test_what_came_before_a_list_is_not_newer_than_the_list(cache: Cache) -> Non
 def test_an_object_that_cannot_be_understood_does_not_keep_the_others_from_being_seen(
     cache: Cache, caplog: pytest.LogCaptureFixture
 ) -> None:
-    strange = participant("train.b", attemptReason="OfALaterVersion")
-    cache.take(Listed(names.PARTICIPANT_KIND, [strange, participant()]))
+    strange = {**rendezvous(), "metadata": {**rendezvous()["metadata"], "name": "other"}, "spec": {"minNodes": "two"}}
+    cache.take(Listed(names.RENDEZVOUS_KIND, [strange, rendezvous()]))
+    assert cache.world(KEY) is not None
+    assert "a Rendezvous is ignored: spec.minNodes: 'two' is no int" in caplog.text
+
+
+def test_a_word_of_a_later_release_is_no_reason_not_to_understand_an_object(cache: Cache) -> None:
+    cache.take(Shown(names.RENDEZVOUS_KIND, rendezvous()))
+    cache.take(Shown(names.PARTICIPANT_KIND, participant(attemptReason="OfALaterRelease")))
+    seen = participants(cache)["train.a"]
+    assert seen.understood
+    assert seen.object.spec.attempt_reason == "OfALaterRelease"
+
+
+def participants(cache: Cache) -> Mapping[str, SeenParticipant]:
     world = cache.world(KEY)
     assert world is not None
-    assert set(world.participants) == {"train.a"}
-    assert "OfALaterVersion" in caplog.text
+    return world.participants
 
 
-def test_an_answer_that_cannot_be_understood_gives_no_decision(cache: Cache) -> None:
+def strange(version: int = 2) -> dict[str, Any]:
+    """A version of the participant in which a field has another type."""
+    return participant(version=version, attempt="once more")
+
+
+def test_a_participant_that_cannot_be_understood_is_alive_and_what_it_was(
+    cache: Cache, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    cache.take(Shown(names.RENDEZVOUS_KIND, rendezvous()))
     cache.take(Shown(names.PARTICIPANT_KIND, participant()))
-    strange = participant(version=2, attemptReason="OfALaterVersion")
-    with pytest.raises(DecodeError, match="OfALaterVersion"):
-        cache.take(Read(KEY, Target(names.PARTICIPANT_KIND, "train.a"), strange, cache.clock()))
+    before = participants(cache)["train.a"]
+    clock.now += 10
+    assert cache.take(Shown(names.PARTICIPANT_KIND, strange())) == {KEY}
+    seen = participants(cache)["train.a"]
+    assert not seen.understood
+    assert seen.beat_at == before.beat_at + 10
+    assert seen.object.spec == before.object.spec
+    assert seen.object.metadata.resource_version == "2"
+    assert "participant train.a counts as alive, but cannot be understood: spec.attempt: 'once more'" in caplog.text
+    # It goes on to beat, which is no news; a read does not fail.
+    clock.now += 10
+    assert cache.take(Shown(names.PARTICIPANT_KIND, strange(version=3))) == set()
+    cache.take(Read(KEY, Target(names.PARTICIPANT_KIND, "train.a"), strange(version=3), clock.now))
+    seen = participants(cache)["train.a"]
+    assert (seen.beat_at, seen.read_at, seen.understood) == (before.beat_at + 20, before.beat_at + 20, False)
+    assert caplog.text.count("cannot be understood") == 1
+    # The next version can be understood again.
+    assert cache.take(Shown(names.PARTICIPANT_KIND, participant(version=4))) == {KEY}
+    assert participants(cache)["train.a"].understood
+
+
+def test_of_a_participant_that_could_never_be_understood_only_the_name_is_known(cache: Cache) -> None:
+    cache.take(Shown(names.RENDEZVOUS_KIND, rendezvous()))
+    assert cache.take(Shown(names.PARTICIPANT_KIND, strange())) == {KEY}
+    seen = participants(cache)["train.a"]
+    assert not seen.understood
+    assert seen.object.metadata.uid
+    assert seen.object.spec.rendezvous_uid == ""
+    cache.take(Gone(names.PARTICIPANT_KIND, strange(version=3)))
+    assert participants(cache) == {}
 
 
 def test_observers_are_told_of_each_rendezvous_and_of_its_end(cache: Cache) -> None:

@@ -84,8 +84,8 @@ def test_every_label_and_annotation_is_in_the_reference() -> None:
     [
         ("### Why a round ended", {*reasons.RoundEndReason}),
         ("### Why an agent may not join", {*reasons.RefusalReason}),
-        ("### Condition Ready", {*reasons.FormationReason} - {reasons.FormationReason.GATHERING}),
-        ("### Condition Closed", {*reasons.ClosedReason} - {reasons.ClosedReason.ABANDONED}),
+        ("### State", {*reasons.State}),
+        ("### Why a run is closed", {*reasons.ClosedReason}),
     ],
 )
 def test_every_reason_is_in_its_table(heading: str, expected: set[reasons.Reason]) -> None:

@@ -16,6 +16,7 @@ from rendezvous_api.rendezvous import (
     Rendezvous,
     RendezvousSpec,
     RendezvousStatus,
+    RunReference,
     Store,
 )
 from rendezvous_handler.agent.rendezvous_watch import is_newer
@@ -119,18 +120,20 @@ def test_a_local_copy_never_goes_back(known: Rendezvous | None, found: Rendezvou
 
 
 def test_is_closed() -> None:
-    open_condition, closed_condition = Condition("Closed", "False", "Open"), Condition("Closed", "True", "ClosedBySpec")
-    assert not is_closed(RendezvousStatus())
-    assert not is_closed(RendezvousStatus(run_id="b", conditions=(open_condition,)))
-    assert is_closed(RendezvousStatus(conditions=(closed_condition,)))
-    closed = (ClosedRun("a", ClosedReason.RUN_FAILED),)
-    assert is_closed(RendezvousStatus(run_id="a", closed_runs=closed))
-    assert not is_closed(RendezvousStatus(run_id="b", closed_runs=closed))
+    def of(run: str | None, *closed: str, by_spec: bool = False) -> Rendezvous:
+        runs = tuple(ClosedRun(name, ClosedReason.RUN_FAILED) for name in closed)
+        status = RendezvousStatus(run=RunReference(run) if run else None, closed_runs=runs)
+        return Rendezvous(ObjectMeta("train"), RendezvousSpec(1, 2, closed=by_spec), status)
+
+    assert not is_closed(of(None))
+    assert is_closed(of(None, by_spec=True))
+    assert is_closed(of("a", "a"))
+    assert not is_closed(of("b", "a"))
 
 
 def test_describe_status() -> None:
     assert describe_status(RendezvousStatus()) == ""
-    ready = Condition("Ready", "False", "WaitingForNodes", "1 of at least 2 nodes; train-1 is Pending")
+    ready = Condition("Running", "False", "WaitingForNodes", "1 of at least 2 nodes; train-1 is Pending")
     assert describe_status(RendezvousStatus(conditions=(ready,))) == f"WaitingForNodes: {ready.message}"
     formation = Formation(
         FormationReason.WAITING_FOR_NODES,

@@ -6,7 +6,7 @@ import pytest
 from torch.distributed.elastic.rendezvous import RendezvousParameters
 
 from rendezvous_api.rendezvous import RendezvousSpec
-from rendezvous_handler.settings import Settings, differences, read_settings
+from rendezvous_handler.settings import Settings, differences, read_settings, requested_spec
 
 
 def read(endpoint: str = "train", run_id: str = "none", nodes: tuple[int, int] = (1, 1), **conf: Any) -> Settings:
@@ -152,3 +152,18 @@ SPEC = RendezvousSpec(min_nodes=2, max_nodes=4)
 )
 def test_differences(nodes: tuple[int, int], conf: dict[str, str], expected: list[str]) -> None:
     assert differences(read(nodes=nodes, **conf), SPEC) == expected
+
+
+@pytest.mark.parametrize(
+    ("conf", "groups"),
+    [
+        ({}, {}),
+        ({"join_timeout": 77, "read_timeout": 5}, {"timeouts": {"joinSeconds": 77}}),
+        ({"last_call_timeout": 30}, {"timeouts": {"lastCallSeconds": 30}}),
+        ({"keep_alive_interval": 7}, {"heartbeat": {"intervalSeconds": 7}}),
+        # 41 heartbeats, 5 s apart, are more than the 120 s after which a silent member is lost by default.
+        ({"keep_alive_max_attempt": 41}, {"heartbeat": {"maxMissed": 41}, "timeouts": {"suspectSeconds": 205}}),
+    ],
+)
+def test_an_agent_writes_into_a_spec_only_what_is_given(conf: dict[str, Any], groups: dict[str, Any]) -> None:
+    assert requested_spec(read(nodes=(2, 4), **conf)) == {"minNodes": 2, "maxNodes": 4, **groups}

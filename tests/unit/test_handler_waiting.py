@@ -1,13 +1,16 @@
 """How long an agent waits, and what it says meanwhile."""
 
 import logging
+from typing import Any, cast
 
 import pytest
 
 from rendezvous_api.meta import Condition, ObjectMeta
 from rendezvous_api.rendezvous import Rendezvous, RendezvousSpec, RendezvousStatus
+from rendezvous_handler.agent.agent import Agent
 from rendezvous_handler.join.clock import JoinClock
 from rendezvous_handler.join.report import Reporter
+from rendezvous_handler.join.wait import JoinWait
 from rendezvous_handler.kube.contact import Contact
 
 
@@ -23,13 +26,13 @@ def test_the_clock_counts_only_what_counts() -> None:
     time = Time()
     clock = JoinClock(time)
     time.now += 5
-    clock.tick(answering=True, spare=False)
+    clock.tick(counts=True, spare=False)
     assert clock.used == 5
     time.now += 100
-    clock.tick(answering=False, spare=False)
+    clock.tick(counts=False, spare=False)
     assert clock.used == 5
     time.now += 1
-    clock.tick(answering=True, spare=False)
+    clock.tick(counts=True, spare=False)
     assert (clock.used, clock.elapsed) == (6, 106)
 
 
@@ -37,21 +40,41 @@ def test_a_spare_gets_a_fresh_term() -> None:
     time = Time()
     clock = JoinClock(time)
     time.now += 5
-    clock.tick(answering=True, spare=False)
+    clock.tick(counts=True, spare=False)
     time.now += 1000
-    clock.tick(answering=True, spare=True)
+    clock.tick(counts=True, spare=True)
     time.now += 1000
-    clock.tick(answering=True, spare=True)
+    clock.tick(counts=True, spare=True)
     time.now += 1
-    clock.tick(answering=True, spare=False)
+    clock.tick(counts=True, spare=False)
     assert clock.used == 0
     time.now += 2
-    clock.tick(answering=True, spare=False)
+    clock.tick(counts=True, spare=False)
     assert clock.used == 2
 
 
+class Nothing:
+    """An agent whose API server answers, and that asks for nothing else."""
+
+    stopped = False
+
+    def __getattr__(self, name: str) -> Any:
+        return {"join_timeout": 600, "failing": False, "error": None, "reference": "", "url": ""}.get(name, self)
+
+
+def test_no_time_counts_while_the_rendezvous_is_suspended() -> None:
+    time = Time()
+    wait = JoinWait(cast(Agent, Nothing()))
+    wait.clock = JoinClock(time)
+    for suspend, used in ((False, 5), (True, 5), (True, 5), (False, 10)):
+        wait.follow(Rendezvous(ObjectMeta("train"), RendezvousSpec(1, 2, suspend=suspend)))
+        time.now += 5
+        wait.tick()
+        assert wait.clock.used == used
+
+
 def rendezvous(message: str | None = None) -> Rendezvous:
-    conditions = () if message is None else (Condition("Ready", "False", "WaitingForNodes", message),)
+    conditions = () if message is None else (Condition("Running", "False", "WaitingForNodes", message),)
     return Rendezvous(ObjectMeta("train"), RendezvousSpec(1, 2), RendezvousStatus(conditions=conditions))
 
 

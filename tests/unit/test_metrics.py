@@ -47,14 +47,14 @@ def test_gauges_follow_from_what_is_seen(place: Place) -> None:
         "waiting_seconds": 0,
         "suspects": 0,
         "heartbeat_age_seconds": 7,
-        "ready": 1,
+        "running": 1,
     }
     assert {name: place.of_train(name) for name in expected} == expected
 
 
 def test_a_formation_is_timed_on_the_operators_clock(place: Place) -> None:
     place.show({})
-    assert (place.of_train("waiting_seconds"), place.of_train("ready")) == (0, 0)
+    assert (place.of_train("waiting_seconds"), place.of_train("running")) == (0, 0)
     place.show(forming())
     place.now += 12
     place.show(forming("LastCall", joined=2))
@@ -67,7 +67,7 @@ def test_a_formation_is_timed_on_the_operators_clock(place: Place) -> None:
 def test_nodes_that_are_gathered_while_training_goes_on_do_not_keep_it_waiting(place: Place) -> None:
     place.show({**running(), "formation": forming("Gathering")["formation"]})
     place.now += 5
-    assert (place.of_train("waiting"), place.of_train("waiting_seconds"), place.of_train("ready")) == (1, 0, 1)
+    assert (place.of_train("waiting"), place.of_train("waiting_seconds"), place.of_train("running")) == (1, 0, 1)
 
 
 def test_members_that_have_left_or_were_replaced_are_not_silent(place: Place) -> None:
@@ -93,7 +93,7 @@ def test_suspects_are_counted_when_the_operator_has_found_them(place: Place) -> 
     place.now += 20
     place.beat("b")
     assert place.of_train("suspects") == 0, "it may have reasons not to believe in silence"
-    place.show(running("MemberSuspected"))
+    place.show(running(degraded=True))
     assert place.of_train("suspects") == 1
 
 
@@ -110,7 +110,7 @@ def test_every_reason_has_its_series_from_the_beginning(place: Place) -> None:
 def test_only_the_leader_exports_series_of_single_rendezvous(place: Place) -> None:
     place.show(running())
     place.metrics.status_written(KEY, status(), RUNNING)
-    assert {"round", "ready", "rounds_published_total"} <= set(names_of(place, only=OF_TRAIN))
+    assert {"round", "running", "rounds_published_total"} <= set(names_of(place, only=OF_TRAIN))
     assert place.value("leader") == 1
     place.leads = False
     assert names_of(place, only=OF_TRAIN) == []

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from rendezvous_api import names
+from rendezvous_api.rendezvous import Owner
 from rendezvous_operator.watch.pods import pod_from_object
 
 
@@ -17,12 +18,16 @@ def test_the_run_is_that_of_the_label_else_of_the_jobset_else_of_the_controller(
     item = pod()
     assert pod_from_object(item).run_id is None
     item["metadata"]["ownerReferences"] = [
-        {"uid": "some-owner", "kind": "ConfigMap"},
-        {"uid": "job-uid", "kind": "Job", "controller": True},
+        {"uid": "some-owner", "kind": "ConfigMap", "name": "settings"},
+        {"uid": "job-uid", "kind": "Job", "name": "digits", "controller": True},
     ]
-    assert pod_from_object(item).run_id == "job-uid"
+    seen = pod_from_object(item)
+    assert (seen.run_id, seen.workload, seen.owner) == ("job-uid", "job-uid", Owner("Job", "digits"))
     item["metadata"]["labels"][names.LABEL_JOBSET_UID] = "jobset-uid"
-    assert pod_from_object(item).run_id == "jobset-uid"
+    seen = pod_from_object(item)
+    assert (seen.run_id, seen.owner) == ("jobset-uid", None)
+    item["metadata"]["labels"][names.LABEL_JOBSET_NAME] = "train"
+    assert pod_from_object(item).owner == Owner("JobSet", "train")
     item["metadata"]["labels"][names.LABEL_RUN_ID] = "mine"
     seen = pod_from_object(item)
     assert (seen.run_id, seen.workload) == ("mine", "jobset-uid")

@@ -121,7 +121,7 @@ class Agent:
         interval = float(limits.heartbeat_seconds)
         # A heartbeat that takes longer than its interval is worth less than the next one.
         self.participant.beat_timeout = min(float(self.settings.heartbeat_timeout), interval, self.request_seconds)
-        self._thread.start_heartbeats(interval, float(limits.keep_alive_seconds))
+        self._thread.start_heartbeats(interval, float(limits.silent_seconds))
         self.call(lambda: self.participant.join(attempt))
 
     def _beat(self) -> None:

@@ -94,16 +94,16 @@ def nodes_waiting(rendezvous: Rendezvous | None, membership: Membership | None, 
     return status.waiting_nodes if status.round == membership.round else 0
 
 
-def is_closed(status: RendezvousStatus) -> bool:
+def is_closed(rendezvous: Rendezvous) -> bool:
     """Whether no node may join: the current run is closed, or the whole object is."""
-    closed = status.condition(names.CONDITION_CLOSED)
-    return status.closed_reason(status.run_id) is not None or (closed is not None and closed.status == "True")
+    status = rendezvous.status
+    return rendezvous.spec.closed or status.closed_reason(status.run_id) is not None
 
 
 def describe_status(status: RendezvousStatus) -> str:
     """What the operator says about the group, in one line; empty when it has said nothing."""
-    ready = status.condition(names.CONDITION_READY)
-    text = f"{ready.reason}: {ready.message}" if ready else ""
+    running = status.condition(names.CONDITION_RUNNING)
+    text = f"{running.reason}: {running.message}" if running else ""
     formation = status.formation
     if formation is None:
         return text

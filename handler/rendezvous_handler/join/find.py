@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 
-from rendezvous_api import codec, names
+from rendezvous_api import names
 from rendezvous_api.api_errors import AlreadyExistsError, ApiError, InvalidError, UnreachableError
-from rendezvous_api.rendezvous import Rendezvous, RendezvousSpec
+from rendezvous_api.rendezvous import Rendezvous
 from rendezvous_handler.agent.agent import Agent
 from rendezvous_handler.join.errors import ConnectError, JoinError, StateError
 from rendezvous_handler.join.wait import JoinWait
 from rendezvous_handler.kube.errors import UnreadableError, advise
-from rendezvous_handler.settings import differences
+from rendezvous_handler.settings import differences, requested_spec
 
 _logger = logging.getLogger(__name__)
-
-_SPEC_OF_AN_AGENT = (
-    "minNodes",
-    "maxNodes",
-    "joinTimeoutSeconds",
-    "lastCallTimeoutSeconds",
-    "keepAliveIntervalSeconds",
-    "keepAliveMaxAttempts",
-    "suspectTimeoutSeconds",
-)
-"""What torch knows too, and what the schema ties to that; for the rest its defaults hold."""
 
 
 def read_error(error: ApiError) -> JoinError:
@@ -110,23 +98,11 @@ class Finder:
 
     def _create(self) -> None:
         agent, settings = self._agent, self._agent.settings
-        spec = RendezvousSpec(
-            min_nodes=settings.min_nodes,
-            max_nodes=settings.max_nodes,
-            join_timeout_seconds=settings.join_timeout,
-            last_call_timeout_seconds=settings.last_call_timeout,
-            keep_alive_interval_seconds=settings.keep_alive_interval,
-            keep_alive_max_attempts=settings.keep_alive_max_attempt,
-        )
-        # The schema refuses less, and a large group, too, may need more than the default.
-        spec = replace(spec, suspect_timeout_seconds=spec.suspect_seconds)
-        encoded = codec.encode(spec)
         body = {
             "apiVersion": names.API_VERSION,
             "kind": names.RENDEZVOUS_KIND,
             "metadata": {"name": settings.name, "labels": {names.LABEL_CREATED_BY: names.CREATED_BY_AGENT}},
-            # Only what torch knows too; for the rest the defaults of the schema hold.
-            "spec": {key: encoded[key] for key in _SPEC_OF_AN_AGENT},
+            "spec": requested_spec(settings),
         }
         try:
             agent.call(lambda: agent.client.create_rendezvous(agent.namespace, body, agent.request_seconds))

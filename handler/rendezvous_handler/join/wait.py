@@ -35,6 +35,7 @@ class JoinWait:
         self.clock = JoinClock()
         self.reporter = Reporter(agent.reference, agent.client.url)
         self._limit = float(agent.settings.join_timeout)
+        self._suspended = False
         self._agent = agent
 
     @property
@@ -43,8 +44,9 @@ class JoinWait:
         return self._limit
 
     def follow(self, rendezvous: Rendezvous) -> None:
-        """Wait for as long as this Rendezvous says."""
-        self._limit = float(rendezvous.spec.join_timeout_seconds)
+        """Wait for as long as this Rendezvous says; while it is suspended, no time counts."""
+        self._limit = float(rendezvous.spec.timeouts.join_seconds)
+        self._suspended = rendezvous.spec.suspend
 
     @property
     def expired(self) -> bool:
@@ -62,7 +64,7 @@ class JoinWait:
             raise ClosedError("this handler was shut down")
         # What an outage has hidden must be read before time counts again: the round may have been published long ago.
         answering = not agent.client.contact.failing and not isinstance(agent.watch.state.error, UnreachableError)
-        self.clock.tick(answering, spare)
+        self.clock.tick(answering and not self._suspended, spare)
 
     def pause(self, seconds: float = _PAUSE_SECONDS) -> None:
         """Wait until the Rendezvous has changed or a check-in has ended, at most for this time."""

@@ -156,7 +156,7 @@ class KubernetesRendezvousHandler(RendezvousHandler):  # type: ignore[misc]  # t
                 raise torch_read_error(error)
             time.sleep(_POLL_SECONDS)
         rendezvous = watch.state.rendezvous
-        return rendezvous is not None and is_closed(rendezvous.status)
+        return rendezvous is not None and is_closed(rendezvous)
 
     def set_closed(self) -> None:
         """Close the run for all nodes: the operator refuses any further join; members go on.

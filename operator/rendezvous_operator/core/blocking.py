@@ -27,7 +27,7 @@ def unlisted_key(node: Node) -> Hashable:
 
 
 def blocking_unlisted(s: Situation, timers: Timers) -> list[Node]:
-    """The `unlisted` nodes that block the next round: those seen for less than ``reentryTimeoutSeconds``."""
+    """The `unlisted` nodes that block the next round: those seen for less than ``timeouts.reentrySeconds``."""
     return [node for node in unlisted(s) if not timers.passed(unlisted_overdue_at(s, timers, node))]
 
 
@@ -41,9 +41,9 @@ def members_are_asked(s: Situation) -> bool:
 
 def overdue_at(s: Situation, timers: Timers) -> float:
     """When the members of the current round stop to block the next one (monotonic seconds)."""
-    return timers.began(Timer.ASKED, s.status.round) + s.spec.reentry_timeout_seconds
+    return timers.began(Timer.ASKED, s.status.round) + s.spec.timeouts.reentry_seconds
 
 
 def unlisted_overdue_at(s: Situation, timers: Timers, node: Node) -> float:
     """When one of the `unlisted` nodes stops to block the next round (monotonic seconds)."""
-    return timers.began(Timer.UNLISTED, unlisted_key(node)) + s.spec.reentry_timeout_seconds
+    return timers.began(Timer.UNLISTED, unlisted_key(node)) + s.spec.timeouts.reentry_seconds

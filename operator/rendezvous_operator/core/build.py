@@ -6,11 +6,12 @@ from dataclasses import replace
 from rendezvous_api import names
 from rendezvous_api.reasons import EventReason, FormationReason, RoundEndReason
 from rendezvous_api.rendezvous import Formation, RendezvousStatus, RoundRecord, Store
-from rendezvous_operator.core import conditions, garbage, history, invariants
+from rendezvous_operator.core import conditions, failures, garbage, history, invariants, summary
 from rendezvous_operator.core.end import budget
 from rendezvous_operator.core.nodes import MemberState, MemberView
 from rendezvous_operator.core.rank.rank import rank
 from rendezvous_operator.core.run import Run
+from rendezvous_operator.core.runs import owner
 from rendezvous_operator.core.select.selection import Selection
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.timers import Timers
@@ -35,7 +36,7 @@ def build(s: Situation, timers: Timers, picked: Selection, outlook: Outlook | No
         events = (*events, Event(EventReason.ROUND_PUBLISHED, message))
     else:
         status = _unpublished(s, timers, picked, outlook)
-    status = conditions.with_conditions(s, status)
+    status = summary.with_summary(s, conditions.with_conditions(s, status))
     invariants.check(s, timers, status)
     collected = garbage.collect(s, timers)
     # While all are silent no timer runs, so nothing that waits for one can change before the next heartbeat.
@@ -56,11 +57,13 @@ def _common(s: Situation, timers: Timers) -> RendezvousStatus:
     return replace(
         s.status,
         observed_generation=s.metadata.generation,
-        run_id=s.run.id,
+        heartbeat_interval_seconds=s.spec.heartbeat_seconds,
+        run=owner.run_of(s),
         closed_runs=s.run.closed_runs,
         refused=s.run.refused,
         observed_restart_request=s.run.restart_request,
         restarts=s.run.restarts,
+        failures=failures.continued(s),
         history=history.continued(s, timers),
     )
 
@@ -118,7 +121,7 @@ def _formation(s: Situation, picked: Selection, outlook: Outlook | None) -> Form
         return None
     joined = len(picked.newcomers)
     message = (
-        f"{more_nodes(joined)} joined and will be added once the round has run for {s.spec.scale_up_interval_seconds} s"
+        f"{more_nodes(joined)} joined and will be added once the round has run for {s.spec.scale_up.interval_seconds} s"
     )
     return Formation(FormationReason.GATHERING, message, _start_time(s, FormationReason.GATHERING), joined)
 

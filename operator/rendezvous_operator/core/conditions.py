@@ -1,4 +1,9 @@
-"""The conditions Ready and Closed, whose messages people read first."""
+"""The conditions: for people, for ``kubectl wait``, and for tools that know kstatus.
+
+Running has the message that people read first. Complete and Failed mean the end of the run that has the Rendezvous, as
+they do in a Job. While nodes are waited for, nothing is wrong: kstatus calls a Rendezvous in progress only while
+Reconciling is True, and failed only while Stalled is.
+"""
 
 from dataclasses import replace
 
@@ -6,69 +11,122 @@ from rendezvous_api import names
 from rendezvous_api.meta import Condition
 from rendezvous_api.reasons import ClosedReason, ConditionReason, FormationReason, Reason
 from rendezvous_api.rendezvous import Missing, RendezvousStatus
-from rendezvous_operator.core.nodes import MemberState
+from rendezvous_operator.core.nodes import MemberState, MemberView
 from rendezvous_operator.core.run import Run
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.words import budget_is_spent, cut, listing, with_listing
 
 Answer = tuple[bool, Reason, str]
 
+_NOT_ENDED: Answer = (False, ConditionReason.NOT_ENDED, "")
+_AS_EXPECTED: Answer = (False, ConditionReason.AS_EXPECTED, "")
+
 
 def with_conditions(s: Situation, status: RendezvousStatus) -> RendezvousStatus:
-    """The status with Ready and Closed; a transition time changes only with its condition (API conventions)."""
-    closed = _closed(s, status)
-    found = ((names.CONDITION_READY, _ready(s, status, closed)), (names.CONDITION_CLOSED, closed))
+    """The status with all conditions; a transition time changes only with its condition (API conventions)."""
+    failed = _failed(status)
+    found = (
+        (names.CONDITION_RUNNING, _running(s, status)),
+        (names.CONDITION_COMPLETE, _complete(status)),
+        (names.CONDITION_FAILED, failed),
+        (names.CONDITION_SUSPENDED, _suspended(s, status)),
+        (names.CONDITION_DEGRADED, _degraded(s, status)),
+        (names.CONDITION_RECONCILING, _reconciling(s, status)),
+        (names.CONDITION_STALLED, failed if failed[0] else _AS_EXPECTED),
+    )
     return replace(status, conditions=tuple(_condition(s, name, answer) for name, answer in found))
 
 
 def explanation(status: RendezvousStatus) -> str:
     """What the Rendezvous does or waits for, in one line."""
-    ready = status.condition(names.CONDITION_READY)
-    return f"{ready.reason}: {ready.message}" if ready else "not evaluated yet"
-
-
-def _ready(s: Situation, status: RendezvousStatus, closed: Answer) -> Answer:
-    run = Run.of(status)
-    runs = run.has_round and not run.asked
-    is_closed, closed_reason, closed_message = closed
-    if is_closed and not runs:
-        return False, closed_reason, closed_message
-    closed_run = run.closed_reason(run.id)
-    if closed_run is not None:
-        return False, closed_run, closed_message
-    if runs:
-        return _running(s, status)
-    if status.formation is not None:
-        return False, status.formation.reason, status.formation.message
-    message = f"0 of at least {s.sizes.fewest} nodes"
-    missing = s.known_but_missing
-    return False, FormationReason.WAITING_FOR_NODES, with_listing(message, missing)
+    running = status.condition(names.CONDITION_RUNNING)
+    return f"{running.reason}: {running.message}" if running else "not evaluated yet"
 
 
 def _running(s: Situation, status: RendezvousStatus) -> Answer:
+    ended = status.closed_reason(status.run_id)
+    if ended is not None:
+        return False, ended, _why_closed(status, ended)
+    if _round_runs(status):
+        return True, ConditionReason.RUNNING, _what_runs(s, status)
+    if s.spec.closed:
+        return False, ConditionReason.CLOSED_BY_SPEC, "spec.closed is true: no node may join"
+    if status.formation is not None:
+        return False, status.formation.reason, status.formation.message
+    if s.spec.suspend:
+        return False, FormationReason.SUSPENDED, "spec.suspend is true"
+    message = f"0 of at least {s.sizes.fewest} nodes"
+    return False, FormationReason.WAITING_FOR_NODES, with_listing(message, s.known_but_missing)
+
+
+def _complete(status: RendezvousStatus) -> Answer:
+    ended = status.closed_reason(status.run_id)
+    if ended is None:
+        return _NOT_ENDED
+    return ended is ClosedReason.RUN_SUCCEEDED, ended, _why_closed(status, ended)
+
+
+def _failed(status: RendezvousStatus) -> Answer:
+    ended = status.closed_reason(status.run_id)
+    if ended is None:
+        return _NOT_ENDED
+    return ended is not ClosedReason.RUN_SUCCEEDED, ended, _why_closed(status, ended)
+
+
+def _suspended(s: Situation, status: RendezvousStatus) -> Answer:
+    """Whether the user has suspended it, and all members of the last round have stopped."""
+    holds, reason, message = _running(s, status)
+    if holds or not s.spec.suspend or not isinstance(reason, FormationReason):
+        return False, ConditionReason.NOT_SUSPENDED, ""
+    return reason is FormationReason.SUSPENDED, reason, message
+
+
+def _degraded(s: Situation, status: RendezvousStatus) -> Answer:
+    suspects = _suspects(s, status)
+    return (True, ConditionReason.MEMBER_SUSPECTED, _silent(suspects)) if suspects else _AS_EXPECTED
+
+
+def _reconciling(s: Situation, status: RendezvousStatus) -> Answer:
+    """Whether a round that ran is being formed again, and somebody takes part in that."""
+    run, formation = Run.of(status), status.formation
+    forms = run.open and run.has_round and run.asked and not s.spec.closed
+    if not forms or formation is None or not (formation.joined or s.blocking_members):
+        return _AS_EXPECTED
+    if formation.reason is FormationReason.SUSPENDED:
+        return _AS_EXPECTED
+    return True, formation.reason, formation.message
+
+
+def _round_runs(status: RendezvousStatus) -> bool:
+    run = Run.of(status)
+    return run.open and run.has_round and not run.asked
+
+
+def _what_runs(s: Situation, status: RendezvousStatus) -> str:
     text = f"round {status.round} runs with {status.nodes} nodes"
     if status.formation is not None:
         text += f"; {status.formation.message}"
-    published = status.round > s.status.round
-    suspects = [view for view in s.members_not_running if view.state is MemberState.SUSPECT] if not published else []
-    if suspects:
-        silent = listing([Missing(view.name, "is silent") for view in suspects])
-        return True, ConditionReason.MEMBER_SUSPECTED, f"{text}; {silent}"
-    return True, ConditionReason.RUNNING, text
+    suspects = _suspects(s, status)
+    return f"{text}; {_silent(suspects)}" if suspects else text
 
 
-def _closed(s: Situation, status: RendezvousStatus) -> Answer:
-    if s.spec.closed:
-        return True, ConditionReason.CLOSED_BY_SPEC, "spec.closed is true: no node may join"
-    reason = status.closed_reason(status.run_id)
-    if reason is None:
-        return False, ConditionReason.OPEN, ""
+def _suspects(s: Situation, status: RendezvousStatus) -> list[MemberView]:
+    if not _round_runs(status) or status.round > s.status.round:
+        return []
+    return [view for view in s.members_not_running if view.state is MemberState.SUSPECT]
+
+
+def _silent(suspects: list[MemberView]) -> str:
+    return listing([Missing(view.name, "is silent") for view in suspects])
+
+
+def _why_closed(status: RendezvousStatus, reason: ClosedReason) -> str:
     text = f"run {status.run_id!r} is closed"
     if reason is ClosedReason.RESTART_BUDGET_EXHAUSTED:
         text += f": {budget_is_spent(status.restarts)}"
     elif reason is ClosedReason.RUN_SUCCEEDED:
         text += ": it has succeeded"
-    return True, reason, text
+    return text
 
 
 def _condition(s: Situation, name: str, answer: Answer) -> Condition:

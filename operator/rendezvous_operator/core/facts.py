@@ -38,7 +38,7 @@ def _unlisted_nodes(s: Situation) -> Iterator[Fact]:
 
 
 def _first_round(s: Situation) -> Iterator[Fact]:
-    if s.forms and not s.run.has_round and s.sizes.fitting(len(s.waiting)):
+    if s.may_publish and not s.run.has_round and s.sizes.fitting(len(s.waiting)):
         yield Timer.ENOUGH, s.run.id
         if s.all_known_wait:
             yield Timer.SETTLED, s.names_waiting
@@ -65,8 +65,8 @@ def tick(s: Situation, memory: Memory) -> Timers:
     """Since when each fact that is true now has been true. No timer starts before `Liveness.timers_floor`."""
     timers = _since(s, memory, [fact for facts in FACTS for fact in facts(s)])
     # This fact depends on the age of others, since members that were asked too long ago do not block. It is not true
-    # while the Rendezvous is closed: no node could replace a lost member.
-    drained = s.forms and s.run.has_round and not blocking(s, timers)
+    # while the Rendezvous is closed or suspended: no node could replace a lost member.
+    drained = s.may_publish and s.run.has_round and not blocking(s, timers)
     last = [(Timer.DRAINED, s.status.round)] if drained else []
     return _since(s, memory, [*timers.since, *last])
 

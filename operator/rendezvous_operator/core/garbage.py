@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from rendezvous_api import names
-from rendezvous_api.meta import ObjectMeta
+from rendezvous_api.meta import Condition, ObjectMeta
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.timers import Timer, Timers
 from rendezvous_operator.core.verdict import earliest
@@ -85,12 +85,20 @@ def _rendezvous(s: Situation, timers: Timers) -> Iterator[_Due]:
         empty_since = timers.began(Timer.EMPTY)
         why = "it has had no participants for an hour"
         yield _Due(names.RENDEZVOUS_KIND, s.metadata, empty_since + RETENTION_SECONDS, why)
-    ttl, closed = s.spec.ttl_seconds_after_closed, s.status.condition(names.CONDITION_CLOSED)
-    if ttl is not None and closed is not None and closed.status == "True":
+    ttl, finished = s.spec.ttl_seconds_after_finished, _finished(s)
+    if ttl is not None and finished is not None:
         # The only decision that depends on a time from the status: it must survive a restart of the operator.
-        expires = datetime.fromisoformat(closed.last_transition_time) + timedelta(seconds=ttl)
+        expires = datetime.fromisoformat(finished.last_transition_time) + timedelta(seconds=ttl)
         at = s.now.monotonic + (expires - s.now.wall).total_seconds()
-        yield _Due(names.RENDEZVOUS_KIND, s.metadata, at, f"it was closed {ttl} s ago")
+        yield _Due(names.RENDEZVOUS_KIND, s.metadata, at, f"its run ended {ttl} s ago")
+
+
+def _finished(s: Situation) -> Condition | None:
+    """The condition that says that the run has ended, as it was written last; None: it has not."""
+    for condition_type in (names.CONDITION_COMPLETE, names.CONDITION_FAILED):
+        if s.status.holds(condition_type):
+            return s.status.condition(condition_type)
+    return None
 
 
 def _garbage(found: list[_Due], now: float) -> Garbage:

@@ -57,7 +57,7 @@ def _may_train(s: Situation, timers: Timers, node: Node) -> bool:
     """
     if not node.present:
         return False
-    limit = s.spec.reentry_timeout_seconds
+    limit = s.spec.timeouts.reentry_seconds
     if node.is_member(s.entries.get(node.name)):
         return not timers.passed(timers.began(Timer.ASKED, s.status.round) + limit)
     return node.reported_round > 0 and not timers.passed(timers.began(Timer.UNLISTED, unlisted_key(node)) + limit)

@@ -47,7 +47,7 @@ def assess(now: Now, world: World, memory: Memory, nodes: Mapping[str, Node]) ->
         floor = max(world.answering_since, memory.grace_from)
         return Liveness(silences, False, memory.grace_from, floor, to_read, measured.changes_at)
     # All were silent, and the first heartbeat has arrived: the silence of every node starts now.
-    changes_at = now.monotonic + world.rendezvous.spec.keep_alive_seconds
+    changes_at = now.monotonic + world.rendezvous.spec.silent_seconds
     return Liveness({}, False, now.monotonic, now.monotonic, to_read, changes_at)
 
 
@@ -58,7 +58,7 @@ class _Measurement:
         spec = world.rendezvous.spec
         self._now = now
         self._not_before = max(world.answering_since, grace_from)
-        self._limits = ((Silence.KEEP_ALIVE, spec.keep_alive_seconds), (Silence.SUSPECT, spec.suspect_seconds))
+        self._limits = ((Silence.KEEP_ALIVE, spec.silent_seconds), (Silence.SUSPECT, spec.suspect_seconds))
         self.to_read: set[Target] = set()
         self.changes_at: float | None = None
 

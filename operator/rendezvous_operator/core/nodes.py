@@ -15,9 +15,9 @@ class Silence(IntEnum):
 
     NONE = 0
     KEEP_ALIVE = 1
-    """keepAliveIntervalSeconds x keepAliveMaxAttempts: lost while a round is formed, suspect while one runs."""
+    """heartbeat.intervalSeconds x heartbeat.maxMissed: lost while a round is formed, suspect while one runs."""
     SUSPECT = 2
-    """suspectTimeoutSeconds: always lost."""
+    """timeouts.suspectSeconds: always lost."""
 
 
 class Node(NamedTuple):
@@ -38,6 +38,8 @@ class Node(NamedTuple):
     """Its pod, which must be read before its run is certain."""
     addressed: bool = True
     """It has joined this Rendezvous, not a deleted one of the same name."""
+    understood: bool = True
+    """See `SeenParticipant`. If not, it is what it was last known to be as long as its heartbeats arrive."""
 
     @property
     def present(self) -> bool:
@@ -53,6 +55,8 @@ class Node(NamedTuple):
         """Whether its present attempt is that member of the current round; None: its name is not among the members."""
         if member is None:
             return False
+        if not self.understood:
+            return True
         spec = self.object.spec
         return spec.attempt == member.attempt and spec.incarnation == member.incarnation
 
@@ -62,7 +66,7 @@ class Node(NamedTuple):
         Args:
             member: the entry of its name in the current round; None: there is none.
         """
-        if self.reported_round or not self.addressed or self.is_member(member):
+        if self.reported_round or not self.addressed or not self.understood or self.is_member(member):
             return False
         return self.present and self.leaving is None
 
@@ -149,6 +153,7 @@ def see_node(world: World, name: str, seen: SeenParticipant) -> Node:
         dead=dead,
         run_unread=run_unread,
         addressed=spec.rendezvous_uid == world.rendezvous.metadata.uid,
+        understood=seen.understood,
     )
 
 
@@ -172,7 +177,7 @@ def see_member(member: Member, node: Node | None, rendezvous: RendezvousSpec) ->
     if node is None:
         return MemberView(member, None, MemberState.LOST, "its participant object is gone")
     spec = node.object.spec
-    if spec.incarnation != member.incarnation:
+    if node.understood and spec.incarnation != member.incarnation:
         return MemberView(member, node, MemberState.LOST, "its agent restarted")
     if node.left is LeaveReason.SUCCEEDED and spec.attempt == member.attempt:
         return MemberView(member, node, MemberState.SUCCEEDED)
@@ -180,11 +185,11 @@ def see_member(member: Member, node: Node | None, rendezvous: RendezvousSpec) ->
         return MemberView(member, node, MemberState.FAILED, f"it left: {node.left}")
     if node.dead is not None:
         return MemberView(member, node, MemberState.LOST, node.dead)
-    if spec.attempt != member.attempt:
+    if node.understood and spec.attempt != member.attempt:
         return MemberView(member, node, MemberState.REENTERED)
     if node.silence is Silence.NONE and node.leaving is None:
         return MemberView(member, node, MemberState.RUNNING)
-    seconds = rendezvous.suspect_seconds if node.silence is Silence.SUSPECT else rendezvous.keep_alive_seconds
+    seconds = rendezvous.suspect_seconds if node.silence is Silence.SUSPECT else rendezvous.silent_seconds
     silent = f"no heartbeat for more than {seconds} s" if node.silence else ""
     if node.silence is Silence.SUSPECT:
         return MemberView(member, node, MemberState.LOST, silent, silent)

@@ -23,11 +23,14 @@ def matters(before: SeenParticipant | None, after: Participant, spec: Rendezvous
         spec: of its Rendezvous; None: it does not exist.
         now: monotonic seconds.
     """
-    if before is None or not _is_same_but_time(before.object, after):
+    if before is None or not before.understood or not _is_same_but_time(before.object, after):
         return True
-    # It may count as silent, which this heartbeat ends.
-    keep_alive = (spec or _DEFAULT_SPEC).keep_alive_seconds
-    return is_heartbeat(before.object, after) and now - before.beat_at >= keep_alive
+    return is_heartbeat(before.object, after) and ends_a_silence(before, spec, now)
+
+
+def ends_a_silence(before: SeenParticipant, spec: RendezvousSpec | None, now: float) -> bool:
+    """Whether a heartbeat comes so late that the participant may count as silent; arguments as of `matters`."""
+    return now - before.beat_at >= (spec or _DEFAULT_SPEC).silent_seconds
 
 
 def is_heartbeat(before: Participant, after: Participant) -> bool:
@@ -58,6 +61,7 @@ def _without_details(status: RendezvousStatus) -> RendezvousStatus:
     return replace(
         status,
         waiting_nodes=min(status.waiting_nodes, 1),
+        summary=None if status.summary is None else replace(status.summary, nodes=""),
         formation=None if status.formation is None else replace(status.formation, message="", joined=0, missing=()),
         conditions=tuple(replace(condition, message="") for condition in status.conditions),
         history=tuple(replace(record, ended=None) for record in status.history),

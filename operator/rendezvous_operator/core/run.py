@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from rendezvous_api import names
-from rendezvous_api.reasons import ClosedReason
+from rendezvous_api.reasons import ClosedReason, RoundEndReason
 from rendezvous_api.rendezvous import ClosedRun, Refusal, RendezvousStatus, closed_reason
 from rendezvous_operator.core.verdict import Cause, earliest
 from rendezvous_operator.core.world import Event
@@ -20,6 +20,8 @@ class Ended:
     """Whether its members are asked to join again."""
     last_heard: float | None = None
     """Time of the last heartbeat of the member whose loss ended it (monotonic seconds)."""
+    failure: Cause[RoundEndReason] | None = None
+    """The failure that ended it; None: no failure did."""
 
 
 @dataclass(frozen=True)

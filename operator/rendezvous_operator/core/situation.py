@@ -1,5 +1,6 @@
 """What a decision is based on: all that is seen, evaluated once. Rules only read it."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -45,10 +46,11 @@ class Situation:
         """Of the Rendezvous."""
         return self.world.rendezvous.metadata
 
-    @property
+    @cached_property
     def restart_request(self) -> str | None:
-        """The user's last request for a new round."""
-        return self.metadata.annotations.get(names.ANNOTATION_RESTART_REQUESTED_AT)
+        """The user's last request for a new round. Only equality counts, so it is a hash: an annotation may be long."""
+        value = self.metadata.annotations.get(names.ANNOTATION_RESTART_REQUESTED_AT)
+        return None if value is None else hashlib.sha256(value.encode()).hexdigest()
 
     @property
     def sizes(self) -> Sizes:
@@ -69,6 +71,11 @@ class Situation:
     def forms(self) -> bool:
         """Whether the next round is being formed."""
         return self.takes_nodes and not self.round_runs
+
+    @property
+    def may_publish(self) -> bool:
+        """Whether the next round is being formed, and the user has not suspended the Rendezvous."""
+        return self.forms and not self.spec.suspend
 
     @cached_property
     def entries(self) -> Mapping[str, Member]:

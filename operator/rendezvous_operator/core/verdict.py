@@ -22,12 +22,14 @@ class Cause(Generic[R]):
     """Which node, and why; for people."""
     at: float = float("-inf")
     """The cause counts from this moment on (monotonic seconds)."""
+    node: str = ""
+    """Name of the participant that is the cause; empty: none is."""
     last_heard: float | None = None
     """Of a loss: time of the last heartbeat of the lost member (monotonic seconds)."""
 
     @property
     def failure(self) -> bool:
-        """Whether it counts against ``spec.maxRestarts``."""
+        """Whether it counts against ``spec.restarts.max``."""
         return self.reason in FAILURES
 
 

@@ -31,10 +31,14 @@ def more_nodes(count: int) -> str:
 def budget_is_spent(restarts: int) -> str:
     """Why a run is closed that has used all its restarts."""
     rounds = "1 round" if restarts == 0 else f"{restarts + 1} rounds"
-    return f"{rounds} ended with a failure, and spec.maxRestarts allows no more"
+    return f"{rounds} ended with a failure, and spec.restarts.max allows no more"
 
 
-def cut(message: str) -> str:
+def cut(message: str, most: int = names.MAX_MESSAGE_LENGTH) -> str:
     """As much of a message as the schema allows: a long name from outside must not make a status invalid."""
-    most = names.MAX_MESSAGE_LENGTH
     return message if len(message) <= most else message[: most - 3] + "..."
+
+
+def shortened(value: str) -> str:
+    """A value that a user has set, as a part of a message."""
+    return cut(value, most=64)

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from rendezvous_api.meta import micro_time, timestamp
 from rendezvous_api.participant import Participant
 from rendezvous_api.reasons import EventReason, RoundEndReason
-from rendezvous_api.rendezvous import Rendezvous, RendezvousStatus
+from rendezvous_api.rendezvous import Owner, Rendezvous, RendezvousStatus
 from rendezvous_operator.core.timers import Fact
 
 
@@ -18,7 +18,7 @@ class Now:
     monotonic: float
     """Seconds on the operator's own clock; all decisions but the ttl depend on it."""
     wall: datetime
-    """Aware, UTC; for the times that people read, and for ``ttlSecondsAfterClosed``."""
+    """Aware, UTC; for the times that people read, and for ``ttlSecondsAfterFinished``."""
 
     @property
     def timestamp(self) -> str:
@@ -52,6 +52,8 @@ class Pod:
     """Label ``rdzv.dev/run-id``, else JobSet's UID, else the UID of the controller; None for a bare pod."""
     workload: str | None = None
     """JobSet's UID, else the UID of the controller: the same for all pods of one workload."""
+    owner: Owner | None = None
+    """Kind and name of that workload."""
     problem: str | None = None
     """Why it is not running yet, for people: ``Pending (0/3 nodes are available: Insufficient nvidia.com/gpu)``."""
 
@@ -70,6 +72,9 @@ class SeenParticipant:
     """When its heartbeatTime, incarnation, attempt or state, or its UID, was last seen to change."""
     read_at: float | None = None
     """When it was last read from the API server, not shown by a watch; None: never."""
+    understood: bool = True
+    """Whether `object` is its newest version. Otherwise that does not fit the API of this release: it is alive, and
+    nothing else follows. `object` then has the metadata of that version, and the rest of the last one that fitted."""
 
 
 @dataclass(frozen=True, order=True)

@@ -58,7 +58,6 @@ class Reader:
 
         Raises:
             ApiError: some of them were not read.
-            DecodeError: an object does not fit its CRD.
         """
         reads = []
         for kind in sorted({target.kind for target in targets}):

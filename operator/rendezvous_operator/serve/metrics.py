@@ -21,7 +21,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from rendezvous_api import names
-from rendezvous_api.reasons import AttemptReason, ClosedReason, ConditionReason, ParticipantState, RoundEndReason
+from rendezvous_api.reasons import AttemptReason, ClosedReason, ParticipantState, RoundEndReason
 from rendezvous_api.rendezvous import RendezvousStatus
 from rendezvous_operator.core.world import World
 from rendezvous_operator.kube.request_trace import Request
@@ -215,11 +215,6 @@ class _View(NamedTuple):
     def status(self) -> RendezvousStatus:
         return self.world.rendezvous.status
 
-    @property
-    def ready_reason(self) -> str | None:
-        ready = self.status.condition(names.CONDITION_READY)
-        return ready.reason if ready is not None and ready.status == "True" else None
-
     def silences(self) -> Iterator[float]:
         """Seconds since the last heartbeat of each member of the running round that has not left."""
         if not self.status.running:
@@ -228,16 +223,16 @@ class _View(NamedTuple):
             seen = self.world.participants.get(member.name)
             if (
                 seen is not None
-                and seen.object.spec.state is ParticipantState.JOINED
+                and seen.object.spec.state is not ParticipantState.LEFT
                 and seen.object.spec.incarnation == member.incarnation
             ):
                 yield self.now - seen.beat_at
 
 
 def _suspects(view: _View) -> float:
-    if view.ready_reason != ConditionReason.MEMBER_SUSPECTED:
+    if not view.status.holds(names.CONDITION_DEGRADED):
         return 0
-    limit = view.world.rendezvous.spec.keep_alive_seconds
+    limit = view.world.rendezvous.spec.silent_seconds
     return sum(silence >= limit for silence in view.silences())
 
 
@@ -266,7 +261,10 @@ _GAUGES: Mapping[str, tuple[str, Callable[[_View], float]]] = {
         "Age of the oldest last heartbeat of a member; 0: no round runs.",
         lambda view: max(view.silences(), default=0),
     ),
-    "ready": ("1 if a round runs and no member is asked to join again.", lambda view: view.ready_reason is not None),
+    "running": (
+        "1 if a round runs and no member is asked to join again.",
+        lambda view: view.status.holds(names.CONDITION_RUNNING),
+    ),
 }
 
 

@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 from rendezvous_api import names
 from rendezvous_api.codec import DecodeError, decode
-from rendezvous_api.meta import version_number
-from rendezvous_api.participant import Participant
+from rendezvous_api.meta import ObjectMeta, version_number
+from rendezvous_api.participant import Participant, ParticipantSpec
+from rendezvous_api.reasons import AttemptReason, ParticipantState
 from rendezvous_api.rendezvous import Rendezvous
 from rendezvous_operator.core import relevance
 from rendezvous_operator.core.world import Pod, SeenParticipant, Target, World
@@ -16,6 +17,13 @@ from rendezvous_operator.kube.client import KINDS, Json
 from rendezvous_operator.watch.pods import pod_from_object
 
 logger = logging.getLogger(__name__)
+
+
+_NOTHING_KNOWN = Participant(
+    ObjectMeta(""),
+    ParticipantSpec("", "", "", "", 0, AttemptReason.START, "", 0, ParticipantState.JOINED),
+)
+"""Of a participant whose first version already does not fit its CRD. It addresses no Rendezvous, so it never waits."""
 
 
 class Key(NamedTuple):
@@ -166,9 +174,8 @@ class Cache:
 
         A heartbeat without news gives none, so a thousand idle nodes cause no decisions.
 
-        Raises:
-            DecodeError: a `Read` object does not fit its CRD, so the decision that needs it is not possible. In all
-                other cases such an object is logged and ignored.
+        An object that does not fit its CRD is logged, and does not block the others. A participant of that kind is
+        alive, see `SeenParticipant`; any other object is ignored.
         """
         match seen:
             case Shown():
@@ -180,11 +187,10 @@ class Cache:
             case Read():
                 return self._read(seen)
 
-    def _shown(self, kind: str, item: Json) -> set[Key]:
+    def _shown(self, kind: str, item: Json, *, read: bool = False) -> set[Key]:
         try:
-            return self._object(kind, item)
+            return self._object(kind, item, read=read)
         except DecodeError as error:
-            # It must not block the others.
             logger.error("a %s is ignored: %s", kind, error)
             return set()
 
@@ -205,14 +211,17 @@ class Cache:
             touched |= set(self._entries)
         return touched
 
-    def _object(self, kind: str, item: Json, *, read: bool = False) -> set[Key]:
+    def _object(self, kind: str, item: Json, *, read: bool) -> set[Key]:
         if kind in self._overlays:
             self._overlays[kind].gone.discard(_reference(item))
             self._overlays[kind].seen.add(_reference(item))
         if kind == names.RENDEZVOUS_KIND:
             return self._rendezvous_seen(decode(Rendezvous, item))
         if kind == names.PARTICIPANT_KIND:
-            return self._participant_seen(decode(Participant, item), read=read)
+            try:
+                return self._participant_seen(decode(Participant, item), read=read)
+            except DecodeError as error:
+                return self._unknown_participant_seen(item, error, read=read)
         return self._pod_seen(item)
 
     def _gone(self, kind: str, item: Json) -> set[Key]:
@@ -224,7 +233,7 @@ class Cache:
         if kind == names.POD_KIND:
             key = self._pod_keys.get((namespace, uid))
         elif kind == names.PARTICIPANT_KIND:
-            key = Key(namespace, item.get("spec", {}).get("rendezvousName", ""))
+            key = Key(namespace, _rendezvous_name(item))
         else:
             key = Key(namespace, name)
         return self._forget(key, kind, name, uid) if key is not None else set()
@@ -239,7 +248,7 @@ class Cache:
             # It was read because a participant names it; its label decides whether it is known.
             entry.pods[target.uid] = replace(pod_from_object(item), known=_pod_key(item) == read.key)
             return {read.key}
-        return self._object(target.kind, item, read=True)
+        return self._shown(target.kind, item, read=True)
 
     def _absent(self, read: Read, entry: _Entry) -> set[Key]:
         target = read.target
@@ -277,6 +286,29 @@ class Cache:
         entry.participants[metadata.name] = SeenParticipant(participant, beat_at, read_at)
         spec = entry.rendezvous.spec if entry.rendezvous is not None else None
         return {key} if relevance.matters(seen, participant, spec, now) else set()
+
+    def _unknown_participant_seen(self, item: Json, error: DecodeError, *, read: bool) -> set[Key]:
+        """A participant that does not fit its CRD: written by an agent of a later release, or by a person."""
+        metadata = decode(ObjectMeta, item["metadata"])
+        key = Key(metadata.namespace, _rendezvous_name(item))
+        entry = self._entries.setdefault(key, _Entry())
+        seen, now = entry.participants.get(metadata.name), self.clock()
+        same = seen is not None and seen.object.metadata.uid == metadata.uid
+        participant = replace(seen.object if seen is not None and same else _NOTHING_KNOWN, metadata=metadata)
+        if seen is not None and _is_older(participant, seen.object):
+            return set()
+        if seen is None or seen.understood:
+            logger.error("%s: participant %s counts as alive, but cannot be understood: %s", key, metadata.name, error)
+        entry.absent.discard(Target(names.PARTICIPANT_KIND, metadata.name))
+        # Who has written it is not known. If it was another client, the agent counts as alive for one interval more.
+        changed = seen is None or seen.object.metadata.resource_version != metadata.resource_version
+        beat_at = now if seen is None or changed else seen.beat_at
+        read_at = now if read else (seen.read_at if seen is not None else None)
+        entry.participants[metadata.name] = SeenParticipant(participant, beat_at, read_at, understood=False)
+        if seen is None or seen.understood or not same:
+            return {key}
+        spec = entry.rendezvous.spec if entry.rendezvous is not None else None
+        return {key} if changed and relevance.ends_a_silence(seen, spec, now) else set()
 
     def _pod_seen(self, item: Json) -> set[Key]:
         key = _pod_key(item)
@@ -341,6 +373,13 @@ class Cache:
 def _reference(item: Json) -> tuple[str, str]:
     """Namespace and UID."""
     return (item["metadata"].get("namespace", ""), item["metadata"]["uid"])
+
+
+def _rendezvous_name(item: Json) -> str:
+    """The Rendezvous of a participant of which nothing else needs to be known."""
+    spec = item.get("spec")
+    name = spec.get("rendezvousName") if isinstance(spec, dict) else None
+    return name if isinstance(name, str) else item["metadata"].get("labels", {}).get(names.LABEL_RENDEZVOUS, "")
 
 
 def _pod_key(item: Json) -> Key | None:

@@ -1,6 +1,7 @@
 """From a pod's JSON to what decisions depend on."""
 
 from rendezvous_api import names
+from rendezvous_api.rendezvous import Owner
 from rendezvous_operator.core.world import Pod
 from rendezvous_operator.kube.client import Json
 
@@ -10,7 +11,7 @@ def pod_from_object(item: Json) -> Pod:
     metadata, status = item["metadata"], item.get("status", {})
     labels = metadata.get("labels", {})
     phase = status.get("phase", "Pending")
-    workload = labels.get(names.LABEL_JOBSET_UID) or _controller(metadata)
+    workload, owner = _workload(metadata)
     return Pod(
         uid=metadata["uid"],
         name=metadata["name"],
@@ -19,12 +20,21 @@ def pod_from_object(item: Json) -> Pod:
         leaving=_leaving(metadata, status),
         run_id=labels.get(names.LABEL_RUN_ID) or workload,
         workload=workload,
+        owner=owner,
         problem=_problem(phase, status),
     )
 
 
-def _controller(metadata: Json) -> str | None:
-    return next((owner["uid"] for owner in metadata.get("ownerReferences", []) if owner.get("controller")), None)
+def _workload(metadata: Json) -> tuple[str | None, Owner | None]:
+    """UID of the workload, and its kind and name: of the JobSet, else of the controller."""
+    labels = metadata.get("labels", {})
+    if uid := labels.get(names.LABEL_JOBSET_UID):
+        name = labels.get(names.LABEL_JOBSET_NAME)
+        return uid, Owner("JobSet", name) if name else None
+    for reference in metadata.get("ownerReferences", []):
+        if reference.get("controller"):
+            return reference["uid"], Owner(reference["kind"], reference["name"])
+    return None, None
 
 
 def _leaving(metadata: Json, status: Json) -> str | None:

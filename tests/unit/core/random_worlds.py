@@ -3,6 +3,7 @@
 from dataclasses import replace
 from random import Random
 
+from tests.support.specs import changed
 from tests.unit.core.small_world import (
     AGAIN,
     FAILED,
@@ -129,11 +130,11 @@ def _varied(chance: Random, world: World) -> World:
         )
         for member in rendezvous.status.participants
     )
-    limits = replace(
+    limits = changed(
         rendezvous.spec,
         run_id=chance.choice([None, None, None, None, "A"]),
-        last_call_timeout_seconds=chance.choice([0, 30]),
-        replacement_timeout_seconds=chance.choice([0, 30]),
+        last_call_seconds=chance.choice([0, 30]),
+        replacement_seconds=chance.choice([0, 30]),
         scale_up_interval_seconds=chance.choice([0, 60]),
     )
     status = replace(rendezvous.status, participants=members)

@@ -97,6 +97,7 @@ class Shared(NamedTuple):
     """No member runs the round any more, and the history says so."""
     restarts: int = 0
     spec_closed: bool = False
+    suspended: bool = False
     requested: bool = False
     """The user asks for a new round, and that was not acted on yet."""
     limits: int = 0
@@ -127,6 +128,8 @@ class Setup:
     """Agents ask to close their run."""
     spec_closed: bool = False
     """The user closes the Rendezvous and opens it again."""
+    suspends: bool = False
+    """The user suspends the Rendezvous and takes it back."""
     leaders: bool = False
     """The operator is replaced by one that remembers nothing."""
     max_restarts: int | None = None

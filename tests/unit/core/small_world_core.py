@@ -1,5 +1,6 @@
 """The decision core inside the small world: a state becomes a world to decide on, the decision becomes a state."""
 
+import hashlib
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
@@ -38,7 +39,9 @@ from rendezvous_api.rendezvous import (
     Rendezvous,
     RendezvousSpec,
     RendezvousStatus,
+    Restarts,
     RoundRecord,
+    RunReference,
     Store,
 )
 from rendezvous_operator.core.decide import decide
@@ -128,7 +131,7 @@ def _check_deletions(shared: Shared, nodes: Sequence[Node], decision: Decision) 
 def _left_behind(shared: Shared, nodes: Sequence[Node]) -> bool:
     """Whether a round can be published without a member that asks for a place in the next one from that moment on.
 
-    It was a member, but silent before it could see that; at its next heartbeat reentryTimeoutSeconds have passed.
+    It was a member, but silent before it could see that; at its next heartbeat reentrySeconds have passed.
     """
     overdue = _age_of_asking(shared) == OVER
     return overdue and any(node.current and not node.reports and node.silence in (0, UNHEARD) for node in nodes)
@@ -158,7 +161,7 @@ def _age_of_asking(shared: Shared) -> int:
 def check_exclusive(before: Sequence[Node], after: Sequence[Node], shared: Shared) -> None:
     """Rule "exclusivity" on the true world: a node that runs an older round and is not silent blocks a new one.
 
-    Unless it was asked reentryTimeoutSeconds ago. A member that was lost by its silence before it could report that
+    Unless it was asked reentrySeconds ago. A member that was lost by its silence before it could report that
     it trains, and has not reported it since, counts as waiting until it sees the new status: only its process knows.
     """
     for node, now_node in zip(before, after, strict=True):
@@ -173,16 +176,27 @@ def check_exclusive(before: Sequence[Node], after: Sequence[Node], shared: Share
             assert not runs, f"{node} is a member of two rounds"
 
 
+NOW_HASH = hashlib.sha256(b"now").hexdigest()
+"""How the status says that the request "now" was acted on."""
+
+
 def world_of(setup: Setup, shared: Shared, nodes: Sequence[Node]) -> World:
     """What the operator sees of a state."""
     fewest, most = setup.limits[shared.limits]
-    spec = RendezvousSpec(fewest, most, closed=shared.spec_closed, max_restarts=setup.max_restarts, sizes=setup.sizes)
+    spec = RendezvousSpec(
+        fewest,
+        most,
+        suspend=shared.suspended,
+        closed=shared.spec_closed,
+        restarts=Restarts(setup.max_restarts),
+        sizes=setup.sizes,
+    )
     metadata = METADATA
     if setup.retention:
         metadata = replace(metadata, labels={names.LABEL_CREATED_BY: names.CREATED_BY_AGENT})
     if setup.requests:
         metadata = replace(metadata, annotations={names.ANNOTATION_RESTART_REQUESTED_AT: "now"})
-    observed = "now" if setup.requests and not shared.requested else None
+    observed = NOW_HASH if setup.requests and not shared.requested else None
     status = replace(_status(shared, nodes), observed_restart_request=observed)
     return World(
         rendezvous=Rendezvous(metadata, spec, status),
@@ -217,7 +231,7 @@ def _status(shared: Shared, nodes: Sequence[Node]) -> RendezvousStatus:
         history = (record,)
     spares = sorted((node.spare, i) for i, node in enumerate(nodes) if node.spare)
     return RendezvousStatus(
-        run_id=shared.run or None,
+        run=RunReference(shared.run) if shared.run else None,
         closed_runs=tuple(ClosedRun(run, ClosedReason(reason)) for run, reason in shared.closed),
         refused=tuple(
             Refusal(_name(i), *_attempt(node), RefusalReason(node.refused), "")
@@ -330,6 +344,7 @@ def _state(
         over=last is not None and last.ended is not None if setup.retention else bool(ended),
         restarts=0 if setup.max_restarts is None else min(status.restarts, setup.max_restarts),
         spec_closed=shared.spec_closed,
+        suspended=shared.suspended,
         requested=setup.requests and status.observed_restart_request is None,
         limits=shared.limits,
     )

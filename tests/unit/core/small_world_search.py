@@ -165,6 +165,10 @@ class Search:
             yield Step(
                 "the user closes or opens", self._code(shared._replace(spec_closed=not shared.spec_closed), nodes)
             )
+        if self.setup.suspends:
+            yield Step(
+                "the user suspends or resumes", self._code(shared._replace(suspended=not shared.suspended), nodes)
+            )
         if self.setup.requests and not shared.requested:
             yield Step("the user asks for a round", self._code(shared._replace(requested=True), nodes))
         for number in range(len(self.setup.limits)):
@@ -316,6 +320,9 @@ def _is_good(setup: Setup, shared: Shared, nodes: tuple[Node, ...]) -> bool:
         # Whoever is asked to come to a Rendezvous that is closed by its spec goes on until then.
         asked = shared.waiting and any(node.current and node.process for node in nodes)
         return not unanswered and not asked and not busy
+    if shared.suspended:
+        # All who trained have stopped, and wait for the user.
+        return all(node.process in ("", WAITS) and not (node.process and node.current) for node in nodes)
     members = [node for node in nodes if node.member]
     if shared.round_run in dict(shared.closed) and any(node.current and node.process == TRAINS for node in members):
         return True  # the members of a closed run go on in peace, and the next run waits for their end

@@ -61,7 +61,7 @@ def test_a_spec_that_differs_only_in_them_is_another_one() -> None:
 def test_a_first_round_takes_the_largest_size_and_the_others_are_spares(
     sizes: AllowedSizes, nodes: str, members: str
 ) -> None:
-    scenario = Scenario(2, 8, sizes=sizes, last_call_timeout_seconds=30)
+    scenario = Scenario(2, 8, sizes=sizes, last_call_seconds=30)
     scenario.join(*nodes)
     scenario.at(29)
     assert scenario.status.round == 0
@@ -76,7 +76,7 @@ def test_the_last_call_ends_at_once_at_the_largest_size(sizes: AllowedSizes, mos
     scenario = Scenario(2, 8, sizes=sizes)
     scenario.join(*"abcdefgh"[: most - 1])
     assert scenario.status.round == 0
-    assert f"{most - 1} of at most {most} nodes" in scenario.condition("Ready").message
+    assert f"{most - 1} of at most {most} nodes" in scenario.condition("Running").message
     scenario.join("z")
     assert len(scenario.group) == most
 
@@ -85,12 +85,12 @@ def test_the_last_call_ends_at_once_at_the_largest_size(sizes: AllowedSizes, mos
 def test_the_message_counts_to_the_smallest_size(sizes: AllowedSizes, fewest: int) -> None:
     scenario = Scenario(3, 6, sizes=sizes)
     scenario.settle()
-    assert scenario.condition("Ready").message == f"0 of at least {fewest} nodes"
+    assert scenario.condition("Running").message == f"0 of at least {fewest} nodes"
     scenario.join(*"abcdef"[: fewest - 1])
-    assert scenario.condition("Ready").reason == FormationReason.WAITING_FOR_NODES
-    assert scenario.condition("Ready").message == f"{fewest - 1} of at least {fewest} nodes"
+    assert scenario.condition("Running").reason == FormationReason.WAITING_FOR_NODES
+    assert scenario.condition("Running").message == f"{fewest - 1} of at least {fewest} nodes"
     scenario.join("z")
-    assert scenario.condition("Ready").reason == FormationReason.LAST_CALL
+    assert scenario.condition("Running").reason == FormationReason.LAST_CALL
 
 
 @pytest.mark.parametrize(
@@ -130,12 +130,12 @@ def test_when_the_lost_one_comes_back_in_time_the_size_stays() -> None:
 
 
 def test_a_group_below_the_smallest_size_waits() -> None:
-    scenario = running(*"ab", sizes=PAIRS, replacement_timeout_seconds=0)
+    scenario = running(*"ab", sizes=PAIRS, replacement_seconds=0)
     scenario.gone("b")
     scenario.all_join_again()
     scenario.after(500)
     assert scenario.status.round == 1
-    assert "1 of at least 2 nodes" in scenario.condition("Ready").message
+    assert "1 of at least 2 nodes" in scenario.condition("Running").message
 
 
 def test_a_spare_takes_the_place_of_a_lost_one_at_once() -> None:
@@ -165,7 +165,7 @@ def test_newcomers_below_a_full_step_restart_no_member() -> None:
     assert not scenario.asks
     assert spares_of(scenario) == ["c"]
     assert scenario.status.formation is None
-    assert scenario.condition("Ready").message == "round 1 runs with 2 nodes"
+    assert scenario.condition("Running").message == "round 1 runs with 2 nodes"
 
 
 def test_who_completes_the_step_is_gathered_until_the_round_has_run_for_its_time() -> None:
@@ -195,7 +195,7 @@ def test_who_waits_beyond_the_next_size_keeps_its_place_behind_those_who_will_be
     scenario.after(1)
     scenario.join("x")
     assert spares_of(scenario) == ["z", "y", "x"], "there is none for all of them"
-    assert scenario.condition("Ready").message.startswith("round 1 runs with 2 nodes; 2 more nodes joined")
+    assert scenario.condition("Running").message.startswith("round 1 runs with 2 nodes; 2 more nodes joined")
     writes = scenario.writes
     for _ in range(10):
         scenario.after(1)
@@ -220,7 +220,7 @@ def test_who_fills_the_group_is_taken_in_at_once(sizes: AllowedSizes, last: str)
 
 
 def test_who_has_become_a_spare_by_the_loss_of_another_comes_back_with_a_full_step() -> None:
-    scenario = running(*"abcd", sizes=PAIRS, replacement_timeout_seconds=0)
+    scenario = running(*"abcd", sizes=PAIRS, replacement_seconds=0)
     scenario.gone("b")
     scenario.all_join_again()
     assert {*scenario.group, *scenario.status.spares} == {*"acd"}

@@ -25,7 +25,7 @@ def test_max_restarts_closes_the_run_and_calls_all_members_to_tell_them(allowed:
 
 
 def test_what_is_no_failure_does_not_count_against_max_restarts() -> None:
-    scenario = Scenario(2, 3, max_restarts=0, scale_up_interval_seconds=0, last_call_timeout_seconds=0)
+    scenario = Scenario(2, 3, max_restarts=0, scale_up_interval_seconds=0, last_call_seconds=0)
     scenario.pod("a", "b", "c", run_id="run")
     scenario.join_from_pods("a", "b")
     scenario.join_from_pods("c")  # scale-up

@@ -9,7 +9,7 @@ WORKER_FAILURE = AttemptReason.WORKER_FAILURE
 
 def three_from_pods() -> Scenario:
     """A round of a, b and c runs, and what is lost is not replaced at once."""
-    scenario = Scenario(2, 3, replacement_timeout_seconds=30)
+    scenario = Scenario(2, 3, replacement_seconds=30)
     scenario.pod("a", "b", "c")
     scenario.join_from_pods("a", "b", "c")
     scenario.after(6)
@@ -50,7 +50,7 @@ def test_a_long_word_from_outside_does_not_make_the_status_unwritable() -> None:
     scenario.join("b", run="r" * 253)
     assert scenario.status.formation is not None
     assert [len(node.message) for node in scenario.status.formation.missing] == [1024]
-    assert len(scenario.condition("Ready").message) == 1024
+    assert len(scenario.condition("Running").message) == 1024
 
 
 def test_each_way_to_be_lost_has_its_reason() -> None:

@@ -18,7 +18,7 @@ def test_a_member_that_succeeds_closes_the_run_and_the_others_go_on() -> None:
     scenario = two("one")
     scenario.leave("b", reason=SUCCEEDED)
     assert scenario.closed_runs == {"one": "RunSucceeded"}
-    assert scenario.condition("Closed").status == "True"
+    assert scenario.status.holds("Complete")
     assert scenario.group == ["a", "b"]
     assert not scenario.asks
 
@@ -40,7 +40,7 @@ def test_an_agent_may_close_its_run() -> None:
 
 
 def test_a_run_has_failed_when_no_node_is_left_and_one_has_failed() -> None:
-    scenario = two("one", join_timeout_seconds=600)
+    scenario = two("one", join_seconds=600)
     scenario.leave("a", "b", reason=LeaveReason.FAILED)
     scenario.after(599)
     assert scenario.closed_runs == {}
@@ -51,8 +51,7 @@ def test_a_run_has_failed_when_no_node_is_left_and_one_has_failed() -> None:
 def test_a_closed_spec_refuses_all_ends_no_round_and_is_reversible() -> None:
     scenario = two("one")
     scenario.edit(closed=True)
-    assert scenario.condition("Closed").reason == "ClosedBySpec"
-    assert scenario.condition("Ready").status == "True"
+    assert scenario.status.holds("Running")
     scenario.join("c", run="one")
     scenario.reenter("a", reason=WORKER_FAILURE)
     assert scenario.refused == {"a": RefusalReason.RUN_CLOSED, "c": RefusalReason.RUN_CLOSED}

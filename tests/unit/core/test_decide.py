@@ -25,7 +25,7 @@ def test_nothing_is_decided_before_everything_is_listed() -> None:
 
 
 def test_a_decision_follows_from_the_memory_and_does_not_write_it() -> None:
-    scenario = three(reentry_timeout_seconds=330)
+    scenario = three(reentry_seconds=330)
     scenario.reenter("a", "b", reason=WORKER_FAILURE)
     memory = replace(scenario.memory, since=MappingProxyType(dict(scenario.memory.since)))
     since = dict(memory.since)

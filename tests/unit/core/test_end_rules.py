@@ -15,6 +15,7 @@ from rendezvous_operator.core.end import (
     member_reentered,
     restart_requested,
     scale_up,
+    suspended,
     too_many_nodes,
 )
 from rendezvous_operator.core.end.rules import END_RULES, EndRule
@@ -37,6 +38,7 @@ WORKER_FAILURE = AttemptReason.WORKER_FAILURE
         ("a member is restarted", "MemberLost"),
         ("a member's pod is being deleted", "MemberEvicted"),
         ("a member's pod has failed", "MemberLost"),
+        ("the spec is suspended", "Suspended"),
         ("the spec allows fewer", "TooManyNodes"),
         ("the user asks", "RestartRequested"),
     ],
@@ -62,13 +64,15 @@ def test_a_new_round_is_asked_for_when(happening: str, reason: str) -> None:
             scenario.pod("b", run_id="run", leaving="its pod is being deleted")
         case "a member's pod has failed":
             scenario.pod("b", run_id="run", phase="Failed")
+        case "the spec is suspended":
+            scenario.edit(suspend=True)
         case "the spec allows fewer":
             scenario.edit(max_nodes=2)
         case "the user asks":
             scenario.request_restart("today")
     assert scenario.asks
     assert scenario.ended_because == reason
-    assert scenario.condition("Ready").status == "False"
+    assert scenario.condition("Running").status == "False"
 
 
 # What happens to a round of six, each on another node, and the rule that answers to it.
@@ -85,6 +89,7 @@ HAPPENINGS: dict[EndRule, tuple[RoundEndReason, Callable[[Scenario], None]]] = {
         lambda group: group.reenter("e", reason=AttemptReason.CHECK_IN_FAILED),
     ),
     member_reentered.for_another_reason: (RoundEndReason.MEMBER_REENTERED, lambda group: group.reenter("f")),
+    suspended.causes: (RoundEndReason.SUSPENDED, lambda group: group.edit(suspend=True)),
     too_many_nodes.causes: (RoundEndReason.TOO_MANY_NODES, lambda group: group.edit(max_nodes=5)),
     restart_requested.causes: (RoundEndReason.RESTART_REQUESTED, lambda group: group.request_restart("now")),
     scale_up.causes: (RoundEndReason.SCALE_UP, lambda group: group.join("newcomer")),
@@ -103,7 +108,7 @@ NAMED_PAIRS = [pytest.param(*pair, id=" and ".join(str(reason_of(rule)) for rule
 
 def six_to_whom_happens(*rules: EndRule, max_restarts: int | None = None) -> Scenario:
     """A round of six to which all of this has happened, as the operator sees it at its next look."""
-    group = Scenario(2, 7, last_call_timeout_seconds=1, max_restarts=max_restarts)
+    group = Scenario(2, 7, last_call_seconds=1, max_restarts=max_restarts)
     group.pod(*"abcdef")
     group.join_from_pods(*"abcdef")
     group.after(5)
@@ -138,6 +143,7 @@ def test_the_order_is_the_priority() -> None:
         "WorkerFailed",
         "CheckInFailed",
         "MemberReentered",
+        "Suspended",
         "TooManyNodes",
         "RestartRequested",
         "ScaleUp",

@@ -10,12 +10,12 @@ SUCCEEDED = LeaveReason.SUCCEEDED
 
 
 def test_no_round_while_a_member_has_not_come_back() -> None:
-    scenario = running("a", "b", "c", replacement_timeout_seconds=0)
+    scenario = running("a", "b", "c", replacement_seconds=0)
     scenario.reenter("a", "b", reason=WORKER_FAILURE)
     assert scenario.asks
     scenario.after(300)
     assert scenario.status.round == 1
-    assert scenario.condition("Ready").reason == FormationReason.WAITING_FOR_MEMBERS
+    assert scenario.condition("Running").reason == FormationReason.WAITING_FOR_MEMBERS
     assert "c has not joined again" in scenario.explanation
     scenario.reenter("c")
     assert scenario.status.round == 2
@@ -23,7 +23,7 @@ def test_no_round_while_a_member_has_not_come_back() -> None:
 
 @pytest.mark.parametrize("end", ["leaves", "is gone", "is restarted", "falls silent"])
 def test_a_member_that_has_ended_blocks_no_round(end: str) -> None:
-    scenario = running("a", "b", "c", replacement_timeout_seconds=0)
+    scenario = running("a", "b", "c", replacement_seconds=0)
     scenario.reenter("a", "b", reason=WORKER_FAILURE)
     match end:
         case "leaves":
@@ -40,7 +40,7 @@ def test_a_member_that_has_ended_blocks_no_round(end: str) -> None:
 
 
 def test_a_member_that_was_asked_long_ago_blocks_no_round() -> None:
-    scenario = running("a", "b", "c", replacement_timeout_seconds=0, reentry_timeout_seconds=330)
+    scenario = running("a", "b", "c", replacement_seconds=0, reentry_seconds=330)
     scenario.reenter("a", "b", reason=WORKER_FAILURE)
     scenario.after(329)
     assert scenario.status.round == 1
@@ -49,7 +49,7 @@ def test_a_member_that_was_asked_long_ago_blocks_no_round() -> None:
 
 
 def test_a_node_that_reports_a_round_in_which_it_is_not_listed_blocks_the_next_one() -> None:
-    scenario = running("a", "b", "c", replacement_timeout_seconds=0)
+    scenario = running("a", "b", "c", replacement_seconds=0)
     scenario.silent("c")
     scenario.reenter("a", "b", reason=WORKER_FAILURE)
     scenario.after(16)
@@ -77,7 +77,7 @@ def test_a_new_run_waits_for_members_of_the_old_one_that_still_run_and_does_not_
 
 
 def test_the_time_of_a_member_that_was_silent_when_it_was_asked_begins_with_its_heartbeat() -> None:
-    scenario = Scenario(3, 3, replacement_timeout_seconds=0, reentry_timeout_seconds=330)
+    scenario = Scenario(3, 3, replacement_seconds=0, reentry_seconds=330)
     scenario.join("a", "b", "c")
     scenario.silent("c")
     scenario.after(1)
@@ -94,7 +94,7 @@ def test_the_time_of_a_member_that_was_silent_when_it_was_asked_begins_with_its_
 
 
 def test_members_that_were_lost_when_their_run_was_closed_are_asked_when_they_are_heard() -> None:
-    scenario = Scenario(2, 3, max_restarts=0, last_call_timeout_seconds=0, reentry_timeout_seconds=330)
+    scenario = Scenario(2, 3, max_restarts=0, last_call_seconds=0, reentry_seconds=330)
     scenario.join("x", run="zero")
     scenario.request_close("x")  # it sends a heartbeat, so not all are silent
     scenario.join("d", "e", run="one")

@@ -25,7 +25,7 @@ def last(scenario: Scenario) -> RoundRecord:
 
 
 def test_a_round_that_lost_a_silent_member_has_all_moments_in_order() -> None:
-    scenario = three(suspect_timeout_seconds=120, replacement_timeout_seconds=30)
+    scenario = three(suspect_seconds=120, replacement_seconds=30)
     assert last(scenario) == RoundRecord(1, "run", 3, moment(0))
     scenario.at(2)
     scenario.settle()
@@ -118,7 +118,7 @@ def test_a_member_that_is_gone_has_not_said_so() -> None:
 
 
 def test_no_member_was_asked_when_a_run_was_closed() -> None:
-    scenario = two(suspect_timeout_seconds=120)
+    scenario = two(suspect_seconds=120)
     scenario.at(10)
     scenario.leave("a", reason=LeaveReason.SUCCEEDED)
     assert last(scenario).reason == "RunSucceeded"
@@ -151,7 +151,7 @@ def test_a_run_that_is_closed_while_its_members_are_asked_keeps_why_they_were() 
 
 
 def test_a_new_leader_keeps_all_of_it() -> None:
-    scenario = three(replacement_timeout_seconds=100)
+    scenario = three(replacement_seconds=100)
     scenario.at(2)
     scenario.settle()
     scenario.new_leader()
@@ -192,7 +192,7 @@ def test_only_the_last_rounds_are_kept() -> None:
 
 @pytest.mark.parametrize("closed_by", ["the budget", "the user"])
 def test_a_round_of_a_closed_run_is_over_when_the_last_member_was_asked_for_too_long(closed_by: str) -> None:
-    scenario = three(reentry_timeout_seconds=330, max_restarts=0 if closed_by == "the budget" else None)
+    scenario = three(reentry_seconds=330, max_restarts=0 if closed_by == "the budget" else None)
     if closed_by == "the budget":
         scenario.leave("c")
         scenario.leave("b")

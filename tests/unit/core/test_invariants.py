@@ -63,7 +63,7 @@ A_NEW_ROUND: dict[str, tuple[str, Tamper]] = {
     "a round is left out": ("round 3 follows round 1", lambda status: replace(status, round=3)),
     "the round falls": ("round 0 follows round 1", lambda status: replace(status, round=0)),
     "no store": ("no store or no run", lambda status: replace(status, store=None)),
-    "no run": ("no store or no run", lambda status: replace(status, run_id=None)),
+    "no run": ("no store or no run", lambda status: replace(status, run=None)),
     "too small": ("a round has 1 nodes", lambda status: with_members(status, status.participants[0])),
     "too large": (
         "a round has 4 nodes",
@@ -136,7 +136,7 @@ def test_no_round_beside_a_member_that_is_heard() -> None:
 
 
 def test_a_member_that_was_asked_for_too_long_is_beside_nothing() -> None:
-    scenario = three(reentry_timeout_seconds=330)
+    scenario = three(reentry_seconds=330)
     scenario.reenter("a", "b", reason=WORKER_FAILURE)
     after = without_c(scenario)
     scenario.after(329)

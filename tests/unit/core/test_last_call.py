@@ -13,20 +13,20 @@ def test_first_round_is_published_at_once_at_max() -> None:
 
 
 def test_the_last_call_begins_at_min_and_later_joins_do_not_extend_it() -> None:
-    scenario = Scenario(2, 4, last_call_timeout_seconds=30)
+    scenario = Scenario(2, 4, last_call_seconds=30)
     scenario.join("a")
     scenario.at(50)
     scenario.join("b")
     scenario.at(79)
     scenario.join("c")
     assert scenario.status.round == 0
-    assert scenario.condition("Ready").reason == FormationReason.LAST_CALL
+    assert scenario.condition("Running").reason == FormationReason.LAST_CALL
     scenario.at(80)
     assert scenario.group == ["a", "b", "c"]
 
 
 def test_falling_below_min_cancels_the_last_call() -> None:
-    scenario = Scenario(2, 4, last_call_timeout_seconds=30)
+    scenario = Scenario(2, 4, last_call_seconds=30)
     scenario.join("a", "b")
     scenario.at(29)
     scenario.leave("b")
@@ -40,7 +40,7 @@ def test_falling_below_min_cancels_the_last_call() -> None:
 
 
 def test_when_all_known_pods_have_joined_the_last_call_is_cut_short() -> None:
-    scenario = Scenario(2, 4, last_call_timeout_seconds=30)
+    scenario = Scenario(2, 4, last_call_seconds=30)
     scenario.pod("a", "b", "c", run_id="run")
     scenario.join_from_pods("a", "b")
     scenario.at(20)
@@ -53,7 +53,7 @@ def test_when_all_known_pods_have_joined_the_last_call_is_cut_short() -> None:
 
 @pytest.mark.parametrize("who", ["a pod that has not joined", "a waiter that is in no known pod"])
 def test_the_last_call_is_not_cut_short_by(who: str) -> None:
-    scenario = Scenario(2, 4, last_call_timeout_seconds=30)
+    scenario = Scenario(2, 4, last_call_seconds=30)
     scenario.pod("a", "b", run_id="run")
     if who == "a pod that has not joined":
         scenario.pod("c", run_id="run", phase="Pending", problem="Pending (Insufficient nvidia.com/gpu)")
@@ -77,57 +77,59 @@ def test_known_pods_below_min_do_not_start() -> None:
 
 
 def test_the_message_names_the_moment_and_stays_as_it_is() -> None:
-    scenario = Scenario(2, 4, last_call_timeout_seconds=30)
+    scenario = Scenario(2, 4, last_call_seconds=30)
     scenario.join("a", "b")
-    message = scenario.condition("Ready").message
+    message = scenario.condition("Running").message
     assert message == "2 of at most 4 nodes; more nodes may join until 2030-01-01T00:17:10Z"
     writes = scenario.writes
     for _ in range(29):
         scenario.after(1)
         scenario.settle()
-    assert scenario.condition("Ready").message == message
+    assert scenario.condition("Running").message == message
     assert scenario.writes == writes
     scenario.after(1)
     assert scenario.status.round_start_time == "2030-01-01T00:17:10Z"
 
 
 def test_when_all_known_pods_wait_the_message_names_the_earlier_moment() -> None:
-    scenario = Scenario(2, 4, last_call_timeout_seconds=30)
+    scenario = Scenario(2, 4, last_call_seconds=30)
     scenario.pod("a", "b", run_id="run")
     scenario.join_from_pods("a", "b")
     message = "2 of at most 4 nodes; all known pods have joined, so more nodes may join only until 2030-01-01T00:16:45Z"
-    assert scenario.condition("Ready").message == message
+    assert scenario.condition("Running").message == message
     scenario.after(4)
     scenario.settle()
-    assert scenario.condition("Ready").message == message
+    assert scenario.condition("Running").message == message
     scenario.after(1)
     assert scenario.status.round_start_time == "2030-01-01T00:16:45Z"
 
 
 def test_when_all_known_pods_wait_the_end_of_the_last_call_may_still_be_the_earlier_moment() -> None:
-    scenario = Scenario(2, 4, last_call_timeout_seconds=3)
+    scenario = Scenario(2, 4, last_call_seconds=3)
     scenario.pod("a", "b", run_id="run")
     scenario.join_from_pods("a", "b")
-    assert "more nodes may join until 2030-01-01T00:16:43Z" in scenario.condition("Ready").message
+    assert "more nodes may join until 2030-01-01T00:16:43Z" in scenario.condition("Running").message
     scenario.after(3)
     assert scenario.status.round_start_time == "2030-01-01T00:16:43Z"
 
 
 def test_while_all_are_silent_there_is_no_such_moment() -> None:
-    scenario = Scenario(2, 4, last_call_timeout_seconds=30)
+    scenario = Scenario(2, 4, last_call_seconds=30)
     scenario.join("a", "b")
     scenario.silent("a", "b")
     scenario.after(121)
-    message = scenario.condition("Ready").message
+    message = scenario.condition("Running").message
     assert message == "2 of at most 4 nodes; more nodes may join until 30 s after the next heartbeat"
     writes = scenario.writes
     scenario.after(1000)
     scenario.settle()
-    assert scenario.condition("Ready").message == message
+    assert scenario.condition("Running").message == message
     assert scenario.writes == writes
     assert scenario.wake_at is None, "nothing changes before the next heartbeat"
     scenario.beat("a", "b")
-    assert "2 of at most 4 nodes; more nodes may join until 2030-01-01T00:35:51Z" in scenario.condition("Ready").message
+    assert (
+        "2 of at most 4 nodes; more nodes may join until 2030-01-01T00:35:51Z" in scenario.condition("Running").message
+    )
     scenario.after(29)
     assert scenario.status.round == 0
     scenario.after(1)

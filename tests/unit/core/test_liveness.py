@@ -1,6 +1,7 @@
 """Rules "liveness" and "outages": who is silent, and what an absent control plane changes."""
 
 import pytest
+from tests.support.specs import spec_of
 from tests.unit.core.worlds import Scenario, running, three
 
 from rendezvous_api.reasons import AttemptReason
@@ -10,13 +11,13 @@ WORKER_FAILURE = AttemptReason.WORKER_FAILURE
 
 
 def test_silence_in_a_running_round_makes_a_suspect_and_later_a_loss() -> None:
-    scenario = three(suspect_timeout_seconds=120)
+    scenario = three(suspect_seconds=120)
     scenario.silent("c")
     scenario.at(14)
-    assert scenario.condition("Ready").reason == "Running"
+    assert not scenario.status.holds("Degraded")
     scenario.at(16)
-    assert scenario.condition("Ready").reason == "MemberSuspected"
-    assert scenario.condition("Ready").status == "True"
+    assert scenario.status.holds("Degraded")
+    assert scenario.condition("Running").status == "True"
     assert "c is silent" in scenario.explanation
     scenario.at(119)
     assert not scenario.asks
@@ -29,7 +30,7 @@ def test_a_suspect_that_is_heard_again_is_none() -> None:
     scenario.silent("c")
     scenario.at(60)
     scenario.beat("c")
-    assert scenario.condition("Ready").reason == "Running"
+    assert not scenario.status.holds("Degraded")
     scenario.at(1000)
     assert not scenario.asks
 
@@ -45,7 +46,7 @@ def test_a_suspect_is_lost_as_soon_as_a_re_entry_speaks_for_it(reason: AttemptRe
 
 
 def test_silence_is_death_while_a_round_is_formed() -> None:
-    scenario = Scenario(2, 3, last_call_timeout_seconds=30)
+    scenario = Scenario(2, 3, last_call_seconds=30)
     scenario.join("a", "b")
     scenario.silent("b")
     scenario.at(31)
@@ -54,7 +55,7 @@ def test_silence_is_death_while_a_round_is_formed() -> None:
 
 
 def test_a_group_that_may_be_large_has_longer_intervals_and_is_silent_later() -> None:
-    scenario = Scenario(2, 1000, last_call_timeout_seconds=60)
+    scenario = Scenario(2, 1000, last_call_seconds=60)
     scenario.join("a", "b")
     scenario.silent("b")
     scenario.at(59)
@@ -66,11 +67,21 @@ def test_a_group_that_may_be_large_has_longer_intervals_and_is_silent_later() ->
 @pytest.mark.parametrize(("max_nodes", "interval"), [(1, 5), (250, 5), (251, 6), (1000, 20), (2000, 40)])
 def test_all_heartbeats_of_a_group_are_50_a_second_on_average(max_nodes: int, interval: int) -> None:
     spec = RendezvousSpec(1, max_nodes)
-    assert (spec.heartbeat_seconds, spec.keep_alive_seconds) == (interval, 3 * interval)
+    assert (spec.heartbeat_seconds, spec.silent_seconds) == (interval, 3 * interval)
 
 
 def test_an_interval_that_the_user_has_set_is_never_shortened() -> None:
-    assert RendezvousSpec(1, 1000, keep_alive_interval_seconds=30).heartbeat_seconds == 30
+    assert spec_of(1, 1000, heartbeat_interval_seconds=30).heartbeat_seconds == 30
+
+
+def test_the_interval_that_holds_is_in_the_status() -> None:
+    scenario = Scenario(2, 1000)
+    scenario.join("a")
+    assert scenario.status.heartbeat_interval_seconds == 20
+    scenario.edit(max_nodes=1100)
+    assert scenario.status.heartbeat_interval_seconds == 22
+    scenario.edit(heartbeat_interval_seconds=30)
+    assert scenario.status.heartbeat_interval_seconds == 30
 
 
 def test_the_first_heartbeat_has_a_full_period() -> None:
@@ -83,15 +94,15 @@ def test_the_first_heartbeat_has_a_full_period() -> None:
 
 
 def test_when_all_are_silent_no_member_is_lost() -> None:
-    scenario = three(suspect_timeout_seconds=120)
+    scenario = three(suspect_seconds=120)
     scenario.silent("a", "b", "c")
     scenario.at(3000)
     assert not scenario.asks
-    assert scenario.condition("Ready").status == "True"
+    assert scenario.condition("Running").status == "True"
 
 
 def test_after_that_every_node_gets_a_full_period() -> None:
-    scenario = three(suspect_timeout_seconds=120)
+    scenario = three(suspect_seconds=120)
     scenario.silent("a", "b", "c")
     scenario.at(3000)
     scenario.beat("a")
@@ -105,7 +116,7 @@ def test_after_that_every_node_gets_a_full_period() -> None:
 
 
 def test_one_silent_participant_alone_is_no_all() -> None:
-    scenario = Scenario(1, 1, suspect_timeout_seconds=120)
+    scenario = Scenario(1, 1, suspect_seconds=120)
     scenario.join("a")
     scenario.silent("a")
     scenario.at(121)
@@ -113,7 +124,7 @@ def test_one_silent_participant_alone_is_no_all() -> None:
 
 
 def test_silence_from_before_the_api_server_answered_again_does_not_count() -> None:
-    scenario = three(suspect_timeout_seconds=120)
+    scenario = three(suspect_seconds=120)
     scenario.silent("c")
     scenario.api_server_away(600)
     scenario.after(119)
@@ -147,13 +158,13 @@ def test_an_api_server_that_was_away_ends_nothing() -> None:
 
 def test_no_member_is_lost_sooner_than_it_is_a_suspect() -> None:
     """The schema refuses such a spec now, but an object may be older than that rule."""
-    scenario = running("a", "b", "c", max_nodes=1000, suspect_timeout_seconds=30)
-    assert (scenario.spec.keep_alive_seconds, scenario.spec.suspect_seconds) == (60, 60)
+    scenario = running("a", "b", "c", max_nodes=1000, suspect_seconds=30)
+    assert (scenario.spec.silent_seconds, scenario.spec.suspect_seconds) == (60, 60)
     began = scenario.clock
     scenario.silent("c")
     scenario.after(59)
     assert not scenario.asks
-    assert scenario.condition("Ready").reason == "Running"
+    assert not scenario.status.holds("Degraded")
     assert scenario.wake_at == began + 60
     scenario.after(1)
     assert scenario.ended_because == "MemberLost"
@@ -163,6 +174,6 @@ def test_no_member_is_lost_sooner_than_it_is_a_suspect() -> None:
     ("max_nodes", "timeout", "limit"), [(4, 15, 15), (4, 120, 120), (1000, 30, 60), (2000, 119, 120)]
 )
 def test_the_limit_of_suspicion_is_never_under_that_of_silence(max_nodes: int, timeout: int, limit: int) -> None:
-    spec = RendezvousSpec(1, max_nodes, suspect_timeout_seconds=timeout)
+    spec = spec_of(1, max_nodes, suspect_seconds=timeout)
     assert spec.suspect_seconds == limit
-    assert spec.suspect_seconds >= spec.keep_alive_seconds
+    assert spec.suspect_seconds >= spec.silent_seconds

@@ -7,7 +7,7 @@ from rendezvous_api.reasons import AttemptReason
 
 
 def test_an_eviction_asks_but_the_member_holds_until_it_is_over() -> None:
-    scenario = Scenario(2, 3, replacement_timeout_seconds=0)
+    scenario = Scenario(2, 3, replacement_seconds=0)
     scenario.pod("a", "b", "c", run_id="run")
     scenario.join_from_pods("a", "b", "c")
     scenario.pod("c", run_id="run", leaving="its pod is being evicted (EvictionByEvictionAPI)")

@@ -8,7 +8,7 @@ CHECK_IN_FAILED = AttemptReason.CHECK_IN_FAILED
 
 
 def test_a_failed_check_in_of_one_brings_all_back_and_drops_who_is_silent() -> None:
-    scenario = running("a", "b", "c", replacement_timeout_seconds=0)
+    scenario = running("a", "b", "c", replacement_seconds=0)
     scenario.silent("c")
     scenario.after(60)
     scenario.reenter("a", reason=CHECK_IN_FAILED)

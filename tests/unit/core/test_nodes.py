@@ -3,9 +3,9 @@
 from dataclasses import replace
 from typing import Any
 
-from tests.unit.core.worlds import Scenario, running, two
+from tests.unit.core.worlds import Scenario, running, three, two
 
-from rendezvous_api.reasons import LeaveReason
+from rendezvous_api.reasons import AttemptReason, LeaveReason
 from rendezvous_operator.core.nodes import see_node
 from rendezvous_operator.core.world import Pod
 
@@ -24,7 +24,7 @@ def test_the_attempt_of_a_member_does_not_wait_again() -> None:
 
 
 def test_a_participant_whose_pod_is_terminating_does_not_wait() -> None:
-    scenario = Scenario(2, 3, last_call_timeout_seconds=0)
+    scenario = Scenario(2, 3, last_call_seconds=0)
     scenario.pod("a", "b", "c")
     scenario.join_from_pods("a")
     scenario.pod("b", leaving="its pod is being deleted")
@@ -50,7 +50,7 @@ def test_a_pod_that_succeeded_has_left_with_success() -> None:
 
 
 def test_who_is_silent_does_not_wait() -> None:
-    scenario = Scenario(2, 3, last_call_timeout_seconds=30)
+    scenario = Scenario(2, 3, last_call_seconds=30)
     scenario.join("a", "b")
     scenario.silent("b")
     scenario.after(30)
@@ -96,3 +96,54 @@ def test_a_pod_that_succeeded_does_not_hide_how_its_agent_left() -> None:
     with_spec(scenario, "a", pod_name="a", pod_uid="uid-of-a")
     scenario.pods["uid-of-a"] = Pod("uid-of-a", "a", phase="Succeeded")
     assert see_node(scenario.world(), "a", scenario.seen["a"]).left is LeaveReason.FAILED
+
+
+def not_understood(scenario: Scenario, name: str) -> None:
+    """The agent of this node writes what the operator does not understand."""
+    seen = scenario.seen[name]
+    scenario.seen[name] = replace(seen, understood=False)
+    scenario.settle()
+
+
+def test_a_member_that_cannot_be_understood_is_alive() -> None:
+    scenario = three()
+    not_understood(scenario, "c")
+    scenario.after(3600)
+    assert scenario.group == ["a", "b", "c"]
+    assert not scenario.asks
+
+
+def test_a_member_that_cannot_be_understood_holds_the_others_no_longer_than_any_other_one() -> None:
+    scenario = three(reentry_seconds=330)
+    not_understood(scenario, "c")
+    scenario.reenter("a", "b", reason=AttemptReason.WORKER_FAILURE)
+    scenario.after(329)
+    assert scenario.status.round == 1
+    scenario.after(1)
+    assert scenario.group == ["a", "b"]
+
+
+def test_a_member_that_cannot_be_understood_is_lost_by_its_silence_and_by_its_pod() -> None:
+    scenario = three(suspect_seconds=120)
+    not_understood(scenario, "c")
+    scenario.silent("c")
+    scenario.after(20)
+    assert scenario.status.holds("Degraded")
+    scenario.after(100)
+    assert scenario.ended_because == "MemberLost"
+    scenario = Scenario(2, 3)
+    scenario.pod("a", "b", "c", run_id="run")
+    scenario.join_from_pods("a", "b", "c")
+    not_understood(scenario, "c")
+    scenario.pod("c", run_id="run", phase="Failed")
+    assert scenario.ended_because == "MemberLost"
+
+
+def test_a_node_that_cannot_be_understood_is_no_member_of_a_new_round() -> None:
+    scenario = Scenario(2, 3, last_call_seconds=30)
+    scenario.join("c")
+    not_understood(scenario, "c")
+    scenario.join("a", "b")
+    scenario.after(30)
+    assert scenario.group == ["a", "b"]
+    assert scenario.refused == {}

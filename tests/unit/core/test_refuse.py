@@ -101,7 +101,7 @@ def test_the_list_of_answers_is_bounded_and_every_node_gets_one() -> None:
 
 def test_who_is_refused_forms_no_round_also_where_the_list_of_answers_is_full() -> None:
     crowd = [f"c{number:03}" for number in range(150)]
-    scenario = Scenario(2, 200, last_call_timeout_seconds=30)
+    scenario = Scenario(2, 200, last_call_seconds=30)
     scenario.join(*crowd, run="one")
     scenario.edit(run_id="two")
     scenario.after(60)

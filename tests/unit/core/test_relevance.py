@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from tests.support.specs import spec_of
 
 from rendezvous_api.meta import Condition, ObjectMeta
 from rendezvous_api.participant import Participant, ParticipantSpec, ParticipantStatus
@@ -11,7 +12,7 @@ from rendezvous_api.rendezvous import Formation, Missing, RendezvousSpec, Rendez
 from rendezvous_operator.core.relevance import is_heartbeat, is_urgent, matters
 from rendezvous_operator.core.world import SeenParticipant
 
-SPEC = replace(RendezvousSpec(1, 2), keep_alive_interval_seconds=4, keep_alive_max_attempts=5)
+SPEC = spec_of(1, 2, heartbeat_interval_seconds=4, max_missed=5)
 KNOWN = Participant(
     metadata=ObjectMeta(name="train.a", namespace="ns", uid="u-1", resource_version="1"),
     spec=ParticipantSpec(
@@ -72,7 +73,7 @@ BEFORE = RendezvousStatus(
     round=1,
     waiting_nodes=1,
     formation=FORMATION,
-    conditions=(Condition("Ready", "True", "Running", "", TIME),),
+    conditions=(Condition("Running", "True", "Running", "", TIME),),
     history=(LAST,),
 )
 

@@ -31,24 +31,24 @@ def test_later_rounds_start_at_once_when_the_lost_are_replaced() -> None:
 
 
 def test_later_rounds_wait_for_replacements_from_the_last_loss_or_return_on() -> None:
-    scenario = running("a", "b", "c", replacement_timeout_seconds=30)
+    scenario = running("a", "b", "c", replacement_seconds=30)
     scenario.gone("c")
     scenario.at(20)
     scenario.reenter("a")
     scenario.at(50)
     scenario.reenter("b")  # the last one to come back
     scenario.at(79)
-    assert scenario.condition("Ready").reason == FormationReason.WAITING_FOR_REPLACEMENTS
+    assert scenario.condition("Running").reason == FormationReason.WAITING_FOR_REPLACEMENTS
     scenario.at(80)
     assert scenario.group == ["a", "b"]
 
 
 def test_the_message_names_the_moment_and_stays_as_it_is() -> None:
-    scenario = three(replacement_timeout_seconds=30)
+    scenario = three(replacement_seconds=30)
     scenario.gone("c")
-    assert "until" not in scenario.condition("Ready").message, "a and b have not come back, so this is not known"
+    assert "until" not in scenario.condition("Running").message, "a and b have not come back, so this is not known"
     scenario.reenter("a", "b")
-    message = scenario.condition("Ready").message
+    message = scenario.condition("Running").message
     assert message == (
         "2 of 3 nodes have joined again; waiting for replacements until 2030-01-01T00:17:10Z; "
         "c was lost (its participant object is gone)"
@@ -57,14 +57,14 @@ def test_the_message_names_the_moment_and_stays_as_it_is() -> None:
     for _ in range(29):
         scenario.after(1)
         scenario.settle()
-    assert scenario.condition("Ready").message == message
+    assert scenario.condition("Running").message == message
     assert scenario.writes == writes
     scenario.after(1)
     assert scenario.status.round_start_time == "2030-01-01T00:17:10Z"
 
 
 def test_a_group_that_may_be_no_larger_now_waits_for_no_other_node() -> None:
-    scenario = three(replacement_timeout_seconds=30)
+    scenario = three(replacement_seconds=30)
     scenario.edit(max_nodes=2)
     scenario.gone("c")
     scenario.reenter("a", "b")
@@ -72,7 +72,7 @@ def test_a_group_that_may_be_no_larger_now_waits_for_no_other_node() -> None:
 
 
 def test_while_a_member_may_still_come_back_no_moment_is_known() -> None:
-    scenario = three(replacement_timeout_seconds=30)
+    scenario = three(replacement_seconds=30)
     scenario.gone("c")
     scenario.reenter("a")
     s = observe(now(scenario.clock), scenario.world(), scenario.memory)
@@ -83,7 +83,7 @@ def test_while_a_member_may_still_come_back_no_moment_is_known() -> None:
 
 
 def test_the_wait_starts_again_when_the_rendezvous_was_closed_in_between() -> None:
-    scenario = running("a", "b", "c", replacement_timeout_seconds=30)
+    scenario = running("a", "b", "c", replacement_seconds=30)
     scenario.request_restart("now")
     scenario.edit(closed=True)
     scenario.leave("a", "b", "c")

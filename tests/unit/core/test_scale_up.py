@@ -12,7 +12,7 @@ def test_newcomers_are_gathered_while_training_goes_on() -> None:
         scenario.at(seconds)
         scenario.join(node)
         assert not scenario.asks
-        assert scenario.condition("Ready").status == "True"
+        assert scenario.condition("Running").status == "True"
         assert scenario.status.formation is not None
         assert scenario.status.formation.reason is FormationReason.GATHERING
     scenario.at(60)

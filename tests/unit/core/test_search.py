@@ -21,6 +21,9 @@ SEARCHES = [
     (Setup("the operator is replaced", 2, 3, leaders=True), 2_500),
     (Setup("the restart budget", 2, 2, max_restarts=1), 4_500),
     (Setup("the user closes and opens", 2, 3, spec_closed=True), 15_000),
+    (Setup("the user suspends and resumes", 2, 3, suspends=True), 5_000),
+    (Setup("the user suspends, closes and opens", 1, 2, runs=TWO, suspends=True, spec_closed=True), 1_000),
+    (Setup("the user suspends while agents end", 1, 2, runs=TWO, suspends=True, ends=True), 4_000),
     (Setup("the user asks for rounds", 2, 3, requests=True), 5_000),
     (Setup("the user edits minNodes and maxNodes", 2, 2, other_limits=((1, 3), (3, 3))), 12_000),
     (Setup("rounds of one node, two or four", 1, 4, sizes=AllowedSizes(list=(1, 2, 4))), 2_500),
@@ -40,6 +43,7 @@ SLOW_SEARCHES = [
     (Setup("silence and lost paths", 2, 3, silence=True), 350_000),
     (Setup("known pods", 2, 3, pods=True), 350_000),
     # With three nodes these have many millions of states.
+    (Setup("suspension, silence and ends", 1, 2, runs=TWO, suspends=True, silence=True, ends=True), 50_000),
     (Setup("restart requests and deaths", 1, 2, runs=TWO, silence=True, requests=True), 45_000),
     (Setup("silence, ends and closing together", 1, 2, runs=TWO, silence=True, ends=True, closes=True), 50_000),
     (Setup("retention and silence", 1, 2, runs=TWO, silence=True, ends=True, retention=True), 350_000),

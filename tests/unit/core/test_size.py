@@ -6,12 +6,12 @@ from rendezvous_api.reasons import FormationReason
 
 
 def test_never_fewer_than_min_in_later_rounds() -> None:
-    scenario = running("a", "b", replacement_timeout_seconds=0)
+    scenario = running("a", "b", replacement_seconds=0)
     scenario.gone("b")
     scenario.reenter("a")
     scenario.after(500)
     assert scenario.status.round == 1
-    assert scenario.condition("Ready").reason == FormationReason.WAITING_FOR_NODES
+    assert scenario.condition("Running").reason == FormationReason.WAITING_FOR_NODES
     assert "1 of at least 2 nodes; b was lost (its participant object is gone)" in scenario.explanation
     scenario.join("c")
     assert set(scenario.group) == {"a", "c"}

@@ -16,7 +16,7 @@ def test_spares_never_count_as_waiting_and_are_listed() -> None:
     scenario.after(5000)
     assert scenario.status.spares == ("s", "t")
     assert not scenario.asks
-    assert scenario.condition("Ready").status == "True"
+    assert scenario.condition("Running").status == "True"
 
 
 def test_a_spare_takes_a_lost_members_rank_at_once() -> None:
@@ -30,7 +30,7 @@ def test_a_spare_takes_a_lost_members_rank_at_once() -> None:
 
 
 def test_a_silent_spare_is_none() -> None:
-    scenario = Scenario(2, 2, replacement_timeout_seconds=0)
+    scenario = Scenario(2, 2, replacement_seconds=0)
     scenario.join("a", "b")
     scenario.join("s")
     scenario.silent("s")

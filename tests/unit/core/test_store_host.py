@@ -27,7 +27,7 @@ def test_a_good_round_in_between_forgives_the_host() -> None:
 
 
 def test_a_loss_in_between_says_nothing_about_the_host() -> None:
-    scenario = Scenario(2, 3, replacement_timeout_seconds=0)
+    scenario = Scenario(2, 3, replacement_seconds=0)
     scenario.join("a", "b", "c")
     scenario.reenter("a", "b", "c", reason=CHECK_IN_FAILED)
     scenario.gone("c")
@@ -38,7 +38,7 @@ def test_a_loss_in_between_says_nothing_about_the_host() -> None:
 
 
 def test_a_round_that_checked_in_ends_the_row_even_if_it_then_lost_a_member() -> None:
-    scenario = Scenario(2, 3, replacement_timeout_seconds=0)
+    scenario = Scenario(2, 3, replacement_seconds=0)
     scenario.join("a", "b", "c")
     scenario.reenter("a", "b", "c", reason=CHECK_IN_FAILED)
     scenario.settle()

@@ -41,13 +41,13 @@ def test_what_holds_no_longer_is_forgotten_and_what_goes_on_is_kept() -> None:
 
 
 def waits_to_reenter() -> Scenario:
-    scenario = three(reentry_timeout_seconds=330)
+    scenario = three(reentry_seconds=330)
     scenario.reenter("a", "b", reason=WORKER_FAILURE)
     return scenario
 
 
 def waits_for_replacements() -> Scenario:
-    scenario = three(replacement_timeout_seconds=330)
+    scenario = three(replacement_seconds=330)
     scenario.gone("c")
     scenario.reenter("a", "b")
     return scenario
@@ -57,7 +57,7 @@ def test_a_rendezvous_that_is_closed_for_a_moment_does_not_forget_when_its_membe
     scenario = waits_to_reenter()
     scenario.at(300)
     scenario.edit(closed=True)
-    assert scenario.condition("Closed").status == "True"
+    assert scenario.condition("Running").reason == "ClosedBySpec"
     scenario.at(301)
     scenario.edit(closed=False)
     scenario.at(329)
@@ -103,7 +103,7 @@ def test_no_timer_starts_before_the_next_heartbeat(waits: Callable[[], Scenario]
 
 
 def test_a_last_call_during_an_outage_lasts_as_long_after_it() -> None:
-    scenario = Scenario(2, 4, last_call_timeout_seconds=30)
+    scenario = Scenario(2, 4, last_call_seconds=30)
     scenario.join("a", "b")
     scenario.at(20)
     scenario.api_server_away(600)

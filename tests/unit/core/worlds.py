@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+from tests.support.specs import changed, spec_of
 from tests.unit.core.builders import NAME, UID, now, participant
 from tests.unit.core.write_rules import check_write
 
@@ -11,7 +12,7 @@ from rendezvous_api import names
 from rendezvous_api.meta import Condition, ObjectMeta
 from rendezvous_api.participant import Participant, ParticipantStatus
 from rendezvous_api.reasons import AttemptReason, LeaveReason, ParticipantState, RefusalReason
-from rendezvous_api.rendezvous import Member, Rendezvous, RendezvousSpec, RendezvousStatus
+from rendezvous_api.rendezvous import Member, Rendezvous, RendezvousStatus
 from rendezvous_operator.core.decide import decide
 from rendezvous_operator.core.world import (
     Decision,
@@ -36,7 +37,7 @@ class Scenario:
     """
 
     def __init__(self, min_nodes: int = 2, max_nodes: int = 2, **spec: Any) -> None:
-        self.spec = RendezvousSpec(min_nodes, max_nodes, **spec)
+        self.spec = spec_of(min_nodes, max_nodes, **spec)
         self.metadata = ObjectMeta(NAME, uid=UID, resource_version="1", generation=1)
         self.status = RendezvousStatus()
         self.memory = Memory()
@@ -83,7 +84,7 @@ class Scenario:
         return self.status.history[-1].reason
 
     def condition(self, condition_type: str) -> Condition:
-        """Ready or Closed."""
+        """The condition of that type."""
         condition = self.status.condition(condition_type)
         assert condition is not None
         return condition
@@ -177,7 +178,7 @@ class Scenario:
 
     def edit(self, **changes: Any) -> None:
         """The user edits the spec."""
-        self.spec = replace(self.spec, **changes)
+        self.spec = changed(self.spec, **changes)
         self.metadata = replace(self.metadata, generation=self.metadata.generation + 1)
         self.settle()
 
@@ -331,12 +332,12 @@ class Scenario:
 
 def running(*nodes: str, min_nodes: int = 2, max_nodes: int = 4, **spec: Any) -> Scenario:
     """A scenario in which a round of these nodes runs."""
-    scenario = Scenario(min_nodes, max_nodes, **{"last_call_timeout_seconds": 0, **spec})
+    scenario = Scenario(min_nodes, max_nodes, **{"last_call_seconds": 0, **spec})
     for node in nodes[: min_nodes - 1]:
         scenario.join(node)
     # The others come in one moment, so that one round takes them all.
     rest = nodes[min_nodes - 1 :]
-    scenario.edit(last_call_timeout_seconds=1)
+    scenario.edit(last_call_seconds=1)
     scenario.join(*rest)
     scenario.after(1)
     assert set(scenario.group) == {*nodes}
@@ -353,7 +354,7 @@ def two(run: str | None = "one", **spec: Any) -> Scenario:
 
 def three(**spec: Any) -> Scenario:
     """A round of a, b and c runs, there is no place for another node, and lost ones are not waited for."""
-    scenario = Scenario(2, 3, **{"replacement_timeout_seconds": 0, **spec})
+    scenario = Scenario(2, 3, **{"replacement_seconds": 0, **spec})
     scenario.join("a", "b", "c")
     assert scenario.status.round == 1
     return scenario

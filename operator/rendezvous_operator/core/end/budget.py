@@ -1,4 +1,4 @@
-"""Rule "restart budget": when failures have ended more rounds of a run than ``maxRestarts``, the run is closed."""
+"""Rule "restart budget": when failures have ended more rounds of a run than ``restarts.max``, the run is closed."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ _FAILURES = frozenset(reason.value for reason in FAILURES)
 
 def is_spent(s: Situation, cause: Cause[RoundEndReason]) -> bool:
     """Whether this cause is a failure and no restart is left for it."""
-    return cause.failure and s.spec.max_restarts is not None and s.run.restarts >= s.spec.max_restarts
+    return cause.failure and s.spec.restarts.max is not None and s.run.restarts >= s.spec.restarts.max
 
 
 def restarts(s: Situation, history: Sequence[RoundRecord]) -> int:

@@ -16,4 +16,4 @@ def causes(s: Situation, _: Timers) -> Iterator[Cause[RoundEndReason]]:
     """One for each member whose pod ends."""
     for view in s.members_not_running:
         if view.evicted is not None:
-            yield Cause(RoundEndReason.MEMBER_EVICTED, f"{view.name}: {view.evicted}")
+            yield Cause(RoundEndReason.MEMBER_EVICTED, f"{view.name}: {view.evicted}", node=view.name)

@@ -13,4 +13,4 @@ def causes(s: Situation, _: Timers) -> Iterator[Cause[RoundEndReason]]:
     """One for each member that has left."""
     for view in s.members_not_running:
         if view.state is MemberState.FAILED:
-            yield Cause(RoundEndReason.MEMBER_FAILED, f"{view.name}: {view.why}")
+            yield Cause(RoundEndReason.MEMBER_FAILED, f"{view.name}: {view.why}", node=view.name)

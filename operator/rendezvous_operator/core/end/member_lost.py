@@ -20,5 +20,6 @@ def causes(s: Situation, _: Timers) -> Iterator[Cause[RoundEndReason]]:
             yield Cause(
                 RoundEndReason.MEMBER_LOST,
                 f"{view.name}: {view.why}",
+                node=view.name,
                 last_heard=s.world.participants[view.name].beat_at if same_agent else None,
             )

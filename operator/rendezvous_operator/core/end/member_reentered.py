@@ -34,4 +34,4 @@ def _causes(s: Situation, reason: RoundEndReason) -> Iterator[Cause[RoundEndReas
         if view.state is MemberState.REENTERED and view.node is not None:
             reason_given = view.node.object.spec.attempt_reason
             if _REASONS.get(reason_given, RoundEndReason.MEMBER_REENTERED) is reason:
-                yield Cause(reason, f"{view.name} asks to join again: {reason_given}")
+                yield Cause(reason, f"{view.name} asks to join again: {reason_given}", node=view.name)

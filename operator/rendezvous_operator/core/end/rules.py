@@ -12,6 +12,7 @@ from rendezvous_operator.core.end import (
     member_reentered,
     restart_requested,
     scale_up,
+    suspended,
     too_many_nodes,
 )
 from rendezvous_operator.core.rank import store_host
@@ -31,6 +32,7 @@ END_RULES: tuple[EndRule, ...] = (
     member_reentered.worker_failed,
     member_reentered.check_in_failed,
     member_reentered.for_another_reason,
+    suspended.causes,
     too_many_nodes.causes,
     restart_requested.causes,
     scale_up.causes,
@@ -57,7 +59,8 @@ def _asked(s: Situation, cause: Cause[RoundEndReason]) -> Situation:
         f"round {s.status.round} ends: {cause.reason}: {cause.message}",
         warning=cause.failure,
     )
-    ended = Ended(str(cause.reason), cause.message, asked=True, last_heard=cause.last_heard)
+    failure = cause if cause.failure else None
+    ended = Ended(str(cause.reason), cause.message, asked=True, last_heard=cause.last_heard, failure=failure)
     run = replace(s.run.with_event(event), asked=True, ended=ended, restart_request=s.restart_request)
     return s.with_run(run)
 
@@ -66,5 +69,6 @@ def _closed(s: Situation, cause: Cause[RoundEndReason]) -> Situation:
     spent = Cause(
         ClosedReason.RESTART_BUDGET_EXHAUSTED, f"{cause.reason}: {cause.message}", last_heard=cause.last_heard
     )
-    s = s.with_run(close.closed(s.run, spent))
+    run = close.closed(s.run, spent)
+    s = s.with_run(replace(run, ended=replace(run.ended, failure=cause) if run.ended is not None else None))
     return s.with_run(refuse.answer_all(s))

@@ -1,7 +1,7 @@
 """ScaleUp: the round ends so that waiting nodes become members.
 
 Every new round costs all members the work since their last checkpoint. So waiting nodes are gathered until the round
-has run for ``scaleUpIntervalSeconds``, or until they fill the group.
+has run for ``scaleUp.intervalSeconds``, or until they fill the group.
 """
 
 from collections.abc import Iterator
@@ -20,5 +20,5 @@ def causes(s: Situation, timers: Timers) -> Iterator[Cause[RoundEndReason]]:
     if size <= s.status.nodes:
         return
     fills = size == s.sizes.most
-    at = timers.now if fills else timers.began(Timer.ROUND, s.status.round) + s.spec.scale_up_interval_seconds
+    at = timers.now if fills else timers.began(Timer.ROUND, s.status.round) + s.spec.scale_up.interval_seconds
     yield Cause(RoundEndReason.SCALE_UP, f"{more_nodes(len(s.waiting))} joined", at=at)

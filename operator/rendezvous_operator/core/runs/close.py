@@ -34,7 +34,7 @@ def failed(s: Situation, timers: Timers) -> Iterator[Cause[ClosedReason]]:
     """At most one: no node is left, one has failed, and none has joined for the length of a join timeout."""
     if no_node_is_left(s):
         first = next(_failed(s))
-        at = timers.began(Timer.NO_NODE_LEFT, s.run.id) + s.spec.join_timeout_seconds
+        at = timers.began(Timer.NO_NODE_LEFT, s.run.id) + s.spec.timeouts.join_seconds
         yield Cause(ClosedReason.RUN_FAILED, f"no node is left; {first.name} failed", at=at)
 
 
@@ -61,8 +61,8 @@ def closed(run: Run, cause: Cause[ClosedReason], spares: tuple[str, ...] = ()) -
 
 
 def no_node_is_left(s: Situation) -> bool:
-    """Whether the run is open, no node and no pod of it is left, and a node of it has failed."""
-    return s.run.open and any(True for _ in _failed(s)) and not s.has_nodes_left
+    """Whether the run is open, not suspended, no node and no pod of it is left, and a node of it has failed."""
+    return s.run.open and not s.spec.suspend and any(True for _ in _failed(s)) and not s.has_nodes_left
 
 
 def _failed(s: Situation) -> Iterator[Node]:

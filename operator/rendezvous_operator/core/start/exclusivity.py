@@ -1,7 +1,7 @@
 """Rule "exclusivity": no two rounds run at the same time.
 
 A new round is published only when every member of the running one has joined again, has left, is dead, or was asked to
-join again ``reentryTimeoutSeconds`` ago. The same applies to every other node that reports a round.
+join again ``timeouts.reentrySeconds`` ago. The same applies to every other node that reports a round.
 """
 
 from rendezvous_api.reasons import FormationReason

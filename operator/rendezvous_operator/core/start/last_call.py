@@ -1,7 +1,7 @@
 """Rule "last call": the first round of a run waits for more nodes for a while, since their number is not known.
 
 It is published at once when the largest size is reached; `SETTLED_SECONDS` after the waiting nodes have become exactly
-the known pods of the run; else ``lastCallTimeoutSeconds`` after the smallest size was reached. Later joins do not
+the known pods of the run; else ``timeouts.lastCallSeconds`` after the smallest size was reached. Later joins do not
 extend the last call, and a number below the smallest size cancels it.
 """
 
@@ -20,7 +20,7 @@ def verdict(s: Situation, timers: Timers, picked: Selection) -> Verdict:
     """Waits in a first round while more nodes may join. The rule `size` waits for the smallest number."""
     if s.run.has_round or not picked.chosen or len(picked.queue) >= s.sizes.most:
         return Met()
-    until = timers.began(Timer.ENOUGH, s.run.id) + s.spec.last_call_timeout_seconds
+    until = timers.began(Timer.ENOUGH, s.run.id) + s.spec.timeouts.last_call_seconds
     others = f"more nodes may join until {s.when(until)}"
     if s.all_known_wait:
         settled_at = timers.began(Timer.SETTLED, s.names_waiting) + SETTLED_SECONDS

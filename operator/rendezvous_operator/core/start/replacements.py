@@ -1,6 +1,6 @@
 """Rule "replacements": a later round waits for a while for its lost members or for other nodes in their place.
 
-It is published at once when as many nodes wait as were members, else ``replacementTimeoutSeconds`` after the last
+It is published at once when as many nodes wait as were members, else ``timeouts.replacementSeconds`` after the last
 member of the old round joined again or was lost. A group that has lost no member never waits.
 """
 
@@ -22,7 +22,7 @@ def verdict(s: Situation, timers: Timers, picked: Selection) -> Verdict:
     joined = f"{len(picked.queue)} of {members} nodes have joined again"
     if blocking(s, timers):
         return Waits(FormationReason.WAITING_FOR_REPLACEMENTS, joined)
-    until = timers.began(Timer.DRAINED, s.status.round) + s.spec.replacement_timeout_seconds
+    until = timers.began(Timer.DRAINED, s.status.round) + s.spec.timeouts.replacement_seconds
     if timers.passed(until):
         return Met()
     missing = [*s.lost, *s.known_but_missing]

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from rendezvous_operator.core.select.selection import Selection
 from rendezvous_operator.core.situation import Situation
-from rendezvous_operator.core.start import exclusivity, last_call, replacements, size
+from rendezvous_operator.core.start import exclusivity, last_call, replacements, size, suspended
 from rendezvous_operator.core.timers import Timers
 from rendezvous_operator.core.verdict import Outlook, Verdict, outlook
 
@@ -12,6 +12,7 @@ StartRule = Callable[[Situation, Timers, Selection], Verdict]
 
 START_RULES: tuple[StartRule, ...] = (
     exclusivity.verdict,
+    suspended.verdict,
     size.verdict,
     replacements.verdict,
     last_call.verdict,
