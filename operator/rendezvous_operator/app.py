@@ -17,6 +17,7 @@ from rendezvous_operator import logs
 from rendezvous_operator.kube.client import TIMEOUT_SECONDS, Client
 from rendezvous_operator.kube.event_recorder import Recorder
 from rendezvous_operator.kube.lease import Candidate, Election
+from rendezvous_operator.kube.outage_clock import OutageClock
 from rendezvous_operator.kube.request_trace import trace
 from rendezvous_operator.options import PROGRAM, Options, parse
 from rendezvous_operator.reconcile.fence import Fence
@@ -55,12 +56,13 @@ class Operator:
         self._stop_watching = asyncio.Event()
         self._identity = f"{socket.gethostname()}_{secrets.token_hex(4)}"
         self._election = Election(self._identity, options.timing) if options.leader_elect else None
-        self._cache = Cache(time.monotonic)
+        self._clock = OutageClock(time.monotonic)
+        self._cache = Cache(self._clock)
         self._queue: WorkQueue[Key] = WorkQueue(time.monotonic)
         self._metrics = Metrics(self._cache, self._queue, time.monotonic, lambda: self._term() is not None)
         self._trace = trace(lambda _: None, self._metrics.request_answered)
         self._relisting = Relisting()
-        self._watches = Watches(time.monotonic, [self._trace, self._relisting.trace])
+        self._watches = Watches(time.monotonic, self._clock, [self._trace, self._relisting.trace])
 
     def _term(self) -> int | None:
         """The present term as leader. Without an election there is one term, from start to end."""
@@ -75,20 +77,21 @@ class Operator:
         """
         self._take_signals()
         async with contextlib.AsyncExitStack() as stack:
-            client = await self._connect(stack, self._cache.api_server_answered)
-            # A renewal of the Lease must not wait for a connection, and must leave time for another one. A follower
-            # sends no other requests, so these also show it an outage, in which silence means nothing.
-            timeout = self._options.timing.request_timeout
-            lease_client = await self._connect(stack, self._cache.api_server_answered, timeout)
-            # Whether Events are accepted says nothing about whether heartbeats arrive.
-            events_client = await self._connect(stack, lambda _: None)
+            client = await self._connect(stack, self._clock.ended)
+            # A renewal of the Lease must not wait for a connection, and must leave time for another one. Whether it, or
+            # an Event, is accepted says nothing about whether heartbeats arrive: these requests show no outage.
+            lease_client = await self._connect(stack, timeout=self._options.timing.request_timeout)
+            events_client = await self._connect(stack)
             recorder = Recorder(events_client, socket.gethostname(), time.monotonic)
             await self._serve(client, lease_client, recorder)
 
     async def _connect(
-        self, stack: contextlib.AsyncExitStack, answered: Callable[[bool], None], timeout: float = TIMEOUT_SECONDS
+        self,
+        stack: contextlib.AsyncExitStack,
+        ended: Callable[[str, float], None] = lambda code, seconds: None,
+        timeout: float = TIMEOUT_SECONDS,
     ) -> Client:
-        client = await Client.connect(answered, timeout=timeout, traces=[self._trace])
+        client = await Client.connect(ended, timeout=timeout, traces=[self._trace])
         stack.push_async_callback(client.close)
         return client
 

@@ -72,7 +72,7 @@ def play(control_plane: LocalControlPlane, namespace: str, monkeypatch: pytest.M
 
     def run(scenario: Scenario) -> None:
         async def whole() -> None:
-            client = await Client.connect(lambda _: None)
+            client = await Client.connect()
             place = Place(client, namespace)
             try:
                 place.recorder.start()

@@ -50,7 +50,7 @@ def play(control_plane: LocalControlPlane, group: Group, monkeypatch: pytest.Mon
     def run(scenario: Scenario) -> None:
         async def whole() -> None:
             requests: list[Request] = []
-            client = await Client.connect(lambda _: None, traces=[trace(requests.append, lambda *_: None)])
+            client = await Client.connect(traces=[trace(requests.append, lambda *_: None)])
             try:
                 reader = Reader(client, Cache(time.monotonic), group.namespace)
                 for kind in KINDS:

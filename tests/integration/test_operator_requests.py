@@ -17,6 +17,7 @@ from rendezvous_api.api_errors import UnreachableError
 from rendezvous_controlplane import LocalControlPlane
 from rendezvous_operator.kube.client import Client, Json
 from rendezvous_operator.kube.lease import Candidate, Election, Timing
+from rendezvous_operator.kube.request_trace import NO_ANSWER
 
 TIMING = Timing()
 
@@ -44,7 +45,7 @@ def test_a_lease_that_was_taken_without_an_answer_is_handed_over(
         return str(Api(control_plane, namespace).read("Lease", "ours")["spec"].get("holderIdentity", ""))
 
     async def scenario() -> None:
-        client = await _AnswerLost.connect(lambda _: None)
+        client = await _AnswerLost.connect()
         assert isinstance(client, _AnswerLost)
         client.wrote = asyncio.Event()
         candidate = Candidate(
@@ -95,7 +96,8 @@ def test_an_answer_that_is_not_the_api_servers_is_none(
     monkeypatch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", str(kubeconfig))
 
     async def scenario() -> None:
-        client = await Client.connect(lambda _: None)
+        ended: list[str] = []
+        client = await Client.connect(lambda code, seconds: ended.append(code))
         try:
             with pytest.raises(
                 UnreachableError, match="the answer is not that of an API server: b'<html>Please log in"
@@ -103,5 +105,6 @@ def test_an_answer_that_is_not_the_api_servers_is_none(
                 await client.list(names.RENDEZVOUS_KIND, None)
         finally:
             await client.close()
+        assert ended == [NO_ANSWER], "it must not end an outage"
 
     asyncio.run(scenario())

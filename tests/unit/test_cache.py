@@ -57,7 +57,6 @@ def clock() -> Clock:
 def cache(clock: Clock) -> Cache:
     """A cache that has seen a Rendezvous and complete lists of everything."""
     cache = Cache(clock)
-    cache.api_server_answered(True)
     for kind in KINDS:
         cache.take(Listed(kind, [rendezvous()] if kind == names.RENDEZVOUS_KIND else []))
     return cache
@@ -301,19 +300,6 @@ def test_a_pod_whose_label_is_changed_moves(cache: Cache) -> None:
     world = cache.world(KEY)
     assert world is not None
     assert world.pods == {}
-
-
-def test_silence_does_not_count_while_the_api_server_is_away(cache: Cache, clock: Clock) -> None:
-    cache.api_server_answered(False)
-    clock.now += 100
-    world = cache.world(KEY)
-    assert world is not None
-    assert world.answering_since == clock.now
-    cache.api_server_answered(True)
-    clock.now += 10
-    world = cache.world(KEY)
-    assert world is not None
-    assert world.answering_since == clock.now - 10
 
 
 def test_a_rendezvous_that_is_recreated_replaces_its_predecessor(cache: Cache) -> None:

@@ -42,6 +42,8 @@ def its_test(path: Path) -> Path:
     if not path.is_relative_to(CORE):
         if path.stem == "participant":
             return ROOT / "tests" / "integration" / "test_handler_errors.py"  # requests, to a real API server
+        if path.is_relative_to(ROOT / "operator"):
+            return ROOT / "tests" / "unit" / f"test_{path.stem}.py"
         name = {"round_store": "store", "wait": "waiting", "rendezvous_watch": "watch"}.get(path.stem, path.stem)
         return ROOT / "tests" / "unit" / f"test_handler_{name}.py"
     name = f"{path.parent.name}_rules" if path.stem == "rules" else {"facts": "timers"}.get(path.stem, path.stem)

@@ -13,6 +13,7 @@ from rendezvous_api.rendezvous import RendezvousStatus
 from rendezvous_operator.core.world import Decision, Deletion, Memory, Now, World
 from rendezvous_operator.kube.client import Client, Json
 from rendezvous_operator.kube.event_recorder import Recorder
+from rendezvous_operator.kube.outage_clock import OutageClock
 from rendezvous_operator.reconcile import reconciler as module
 from rendezvous_operator.reconcile.fence import Fence
 from rendezvous_operator.reconcile.reader import Reader
@@ -61,12 +62,16 @@ class _Answers(Client):
 class Place:
     """A reconciler whose decisions are those of the test. Each decision remembers how many came before it."""
 
-    def __init__(self, client: _Answers, statuses: list[RendezvousStatus]) -> None:
+    def __init__(
+        self, client: _Answers, statuses: list[RendezvousStatus], clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.client = client
+        self.wake_after: float | None = None
+        """Each decision asks for another one after so many seconds."""
         self.statuses = statuses
         self.remembered: list[float] = []
         """What the memory had in each reconcile."""
-        self.cache = Cache(time.monotonic)
+        self.cache = Cache(clock)
         queue: WorkQueue[Key] = WorkQueue(time.monotonic)
         self.metrics = Metrics(self.cache, queue, time.monotonic, lambda: True)
         recorder = Recorder(client, "test", time.monotonic)
@@ -79,7 +84,8 @@ class Place:
         self.remembered.append(memory.grace_from)
         turn = len(self.remembered)
         status = self.statuses[turn - 1] if turn <= len(self.statuses) else world.rendezvous.status
-        return Decision(status, replace(memory, grace_from=float(turn)), "explained")
+        wake_at = None if self.wake_after is None else now.monotonic + self.wake_after
+        return Decision(status, replace(memory, grace_from=float(turn)), "explained", wake_at=wake_at)
 
 
 def play(
@@ -164,6 +170,25 @@ def test_no_event_cuts_the_back_off_of_a_failure_short(failure: str, monkeypatch
 
     errors = [failed(ConflictError) for _ in range(50)]
     play(lambda: Place(_Answers(*errors), [RendezvousStatus()]), scenario, monkeypatch)
+
+
+def test_in_an_outage_writes_are_tried_again_and_timers_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock by which is decided stands still; that of the queue does not."""
+    clock = OutageClock(time.monotonic)
+
+    def place() -> Place:
+        made = Place(_Answers(failed(UnreachableError), failed(UnreachableError)), [ROUND] * 3, clock)
+        made.wake_after = 0.2
+        clock.failed(0.0)
+        return made
+
+    async def scenario(place: Place) -> None:
+        began = clock()
+        await reconciles(place, 8)
+        assert clock() == began, "the moment has not come, but the end of the outage is not missed"
+        assert place.client.writes == 3
+
+    play(place, scenario, monkeypatch)
 
 
 def test_a_new_term_begins_with_nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:

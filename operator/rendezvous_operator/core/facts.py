@@ -73,4 +73,5 @@ def tick(s: Situation, memory: Memory) -> Timers:
 
 def _since(s: Situation, memory: Memory, facts: Iterable[Fact]) -> Timers:
     now, floor = s.now.monotonic, s.liveness.timers_floor
-    return Timers(now, {fact: max(memory.since.get(fact, now), floor) for fact in facts})
+    # The clock may go back by some seconds when an outage is noticed: no fact began in the future.
+    return Timers(now, {fact: max(min(memory.since.get(fact, now), now), floor) for fact in facts})

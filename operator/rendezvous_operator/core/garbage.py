@@ -43,19 +43,18 @@ def collect(s: Situation, timers: Timers) -> Garbage:
     return _garbage([*_participants(s, timers), *_rendezvous(s, timers)], s.now.monotonic)
 
 
-def orphans(now: Now, participants: Mapping[str, SeenParticipant], answering_since: float) -> Garbage:
+def orphans(now: Now, participants: Mapping[str, SeenParticipant]) -> Garbage:
     """The garbage of a Rendezvous that does not exist: participants without a heartbeat for an hour.
 
     Args:
         now: the time.
         participants: that name this Rendezvous, by name.
-        answering_since: see `World`; a time in which no heartbeat could be received does not count.
     """
     due = [
         _Due(
             names.PARTICIPANT_KIND,
             seen.object.metadata,
-            max(seen.beat_at, answering_since) + RETENTION_SECONDS,
+            seen.beat_at + RETENTION_SECONDS,
             "its Rendezvous was deleted",
         )
         for seen in participants.values()
@@ -67,7 +66,6 @@ def _participants(s: Situation, timers: Timers) -> Iterator[_Due]:
     if s.liveness.all_silent:
         return
     may_run = bool(s.status.history) and s.status.history[-1].ended is None
-    not_before = max(s.world.answering_since, s.liveness.grace_from)
     for node in s.nodes.values():
         if may_run and node.name in s.entries:
             continue
@@ -75,7 +73,7 @@ def _participants(s: Situation, timers: Timers) -> Iterator[_Due]:
             left_at = timers.began(Timer.LEFT, (node.name, node.object.spec.incarnation))
             yield _Due(names.PARTICIPANT_KIND, node.object.metadata, left_at + RETENTION_SECONDS, "it left an hour ago")
         else:
-            last_beat = max(s.world.participants[node.name].beat_at, not_before)
+            last_beat = max(s.world.participants[node.name].beat_at, s.liveness.grace_from)
             why = "no heartbeat for an hour"
             yield _Due(names.PARTICIPANT_KIND, node.object.metadata, last_beat + RETENTION_SECONDS, why)
 

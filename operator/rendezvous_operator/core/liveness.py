@@ -28,7 +28,7 @@ class Liveness:
     grace_from: float
     """Silence from before this moment does not count."""
     timers_floor: float
-    """No timer starts before this moment (monotonic seconds): it is the end of the last outage."""
+    """No timer starts before this moment (monotonic seconds): the first heartbeat after all were silent."""
     to_read: frozenset[Target]
     """Participants that must be read before they count as silent."""
     changes_at: float | None
@@ -44,8 +44,7 @@ def assess(now: Now, world: World, memory: Memory, nodes: Mapping[str, Node]) ->
     if len(silences) == len(expected) >= 2:
         return Liveness({}, True, memory.grace_from, now.monotonic, to_read, measured.changes_at)
     if (Timer.ALL_SILENT, None) not in memory.since:
-        floor = max(world.answering_since, memory.grace_from)
-        return Liveness(silences, False, memory.grace_from, floor, to_read, measured.changes_at)
+        return Liveness(silences, False, memory.grace_from, memory.grace_from, to_read, measured.changes_at)
     # All were silent, and the first heartbeat has arrived: the silence of every node starts now.
     changes_at = now.monotonic + world.rendezvous.spec.silent_seconds
     return Liveness({}, False, now.monotonic, now.monotonic, to_read, changes_at)
@@ -57,7 +56,7 @@ class _Measurement:
     def __init__(self, now: float, world: World, grace_from: float) -> None:
         spec = world.rendezvous.spec
         self._now = now
-        self._not_before = max(world.answering_since, grace_from)
+        self._not_before = grace_from
         self._limits = ((Silence.KEEP_ALIVE, spec.silent_seconds), (Silence.SUSPECT, spec.suspect_seconds))
         self.to_read: set[Target] = set()
         self.changes_at: float | None = None

@@ -16,7 +16,8 @@ class Now:
     """One moment on two clocks."""
 
     monotonic: float
-    """Seconds on the operator's own clock; all decisions but the ttl depend on it."""
+    """Seconds on the operator's own clock, which stands still in an outage; all decisions but the ttl depend on it.
+    Wherever the core says "monotonic seconds", they are those of this clock."""
     wall: datetime
     """Aware, UTC; for the times that people read, and for ``ttlSecondsAfterFinished``."""
 
@@ -101,8 +102,6 @@ class World:
     """Objects that certainly do not exist: deleted, missing in a complete list, or answered with 404."""
     complete: bool = True
     """Whether all kinds have been listed. Nothing is decided before."""
-    answering_since: float = 0.0
-    """Since when the API server has answered the operator (monotonic seconds); silence before that does not count."""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 Objects are plain JSON here, so the same few calls serve pods and custom resources. The cache decodes them.
 """
 
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ from rendezvous_api.api_errors import (
     error_from_answer,
     json_object,
 )
-from rendezvous_operator.kube.request_trace import request_of
+from rendezvous_operator.kube.request_trace import NO_ANSWER, request_of
 
 Json = dict[str, Any]
 
@@ -40,15 +41,15 @@ TIMEOUT_SECONDS = 30.0
 class Client:
     """Requests to one API server. Use `connect` to make one; a request raises an `ApiError` and nothing else."""
 
-    def __init__(self, api: kubernetes_client.ApiClient, answered: Callable[[bool], None], timeout: float) -> None:
+    def __init__(self, api: kubernetes_client.ApiClient, ended: Callable[[str, float], None], timeout: float) -> None:
         self._api = api
-        self._answered = answered
+        self._ended = ended
         self._timeout = timeout
 
     @classmethod
     async def connect(
         cls,
-        answered: Callable[[bool], None],
+        ended: Callable[[str, float], None] = lambda code, seconds: None,
         *,
         timeout: float = TIMEOUT_SECONDS,
         traces: Sequence[aiohttp.TraceConfig] = (),
@@ -58,7 +59,7 @@ class Client:
         Each client has connections of its own, so its requests never wait for those of another client.
 
         Args:
-            answered: is called after each request with whether the API server answered it.
+            ended: is called at the end of each request, as `OutageClock.ended`.
             timeout: of each request, in seconds.
             traces: of each request.
 
@@ -75,7 +76,7 @@ class Client:
                 raise NoConfigurationError(f"neither a service account nor a usable kubeconfig: {error}") from error
         configuration.connection_pool_maxsize = 64
         configuration.trace_configs = list(traces)
-        return cls(kubernetes_client.ApiClient(configuration), answered, timeout)
+        return cls(kubernetes_client.ApiClient(configuration), ended, timeout)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -156,6 +157,7 @@ class Client:
     ) -> Json:
         """Any request that is answered with one JSON object, at a path such as ``/api/v1/pods``."""
         where = request_of(method, URL(path))
+        began = time.monotonic()
         timeout = aiohttp.ClientTimeout(total=self._timeout, sock_connect=min(5.0, self._timeout))
         try:
             # It reads the token of the pod again, so it can fail, too.
@@ -170,18 +172,16 @@ class Client:
             response = await self._api.call_api(*request, _request_timeout=timeout)
             data = await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError, kubernetes_config.ConfigException) as error:
-            self._answered(False)
+            self._ended(NO_ANSWER, time.monotonic() - began)
             raise UnreachableError(str(error) or type(error).__name__, *where) from error
+        answer = json_object(data)
+        answered = answer is not None or response.status > 299
+        self._ended(str(response.status) if answered else NO_ANSWER, time.monotonic() - began)
         if 200 <= response.status <= 299:
-            self._answered(True)
-            answer = json_object(data)
             if answer is None:
                 raise UnreachableError(f"the answer is not that of an API server: {data[:200]!r}", *where)
             return answer
-        problem = error_from_answer(response.status, data, reason=response.reason or "", **where._asdict())
-        # An API server that starts or is overloaded answers, but does not serve the request.
-        self._answered(not isinstance(problem, UnreachableError))
-        raise problem
+        raise error_from_answer(response.status, data, reason=response.reason or "", **where._asdict())
 
 
 def _path(kind: str, namespace: str | None, name: str | None = None) -> str:

@@ -5,8 +5,7 @@ with the time at which it was first sent, so a list by name is in order. Their r
 loop must not fill the API server. The log has all of them.
 
 A task of its own sends them from a bounded queue: an API server, or a webhook, that accepts Events slowly must not
-delay a decision. Give it a `Client` of its own, whose ``answered`` is ignored: Events say nothing about the other
-requests.
+delay a decision. Give it a `Client` of its own.
 """
 
 import asyncio

@@ -25,11 +25,13 @@ logger = logging.getLogger(__name__)
 WORKERS = 8
 COOLDOWN_FACTOR = 4
 """After a decision the next one on the same Rendezvous waits this many times its duration: 20 ms at 1,000 nodes."""
+SOONEST_SECONDS = 0.05
+"""Until a decision that the one before has asked for, so that none follows another without a pause."""
 
 
 @dataclass
 class _Group:
-    """What is kept of one Rendezvous between two reconciles in one term; times in the clock's seconds."""
+    """What is kept of one Rendezvous between two reconciles in one term; times in seconds of the queue's clock."""
 
     uid: str
     """Of the Rendezvous; a recreated one starts with an empty group."""
@@ -52,7 +54,7 @@ class Reconciler:
     def __init__(
         self, reader: Reader, fence: Fence, queue: WorkQueue[Key], recorder: Recorder, metrics: Metrics
     ) -> None:
-        """A reconciler that is not started yet. Its clock is that of the cache.
+        """A reconciler that is not started yet. It decides by the clock of the cache, and waits by that of the queue.
 
         Args:
             reader: with the cache of what is seen.
@@ -63,7 +65,7 @@ class Reconciler:
         """
         self._reader = reader
         self._cache = reader.cache
-        self._clock = reader.cache.clock
+        self._clock = queue.clock
         self._fence = fence
         self._queue = queue
         self._recorder = recorder
@@ -129,6 +131,11 @@ class Reconciler:
     def _add(self, key: Key, at: float | None = None) -> None:
         if self._fence.leading:
             self._queue.add(key, at)
+
+    def _wake(self, key: Key, at: float | None) -> None:
+        """Decide again at a moment of the cache's clock. While that one stands still, decide now and then."""
+        if at is not None:
+            self._add(key, self._clock() + max(at - self._cache.clock(), SOONEST_SECONDS))
 
     async def _work(self) -> None:
         me = asyncio.current_task()
@@ -200,8 +207,7 @@ class Reconciler:
             await self._reader.evidence(key, decision.targets)
             self._add(key)
             return ()
-        if decision.wake_at is not None:
-            self._add(key, decision.wake_at)
+        self._wake(key, decision.wake_at)
         written = await self._write(key, group, world, decision, fenced)
         # Only now: if the write had failed, the memory would be ahead of the status.
         group.memory = decision.memory
@@ -248,13 +254,12 @@ class Reconciler:
         """Garbage-collect participants whose Rendezvous is gone."""
         self._groups.pop(key, None)
         self._metrics.forget(key)
-        found = garbage.orphans(self._now(), self._cache.orphans(key), self._cache.answering_since)
-        if found.until is not None:
-            self._add(key, found.until)
+        found = garbage.orphans(self._now(), self._cache.orphans(key))
+        self._wake(key, found.until)
         return found.deletions
 
     def _now(self) -> Now:
-        return Now(self._clock(), datetime.now(timezone.utc))
+        return Now(self._cache.clock(), datetime.now(timezone.utc))
 
 
 def _fields(key: Key, decision: Decision, reason: str) -> dict[str, str | int]:

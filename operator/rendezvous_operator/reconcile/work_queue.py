@@ -16,7 +16,8 @@ class WorkQueue(Generic[K]):
     """Keys in the order in which they are due. Adding a queued key can only make it due earlier."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
+        self.clock = clock
+        """Monotonic seconds, in outages, too: a retry must come."""
         self._due: dict[K, float] = {}
         self._heap: list[tuple[float, int, K]] = []
         self._counter = 0
@@ -29,12 +30,12 @@ class WorkQueue(Generic[K]):
     @property
     def depth(self) -> int:
         """The number of keys that are due and wait for a worker."""
-        now = self._clock()
+        now = self.clock()
         return sum(moment <= now for moment in self._due.values())
 
     def add(self, key: K, at: float | None = None) -> None:
         """Make a key due now, or at a moment (the clock's seconds), unless it is due earlier already."""
-        moment = self._clock() if at is None else at
+        moment = self.clock() if at is None else at
         if key in self._due and self._due[key] <= moment:
             return
         self._due[key] = moment
@@ -46,7 +47,7 @@ class WorkQueue(Generic[K]):
         """Make a key due after a back-off that doubles with each failure in a row. Returns the back-off in seconds."""
         self.retries += 1
         backoff = self._failures.setdefault(key, Failures(BACKOFF)).pause()
-        self.add(key, self._clock() + backoff)
+        self.add(key, self.clock() + backoff)
         return backoff
 
     def succeeded(self, key: K) -> None:
@@ -63,7 +64,7 @@ class WorkQueue(Generic[K]):
         """Wait for a key that is due and that no worker has. The caller must call `done` after its work."""
         while True:
             self._changed.clear()
-            now = self._clock()
+            now = self.clock()
             waiting: list[tuple[float, int, K]] = []
             found: K | None = None
             while self._heap and self._heap[0][0] <= now:

@@ -95,7 +95,7 @@ class Metrics:
     Args:
         cache: what is seen.
         queue: of the Rendezvous to decide on.
-        clock: monotonic seconds, the same as the cache's.
+        clock: monotonic seconds.
         leading: whether this process is the leader now.
     """
 
@@ -210,6 +210,8 @@ class _View(NamedTuple):
     world: World
     times: RoundTimes
     now: float
+    heard_until: float
+    """The same moment on the clock of the cache."""
 
     @property
     def status(self) -> RendezvousStatus:
@@ -226,7 +228,7 @@ class _View(NamedTuple):
                 and seen.object.spec.state is not ParticipantState.LEFT
                 and seen.object.spec.incarnation == member.incarnation
             ):
-                yield self.now - seen.beat_at
+                yield self.heard_until - seen.beat_at
 
 
 def _suspects(view: _View) -> float:
@@ -301,9 +303,13 @@ class _Rendezvous(Collector):
         yield from self._counters(views)
 
     def _views(self) -> dict[Key, _View]:
-        now, keys = self._clock(), self._cache.keys()
+        now, heard_until, keys = self._clock(), self._cache.clock(), self._cache.keys()
         worlds = {key: self._cache.world(key) for key in keys}
-        return {key: _View(world, self._rounds.now(key), now) for key, world in worlds.items() if world is not None}
+        return {
+            key: _View(world, self._rounds.now(key), now, heard_until)
+            for key, world in worlds.items()
+            if world is not None
+        }
 
     def _counters(self, views: Mapping[Key, _View]) -> Iterator[Metric]:
         published = CounterMetricFamily(f"{PREFIX}_rounds_published", "Published rounds.", labels=_LABELS)

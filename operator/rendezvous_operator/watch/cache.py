@@ -105,7 +105,7 @@ class Cache:
     """All objects of the kinds that the operator watches.
 
     Attributes:
-        clock: monotonic seconds; all times in the cache are by this clock.
+        clock: seconds without outages (`OutageClock`); all times in the cache are by this clock.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -115,16 +115,10 @@ class Cache:
         self._listed: set[str] = set()
         self._overlays: dict[str, ListOverlay] = {}
         self._observers: list[Observer] = []
-        self._answering_since: float | None = None
 
     def observe(self, observer: Observer) -> None:
         """From now on call one more observer."""
         self._observers.append(observer)
-
-    @property
-    def answering_since(self) -> float:
-        """Since when the API server has answered (the clock's seconds); now while it does not."""
-        return self._answering_since if self._answering_since is not None else self.clock()
 
     @property
     def complete(self) -> bool:
@@ -146,7 +140,6 @@ class Cache:
             pods=dict(entry.pods),
             absent=frozenset(entry.absent),
             complete=self.complete,
-            answering_since=self.answering_since,
         )
 
     def listed(self, kind: str) -> bool:
@@ -157,13 +150,6 @@ class Cache:
         """Participants of a Rendezvous that does not exist, by name."""
         entry = self._entries.get(key)
         return {} if entry is None or entry.rendezvous is not None else dict(entry.participants)
-
-    def api_server_answered(self, answered: bool) -> None:
-        """Note whether the API server answers. In an outage no heartbeat arrives, so it must not count as silence."""
-        if not answered:
-            self._answering_since = None
-        elif self._answering_since is None:
-            self._answering_since = self.clock()
 
     def list_begins(self, kind: str) -> None:
         """Note that a list of a kind is requested now; take its answer as `Listed`."""

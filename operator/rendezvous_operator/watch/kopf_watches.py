@@ -17,6 +17,7 @@ import kopf
 from rendezvous_api import names
 from rendezvous_api.backoff import Backoff
 from rendezvous_operator.kube.client import KINDS, KINDS_BY_PLURAL, Json
+from rendezvous_operator.kube.outage_clock import OutageClock
 from rendezvous_operator.kube.request_trace import Request, trace
 
 WATCH_SECONDS = 60
@@ -91,14 +92,18 @@ class Watches:
         activity: of the watch of each kind.
     """
 
-    def __init__(self, clock: Callable[[], float], traces: Sequence[aiohttp.TraceConfig] = ()) -> None:
+    def __init__(
+        self, clock: Callable[[], float], outages: OutageClock, traces: Sequence[aiohttp.TraceConfig] = ()
+    ) -> None:
         """Watches that are not started yet.
 
         Args:
             clock: monotonic seconds.
+            outages: learns which of kopf's requests are answered, and of each event.
             traces: of kopf's requests.
         """
         self._clock = clock
+        self._outages = outages
         self._traces = [*traces, trace(self._requested, self._answered)]
         self._login: kopf.ConnectionInfo | None = None
         self.activity = {kind: WatchActivity() for kind in KINDS}
@@ -110,6 +115,7 @@ class Watches:
 
         def pass_on(kind: str, event: kopf.RawEvent) -> None:
             self.activity[kind].requested_at = self.activity[kind].answered_at = self._clock()
+            self._outages.answered()
             seen(kind, event["type"], dict(event["object"]))
 
         @kopf.on.event(names.GROUP, names.VERSION, names.RENDEZVOUS_PLURAL, registry=handlers)
@@ -177,7 +183,8 @@ class Watches:
         if kind is not None:
             self.activity[kind].requested_at = self._clock()
 
-    def _answered(self, request: Request, code: str, _: float) -> None:
+    def _answered(self, request: Request, code: str, seconds: float) -> None:
+        self._outages.ended(code, seconds)
         kind = KINDS_BY_PLURAL.get(request.resource)
         if kind is not None and code == "200":
             self.activity[kind].answered_at = self._clock()

@@ -146,18 +146,6 @@ def test_those_who_wait_for_a_round_are_kept_while_all_are_silent() -> None:
     assert scenario.deletions == []
 
 
-def test_time_in_which_the_api_server_did_not_answer_is_no_silence() -> None:
-    scenario = two()
-    scenario.join("s", run="one")
-    scenario.silent("s")
-    scenario.after(HOUR // 2)
-    scenario.api_server_away(HOUR)
-    scenario.after(HOUR - 1)
-    assert scenario.deletions == []
-    scenario.after(1)
-    assert deleted(scenario) == ["s"]
-
-
 def test_nothing_is_read_for_a_deletion() -> None:
     scenario = two(suspect_seconds=120)
     scenario.join("s", run="one")
@@ -206,16 +194,9 @@ def test_what_a_new_leader_has_not_heard_for_an_hour_itself_is_kept() -> None:
 def test_participants_of_a_rendezvous_that_is_gone_are_deleted_an_hour_after_their_last_word() -> None:
     scenario = two()
     seen = {name: SeenParticipant(scenario.seen[name].object, heard) for name, heard in (("a", 0.0), ("b", 10.0))}
-    found = garbage.orphans(now(HOUR), seen, answering_since=-5.0)
+    found = garbage.orphans(now(HOUR), seen)
     assert [deletion.name for deletion in found.deletions] == ["a"]
     assert found.until == HOUR + 10
-
-
-def test_participants_of_a_rendezvous_that_is_gone_are_not_silent_while_the_api_server_does_not_answer() -> None:
-    scenario = two()
-    seen = {"a": SeenParticipant(scenario.seen["a"].object, 0.0)}
-    found = garbage.orphans(now(HOUR), seen, answering_since=60.0)
-    assert (found.deletions, found.until) == ((), HOUR + 60)
 
 
 def test_a_member_of_a_closed_run_is_kept_while_it_may_still_train() -> None:

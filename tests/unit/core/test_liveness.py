@@ -123,16 +123,6 @@ def test_one_silent_participant_alone_is_no_all() -> None:
     assert scenario.ended_because == "MemberLost"
 
 
-def test_silence_from_before_the_api_server_answered_again_does_not_count() -> None:
-    scenario = three(suspect_seconds=120)
-    scenario.silent("c")
-    scenario.api_server_away(600)
-    scenario.after(119)
-    assert not scenario.asks
-    scenario.after(2)
-    assert scenario.asks
-
-
 @pytest.mark.parametrize("moment", range(0, 40, 5))
 def test_a_new_leader_only_makes_every_node_wait_a_full_period_once_more(moment: int) -> None:
     scenario = three()
@@ -145,15 +135,6 @@ def test_a_new_leader_only_makes_every_node_wait_a_full_period_once_more(moment:
     scenario.after(16)
     assert set(scenario.group) == {"a", "b"}
     assert scenario.status.round == 2
-
-
-def test_an_api_server_that_was_away_ends_nothing() -> None:
-    scenario = three()
-    for _ in range(3):
-        scenario.api_server_away(600)
-        scenario.after(4)
-    assert scenario.status.round == 1
-    assert not scenario.asks
 
 
 def test_no_member_is_lost_sooner_than_it_is_a_suspect() -> None:

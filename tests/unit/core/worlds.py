@@ -48,7 +48,6 @@ class Scenario:
         self.absent: set[Target] = set()
         self.cut_off: set[str] = set()
         self.complete = True
-        self.answering_since = 0.0
         self.wake_at: float | None = None
         self.writes = 0
         self.reads: list[Target] = []
@@ -197,15 +196,7 @@ class Scenario:
     def new_leader(self) -> None:
         """Another process takes over: all that it knows it has just listed."""
         self.memory = Memory()
-        self.answering_since = self.clock
         self.seen = {name: SeenParticipant(seen.object, beat_at=self.clock) for name, seen in self.seen.items()}
-        self.settle()
-
-    def api_server_away(self, seconds: float) -> None:
-        """Nobody, the operator included, gets an answer from the API server for so long."""
-        self.clock += seconds
-        self.answering_since = self.clock
-        self._beat()
         self.settle()
 
     # Time.
@@ -240,7 +231,6 @@ class Scenario:
             pods=dict(self.pods),
             absent=frozenset(self.absent),
             complete=self.complete,
-            answering_since=self.answering_since,
         )
 
     def look(self) -> Decision | Evidence:
