@@ -27,9 +27,10 @@ from rendezvous_operator.reconcile.work_queue import WorkQueue
 from rendezvous_operator.serve.health import Health
 from rendezvous_operator.serve.http_server import HttpServer
 from rendezvous_operator.serve.metrics import Metrics
-from rendezvous_operator.watch.cache import Cache, Key
+from rendezvous_operator.watch.cache import Cache
 from rendezvous_operator.watch.kopf_watches import Watches
 from rendezvous_operator.watch.relisting import Relisting
+from rendezvous_operator.watch.seen import Key
 
 logger = logging.getLogger("rendezvous_operator")  # also when this module is __main__
 

@@ -17,7 +17,8 @@ from rendezvous_operator.reconcile.reader import Reader
 from rendezvous_operator.reconcile.reconciler import Reconciler
 from rendezvous_operator.reconcile.work_queue import WorkQueue
 from rendezvous_operator.serve.metrics import Metrics
-from rendezvous_operator.watch.cache import Cache, Key
+from rendezvous_operator.watch.cache import Cache
+from rendezvous_operator.watch.seen import Key
 
 
 def _nothing() -> None:

@@ -16,7 +16,8 @@ from rendezvous_operator.core.world import Target, World
 from rendezvous_operator.kube.client import KINDS, Client
 from rendezvous_operator.kube.request_trace import Request, trace
 from rendezvous_operator.reconcile.reader import MOST_SINGLE_READS, Reader
-from rendezvous_operator.watch.cache import Cache, Key
+from rendezvous_operator.watch.cache import Cache
+from rendezvous_operator.watch.seen import Key
 
 MANY = MOST_SINGLE_READS + 5
 

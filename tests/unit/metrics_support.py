@@ -8,7 +8,8 @@ from rendezvous_api import names
 from rendezvous_api.rendezvous import RendezvousStatus, RoundRecord
 from rendezvous_operator.reconcile.work_queue import WorkQueue
 from rendezvous_operator.serve.metrics import Metrics
-from rendezvous_operator.watch.cache import Cache, Key, Shown
+from rendezvous_operator.watch.cache import Cache
+from rendezvous_operator.watch.seen import Key, Shown
 
 KEY = Key("ns", "train")
 OF_TRAIN = {"namespace": "ns", "rendezvous": "train"}

@@ -1,51 +1,26 @@
 """What the cache makes of events, lists and reads, on a clock of the test's own."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from tests.support import objects
+from tests.unit.cache_support import (
+    KEY,
+    Clock,
+    complete_cache,
+    listed,
+    participant,
+    participants,
+    pod,
+    read,
+    rendezvous,
+    world,
+)
 
 from rendezvous_api import names
-from rendezvous_operator.core.world import SeenParticipant, Target
+from rendezvous_operator.core.world import Target
 from rendezvous_operator.kube.client import KINDS
-from rendezvous_operator.watch.cache import Cache, Gone, Key, Listed, Read, Shown
-
-KEY = Key("ns", "train")
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def rendezvous(
-    version: int = 1, uid: str = "r-1", created: str = "2026-01-01T00:00:00Z", **status: Any
-) -> dict[str, Any]:
-    metadata = {"name": "train", "namespace": "ns", "uid": uid, "resourceVersion": str(version)}
-    return {
-        "metadata": {**metadata, "creationTimestamp": created},
-        "spec": {"minNodes": 1, "maxNodes": 2},
-        "status": status,
-    }
-
-
-def participant(name: str = "train.a", version: int = 1, beat: str | None = None, **changes: Any) -> dict[str, Any]:
-    metadata = {"name": name, "namespace": "ns", "uid": f"uid-{name}", "resourceVersion": str(version)}
-    status = {"incarnation": "aaaaaaaa", "attempt": 1, "round": 1, "heartbeatTime": beat} if beat else {}
-    spec = {"rendezvousUID": "r-1", "incarnation": "aaaaaaaa", **changes}
-    return {**objects.participant("a", metadata=metadata, **spec), "status": status}
-
-
-def pod(uid: str = "p-1", phase: str = "Running", label: str | None = "train") -> dict[str, Any]:
-    labels = {names.LABEL_RENDEZVOUS: label} if label else {}
-    return {
-        "metadata": {"name": f"pod-{uid}", "namespace": "ns", "uid": uid, "labels": labels},
-        "status": {"phase": phase},
-    }
+from rendezvous_operator.watch.cache import Cache
+from rendezvous_operator.watch.seen import Gone, Key, Shown
 
 
 @pytest.fixture
@@ -55,33 +30,23 @@ def clock() -> Clock:
 
 @pytest.fixture
 def cache(clock: Clock) -> Cache:
-    """A cache that has seen a Rendezvous and complete lists of everything."""
-    cache = Cache(clock)
-    for kind in KINDS:
-        cache.take(Listed(kind, [rendezvous()] if kind == names.RENDEZVOUS_KIND else []))
-    return cache
+    return complete_cache(clock)
 
 
 def test_nothing_is_complete_before_all_kinds_are_listed(clock: Clock) -> None:
     cache = Cache(clock)
     for kind in KINDS[:-1]:
-        cache.take(Listed(kind, [rendezvous()] if kind == names.RENDEZVOUS_KIND else []))
-    world = cache.world(KEY)
-    assert world is not None
-    assert not world.complete
-    assert cache.take(Listed(KINDS[-1], [])) == {KEY}
-    world = cache.world(KEY)
-    assert world is not None
-    assert world.complete
+        listed(cache, kind, [rendezvous()] if kind == names.RENDEZVOUS_KIND else [])
+    assert not world(cache).complete
+    assert listed(cache, KINDS[-1], []) == {KEY}
+    assert world(cache).complete
 
 
 def test_a_heartbeat_that_says_nothing_new_asks_for_no_decision(cache: Cache, clock: Clock) -> None:
     assert cache.take(Shown(names.PARTICIPANT_KIND, participant(beat="1"))) == {KEY}
     clock.now += 5
     assert cache.take(Shown(names.PARTICIPANT_KIND, participant(version=2, beat="2"))) == set()
-    world = cache.world(KEY)
-    assert world is not None
-    assert world.participants["train.a"].beat_at == clock.now
+    assert world(cache).participants["train.a"].beat_at == clock.now
 
 
 def test_a_heartbeat_after_a_silence_asks_for_a_decision(cache: Cache, clock: Clock) -> None:
@@ -94,20 +59,16 @@ def test_an_object_that_comes_late_is_ignored(cache: Cache) -> None:
     cache.take(Shown(names.PARTICIPANT_KIND, participant(version=7, attempt=2)))
     assert cache.take(Shown(names.PARTICIPANT_KIND, participant(version=6))) == set()
     assert cache.take(Shown(names.RENDEZVOUS_KIND, rendezvous(version=0, round=9))) == set()
-    world = cache.world(KEY)
-    assert world is not None
-    assert world.participants["train.a"].object.spec.attempt == 2
-    assert world.rendezvous.status.round == 0
+    assert world(cache).participants["train.a"].object.spec.attempt == 2
+    assert world(cache).rendezvous.status.round == 0
 
 
 def test_an_unchanged_object_does_not_sound_like_a_heartbeat(cache: Cache, clock: Clock) -> None:
     cache.take(Shown(names.PARTICIPANT_KIND, participant(beat="1")))
     beat_at = clock.now
     clock.now += 20
-    cache.take(Read(KEY, Target(names.PARTICIPANT_KIND, "train.a"), participant(beat="1"), cache.clock()))
-    world = cache.world(KEY)
-    assert world is not None
-    seen = world.participants["train.a"]
+    read(cache, Target(names.PARTICIPANT_KIND, "train.a"), participant(beat="1"))
+    seen = world(cache).participants["train.a"]
     assert (seen.beat_at, seen.read_at) == (beat_at, clock.now)
 
 
@@ -120,65 +81,57 @@ def test_a_participant_that_is_gone_is_known_to_be_absent_until_it_comes_back(ca
         case "event":
             assert cache.take(Gone(names.PARTICIPANT_KIND, participant())) == {KEY}
         case "list":
-            assert cache.take(Listed(names.PARTICIPANT_KIND, [])) == {KEY}
+            assert listed(cache, names.PARTICIPANT_KIND, []) == {KEY}
         case "read":
-            cache.take(Read(KEY, target, None, cache.clock()))
-    world = cache.world(KEY)
-    assert world is not None
-    assert world.participants == {}
-    assert target in world.absent
+            read(cache, target, None)
+    assert world(cache).participants == {}
+    assert target in world(cache).absent
     cache.take(Shown(names.PARTICIPANT_KIND, participant(version=9)))
-    world = cache.world(KEY)
-    assert world is not None
-    assert world.absent == frozenset()
+    assert world(cache).absent == frozenset()
 
 
 def test_a_participant_that_has_come_back_while_a_read_was_under_way_is_there(cache: Cache, clock: Clock) -> None:
     cache.take(Shown(names.PARTICIPANT_KIND, participant(beat="1")))
     clock.now += 20
-    asked_at = clock.now
+    asked = cache.asks(names.PARTICIPANT_KIND)
     clock.now += 2
     cache.take(Shown(names.PARTICIPANT_KIND, participant(version=2, beat="2")))
     target = Target(names.PARTICIPANT_KIND, "train.a")
-    assert cache.take(Read(KEY, target, None, asked_at)) == set()
-    world = cache.world(KEY)
-    assert world is not None
-    assert (set(world.participants), world.absent) == ({"train.a"}, frozenset())
-    assert cache.take(Read(KEY, target, None, clock.now)) == {KEY}
+    assert read(cache, target, None, asked) == set()
+    assert (set(world(cache).participants), world(cache).absent) == ({"train.a"}, frozenset())
+    assert read(cache, target, None) == {KEY}
 
 
 def test_what_has_come_while_a_list_was_made_is_newer_than_the_list(cache: Cache) -> None:
     cache.take(Shown(names.POD_KIND, pod("p-0")))
-    for kind in (names.RENDEZVOUS_KIND, names.PARTICIPANT_KIND, names.POD_KIND):
-        cache.list_begins(kind)
+    asked = {kind: cache.asks(kind) for kind in KINDS}
     cache.take(Shown(names.RENDEZVOUS_KIND, rendezvous(version=5, uid="r-2")))
     cache.take(Shown(names.PARTICIPANT_KIND, participant(version=6)))
     cache.take(Shown(names.POD_KIND, pod("p-1")))
     cache.take(Gone(names.POD_KIND, pod("p-0")))
-    cache.take(Listed(names.RENDEZVOUS_KIND, []))
-    cache.take(Listed(names.PARTICIPANT_KIND, []))
-    cache.take(Listed(names.POD_KIND, [pod("p-0")]))
-    world = cache.world(KEY)
-    assert world is not None
-    assert (world.rendezvous.metadata.uid, set(world.participants), set(world.pods)) == ("r-2", {"train.a"}, {"p-1"})
-    assert world.absent == frozenset()
+    listed(cache, names.RENDEZVOUS_KIND, [], asked[names.RENDEZVOUS_KIND])
+    listed(cache, names.PARTICIPANT_KIND, [], asked[names.PARTICIPANT_KIND])
+    listed(cache, names.POD_KIND, [pod("p-0")], asked[names.POD_KIND])
+    assert (world(cache).rendezvous.metadata.uid, set(world(cache).participants), set(world(cache).pods)) == (
+        "r-2",
+        {"train.a"},
+        {"p-1"},
+    )
+    assert world(cache).absent == frozenset()
 
 
 def test_what_came_before_a_list_is_not_newer_than_the_list(cache: Cache) -> None:
-    cache.list_begins(names.POD_KIND)
+    cache.asks(names.POD_KIND)
     cache.take(Shown(names.POD_KIND, pod()))
-    cache.list_begins(names.POD_KIND)
-    cache.take(Listed(names.POD_KIND, []))
-    world = cache.world(KEY)
-    assert world is not None
-    assert world.pods == {}
+    listed(cache, names.POD_KIND, [])
+    assert world(cache).pods == {}
 
 
 def test_an_object_that_cannot_be_understood_does_not_keep_the_others_from_being_seen(
     cache: Cache, caplog: pytest.LogCaptureFixture
 ) -> None:
     strange = {**rendezvous(), "metadata": {**rendezvous()["metadata"], "name": "other"}, "spec": {"minNodes": "two"}}
-    cache.take(Listed(names.RENDEZVOUS_KIND, [strange, rendezvous()]))
+    listed(cache, names.RENDEZVOUS_KIND, [strange, rendezvous()])
     assert cache.world(KEY) is not None
     assert "a Rendezvous is ignored: spec.minNodes: 'two' is no int" in caplog.text
 
@@ -189,12 +142,6 @@ def test_a_word_of_a_later_release_is_no_reason_not_to_understand_an_object(cach
     seen = participants(cache)["train.a"]
     assert seen.understood
     assert seen.object.spec.attempt_reason == "OfALaterRelease"
-
-
-def participants(cache: Cache) -> Mapping[str, SeenParticipant]:
-    world = cache.world(KEY)
-    assert world is not None
-    return world.participants
 
 
 def strange(version: int = 2) -> dict[str, Any]:
@@ -219,7 +166,7 @@ def test_a_participant_that_cannot_be_understood_is_alive_and_what_it_was(
     # It goes on to beat, which is no news; a read does not fail.
     clock.now += 10
     assert cache.take(Shown(names.PARTICIPANT_KIND, strange(version=3))) == set()
-    cache.take(Read(KEY, Target(names.PARTICIPANT_KIND, "train.a"), strange(version=3), clock.now))
+    read(cache, Target(names.PARTICIPANT_KIND, "train.a"), strange(version=3))
     seen = participants(cache)["train.a"]
     assert (seen.beat_at, seen.read_at, seen.understood) == (before.beat_at + 20, before.beat_at + 20, False)
     assert caplog.text.count("cannot be understood") == 1
@@ -254,52 +201,38 @@ def test_the_deletion_of_an_older_object_of_the_name_does_not_remove_the_newer_o
     older = participant()
     older["metadata"]["uid"] = "former"
     cache.take(Gone(names.PARTICIPANT_KIND, older))
-    world = cache.world(KEY)
-    assert world is not None
-    assert set(world.participants) == {"train.a"}
+    assert set(world(cache).participants) == {"train.a"}
 
 
 def test_a_pod_that_is_gone_is_absent_for_its_participants(cache: Cache) -> None:
     cache.take(Shown(names.POD_KIND, pod()))
     cache.take(Shown(names.PARTICIPANT_KIND, participant(podName="pod-p-1", podUID="p-1")))
     assert cache.take(Gone(names.POD_KIND, pod())) == {KEY}
-    world = cache.world(KEY)
-    assert world is not None
-    assert Target(names.POD_KIND, "pod-p-1", "p-1") in world.absent
+    assert Target(names.POD_KIND, "pod-p-1", "p-1") in world(cache).absent
     cache.take(Gone(names.PARTICIPANT_KIND, participant(podName="pod-p-1", podUID="p-1")))
-    world = cache.world(KEY)
-    assert world is not None
-    assert not any(target.kind == names.POD_KIND for target in world.absent)
+    assert not any(target.kind == names.POD_KIND for target in world(cache).absent)
 
 
 def test_a_pod_that_is_read_without_the_label_is_not_known(cache: Cache) -> None:
     cache.take(Shown(names.PARTICIPANT_KIND, participant(podName="pod-p-1", podUID="p-1")))
-    cache.take(Read(KEY, Target(names.POD_KIND, "pod-p-1", "p-1"), pod(label=None), cache.clock()))
-    world = cache.world(KEY)
-    assert world is not None
-    assert not world.pods["p-1"].known
+    read(cache, Target(names.POD_KIND, "pod-p-1", "p-1"), pod(label=None))
+    assert not world(cache).pods["p-1"].known
     # It is in no list of labelled pods, and is not forgotten for that.
-    cache.take(Listed(names.POD_KIND, []))
-    world = cache.world(KEY)
-    assert world is not None
-    assert "p-1" in world.pods
+    listed(cache, names.POD_KIND, [])
+    assert "p-1" in world(cache).pods
 
 
 def test_another_pod_of_the_same_name_means_that_the_pod_is_gone(cache: Cache) -> None:
     cache.take(Shown(names.PARTICIPANT_KIND, participant(podName="pod-p-1", podUID="p-1")))
     target = Target(names.POD_KIND, "pod-p-1", "p-1")
-    cache.take(Read(KEY, target, pod(uid="p-2"), cache.clock()))
-    world = cache.world(KEY)
-    assert world is not None
-    assert target in world.absent
+    read(cache, target, pod(uid="p-2"))
+    assert target in world(cache).absent
 
 
 def test_a_pod_whose_label_is_changed_moves(cache: Cache) -> None:
     cache.take(Shown(names.POD_KIND, pod()))
     assert cache.take(Shown(names.POD_KIND, pod(label="other"))) == {KEY, Key("ns", "other")}
-    world = cache.world(KEY)
-    assert world is not None
-    assert world.pods == {}
+    assert world(cache).pods == {}
 
 
 def test_a_rendezvous_that_is_recreated_replaces_its_predecessor(cache: Cache) -> None:
@@ -307,9 +240,7 @@ def test_a_rendezvous_that_is_recreated_replaces_its_predecessor(cache: Cache) -
     assert cache.take(Shown(names.RENDEZVOUS_KIND, newer)) == {KEY}
     # The deletion of the predecessor may be seen afterwards.
     cache.take(Gone(names.RENDEZVOUS_KIND, rendezvous()))
-    world = cache.world(KEY)
-    assert world is not None
-    assert world.rendezvous.metadata.uid == "r-2"
+    assert world(cache).rendezvous.metadata.uid == "r-2"
 
 
 def test_nothing_is_kept_of_what_is_gone(cache: Cache) -> None:

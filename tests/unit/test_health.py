@@ -9,8 +9,9 @@ from rendezvous_operator.kube.client import KINDS
 from rendezvous_operator.kube.outage_clock import OutageClock
 from rendezvous_operator.serve.health import DEAD_SECONDS, STALE_SECONDS, Check, Health
 from rendezvous_operator.serve.http_server import report
-from rendezvous_operator.watch.cache import Cache, Listed
+from rendezvous_operator.watch.cache import Cache
 from rendezvous_operator.watch.kopf_watches import WatchActivity, Watches
+from rendezvous_operator.watch.seen import Listed
 
 
 class Place:
@@ -28,7 +29,7 @@ class Place:
 
     def list_all(self) -> None:
         for kind in KINDS:
-            self.cache.take(Listed(kind, []))
+            self.cache.take(Listed(self.cache.asks(kind), []))
 
     def hear_all(self) -> None:
         for activity in self.watches.activity.values():

@@ -23,7 +23,7 @@ from rendezvous_api.reasons import ClosedReason, RoundEndReason
 from rendezvous_operator.kube.request_trace import Request
 from rendezvous_operator.serve.metrics import LOSSES
 from rendezvous_operator.version import operator_version
-from rendezvous_operator.watch.cache import Gone, Key
+from rendezvous_operator.watch.seen import Gone, Key
 
 ROOT = Path(__file__).parents[2]
 

@@ -20,7 +20,7 @@ from rendezvous_api import names
 from rendezvous_api.reasons import RoundEndReason
 from rendezvous_api.rendezvous import RendezvousStatus
 from rendezvous_operator.serve.metrics import Change, change
-from rendezvous_operator.watch.cache import Gone
+from rendezvous_operator.watch.seen import Gone
 
 
 @pytest.fixture

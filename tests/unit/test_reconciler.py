@@ -20,7 +20,8 @@ from rendezvous_operator.reconcile.reader import Reader
 from rendezvous_operator.reconcile.reconciler import Reconciler
 from rendezvous_operator.reconcile.work_queue import WorkQueue
 from rendezvous_operator.serve.metrics import Metrics
-from rendezvous_operator.watch.cache import Cache, Key
+from rendezvous_operator.watch.cache import Cache
+from rendezvous_operator.watch.seen import Key
 
 KEY = Key("ns", "train")
 
@@ -218,10 +219,11 @@ def test_one_deletion_that_is_refused_keeps_no_other_from_being_made(monkeypatch
     deletions = [Deletion(names.PARTICIPANT_KIND, name, f"uid-{name}", "1", "over") for name in "abc"]
     asked: list[str] = []
 
-    async def delete(kind: str, namespace: str, name: str, uid: str, resource_version: str) -> None:
+    async def delete(kind: str, namespace: str, name: str, uid: str, resource_version: str) -> bool:
         asked.append(name)
         if name == "a":
             raise failed(ForbiddenError)
+        return True
 
     async def scenario(place: Place) -> None:
         monkeypatch.setattr(place.client, "delete", delete)
@@ -243,7 +245,7 @@ def test_the_first_deletion_without_an_answer_ends_the_turn(monkeypatch: pytest.
     """Each may take as long as a request may: a thousand of them would hold the Rendezvous for hours."""
     asked: list[str] = []
 
-    async def delete(kind: str, namespace: str, name: str, uid: str, resource_version: str) -> None:
+    async def delete(kind: str, namespace: str, name: str, uid: str, resource_version: str) -> bool:
         asked.append(name)
         raise failed(UnreachableError)
 
@@ -262,6 +264,43 @@ def test_the_first_deletion_without_an_answer_ends_the_turn(monkeypatch: pytest.
         assert asked[:2] == ["a", "a"], "the second reconcile begins with the first of them again"
 
     play(lambda: Place(_Answers(), [RendezvousStatus()]), scenario, monkeypatch)
+
+
+def test_a_rendezvous_that_a_write_does_not_find_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A watch may have missed its deletion, and would never show it: it was decided on, and written to, for ever."""
+
+    async def write_status(namespace: str, name: str, uid: str, version: str, status: Json) -> Json | None:
+        return None
+
+    async def scenario(place: Place) -> None:
+        await reconciles(place, 1)
+        monkeypatch.setattr(place.client, "write_status", write_status)
+        place.client.version += 1
+        place.statuses[1:] = [RendezvousStatus(round=2)] * 10
+        place.reconciler.event(names.RENDEZVOUS_KIND, "MODIFIED", place.client.item)
+        deadline = time.monotonic() + 30
+        while place.cache.keys():
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.005)
+        turns = len(place.remembered)
+        await asyncio.sleep(0.3)
+        assert len(place.remembered) == turns
+
+    play(lambda: Place(_Answers(), [ROUND]), scenario, monkeypatch)
+
+
+def test_a_rendezvous_that_a_read_does_not_find_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def read(kind: str, namespace: str, name: str) -> Json | None:
+        return None
+
+    async def scenario(place: Place) -> None:
+        monkeypatch.setattr(place.client, "read", read)
+        deadline = time.monotonic() + 30
+        while place.cache.keys():
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.005)
+
+    play(lambda: Place(_Answers(failed(ConflictError)), [ROUND]), scenario, monkeypatch)
 
 
 def test_the_end_of_a_worker_is_a_defect(monkeypatch: pytest.MonkeyPatch) -> None:

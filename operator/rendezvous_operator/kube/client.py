@@ -134,8 +134,8 @@ class Client:
         except NotFoundError:
             return None
 
-    async def delete(self, kind: str, namespace: str, name: str, uid: str, resource_version: str) -> None:
-        """Delete an object; it is no error if it does not exist.
+    async def delete(self, kind: str, namespace: str, name: str, uid: str, resource_version: str) -> bool:
+        """Delete an object. Returns whether it existed.
 
         Raises:
             ConflictError: it has changed since that resource version, or was recreated.
@@ -144,7 +144,8 @@ class Client:
         try:
             await self.request("DELETE", _path(kind, namespace, name), body=body)
         except NotFoundError:
-            return
+            return False
+        return True
 
     async def request(
         self,

@@ -9,7 +9,7 @@ from rendezvous_api.meta import ObjectMeta
 from rendezvous_api.rendezvous import RendezvousStatus
 from rendezvous_operator.core.world import Deletion
 from rendezvous_operator.kube.client import Client, Json
-from rendezvous_operator.watch.cache import Key
+from rendezvous_operator.watch.seen import Key
 
 logger = logging.getLogger(__name__)
 
@@ -54,8 +54,10 @@ class FencedClient:
             metadata.namespace, metadata.name, metadata.uid, metadata.resource_version, encode(status)
         )
 
-    async def delete(self, key: Key, deletion: Deletion) -> None:
+    async def delete(self, key: Key, deletion: Deletion) -> bool:
         """Delete an object of a Rendezvous unless it has changed since it was seen.
+
+        Returns whether there is such an object.
 
         Raises:
             TermOverError: nothing was sent.
@@ -65,11 +67,12 @@ class FencedClient:
         self._check()
         logger.info("%s: deleting %s %s: %s", key, deletion.kind, deletion.name, deletion.why)
         try:
-            await self._client.delete(
+            return await self._client.delete(
                 deletion.kind, key.namespace, deletion.name, deletion.uid, deletion.resource_version
             )
         except ConflictError:
             logger.info("%s: %s %s has changed and is kept", key, deletion.kind, deletion.name)
+            return True
 
     def _check(self) -> None:
         if self._current_term() != self._term:

@@ -9,7 +9,8 @@ from rendezvous_api.api_errors import ApiError
 from rendezvous_api.backoff import Backoff, Failures
 from rendezvous_operator.core.world import Target
 from rendezvous_operator.kube.client import Client
-from rendezvous_operator.watch.cache import Cache, Key, Listed, Read, Shown
+from rendezvous_operator.watch.cache import Cache
+from rendezvous_operator.watch.seen import Key, Listed, Read
 
 logger = logging.getLogger(__name__)
 
@@ -36,22 +37,23 @@ class Reader:
         """List a kind, again and again until the API server answers. Returns the Rendezvous that need a decision."""
         failures = Failures(BACKOFF)
         while True:
-            self.cache.list_begins(kind)
+            asked = self.cache.asks(kind)
             try:
                 objects = await self._client.list(kind, self._namespace)
             except ApiError as error:
                 logger.warning("waiting for the API server to list every %s: %s", kind, error.describe())
                 await asyncio.sleep(failures.pause())
             else:
-                return self.cache.take(Listed(kind, objects))
+                return self.cache.take(Listed(asked, objects))
 
     async def rendezvous(self, key: Key) -> set[Key]:
         """Read one Rendezvous. Returns the Rendezvous that need a decision; none if the API server does not answer."""
+        asked = self.cache.asks(names.RENDEZVOUS_KIND)
         try:
             item = await self._client.read(names.RENDEZVOUS_KIND, *key)
         except ApiError:
             return set()
-        return self.cache.take(Shown(names.RENDEZVOUS_KIND, item)) if item is not None else set()
+        return self.cache.take(Read(key, Target(names.RENDEZVOUS_KIND, key.name), item, asked))
 
     async def evidence(self, key: Key, targets: Collection[Target]) -> None:
         """Read objects of a Rendezvous, or learn that they do not exist, since a watch may be late.
@@ -69,14 +71,14 @@ class Reader:
         await asyncio.gather(*reads)
 
     async def _one(self, key: Key, target: Target) -> None:
-        asked_at = self.cache.clock()
+        asked = self.cache.asks(target.kind)
         item = await self._client.read(target.kind, key.namespace, target.name)
-        self.cache.take(Read(key, target, item, asked_at))
+        self.cache.take(Read(key, target, item, asked))
 
     async def _all_of(self, key: Key, kind: str, targets: Sequence[Target]) -> None:
-        asked_at = self.cache.clock()
+        asked = self.cache.asks(kind)
         # Without the label: a participant may name a pod that does not have it.
         objects = await self._client.list(kind, key.namespace, labelled=False)
         found = {item["metadata"]["name"]: item for item in objects}
         for target in targets:
-            self.cache.take(Read(key, target, found.get(target.name), asked_at))
+            self.cache.take(Read(key, target, found.get(target.name), asked))

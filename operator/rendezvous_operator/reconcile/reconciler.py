@@ -11,14 +11,14 @@ from rendezvous_api.api_errors import ApiError, ConflictError, UnreachableError
 from rendezvous_operator.background import Background
 from rendezvous_operator.core import garbage, relevance
 from rendezvous_operator.core.decide import decide
-from rendezvous_operator.core.world import Decision, Deletion, Evidence, Memory, Now, World
+from rendezvous_operator.core.world import Decision, Deletion, Evidence, Memory, Now, Target, World
 from rendezvous_operator.kube.client import KINDS, Json
 from rendezvous_operator.kube.event_recorder import EventTarget, Recorder
 from rendezvous_operator.reconcile.fence import Fence, FencedClient, TermOverError
 from rendezvous_operator.reconcile.reader import Reader
 from rendezvous_operator.reconcile.work_queue import WorkQueue
 from rendezvous_operator.serve.metrics import Metrics
-from rendezvous_operator.watch.cache import Gone, Key, Shown
+from rendezvous_operator.watch.seen import Asked, Gone, Key, Read, Shown
 
 logger = logging.getLogger(__name__)
 
@@ -183,8 +183,10 @@ class Reconciler:
         deletions = self._orphans(key) if world is None else await self._decide(key, world, fenced)
         refused: ApiError | None = None
         for deletion in deletions:
+            asked = self._cache.asks(deletion.kind)
             try:
-                await fenced.delete(key, deletion)
+                if not await fenced.delete(key, deletion):
+                    self._gone(key, Target(deletion.kind, deletion.name), asked)
             except UnreachableError:
                 raise
             except ApiError as error:
@@ -230,12 +232,19 @@ class Reconciler:
             if self._clock() < may_write_at:
                 self._add(key, may_write_at)
                 return False
+        asked = self._cache.asks(names.RENDEZVOUS_KIND)
         written = await fenced.write_status(world.rendezvous.metadata, after)
         if written is None:
-            return False  # the Rendezvous is gone
+            self._gone(key, Target(names.RENDEZVOUS_KIND, key.name), asked)
+            return False
         group.written_at = self._clock()
         self._cache.take(Shown(names.RENDEZVOUS_KIND, written))
         return True
+
+    def _gone(self, key: Key, target: Target, asked: Asked) -> None:
+        """A write was answered with 404: a watch may have missed the deletion, and would never show it."""
+        for touched in self._cache.take(Read(key, target, None, asked)):
+            self._add_event(touched)
 
     def _report(self, key: Key, group: _Group, world: World, decision: Decision) -> None:
         """Log a written decision, and emit its Events."""

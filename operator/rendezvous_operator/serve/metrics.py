@@ -27,7 +27,8 @@ from rendezvous_operator.core.world import World
 from rendezvous_operator.kube.request_trace import Request
 from rendezvous_operator.serve.round_times import RoundClock, RoundTimes
 from rendezvous_operator.version import operator_version
-from rendezvous_operator.watch.cache import Cache, Key
+from rendezvous_operator.watch.cache import Cache
+from rendezvous_operator.watch.seen import Key
 
 # Only OpenMetrics uses the time at which each series was created; as gauges these would double the series.
 disable_created_metrics()  # type: ignore[no-untyped-call]

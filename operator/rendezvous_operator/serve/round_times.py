@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from rendezvous_api.reasons import FormationReason
 from rendezvous_api.rendezvous import Rendezvous, RendezvousStatus
-from rendezvous_operator.watch.cache import Key
+from rendezvous_operator.watch.seen import Key
 
 
 @dataclass(frozen=True)

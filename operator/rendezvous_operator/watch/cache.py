@@ -1,7 +1,8 @@
 """The objects that the watches, lists and reads have shown, in the form that the core needs. Makes no decisions."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+import weakref
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -15,6 +16,18 @@ from rendezvous_operator.core import relevance
 from rendezvous_operator.core.world import Pod, SeenParticipant, Target, World
 from rendezvous_operator.kube.client import KINDS, Json
 from rendezvous_operator.watch.pods import pod_from_object
+from rendezvous_operator.watch.seen import (
+    Asked,
+    Gone,
+    Key,
+    Listed,
+    Read,
+    Reference,
+    Seen,
+    Shown,
+    reference_of,
+    version_of,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -25,55 +38,6 @@ _NOTHING_KNOWN = Participant(
 )
 """Of a participant whose first version already does not fit its CRD. It addresses no Rendezvous, so it never waits."""
 
-
-class Key(NamedTuple):
-    """Names one Rendezvous."""
-
-    namespace: str
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.namespace}/{self.name}"
-
-
-@dataclass(frozen=True)
-class Shown:
-    """The present state of an object: from a watch, or from the answer to a request about it."""
-
-    kind: str
-    item: Json
-
-
-@dataclass(frozen=True)
-class Gone:
-    """A deleted object in its last state."""
-
-    kind: str
-    item: Json
-
-
-@dataclass(frozen=True)
-class Listed:
-    """All objects of a kind. `Cache.list_begins` must be called before the list is requested."""
-
-    kind: str
-    items: Sequence[Json]
-
-
-@dataclass(frozen=True)
-class Read:
-    """The answer to a read that the core asked for."""
-
-    key: Key
-    """Of the Rendezvous whose decision needs it."""
-    target: Target
-    item: Json | None
-    """None: the object does not exist."""
-    asked_at: float
-    """When the request was sent, in the clock's seconds."""
-
-
-Seen = Shown | Gone | Listed | Read
 
 Observer = Callable[[Key, Rendezvous | None], None]
 """Is called whenever a Rendezvous is seen, and with None when it is gone."""
@@ -93,12 +57,12 @@ class _Entry:
         return self.rendezvous is None and not self.participants and not self.pods
 
 
-@dataclass
-class ListOverlay:
-    """What watches have shown since a list was requested, by namespace and UID. They are newer than the list."""
+class _Place(NamedTuple):
+    """Where the newest version of a pod is kept."""
 
-    seen: set[tuple[str, str]] = field(default_factory=set)
-    gone: set[tuple[str, str]] = field(default_factory=set)
+    key: Key | None
+    """None: it does not have the label of a Rendezvous."""
+    version: int
 
 
 class Cache:
@@ -111,9 +75,9 @@ class Cache:
     def __init__(self, clock: Callable[[], float]) -> None:
         self.clock = clock
         self._entries: dict[Key, _Entry] = {}
-        self._pod_keys: dict[tuple[str, str], Key] = {}
+        self._pods: dict[Reference, _Place] = {}
         self._listed: set[str] = set()
-        self._overlays: dict[str, ListOverlay] = {}
+        self._asked: weakref.WeakSet[Asked] = weakref.WeakSet()
         self._observers: list[Observer] = []
 
     def observe(self, observer: Observer) -> None:
@@ -151,9 +115,11 @@ class Cache:
         entry = self._entries.get(key)
         return {} if entry is None or entry.rendezvous is not None else dict(entry.participants)
 
-    def list_begins(self, kind: str) -> None:
-        """Note that a list of a kind is requested now; take its answer as `Listed`."""
-        self._overlays[kind] = ListOverlay()
+    def asks(self, kind: str) -> Asked:
+        """Note that objects of a kind are requested now, by a list, a read or a write; take the answer with it."""
+        asked = Asked(kind, self.clock())
+        self._asked.add(asked)
+        return asked
 
     def take(self, seen: Seen) -> set[Key]:
         """Note what was seen. Returns the keys of the Rendezvous that need a decision.
@@ -169,55 +135,58 @@ class Cache:
             case Gone():
                 return self._gone(seen.kind, seen.item)
             case Listed():
-                return self._all_listed(seen.kind, seen.items)
+                return self._listed_all(seen)
             case Read():
                 return self._read(seen)
 
-    def _shown(self, kind: str, item: Json, *, read: bool = False) -> set[Key]:
-        try:
-            return self._object(kind, item, read=read)
-        except DecodeError as error:
-            logger.error("a %s is ignored: %s", kind, error)
-            return set()
+    def _shown(self, kind: str, item: Json) -> set[Key]:
+        for asked in self._asked:
+            if asked.kind == kind:
+                asked.note_shown(reference_of(item))
+        return self._object(kind, item)
 
-    def _all_listed(self, kind: str, items: Sequence[Json]) -> set[Key]:
+    def _listed_all(self, listed: Listed) -> set[Key]:
         """What is not in the list is gone, unless a watch has shown it since the list was requested."""
-        overlay = self._overlays.pop(kind, ListOverlay())
-        items = [item for item in items if _reference(item) not in overlay.gone]
-        present = overlay.seen.union(map(_reference, items))
+        asked, kind = listed.asked, listed.asked.kind
+        self._asked.discard(asked)
+        items = [item for item in listed.items if reference_of(item) not in asked.gone]
+        present = asked.shown.union(map(reference_of, items))
         touched: set[Key] = set()
         for key, entry in list(self._entries.items()):
             for name, uid in self._known(entry, kind):
                 if (key.namespace, uid) not in present:
                     touched |= self._forget(key, kind, name, uid)
         for item in items:
-            touched |= self._shown(kind, item)
+            touched |= self._object(kind, item)
         if kind not in self._listed:
             self._listed.add(kind)
             touched |= set(self._entries)
         return touched
 
-    def _object(self, kind: str, item: Json, *, read: bool) -> set[Key]:
-        if kind in self._overlays:
-            self._overlays[kind].gone.discard(_reference(item))
-            self._overlays[kind].seen.add(_reference(item))
-        if kind == names.RENDEZVOUS_KIND:
-            return self._rendezvous_seen(decode(Rendezvous, item))
-        if kind == names.PARTICIPANT_KIND:
+    def _object(self, kind: str, item: Json, *, read: Asked | None = None) -> set[Key]:
+        if kind == names.POD_KIND:
+            return self._pod_seen(item)
+        try:
+            if kind == names.RENDEZVOUS_KIND:
+                return self._rendezvous_seen(decode(Rendezvous, item))
             try:
-                return self._participant_seen(decode(Participant, item), read=read)
+                return self._participant_seen(decode(Participant, item), read)
             except DecodeError as error:
-                return self._unknown_participant_seen(item, error, read=read)
-        return self._pod_seen(item)
+                return self._unknown_participant_seen(item, error, read)
+        except DecodeError as error:
+            logger.error("a %s is ignored: %s", kind, error)
+            return set()
 
     def _gone(self, kind: str, item: Json) -> set[Key]:
-        metadata = item["metadata"]
-        namespace, name, uid = metadata.get("namespace", ""), metadata["name"], metadata["uid"]
-        if kind in self._overlays:
-            self._overlays[kind].seen.discard(_reference(item))
-            self._overlays[kind].gone.add(_reference(item))
+        reference, name = reference_of(item), item["metadata"]["name"]
+        namespace, uid = reference
+        for asked in self._asked:
+            if asked.kind == kind:
+                asked.note_gone(reference)
         if kind == names.POD_KIND:
-            key = self._pod_keys.get((namespace, uid))
+            place = self._pods.get(reference)
+            # A label may be given back, so this may be older than what is known.
+            key = place.key if place is not None and place.version <= version_of(item) else None
         elif kind == names.PARTICIPANT_KIND:
             key = Key(namespace, _rendezvous_name(item))
         else:
@@ -226,24 +195,28 @@ class Cache:
 
     def _read(self, read: Read) -> set[Key]:
         target, item, entry = read.target, read.item, self._entries.get(read.key)
+        self._asked.discard(read.asked)
         if entry is None:
             return set()
         if item is None or (target.uid and item["metadata"]["uid"] != target.uid):
             return self._absent(read, entry)
-        if target.kind == names.POD_KIND:
-            # It was read because a participant names it; its label decides whether it is known.
-            entry.pods[target.uid] = replace(pod_from_object(item), known=_pod_key(item) == read.key)
-            return {read.key}
-        return self._shown(target.kind, item, read=True)
+        if reference_of(item) in read.asked.gone:
+            return set()  # while the answer was on its way
+        touched = self._object(target.kind, item, read=read.asked)
+        if target.kind == names.POD_KIND and _pod_key(item) != read.key:
+            return touched | self._unlabelled_pod_read(entry, read.key, item)
+        if target.kind == names.PARTICIPANT_KIND and _rendezvous_name(item) != read.key.name:
+            return touched | self._absent(read, entry)  # the name belongs to a node of another Rendezvous now
+        return touched
 
     def _absent(self, read: Read, entry: _Entry) -> set[Key]:
         target = read.target
-        participant = entry.participants.get(target.name) if target.kind == names.PARTICIPANT_KIND else None
-        if participant is not None and participant.beat_at > read.asked_at:
-            return set()  # it was created, or created again, while the answer was on its way
         uid = target.uid or next((uid for name, uid in self._known(entry, target.kind) if name == target.name), "")
+        if not target.uid and (read.key.namespace, uid) in read.asked.shown:
+            return set()  # it was created, or created again, while the answer was on its way
         self._forget(read.key, target.kind, target.name, uid)
-        entry.absent.add(target)
+        if target.kind != names.RENDEZVOUS_KIND:
+            entry.absent.add(target)
         return {read.key}
 
     def _rendezvous_seen(self, rendezvous: Rendezvous) -> set[Key]:
@@ -258,22 +231,27 @@ class Cache:
         entry.absent = {target for target in entry.absent if target.kind == names.POD_KIND or target.name in members}
         return {key}
 
-    def _participant_seen(self, participant: Participant, *, read: bool) -> set[Key]:
+    def _participant_seen(self, participant: Participant, read: Asked | None) -> set[Key]:
         metadata = participant.metadata
         key = Key(metadata.namespace, participant.spec.rendezvous_name)
         entry = self._entries.setdefault(key, _Entry())
         seen = entry.participants.get(metadata.name)
         now = self.clock()
         if seen is not None and _is_older(participant, seen.object):
+            # A watch has shown a newer version while the answer was on its way. It counts as read all the same.
+            entry.participants[metadata.name] = replace(seen, read_at=self._read_at(seen, read))
             return set()
         entry.absent.discard(Target(names.PARTICIPANT_KIND, metadata.name))
         beat_at = now if seen is None or relevance.is_heartbeat(seen.object, participant) else seen.beat_at
-        read_at = now if read else (seen.read_at if seen is not None else None)
+        read_at = self._read_at(seen, read)
         entry.participants[metadata.name] = SeenParticipant(participant, beat_at, read_at)
         spec = entry.rendezvous.spec if entry.rendezvous is not None else None
         return {key} if relevance.matters(seen, participant, spec, now) else set()
 
-    def _unknown_participant_seen(self, item: Json, error: DecodeError, *, read: bool) -> set[Key]:
+    def _read_at(self, seen: SeenParticipant | None, read: Asked | None) -> float | None:
+        return (seen.read_at if seen is not None else None) if read is None else min(read.at, self.clock())
+
+    def _unknown_participant_seen(self, item: Json, error: DecodeError, read: Asked | None) -> set[Key]:
         """A participant that does not fit its CRD: written by an agent of a later release, or by a person."""
         metadata = decode(ObjectMeta, item["metadata"])
         key = Key(metadata.namespace, _rendezvous_name(item))
@@ -289,7 +267,7 @@ class Cache:
         # Who has written it is not known. If it was another client, the agent counts as alive for one interval more.
         changed = seen is None or seen.object.metadata.resource_version != metadata.resource_version
         beat_at = now if seen is None or changed else seen.beat_at
-        read_at = now if read else (seen.read_at if seen is not None else None)
+        read_at = self._read_at(seen, read)
         entry.participants[metadata.name] = SeenParticipant(participant, beat_at, read_at, understood=False)
         if seen is None or seen.understood or not same:
             return {key}
@@ -297,21 +275,30 @@ class Cache:
         return {key} if changed and relevance.ends_a_silence(seen, spec, now) else set()
 
     def _pod_seen(self, item: Json) -> set[Key]:
-        key = _pod_key(item)
-        pod = pod_from_object(item)
-        reference = _reference(item)
-        touched = set()
-        before = self._pod_keys.get(reference)
-        if before is not None and before != key:
-            touched |= self._forget(before, names.POD_KIND, pod.name, pod.uid, gone=False)
+        key, reference, version = _pod_key(item), reference_of(item), version_of(item)
+        before = self._pods.get(reference)
+        if before is not None and version < before.version:
+            return set()
+        pod, touched = pod_from_object(item), set()
+        if before is not None and before.key is not None and before.key != key:
+            touched |= self._forget(before.key, names.POD_KIND, pod.name, pod.uid, gone=False)
         if key is None:
             return touched
         entry = self._entries.setdefault(key, _Entry())
-        self._pod_keys[reference] = key
+        self._pods[reference] = _Place(key, version)
         if entry.pods.get(pod.uid) != pod:
             entry.pods[pod.uid] = pod
             touched.add(key)
         return touched
+
+    def _unlabelled_pod_read(self, entry: _Entry, key: Key, item: Json) -> set[Key]:
+        """A pod that was read because a participant names it, and that is not known by its label."""
+        reference, version = reference_of(item), version_of(item)
+        place = self._pods.get(reference)
+        if place is None or place.version <= version:
+            entry.pods[reference[1]] = replace(pod_from_object(item), known=False)
+            self._pods.setdefault(reference, _Place(None, version))
+        return {key}
 
     def _forget(self, key: Key, kind: str, name: str, uid: str, *, gone: bool = True) -> set[Key]:
         entry = self._entries.get(key)
@@ -323,17 +310,17 @@ class Cache:
         elif kind == names.PARTICIPANT_KIND and name in entry.participants:
             if entry.participants[name].object.metadata.uid != uid:
                 return set()
-            self._participant_gone(entry, name)
+            self._participant_gone(key, entry, name)
         elif kind == names.POD_KIND:
             entry.pods.pop(uid, None)
-            self._pod_keys.pop((key.namespace, uid), None)
+            self._pods.pop((key.namespace, uid), None)
             if gone and any(seen.object.spec.pod_uid == uid for seen in entry.participants.values()):
                 entry.absent.add(Target(names.POD_KIND, name, uid))
         if entry.empty:
             del self._entries[key]
         return {key}
 
-    def _participant_gone(self, entry: _Entry, name: str) -> None:
+    def _participant_gone(self, key: Key, entry: _Entry, name: str) -> None:
         pod_uid = entry.participants.pop(name).object.spec.pod_uid
         entry.absent.add(Target(names.PARTICIPANT_KIND, name))
         if not any(seen.object.spec.pod_uid == pod_uid for seen in entry.participants.values()):
@@ -341,6 +328,9 @@ class Cache:
             pod = entry.pods.get(pod_uid or "")
             if pod is not None and not pod.known:
                 del entry.pods[pod.uid]
+                place = self._pods.get((key.namespace, pod.uid))
+                if place is not None and place.key is None:
+                    del self._pods[key.namespace, pod.uid]
 
     def _known(self, entry: _Entry, kind: str) -> list[tuple[str, str]]:
         """Name and UID of all objects of a kind in an entry that a list shows."""
@@ -354,11 +344,6 @@ class Cache:
     def _notify(self, key: Key, rendezvous: Rendezvous | None) -> None:
         for observer in self._observers:
             observer(key, rendezvous)
-
-
-def _reference(item: Json) -> tuple[str, str]:
-    """Namespace and UID."""
-    return (item["metadata"].get("namespace", ""), item["metadata"]["uid"])
 
 
 def _rendezvous_name(item: Json) -> str:

@@ -1,0 +1,93 @@
+"""What the API server has shown: by watches, and as the answers to lists and reads."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from rendezvous_api.meta import version_number
+from rendezvous_operator.core.world import Target
+from rendezvous_operator.kube.client import Json
+
+
+class Key(NamedTuple):
+    """Names one Rendezvous."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+Reference = tuple[str, str]
+"""Namespace and UID of an object."""
+
+
+@dataclass(eq=False)
+class Asked:
+    """A list or a read that was requested, and what watches have shown of its kind since: that may be newer than it."""
+
+    kind: str
+    at: float
+    """When it was requested, in the seconds of the cache's clock."""
+    shown: set[Reference] = field(default_factory=set)
+    gone: set[Reference] = field(default_factory=set)
+
+    def note_shown(self, reference: Reference) -> None:
+        """A watch has shown the object."""
+        self.gone.discard(reference)
+        self.shown.add(reference)
+
+    def note_gone(self, reference: Reference) -> None:
+        """A watch has shown that the object was deleted, or that a pod has lost its label."""
+        self.shown.discard(reference)
+        self.gone.add(reference)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A state of an object: from a watch, or from the answer to a write."""
+
+    kind: str
+    item: Json
+
+
+@dataclass(frozen=True)
+class Gone:
+    """An object that a watch shows no more, in its last state: it was deleted, or a pod has lost its label."""
+
+    kind: str
+    item: Json
+
+
+@dataclass(frozen=True)
+class Listed:
+    """All objects of a kind."""
+
+    asked: Asked
+    items: Sequence[Json]
+
+
+@dataclass(frozen=True)
+class Read:
+    """The answer to a request about one object."""
+
+    key: Key
+    """Of the Rendezvous whose decision needs it."""
+    target: Target
+    item: Json | None
+    """None: the object does not exist."""
+    asked: Asked
+
+
+Seen = Shown | Gone | Listed | Read
+
+
+def reference_of(item: Json) -> Reference:
+    """Namespace and UID."""
+    return (item["metadata"].get("namespace", ""), item["metadata"]["uid"])
+
+
+def version_of(item: Json) -> int:
+    """The resource version; versions of one kind are ordered."""
+    return version_number(item["metadata"].get("resourceVersion", ""))
