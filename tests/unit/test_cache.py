@@ -204,13 +204,45 @@ def test_the_deletion_of_an_older_object_of_the_name_does_not_remove_the_newer_o
     assert set(world(cache).participants) == {"train.a"}
 
 
-def test_a_pod_that_is_gone_is_absent_for_its_participants(cache: Cache) -> None:
+OF_POD: dict[str, Any] = {"podName": "pod-p-1", "podUID": "p-1"}
+POD = Target(names.POD_KIND, "pod-p-1", "p-1")
+
+
+@pytest.mark.parametrize("how", ["event", "list", "label"])
+def test_a_pod_that_a_watch_shows_no_more_may_only_have_lost_its_label(cache: Cache, how: str) -> None:
     cache.take(Shown(names.POD_KIND, pod()))
-    cache.take(Shown(names.PARTICIPANT_KIND, participant(podName="pod-p-1", podUID="p-1")))
-    assert cache.take(Gone(names.POD_KIND, pod())) == {KEY}
-    assert Target(names.POD_KIND, "pod-p-1", "p-1") in world(cache).absent
-    cache.take(Gone(names.PARTICIPANT_KIND, participant(podName="pod-p-1", podUID="p-1")))
-    assert not any(target.kind == names.POD_KIND for target in world(cache).absent)
+    cache.take(Shown(names.PARTICIPANT_KIND, participant(**OF_POD)))
+    match how:
+        case "event":
+            assert cache.take(Gone(names.POD_KIND, pod())) == {KEY}
+        case "list":
+            assert listed(cache, names.POD_KIND, []) == {KEY}
+        case "label":
+            assert KEY in cache.take(Shown(names.POD_KIND, pod(label="other")))
+    assert not world(cache).pods
+    assert (world(cache).vanished, world(cache).absent) == (frozenset({POD}), frozenset())
+    read(cache, POD, pod(label=None))
+    assert not world(cache).pods["p-1"].known
+    assert not world(cache).vanished | world(cache).absent
+    # The label is given back.
+    cache.take(Shown(names.POD_KIND, pod()))
+    assert world(cache).pods["p-1"].known
+    cache.take(Gone(names.POD_KIND, pod()))
+    read(cache, POD, None)
+    assert not world(cache).pods
+    assert (world(cache).vanished, world(cache).absent) == (frozenset(), frozenset({POD}))
+
+
+def test_nothing_is_kept_of_the_pod_of_a_participant_that_is_gone(cache: Cache) -> None:
+    for answer in (None, pod(label=None)):
+        cache.take(Shown(names.POD_KIND, pod()))
+        cache.take(Shown(names.PARTICIPANT_KIND, participant(**OF_POD)))
+        cache.take(Gone(names.POD_KIND, pod()))
+        read(cache, POD, answer)
+        cache.take(Gone(names.PARTICIPANT_KIND, participant(**OF_POD)))
+        seen = world(cache)
+        assert not seen.pods
+        assert not [target for target in seen.vanished | seen.absent if target.uid]
 
 
 def test_a_pod_that_is_read_without_the_label_is_not_known(cache: Cache) -> None:

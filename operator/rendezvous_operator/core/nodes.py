@@ -36,6 +36,8 @@ class Node(NamedTuple):
     silence: Silence = Silence.NONE
     run_unread: Target | None = None
     """Its pod, which must be read before its run is certain."""
+    life_unread: Target | None = None
+    """Its pod, which must be read before it is certain that it is gone: it may only have lost its label."""
     addressed: bool = True
     """It has joined this Rendezvous, not a deleted one of the same name."""
     understood: bool = True
@@ -152,6 +154,7 @@ def see_node(world: World, name: str, seen: SeenParticipant) -> Node:
         left=left,
         dead=dead,
         run_unread=run_unread,
+        life_unread=missing_pod if missing_pod in world.vanished and left is None else None,
         addressed=spec.rendezvous_uid == world.rendezvous.metadata.uid,
         understood=seen.understood,
     )

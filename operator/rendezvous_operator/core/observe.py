@@ -12,8 +12,8 @@ from rendezvous_operator.core.world import Evidence, Memory, Now, Target, World
 def observe(now: Now, world: World, memory: Memory) -> Situation | Evidence:
     """Derive the situation, or name every object that must be read before.
 
-    These are participants that would count as silent, members that no watch has shown, and pods whose run decides
-    about an answer.
+    These are participants that would count as silent, members that no watch has shown, pods that no watch shows any
+    more, and pods whose run decides about an answer.
     """
     nodes = {name: see_node(world, name, seen) for name, seen in world.participants.items()}
     liveness = assess(now, world, memory, nodes)
@@ -25,5 +25,6 @@ def observe(now: Now, world: World, memory: Memory) -> Situation | Evidence:
     run = Run.of(world.rendezvous.status)
     situation = Situation(now, world, nodes, all_waiting, views, liveness, run, memory.failed_check_ins)
     unseen = {Target(names.PARTICIPANT_KIND, name) for name in entries if name not in nodes} - world.absent
-    to_read = liveness.to_read | unseen | unread(situation)
+    vanished = {node.life_unread for node in nodes.values() if node.life_unread is not None}
+    to_read = liveness.to_read | unseen | vanished | unread(situation)
     return Evidence(to_read) if to_read else situation

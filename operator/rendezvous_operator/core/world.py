@@ -99,7 +99,10 @@ class World:
     pods: Mapping[str, Pod] = field(default_factory=dict)
     """By UID."""
     absent: frozenset[Target] = frozenset()
-    """Objects that certainly do not exist: deleted, missing in a complete list, or answered with 404."""
+    """Objects that certainly do not exist: participants that were deleted or are missing in a complete list, and all
+    objects of which a read was answered with 404."""
+    vanished: frozenset[Target] = frozenset()
+    """Pods of participants that no watch and no list shows any more: deleted, or running on without the label."""
     complete: bool = True
     """Whether all kinds have been listed. Nothing is decided before."""
 

@@ -51,6 +51,7 @@ class _Entry:
     participants: dict[str, SeenParticipant] = field(default_factory=dict)
     pods: dict[str, Pod] = field(default_factory=dict)
     absent: set[Target] = field(default_factory=set)
+    vanished: set[Target] = field(default_factory=set)
 
     @property
     def empty(self) -> bool:
@@ -103,6 +104,7 @@ class Cache:
             participants=dict(entry.participants),
             pods=dict(entry.pods),
             absent=frozenset(entry.absent),
+            vanished=frozenset(entry.vanished),
             complete=self.complete,
         )
 
@@ -215,6 +217,7 @@ class Cache:
         if not target.uid and (read.key.namespace, uid) in read.asked.shown:
             return set()  # it was created, or created again, while the answer was on its way
         self._forget(read.key, target.kind, target.name, uid)
+        entry.vanished.discard(target)
         if target.kind != names.RENDEZVOUS_KIND:
             entry.absent.add(target)
         return {read.key}
@@ -281,7 +284,7 @@ class Cache:
             return set()
         pod, touched = pod_from_object(item), set()
         if before is not None and before.key is not None and before.key != key:
-            touched |= self._forget(before.key, names.POD_KIND, pod.name, pod.uid, gone=False)
+            touched |= self._forget(before.key, names.POD_KIND, pod.name, pod.uid)
         if key is None:
             return touched
         entry = self._entries.setdefault(key, _Entry())
@@ -289,6 +292,7 @@ class Cache:
         if entry.pods.get(pod.uid) != pod:
             entry.pods[pod.uid] = pod
             touched.add(key)
+        entry.vanished.discard(Target(names.POD_KIND, pod.name, pod.uid))
         return touched
 
     def _unlabelled_pod_read(self, entry: _Entry, key: Key, item: Json) -> set[Key]:
@@ -296,11 +300,13 @@ class Cache:
         reference, version = reference_of(item), version_of(item)
         place = self._pods.get(reference)
         if place is None or place.version <= version:
-            entry.pods[reference[1]] = replace(pod_from_object(item), known=False)
+            pod = replace(pod_from_object(item), known=False)
+            entry.pods[pod.uid] = pod
+            entry.vanished.discard(Target(names.POD_KIND, pod.name, pod.uid))
             self._pods.setdefault(reference, _Place(None, version))
         return {key}
 
-    def _forget(self, key: Key, kind: str, name: str, uid: str, *, gone: bool = True) -> set[Key]:
+    def _forget(self, key: Key, kind: str, name: str, uid: str) -> set[Key]:
         entry = self._entries.get(key)
         if entry is None:
             return set()
@@ -314,8 +320,8 @@ class Cache:
         elif kind == names.POD_KIND:
             entry.pods.pop(uid, None)
             self._pods.pop((key.namespace, uid), None)
-            if gone and any(seen.object.spec.pod_uid == uid for seen in entry.participants.values()):
-                entry.absent.add(Target(names.POD_KIND, name, uid))
+            if any(seen.object.spec.pod_uid == uid for seen in entry.participants.values()):
+                entry.vanished.add(Target(names.POD_KIND, name, uid))
         if entry.empty:
             del self._entries[key]
         return {key}
@@ -325,6 +331,7 @@ class Cache:
         entry.absent.add(Target(names.PARTICIPANT_KIND, name))
         if not any(seen.object.spec.pod_uid == pod_uid for seen in entry.participants.values()):
             entry.absent = {target for target in entry.absent if target.uid != pod_uid or not pod_uid}
+            entry.vanished = {target for target in entry.vanished if target.uid != pod_uid}
             pod = entry.pods.get(pod_uid or "")
             if pod is not None and not pod.known:
                 del entry.pods[pod.uid]

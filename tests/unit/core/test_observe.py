@@ -115,6 +115,30 @@ def test_all_that_is_needed_is_named_at_once() -> None:
     assert scenario.status.round == 1
 
 
+def test_a_pod_that_has_only_lost_its_label_is_not_gone() -> None:
+    """Pods are watched by their label: without it, they look deleted."""
+    scenario = Scenario(2, 2)
+    scenario.pod("a", "b")
+    scenario.join_from_pods("a", "b")
+    scenario.join("s", run="run")
+    scenario.pod_vanishes("a", runs_on=True)
+    assert scenario.reads == [Target("Pod", "a", "uid-of-a")]
+    assert scenario.status.running
+    assert not scenario.asks
+    scenario.pod_vanishes("b", runs_on=False)
+    assert scenario.reads[1:] == [Target("Pod", "b", "uid-of-b")]
+    assert scenario.ended_because == "MemberLost"
+
+
+def test_the_pod_of_a_node_that_has_left_is_not_read_when_it_vanishes() -> None:
+    scenario = Scenario(2, 2)
+    scenario.pod("a")
+    scenario.join_from_pods("a")
+    scenario.leave("a")
+    scenario.pod_vanishes("a", runs_on=False)
+    assert scenario.reads == []
+
+
 def test_a_member_that_was_read_and_is_not_there_is_lost() -> None:
     scenario = two("one")
     del scenario.seen["a"]

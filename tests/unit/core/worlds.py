@@ -46,6 +46,7 @@ class Scenario:
         self.pods: dict[str, Pod] = {}
         self.unlabelled: dict[str, Pod] = {}
         self.absent: set[Target] = set()
+        self.vanished: set[Target] = set()
         self.cut_off: set[str] = set()
         self.complete = True
         self.wake_at: float | None = None
@@ -175,6 +176,15 @@ class Scenario:
             self.absent.add(Target("Pod", name, f"uid-of-{name}"))
         self.settle()
 
+    def pod_vanishes(self, *who: str, runs_on: bool) -> None:
+        """No watch shows these pods any more: they are gone, or have lost their label and run on."""
+        for name in who:
+            pod = self.pods.pop(f"uid-of-{name}")
+            self.vanished.add(Target("Pod", name, pod.uid))
+            if runs_on:
+                self.unlabelled[pod.uid] = pod
+        self.settle()
+
     def edit(self, **changes: Any) -> None:
         """The user edits the spec."""
         self.spec = changed(self.spec, **changes)
@@ -230,6 +240,7 @@ class Scenario:
             participants=dict(self.seen),
             pods=dict(self.pods),
             absent=frozenset(self.absent),
+            vanished=frozenset(self.vanished),
             complete=self.complete,
         )
 
@@ -281,6 +292,7 @@ class Scenario:
     def _read(self, targets: Iterable[Target]) -> None:
         for target in sorted(targets):
             self.reads.append(target)
+            self.vanished.discard(target)
             if target.name in self.seen and target.kind == names.PARTICIPANT_KIND:
                 self.seen[target.name] = replace(self.seen[target.name], read_at=self.clock)
             elif target.uid in self.unlabelled:
