@@ -125,3 +125,36 @@ def test_a_member_whose_name_belongs_to_another_rendezvous_now_is_absent(cache: 
     read(cache, AGENT, other)
     assert AGENT in world(cache).absent
     assert set(cache.orphans(Key("ns", "other"))) == {"train.a"}
+
+
+def test_what_was_read_before_a_round_was_seen_is_no_evidence_about_its_members(cache: Cache) -> None:
+    cache.take(Shown(names.PARTICIPANT_KIND, participant()))
+    read(cache, AGENT, participant())
+    under_way = cache.asks(names.PARTICIPANT_KIND)
+    cache.take(Shown(names.RENDEZVOUS_KIND, rendezvous(version=2, round=1)))
+    assert participants(cache)["train.a"].read_at is None
+    read(cache, AGENT, participant(), under_way)
+    assert participants(cache)["train.a"].read_at is None
+    read(cache, AGENT, participant())
+    assert participants(cache)["train.a"].read_at is not None
+    cache.take(Shown(names.RENDEZVOUS_KIND, rendezvous(version=3, round=1, waitingNodes=1)))
+    assert participants(cache)["train.a"].read_at is not None, "the same round: nothing is read again"
+
+
+def test_who_was_absent_before_a_round_was_seen_may_be_a_member_of_it(cache: Cache) -> None:
+    read(cache, AGENT, None)
+    assert world(cache).absent == {AGENT}
+    under_way = cache.asks(names.PARTICIPANT_KIND)
+    cache.take(Shown(names.RENDEZVOUS_KIND, rendezvous(version=2, round=1)))
+    assert world(cache).absent == frozenset()
+    read(cache, AGENT, None, under_way)
+    assert world(cache).absent == frozenset()
+    read(cache, AGENT, None)
+    assert world(cache).absent == {AGENT}
+
+
+def test_a_late_deletion_of_an_earlier_object_of_a_member_is_no_evidence(cache: Cache) -> None:
+    cache.take(Shown(names.PARTICIPANT_KIND, participant()))
+    cache.take(Shown(names.RENDEZVOUS_KIND, rendezvous(version=9, round=1)))
+    cache.take(Gone(names.PARTICIPANT_KIND, participant(version=5)))
+    assert (dict(participants(cache)), world(cache).absent) == ({}, frozenset())

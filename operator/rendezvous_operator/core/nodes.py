@@ -60,7 +60,8 @@ class Node(NamedTuple):
         if not self.understood:
             return True
         spec = self.object.spec
-        return spec.attempt == member.attempt and spec.incarnation == member.incarnation
+        # Attempts only grow, so a lower one is what a watch that lags behind still shows of that member.
+        return spec.attempt <= member.attempt and spec.incarnation == member.incarnation
 
     def waits(self, member: Member | None) -> bool:
         """Rule "waiting": it has joined and is not a member.
@@ -184,11 +185,11 @@ def see_member(member: Member, node: Node | None, rendezvous: RendezvousSpec) ->
         return MemberView(member, node, MemberState.LOST, "its agent restarted")
     if node.left is LeaveReason.SUCCEEDED and spec.attempt == member.attempt:
         return MemberView(member, node, MemberState.SUCCEEDED)
-    if node.left is not None:
+    if node.left is not None and spec.attempt >= member.attempt:
         return MemberView(member, node, MemberState.FAILED, f"it left: {node.left}")
     if node.dead is not None:
         return MemberView(member, node, MemberState.LOST, node.dead)
-    if node.understood and spec.attempt != member.attempt:
+    if node.understood and spec.attempt > member.attempt:
         return MemberView(member, node, MemberState.REENTERED)
     if node.silence is Silence.NONE and node.leaving is None:
         return MemberView(member, node, MemberState.RUNNING)

@@ -1,8 +1,10 @@
 """From what is seen to a `Situation`, or to what must be read first."""
 
+from collections.abc import Iterable
+
 from rendezvous_api import names
 from rendezvous_operator.core.liveness import assess
-from rendezvous_operator.core.nodes import see_member, see_node
+from rendezvous_operator.core.nodes import MemberView, see_member, see_node
 from rendezvous_operator.core.run import Run
 from rendezvous_operator.core.runs.rules import unread
 from rendezvous_operator.core.situation import Situation
@@ -12,8 +14,8 @@ from rendezvous_operator.core.world import Evidence, Memory, Now, Target, World
 def observe(now: Now, world: World, memory: Memory) -> Situation | Evidence:
     """Derive the situation, or name every object that must be read before.
 
-    These are participants that would count as silent, members that no watch has shown, pods that no watch shows any
-    more, and pods whose run decides about an answer.
+    These are participants that would count as silent, members that no watch has shown, members that seem to have
+    restarted, pods that no watch shows any more, and pods whose run decides about an answer.
     """
     nodes = {name: see_node(world, name, seen) for name, seen in world.participants.items()}
     liveness = assess(now, world, memory, nodes)
@@ -26,5 +28,17 @@ def observe(now: Now, world: World, memory: Memory) -> Situation | Evidence:
     situation = Situation(now, world, nodes, all_waiting, views, liveness, run, memory.failed_check_ins)
     unseen = {Target(names.PARTICIPANT_KIND, name) for name in entries if name not in nodes} - world.absent
     vanished = {node.life_unread for node in nodes.values() if node.life_unread is not None}
-    to_read = liveness.to_read | unseen | vanished | unread(situation)
+    to_read = liveness.to_read | unseen | vanished | _restarted(world, views) | unread(situation)
     return Evidence(to_read) if to_read else situation
+
+
+def _restarted(world: World, views: Iterable[MemberView]) -> frozenset[Target]:
+    """Members of which another incarnation is seen: which one is the newer, only a read can tell."""
+    return frozenset(
+        Target(names.PARTICIPANT_KIND, view.name)
+        for view in views
+        if view.node is not None
+        and view.node.understood
+        and view.node.object.spec.incarnation != view.member.incarnation
+        and world.participants[view.name].read_at is None
+    )

@@ -72,7 +72,8 @@ class SeenParticipant:
     beat_at: float
     """When its heartbeatTime, incarnation, attempt or state, or its UID, was last seen to change."""
     read_at: float | None = None
-    """When it was last read from the API server, not shown by a watch; None: never."""
+    """When it was last read from the API server, not shown by a watch; None: not since this round of its Rendezvous was
+    seen first. Before that, it may be older than the round."""
     understood: bool = True
     """Whether `object` is its newest version. Otherwise that does not fit the API of this release: it is alive, and
     nothing else follows. `object` then has the metadata of that version, and the rest of the last one that fitted."""
@@ -99,8 +100,7 @@ class World:
     pods: Mapping[str, Pod] = field(default_factory=dict)
     """By UID."""
     absent: frozenset[Target] = frozenset()
-    """Objects that certainly do not exist: participants that were deleted or are missing in a complete list, and all
-    objects of which a read was answered with 404."""
+    """Objects that certainly do not exist: a read was answered with 404, of a participant since this round was seen first."""
     vanished: frozenset[Target] = frozenset()
     """Pods of participants that no watch and no list shows any more: deleted, or running on without the label."""
     complete: bool = True

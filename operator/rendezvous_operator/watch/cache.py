@@ -218,7 +218,8 @@ class Cache:
             return set()  # it was created, or created again, while the answer was on its way
         self._forget(read.key, target.kind, target.name, uid)
         entry.vanished.discard(target)
-        if target.kind != names.RENDEZVOUS_KIND:
+        of_this_round = target.kind == names.PARTICIPANT_KIND and read.key not in read.asked.outdated
+        if target.kind == names.POD_KIND or of_this_round:
             entry.absent.add(target)
         return {read.key}
 
@@ -227,12 +228,23 @@ class Cache:
         entry = self._entries.setdefault(key, _Entry())
         if entry.rendezvous is not None and _is_older(rendezvous, entry.rendezvous):
             return set()
+        if _round_of(entry.rendezvous) != _round_of(rendezvous):
+            self._another_round(key, entry)
         entry.rendezvous = rendezvous
         self._notify(key, rendezvous)
         # Only members are looked up in this set, so others are removed to keep it small.
         members = {member.name for member in rendezvous.status.participants}
         entry.absent = {target for target in entry.absent if target.kind == names.POD_KIND or target.name in members}
         return {key}
+
+    def _another_round(self, key: Key, entry: _Entry) -> None:
+        """Participants come by another watch, which may be older than this round: none of them counts as read."""
+        for asked in self._asked:
+            asked.outdated.add(key)
+        for name, seen in entry.participants.items():
+            if seen.read_at is not None:
+                entry.participants[name] = replace(seen, read_at=None)
+        entry.absent = {target for target in entry.absent if target.kind == names.POD_KIND}
 
     def _participant_seen(self, participant: Participant, read: Asked | None) -> set[Key]:
         metadata = participant.metadata
@@ -242,17 +254,19 @@ class Cache:
         now = self.clock()
         if seen is not None and _is_older(participant, seen.object):
             # A watch has shown a newer version while the answer was on its way. It counts as read all the same.
-            entry.participants[metadata.name] = replace(seen, read_at=self._read_at(seen, read))
+            entry.participants[metadata.name] = replace(seen, read_at=self._read_at(key, seen, read))
             return set()
         entry.absent.discard(Target(names.PARTICIPANT_KIND, metadata.name))
         beat_at = now if seen is None or relevance.is_heartbeat(seen.object, participant) else seen.beat_at
-        read_at = self._read_at(seen, read)
+        read_at = self._read_at(key, seen, read)
         entry.participants[metadata.name] = SeenParticipant(participant, beat_at, read_at)
         spec = entry.rendezvous.spec if entry.rendezvous is not None else None
         return {key} if relevance.matters(seen, participant, spec, now) else set()
 
-    def _read_at(self, seen: SeenParticipant | None, read: Asked | None) -> float | None:
-        return (seen.read_at if seen is not None else None) if read is None else min(read.at, self.clock())
+    def _read_at(self, key: Key, seen: SeenParticipant | None, read: Asked | None) -> float | None:
+        if read is None or key in read.outdated:
+            return seen.read_at if seen is not None else None
+        return min(read.at, self.clock())
 
     def _unknown_participant_seen(self, item: Json, error: DecodeError, read: Asked | None) -> set[Key]:
         """A participant that does not fit its CRD: written by an agent of a later release, or by a person."""
@@ -270,7 +284,7 @@ class Cache:
         # Who has written it is not known. If it was another client, the agent counts as alive for one interval more.
         changed = seen is None or seen.object.metadata.resource_version != metadata.resource_version
         beat_at = now if seen is None or changed else seen.beat_at
-        read_at = self._read_at(seen, read)
+        read_at = self._read_at(key, seen, read)
         entry.participants[metadata.name] = SeenParticipant(participant, beat_at, read_at, understood=False)
         if seen is None or seen.understood or not same:
             return {key}
@@ -327,8 +341,8 @@ class Cache:
         return {key}
 
     def _participant_gone(self, key: Key, entry: _Entry, name: str) -> None:
+        # It is not `absent`: if this watch is late, there may be a new one of the name, which is a member already.
         pod_uid = entry.participants.pop(name).object.spec.pod_uid
-        entry.absent.add(Target(names.PARTICIPANT_KIND, name))
         if not any(seen.object.spec.pod_uid == pod_uid for seen in entry.participants.values()):
             entry.absent = {target for target in entry.absent if target.uid != pod_uid or not pod_uid}
             entry.vanished = {target for target in entry.vanished if target.uid != pod_uid}
@@ -358,6 +372,10 @@ def _rendezvous_name(item: Json) -> str:
     spec = item.get("spec")
     name = spec.get("rendezvousName") if isinstance(spec, dict) else None
     return name if isinstance(name, str) else item["metadata"].get("labels", {}).get(names.LABEL_RENDEZVOUS, "")
+
+
+def _round_of(rendezvous: Rendezvous | None) -> tuple[str, int] | None:
+    return (rendezvous.metadata.uid, rendezvous.status.round) if rendezvous is not None else None
 
 
 def _pod_key(item: Json) -> Key | None:

@@ -32,6 +32,8 @@ class Asked:
     """When it was requested, in the seconds of the cache's clock."""
     shown: set[Reference] = field(default_factory=set)
     gone: set[Reference] = field(default_factory=set)
+    outdated: set[Key] = field(default_factory=set)
+    """Each Rendezvous of which another round has been seen since: the answer is no evidence about its members."""
 
     def note_shown(self, reference: Reference) -> None:
         """A watch has shown the object."""

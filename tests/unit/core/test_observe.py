@@ -1,8 +1,11 @@
 """What is read from the API server before anything follows from it."""
 
+from dataclasses import replace
+
+import pytest
 from tests.unit.core.worlds import Scenario, three, two
 
-from rendezvous_api.reasons import RefusalReason
+from rendezvous_api.reasons import AttemptReason, LeaveReason, ParticipantState, RefusalReason
 from rendezvous_operator.core.world import Evidence, Pod, Target
 
 
@@ -113,6 +116,36 @@ def test_all_that_is_needed_is_named_at_once() -> None:
     assert evidence.targets == {Target("Pod", "c", "uid-of-c"), Target("RendezvousParticipant", "a")}
     assert evidence.explanation == "reading Pod c and 1 more before deciding"
     assert scenario.status.round == 1
+
+
+def test_another_incarnation_is_read_before_it_is_called_the_newer_one() -> None:
+    """The watch of the participants may be older than that of the Rendezvous, for example after a 409."""
+    scenario = two("one")
+    now = scenario.seen["a"]
+    spec = replace(now.object.spec, incarnation="an older one", attempt=7)
+    scenario.seen["a"] = replace(now, object=replace(now.object, spec=spec), read_at=None)
+    answer = scenario.look()
+    assert isinstance(answer, Evidence)
+    assert answer.targets == {Target("RendezvousParticipant", "a")}
+    scenario.seen["a"] = replace(scenario.seen["a"], read_at=scenario.clock)
+    scenario.settle()
+    assert scenario.ended_because == "MemberLost"
+
+
+@pytest.mark.parametrize("state", ParticipantState)
+def test_a_lower_attempt_than_the_members_is_an_older_view_of_it(state: ParticipantState) -> None:
+    scenario = two("one")
+    scenario.reenter("a", "b", reason=AttemptReason.WORKER_FAILURE)
+    assert [(member.name, member.attempt) for member in scenario.status.participants] == [("a", 2), ("b", 2)]
+    scenario.join("s", run="one")
+    now = scenario.seen["a"]
+    reason = LeaveReason.TIMED_OUT if state is ParticipantState.LEFT else None
+    spec = replace(now.object.spec, attempt=1, state=state, leave_reason=reason)
+    scenario.seen["a"] = replace(now, object=replace(now.object, spec=spec))
+    scenario.settle()
+    assert not scenario.asks
+    assert scenario.status.round == 2
+    assert scenario.status.spares == ("s",), "it waits for no other round"
 
 
 def test_a_pod_that_has_only_lost_its_label_is_not_gone() -> None:

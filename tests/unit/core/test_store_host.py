@@ -54,7 +54,7 @@ def test_another_run_begins_with_none() -> None:
     scenario.join("a", "b", run="one")
     scenario.reenter("a", "b", reason=CHECK_IN_FAILED)
     scenario.leave("a", "b", reason=LeaveReason.SUCCEEDED)
-    scenario.join("a", "b", run="two")
+    scenario.join("a", "b", run="two", incarnation="second")
     scenario.reenter("a", "b", reason=CHECK_IN_FAILED)
     assert scenario.status.run_id == "two"
     assert scenario.group == ["a", "b"]
