@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 _TORCHRUN_NODES = (1, 1)
 """``--nnodes`` when it is not given."""
 
+_DIGITS_OF_A_UUID = 39
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _PORTS = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?")
 
@@ -88,8 +90,24 @@ class Settings:
 
     @property
     def run_id(self) -> str | None:
-        """The run to join; None when ``--rdzv-id`` was not given (torchrun then passes ``none``)."""
-        return None if self.raw_run_id in ("", names.UNNAMED_RUN) else self.raw_run_id
+        """The run to join; None when ``--rdzv-id`` was not given."""
+        return given_run_id(self.raw_run_id)
+
+
+def given_run_id(run_id: str) -> str | None:
+    """The run id that the user has given, or None.
+
+    Without one torchrun passes ``none`` (torch/distributed/run.py). torch replaces an empty one, which a LaunchConfig
+    has by default, by ``str(uuid.uuid4().int)`` (torch/distributed/launcher/api.py, ``launch_agent``), another one on
+    each node.
+    """
+    return None if run_id in ("", names.UNNAMED_RUN) or _is_random(run_id) else run_id
+
+
+def _is_random(run_id: str) -> bool:
+    if not (run_id.isascii() and run_id.isdecimal()) or len(run_id) > _DIGITS_OF_A_UUID or int(run_id) >> 128:
+        return False
+    return uuid.UUID(int=int(run_id)).version == 4  # None unless the variant is that of RFC 4122, too
 
 
 def read_settings(params: RendezvousParameters, flags: Flags = TORCHRUN_FLAGS) -> Settings:
@@ -142,8 +160,9 @@ def differences(settings: Settings, spec: RendezvousSpec) -> list[str]:
 
 def _parse_endpoint(endpoint: str, run_id: str, flags: Flags) -> tuple[str | None, str]:
     if not endpoint:
-        if run_id != names.UNNAMED_RUN and _DNS_LABEL.fullmatch(run_id):
-            return None, run_id
+        name_of_run = given_run_id(run_id)
+        if name_of_run is not None and _DNS_LABEL.fullmatch(name_of_run):
+            return None, name_of_run
         raise ValueError(
             f"{flags.endpoint} is empty, and {flags.run_id} cannot stand in for it: "
             f"{run_id!r} is no name of a Rendezvous. Set {flags.endpoint} to NAME or NAMESPACE/NAME"

@@ -39,6 +39,10 @@ class Pods:
         """Delete a pod. With a grace period it stays, terminating; without one it is gone at once."""
         self._job.api.delete("Pod", name, grace_seconds=grace_seconds)
 
+    def restart_container(self, name: str) -> None:
+        """The next agent starts in another life of the container: so what it finds was written in an earlier one."""
+        self._job.api.patch(names.PARTICIPANT_KIND, f"{self._job.name}.{name}", {"spec": {"life": "an earlier one"}})
+
     def agent(self, name: str, uid: str, **options: Any) -> Process:
         """Start the agent of a pod: who it is, it learns from its token alone, which is bound to the pod."""
         self.write_status(name, phase="Running")

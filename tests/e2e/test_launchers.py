@@ -33,7 +33,6 @@ if __name__ == "__main__":
         min_nodes=2,
         max_nodes=2,
         nproc_per_node=1,
-        run_id="run-1",
         rdzv_backend="kubernetes",
         rdzv_endpoint=endpoint,
         rdzv_configs={"node_id": node},

@@ -1,5 +1,6 @@
 """What of the command line is taken, and how wrong values are named."""
 
+import uuid
 from typing import Any
 
 import pytest
@@ -7,6 +8,11 @@ from torch.distributed.elastic.rendezvous import RendezvousParameters
 
 from rendezvous_api.rendezvous import RendezvousSpec
 from rendezvous_handler.settings import Settings, differences, read_settings
+
+# What torch makes of an empty id, and decimals that are none of these.
+RANDOM = str(uuid.UUID("5f0c2f9e-6d0b-4c8c-8f4e-0d7f3b1c2a10").int)
+LIKE_RANDOM = str(uuid.UUID("5f0c2f9e-6d0b-4c8c-0f4e-0d7f3b1c2a10").int)  # not the variant of RFC 4122
+OF_TIME = str(uuid.UUID("5f0c2f9e-6d0b-1c8c-8f4e-0d7f3b1c2a10").int)
 
 
 def read(endpoint: str = "train", run_id: str = "none", nodes: tuple[int, int] = (1, 1), **conf: Any) -> Settings:
@@ -62,13 +68,22 @@ def test_an_endpoint_that_is_no_name_is_refused(endpoint: str) -> None:
     assert "NAMESPACE/NAME" in str(refused.value)
 
 
-@pytest.mark.parametrize("run_id", ["none", "My_Run", "x" * 64])
+@pytest.mark.parametrize("run_id", ["none", "My_Run", "x" * 64, RANDOM])
 def test_an_empty_endpoint_needs_a_run_id_that_is_a_name(run_id: str) -> None:
     with pytest.raises(ValueError, match="--rdzv-endpoint is empty"):
         read("", run_id)
 
 
-@pytest.mark.parametrize(("run_id", "expected"), [("none", None), ("", None), ("r1", "r1")])
+@pytest.mark.parametrize(
+    ("run_id", "expected"),
+    [
+        ("none", None),
+        ("", None),
+        ("r1", "r1"),
+        (RANDOM, None),
+        *((given, given) for given in (LIKE_RANDOM, OF_TIME, "42", "20300101", "9" * 39, "9" * 60, "٤٢", "-1")),
+    ],
+)
 def test_run_id(run_id: str, expected: str | None) -> None:
     settings = read(run_id=run_id)
     assert settings.run_id == expected

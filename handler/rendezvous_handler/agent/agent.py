@@ -9,6 +9,7 @@ from rendezvous_api.participant import ParticipantSpec
 from rendezvous_api.reasons import AttemptReason, LeaveReason, ParticipantState
 from rendezvous_api.rendezvous import Rendezvous, RendezvousSpec
 from rendezvous_handler.agent.identity import bound_pod, identify, new_incarnation, node_address
+from rendezvous_handler.agent.life import life
 from rendezvous_handler.agent.participant import OwnParticipant
 from rendezvous_handler.agent.rendezvous_watch import RendezvousWatch
 from rendezvous_handler.agent.request_thread import RequestThread
@@ -50,6 +51,7 @@ class Agent:
         self.stopped = False
         self.request_seconds = min(float(settings.read_timeout), _LONGEST_REQUEST_SECONDS)
         self.identity = identify(self.namespace, settings.name, settings.node_id, pod)
+        self._life = life() if pod is not None else None
         in_own_namespace = pod is not None and pod.namespace == self.namespace
         self.participant = OwnParticipant(
             client, self.namespace, self.identity.name, owned_by_pod=in_own_namespace, timeout=self.request_seconds
@@ -99,6 +101,7 @@ class Agent:
             store_port=store_port,
             state=ParticipantState.JOINED,
             run_id=self.settings.run_id,
+            life=self._life,
             pod_name=pod.name if pod else None,
             pod_uid=pod.uid if pod else None,
             node_name=pod.node_name if pod else None,

@@ -110,6 +110,7 @@ class Join(Generic[M]):
                 membership = self._await_membership(attempt)
                 if membership is None:
                     continue
+                self._agent.participant.last_run_id = membership.run_id
                 if self._previous is not None:
                     self._previous.close()
                     self._previous = None

@@ -7,6 +7,7 @@ from rendezvous_api import names
 from rendezvous_api.participant import Participant
 from rendezvous_api.reasons import LeaveReason, ParticipantState
 from rendezvous_api.rendezvous import Member, RendezvousSpec
+from rendezvous_operator.core.run_of_node import KnownRuns, RunOfNode, run_of
 from rendezvous_operator.core.world import Pod, SeenParticipant, Target, World
 
 
@@ -26,7 +27,7 @@ class Node(NamedTuple):
     name: str
     """Of the participant object."""
     object: Participant
-    run_id: str
+    run: RunOfNode
     reported_round: int = 0
     """The round that its last heartbeat reports; 0 while the agent is inside next_rendezvous."""
     pod: Pod | None = None
@@ -38,6 +39,11 @@ class Node(NamedTuple):
     """Its pod, which must be read before its run is certain."""
     addressed: bool = True
     """It has joined this Rendezvous, not a deleted one of the same name."""
+
+    @property
+    def run_id(self) -> str:
+        """Its run."""
+        return self.run.id
 
     @property
     def present(self) -> bool:
@@ -116,7 +122,7 @@ class MemberView(NamedTuple):
         return self._replace(state=MemberState.LOST, why=self.silent) if self.silent else self
 
 
-def see_node(world: World, name: str, seen: SeenParticipant) -> Node:
+def see_node(world: World, name: str, seen: SeenParticipant, known: KnownRuns) -> Node:
     """Derive a node from its participant object and its pod. Its silence is measured later, by `liveness`."""
     participant = seen.object
     spec, heartbeat = participant.spec, participant.status
@@ -134,20 +140,17 @@ def see_node(world: World, name: str, seen: SeenParticipant) -> Node:
     elif missing_pod in world.absent:
         dead = f"its pod {spec.pod_name} is gone"
 
-    run_id, run_unread = spec.run_id, None
-    if run_id is None:
-        run_id = (pod.run_id if pod is not None and pod.known else None) or names.UNNAMED_RUN
-        run_unread = missing_pod if dead is None else None
+    run = run_of(name, spec, pod, known)
     current = heartbeat.attempt == spec.attempt and heartbeat.incarnation == spec.incarnation
     return Node(
         name=name,
         object=participant,
-        run_id=run_id,
+        run=run,
         reported_round=heartbeat.round if current else 0,
         pod=pod,
         left=left,
         dead=dead,
-        run_unread=run_unread,
+        run_unread=missing_pod if dead is None and not run.certain else None,
         addressed=spec.rendezvous_uid == world.rendezvous.metadata.uid,
     )
 

@@ -8,6 +8,7 @@ from rendezvous_api.reasons import AttemptReason, ClosedReason, EventReason, Ref
 from rendezvous_api.rendezvous import Refusal
 from rendezvous_operator.core.nodes import Node
 from rendezvous_operator.core.run import Run
+from rendezvous_operator.core.run_names import launch_of
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.words import budget_is_spent, cut
 from rendezvous_operator.core.world import Event, Target
@@ -57,7 +58,7 @@ def _answer(s: Situation, node: Node) -> tuple[RefusalReason, str] | None:
     run, name = s.run, s.metadata.name
     if s.spec.closed:
         return RefusalReason.RUN_CLOSED, f"Rendezvous {name!r} is closed (spec.closed is true)"
-    closed = run.closed_reason(node.run_id)
+    closed = run.why_over(node.run)
     if closed is ClosedReason.RUN_SUCCEEDED and _has_waited(s, node):
         return RefusalReason.RUN_SUCCEEDED, f"run {node.run_id!r} has succeeded; nothing is left to do"
     if closed is not None:
@@ -68,10 +69,10 @@ def _answer(s: Situation, node: Node) -> tuple[RefusalReason, str] | None:
             RefusalReason.RUN_CLOSED,
             f"run {node.run_id!r} is closed ({because}); start with another --rdzv-id",
         )
-    if s.spec.run_id not in (None, node.run_id):
+    if not s.allows(node):
         message = f"only run {s.spec.run_id!r} may join (spec.runID of Rendezvous {name!r}), not run {node.run_id!r}"
         return RefusalReason.OTHER_RUN_ACTIVE, message
-    if run.open and node.run_id != run.id:
+    if run.open and node.run_id != run.id and launch_of(run.id, node.run.workload) is None:
         message = (
             f"run {run.id!r} claimed Rendezvous {name!r}, so run {node.run_id!r} may not join; "
             "wait until it has ended or use another --rdzv-endpoint"
@@ -83,5 +84,6 @@ def _answer(s: Situation, node: Node) -> tuple[RefusalReason, str] | None:
 def _has_waited(s: Situation, node: Node) -> bool:
     """Whether it has waited for a run that succeeded, so that it is done, or wants to start that run again."""
     spec = node.object.spec
-    same_workload = spec.run_id is None and node.run_id != names.UNNAMED_RUN
-    return node.name in s.run.spares or spec.attempt_reason is AttemptReason.MEMBERSHIP_CHANGE or same_workload
+    if spec.attempt_reason is AttemptReason.MEMBERSHIP_CHANGE or node.name in s.listed_spares:
+        return True
+    return spec.attempt_reason is AttemptReason.START and node.run.workload not in (None, names.UNNAMED_RUN)
