@@ -23,6 +23,8 @@ class LeaveReason(Reason):
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"
     TIMED_OUT = "TimedOut"
+    TERMINATED = "Terminated"
+    """A signal ended it, or its program did: that says nothing about the training."""
 
 
 class AttemptReason(Reason):
@@ -64,6 +66,7 @@ class RoundEndReason(Reason):
 
     MEMBER_LOST = "MemberLost"
     MEMBER_EVICTED = "MemberEvicted"
+    MEMBER_TERMINATED = "MemberTerminated"
     MEMBER_FAILED = "MemberFailed"
     WORKER_FAILED = "WorkerFailed"
     CHECK_IN_FAILED = "CheckInFailed"
@@ -81,7 +84,7 @@ FAILURES = frozenset(
         RoundEndReason.CHECK_IN_FAILED,
     }
 )
-"""The ends of a round that count against ``spec.maxRestarts``. Evictions, scale-ups and requests do not."""
+"""The ends of a round that count against ``spec.maxRestarts``. Evictions, signals, scale-ups and requests do not."""
 
 
 class FormationReason(Reason):

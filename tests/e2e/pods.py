@@ -45,7 +45,11 @@ class Pods:
 
     def agent(self, name: str, uid: str, **options: Any) -> Process:
         """Start the agent of a pod: who it is, it learns from its token alone, which is bound to the pod."""
+        return self._job.agent(name, environment=self.environment(name, uid), **options)
+
+    def environment(self, name: str, uid: str) -> dict[str, str]:
+        """What makes a process that of the pod, which runs from now on."""
         self.write_status(name, phase="Running")
         api = self._job.api
         kubeconfig = api.kubeconfig(api.token(_ACCOUNT, (name, uid)), self._job.folder / f"{name}.kubeconfig")
-        return self._job.agent(name, environment={"KUBECONFIG": str(kubeconfig)}, **options)
+        return {"KUBECONFIG": str(kubeconfig)}

@@ -123,7 +123,7 @@ class PlayedOperator:
         }
         return self.write(**{**published, **status})
 
-    def refuse(self, name: str, reason: str, message: str) -> Json:
+    def refuse(self, name: str, reason: str, message: str, **more: str) -> Json:
         spec = self.participant(name)["spec"]
         refusal = {
             "name": name,
@@ -131,6 +131,7 @@ class PlayedOperator:
             "attempt": spec["attempt"],
             "reason": reason,
             "message": message,
+            **more,
         }
         return self.write(refused=[refusal], conditions=self.ready("WaitingForNodes", "x"))
 

@@ -28,12 +28,13 @@ FIRST_BEATS_PER_SECOND = 200
 class Agent:
     """The agent of one handler, from the first use of the handler to its end. Its threads run until `stop`."""
 
-    def __init__(self, settings: Settings, client: Client):
+    def __init__(self, settings: Settings, client: Client, is_over: Callable[[], bool] = lambda: False):
         """Find out the agent's name and begin to watch the Rendezvous.
 
         Args:
             settings: what the user has set.
             client: of the API server.
+            is_over: whether its launcher has ended without stopping this agent, which it then does by itself.
 
         Raises:
             OSError: the name cannot be reserved among the agents of this pod.
@@ -59,7 +60,8 @@ class Agent:
         self.watch = RendezvousWatch(
             client, self.namespace, settings.name, self.identity.name, _WATCH_SECONDS, self.request_seconds
         )
-        self._thread = RequestThread(self.participant.beat, name=f"rendezvous-agent-{settings.name}")
+        self._is_over = is_over
+        self._thread = RequestThread(self._beat, name=f"rendezvous-agent-{settings.name}")
         self._thread.start()
         self.watch.start()
 
@@ -70,6 +72,13 @@ class Agent:
         self._thread.stop()
         if self.identity.slot is not None:
             self.identity.slot.close()
+
+    def _beat(self) -> None:
+        if self._is_over():
+            self.participant.leave(LeaveReason.TERMINATED)
+            self.stop()
+        else:
+            self.participant.beat()
 
     def address(self) -> str:
         """The address at which the other nodes reach this one.

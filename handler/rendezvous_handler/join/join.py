@@ -13,13 +13,20 @@ from rendezvous_api import codec
 from rendezvous_api.api_errors import ApiError, ConflictError, InvalidError, UnreachableError
 from rendezvous_api.backoff import Backoff, Failures
 from rendezvous_api.participant import ParticipantSpec
-from rendezvous_api.reasons import AttemptReason, RefusalReason
+from rendezvous_api.reasons import AttemptReason, ClosedReason, ConditionReason, RefusalReason
 from rendezvous_api.rendezvous import Refusal, Rendezvous
 from rendezvous_handler.agent.agent import Agent
 from rendezvous_handler.agent.participant import NameTakenError
 from rendezvous_handler.agent.store_port import StorePort, StorePortError
 from rendezvous_handler.join.answer import Answer, Attempt, Membership, Replaced, Waiting, answer, has_ended
-from rendezvous_handler.join.errors import ClosedError, ConnectError, StateError, SucceededError
+from rendezvous_handler.join.errors import (
+    BUDGET_IS_SPENT,
+    DO_NOT_START_AGAIN,
+    ClosedError,
+    ConnectError,
+    StateError,
+    SucceededError,
+)
 from rendezvous_handler.join.find import Finder
 from rendezvous_handler.join.wait import JoinWait
 from rendezvous_handler.kube.errors import advise
@@ -229,8 +236,15 @@ class Join(Generic[M]):
         if refusal.reason is RefusalReason.RUN_SUCCEEDED:
             raise SucceededError(message)
         if refusal.reason is RefusalReason.RUN_CLOSED:
-            raise ClosedError(message)
+            raise ClosedError(message, self._exit_code(refusal.closed_reason))
         raise StateError(message)
+
+    def _exit_code(self, closed: str | None) -> int:
+        if closed == ClosedReason.RESTART_BUDGET_EXHAUSTED:
+            return BUDGET_IS_SPENT
+        by_a_person = closed in (ClosedReason.CLOSE_REQUESTED, ConditionReason.CLOSED_BY_SPEC)
+        late = closed is not None and self._reason is AttemptReason.START
+        return DO_NOT_START_AGAIN if by_a_person or late else 1
 
     def _all_check_in(self, point: M) -> bool:
         """Whether all members have come to the meeting point before the round ended or the check-in failed."""

@@ -81,7 +81,7 @@ class MemberState(Enum):
     LEAVING = "is leaving"
     REENTERED = "asks to join again"
     SUCCEEDED = "has succeeded"
-    FAILED = "left"
+    LEFT = "left"
     LOST = "was lost"
 
     @property
@@ -180,7 +180,7 @@ def see_member(member: Member, node: Node | None, rendezvous: RendezvousSpec) ->
     if node.left is LeaveReason.SUCCEEDED and spec.attempt == member.attempt:
         return MemberView(member, node, MemberState.SUCCEEDED)
     if node.left is not None:
-        return MemberView(member, node, MemberState.FAILED, f"it left: {node.left}")
+        return MemberView(member, node, MemberState.LEFT, f"it left: {node.left}")
     if node.dead is not None:
         return MemberView(member, node, MemberState.LOST, node.dead)
     if spec.attempt != member.attempt:

@@ -65,10 +65,11 @@ class Run:
     def why_over(self, run: RunOfNode) -> ClosedReason | None:
         """Why no node may join that run any more, or None: it is closed, or a later launch of its workload is known.
 
-        Agents come to a later launch only after the one before has ended well.
+        Agents come to a later launch only after the one before has ended well. An abandoned run may come back when the
+        Rendezvous is free.
         """
         reason = self.closed_reason(run.id)
-        if reason is None:
+        if reason in (None, ClosedReason.ABANDONED):
             last = last_launch(run.workload, self.id, self.closed_runs)
             return ClosedReason.RUN_SUCCEEDED if last is not None and last > run.launch else None
         return reason

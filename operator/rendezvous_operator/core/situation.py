@@ -204,7 +204,7 @@ class Situation:
         return tuple(
             Missing(view.name, f"was lost ({view.why})")
             for view in self.members_not_running
-            if view.state in (MemberState.LOST, MemberState.FAILED) and view.name not in rejoined
+            if view.state in (MemberState.LOST, MemberState.LEFT) and view.name not in rejoined
         )
 
     def when(self, moment: float) -> str:

@@ -172,4 +172,4 @@ class Decision:
     wake_at: float | None = None
     """Decide again at this moment (monotonic seconds) even if nothing changes; None: only after a change."""
     lost: Mapping[str, RoundEndReason] = field(default_factory=dict)
-    """Lost members of the last round, by name, with MemberLost, MemberEvicted or MemberFailed."""
+    """Lost members of the last round, by name, with the reason: see `RoundEndReason`."""

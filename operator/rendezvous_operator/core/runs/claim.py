@@ -26,9 +26,11 @@ def claim_if_free(s: Situation) -> Run:
     return replace(
         run.with_event(event),
         id=first.run_id,
+        closed_runs=tuple(closed for closed in run.closed_runs if closed.run_id != first.run_id),
         restarts=0,
         spares=(),
-        asked=False,
+        # A run that was abandoned comes back: its last round, which has ended, is followed by the next one.
+        asked=run.round_run == first.run_id,
         restart_request=s.restart_request,
     )
 
