@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from rendezvous_api import names
@@ -13,6 +14,9 @@ from rendezvous_api.rendezvous import RendezvousSpec
 
 if TYPE_CHECKING:
     from torch.distributed.elastic.rendezvous import RendezvousParameters
+
+CREATE = "RDZV_CREATE"
+"""The environment variable for the key ``create``: other than PET_RDZV_CONF, a --rdzv-conf does not replace it."""
 
 _TORCHRUN_NODES = (1, 1)
 """``--nnodes`` when it is not given."""
@@ -110,12 +114,15 @@ def _is_random(run_id: str) -> bool:
     return uuid.UUID(int=int(run_id)).version == 4  # None unless the variant is that of RFC 4122, too
 
 
-def read_settings(params: RendezvousParameters, flags: Flags = TORCHRUN_FLAGS) -> Settings:
+def read_settings(
+    params: RendezvousParameters, flags: Flags = TORCHRUN_FLAGS, environment: Mapping[str, str] = os.environ
+) -> Settings:
     """Check what torchrun passes on. As c10d does, ignore unknown keys and ``timeout``, which torchrun adds itself.
 
     Args:
         params: what torchrun passes on, or what has the same attributes.
         flags: how the user has spelled them.
+        environment: `CREATE` in it counts where ``create`` is not given.
 
     Raises:
         ValueError: a value is wrong; the message names its flag or key.
@@ -124,6 +131,11 @@ def read_settings(params: RendezvousParameters, flags: Flags = TORCHRUN_FLAGS) -
     config = params.config
     numbers = {key: _positive_integer(key, config.get(key, default), flags) for key, default in _DEFAULTS.items()}
     node_id = config.get("node_id")
+    create = config.get("create")
+    if create is None and environment.get(CREATE):
+        create = environment[CREATE]
+        of_key = {**flags.of_key, "create": CREATE}
+        flags = replace(flags, without_create=f"{CREATE}={create} forbids to create it", of_key=of_key)
     return Settings(
         backend=params.backend,
         namespace=namespace,
@@ -134,7 +146,7 @@ def read_settings(params: RendezvousParameters, flags: Flags = TORCHRUN_FLAGS) -
         local_addr=params.local_addr,
         node_id=None if node_id is None else str(node_id),
         store_ports=_parse_ports(config.get("store_port"), flags),
-        create=_parse_bool("create", config.get("create", True), flags),
+        create=create is None or _parse_bool("create", create, flags),
         given=frozenset(config),
         flags=flags,
         **numbers,

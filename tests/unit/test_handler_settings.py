@@ -31,6 +31,32 @@ def test_defaults_are_those_of_c10d() -> None:
 
 
 @pytest.mark.parametrize(
+    ("variable", "conf", "expected"),
+    [
+        ("", {}, True),
+        ("false", {}, False),
+        ("true", {}, True),
+        ("false", {"create": "true"}, True),
+        ("true", {"create": "false"}, False),
+    ],
+)
+def test_the_environment_counts_below_what_is_given(
+    variable: str, conf: dict[str, Any], expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RDZV_CREATE", variable)
+    settings = read(**conf)
+    assert settings.create is expected
+    if not expected:
+        assert ("RDZV_CREATE" in settings.flags.without_create) is not bool(conf)
+
+
+def test_a_wrong_value_in_the_environment_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RDZV_CREATE", "never")
+    with pytest.raises(ValueError, match="RDZV_CREATE never: must be true or false"):
+        read()
+
+
+@pytest.mark.parametrize(
     ("endpoint", "run_id", "expected"),
     [
         ("train", "none", (None, "train")),

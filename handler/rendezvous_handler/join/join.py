@@ -29,7 +29,7 @@ from rendezvous_handler.join.errors import (
 )
 from rendezvous_handler.join.find import Finder
 from rendezvous_handler.join.wait import JoinWait
-from rendezvous_handler.kube.errors import advise
+from rendezvous_handler.kube.errors import advise, may_pass
 
 _logger = logging.getLogger(__name__)
 
@@ -101,8 +101,8 @@ class Join(Generic[M]):
         Raises:
             ClosedError: the run is closed.
             SucceededError: it is, because it has succeeded.
-            ConnectError: the API server cannot be reached, or refuses what an agent needs.
-            StateError: another run holds the Rendezvous, another agent has this one's name, or there is no Rendezvous.
+            ConnectError: the API server cannot be reached, or refuses what an agent needs, for the join timeout.
+            StateError: another run holds the Rendezvous, another agent has this one's name, or it cannot be read.
             TimedOutError: no round within the join timeout.
         """
         back_off = Failures(_BACKOFF)
@@ -162,7 +162,11 @@ class Join(Generic[M]):
             except InvalidError as error:
                 raise StateError(f"the API server refuses {agent.participant.name}: {error}") from None
             except ApiError as error:
-                raise ConnectError(advise(error)) from None
+                if not may_pass(error):
+                    raise ConnectError(advise(error)) from None
+                self._wait.refused(error)
+                self._wait.pause()
+                continue
             # Priority and fairness of the API server lets some hundred requests of one service account wait and refuses
             # the others (HTTP 429): they must neither wait for long nor come again together.
             self._wait.pause_for(random.uniform(*RETRY_SECONDS))
