@@ -30,6 +30,9 @@ class ParticipantSpec:
     """With ``life``: how many runs agents of this name have seen end well in it before this one."""
     last_run_id: str | None = None
     """The run of the last round of which this incarnation was a member."""
+    min_nodes: int | None = None
+    max_nodes: int | None = None
+    """With ``min_nodes``: for how many nodes this agent would create the Rendezvous; None: it does not say that."""
     pod_name: str | None = None
     pod_uid: str | None = None
     node_name: str | None = None

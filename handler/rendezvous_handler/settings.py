@@ -97,6 +97,12 @@ class Settings:
         """The run to join; None when ``--rdzv-id`` was not given."""
         return given_run_id(self.raw_run_id)
 
+    @property
+    def nodes_to_create(self) -> tuple[int, int] | None:
+        """For how many nodes, at least and at most, a Rendezvous would be created; None: the user has not said that."""
+        nodes = (self.min_nodes, self.max_nodes)
+        return nodes if self.create and nodes != _TORCHRUN_NODES else None
+
 
 def given_run_id(run_id: str) -> str | None:
     """The run id that the user has given, or None.

@@ -26,6 +26,16 @@ def test_the_same_launch_twice_outside_of_pods_trains_twice(job: Job, run_id: st
     assert [record.run_id for record in job.status.history] == ["none", "none/2"]
 
 
+def test_the_next_launch_may_have_another_number_of_nodes(job: Job) -> None:
+    """Its Rendezvous was made by an agent, for the --nnodes of the first launch."""
+    job.stop_training()
+    for nodes in (2, 3):
+        agents = [job.agent(f"n{number}", run_id=None, nnodes=str(nodes)) for number in range(nodes)]
+        assert [agent.wait(60) for agent in agents] == [0] * nodes
+        assert {record.nodes for record in job.journal.records("end")[-nodes:]} == {nodes}
+    assert (job.rendezvous.spec.min_nodes, job.rendezvous.spec.max_nodes) == (3, 3)
+
+
 def test_one_torchrun_after_the_other_in_the_pods_of_a_job(job: Job) -> None:
     job.create(2, 2)
     pods = Pods(job)

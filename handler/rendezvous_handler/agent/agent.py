@@ -98,7 +98,7 @@ class Agent:
     ) -> ParticipantSpec:
         """What the own object is to say to get into a round of that Rendezvous."""
         self.attempt += 1
-        pod = self.identity.pod
+        pod, nodes = self.identity.pod, self.settings.nodes_to_create
         return ParticipantSpec(
             rendezvous_name=rendezvous.metadata.name,
             rendezvous_uid=rendezvous.metadata.uid,
@@ -111,6 +111,8 @@ class Agent:
             state=ParticipantState.JOINED,
             run_id=self.settings.run_id,
             life=self._life,
+            min_nodes=nodes[0] if nodes else None,
+            max_nodes=nodes[1] if nodes else None,
             pod_name=pod.name if pod else None,
             pod_uid=pod.uid if pod else None,
             node_name=pod.node_name if pod else None,
