@@ -16,6 +16,15 @@ class OwnerReference:
 
 
 @dataclass(frozen=True, slots=True)
+class ManagedFields:
+    """``metadata.managedFields[]``: who has written to the object, and how."""
+
+    manager: str = ""
+    operation: str = ""
+    """``Apply`` (server-side) or ``Update`` (all else)."""
+
+
+@dataclass(frozen=True, slots=True)
 class ObjectMeta:
     """The part of Kubernetes object metadata that the project reads. Times are RFC 3339 strings."""
 
@@ -29,6 +38,7 @@ class ObjectMeta:
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
     owner_references: tuple[OwnerReference, ...] = ()
+    managed_fields: tuple[ManagedFields, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,9 @@ LABEL_CREATED_BY = f"{GROUP}/created-by"
 
 CREATED_BY_AGENT = "agent"
 
+ANNOTATION_LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+"""Set by ``kubectl apply`` on what it has written."""
+
 LABEL_JOBSET_UID = "jobset.sigs.k8s.io/jobset-uid"
 """Set by JobSet on its pods; all child jobs of one JobSet are one run."""
 

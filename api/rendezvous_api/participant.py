@@ -24,6 +24,15 @@ class ParticipantSpec:
     """TCP port that is reserved for the store in case this node becomes rank 0."""
     state: ParticipantState
     run_id: str | None = None
+    life: str | None = None
+    """In a pod: the same for all agents of one life of a container; see the launch."""
+    launch: int | None = None
+    """With ``life``: how many runs agents of this name have seen end well in it before this one."""
+    last_run_id: str | None = None
+    """The run of the last round of which this incarnation was a member."""
+    min_nodes: int | None = None
+    max_nodes: int | None = None
+    """With ``min_nodes``: for how many nodes this agent would create the Rendezvous; None: it does not say that."""
     pod_name: str | None = None
     pod_uid: str | None = None
     node_name: str | None = None

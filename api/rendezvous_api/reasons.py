@@ -39,6 +39,8 @@ class LeaveReason(Reason):
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"
     TIMED_OUT = "TimedOut"
+    TERMINATED = "Terminated"
+    """A signal ended it, or its program did: that says nothing about the training."""
 
 
 class AttemptReason(Reason):
@@ -80,6 +82,7 @@ class RoundEndReason(Reason):
 
     MEMBER_LOST = "MemberLost"
     MEMBER_EVICTED = "MemberEvicted"
+    MEMBER_TERMINATED = "MemberTerminated"
     MEMBER_FAILED = "MemberFailed"
     WORKER_FAILED = "WorkerFailed"
     CHECK_IN_FAILED = "CheckInFailed"
@@ -98,7 +101,7 @@ FAILURES = frozenset(
         RoundEndReason.CHECK_IN_FAILED,
     }
 )
-"""The ends of a round that count against ``spec.restarts.max``. Evictions, scale-ups and requests do not."""
+"""The ends of a round that count against ``spec.restarts.max``. Evictions, signals, scale-ups and requests do not."""
 
 
 class FormationReason(Reason):

@@ -184,6 +184,8 @@ class Refusal:
     attempt: int
     reason: RefusalReason
     message: str
+    closed_reason: str | None = None
+    """With RunClosed: why the run is closed, a `ClosedReason`, or ``ClosedBySpec``."""
 
 
 @dataclass(frozen=True)

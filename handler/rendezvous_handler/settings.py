@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from rendezvous_api import names
@@ -13,9 +15,13 @@ from rendezvous_api.rendezvous import Heartbeat, RendezvousSpec, Timeouts
 if TYPE_CHECKING:
     from torch.distributed.elastic.rendezvous import RendezvousParameters
 
+CREATE = "RDZV_CREATE"
+"""The environment variable for the key ``create``: other than PET_RDZV_CONF, a --rdzv-conf does not replace it."""
+
 _TORCHRUN_NODES = (1, 1)
 """``--nnodes`` when it is not given."""
 
+_DIGITS_OF_A_UUID = 39
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _PORTS = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?")
 
@@ -88,8 +94,14 @@ class Settings:
 
     @property
     def run_id(self) -> str | None:
-        """The run to join; None when ``--rdzv-id`` was not given (torchrun then passes ``none``)."""
-        return None if self.raw_run_id in ("", names.UNNAMED_RUN) else self.raw_run_id
+        """The run to join; None when ``--rdzv-id`` was not given."""
+        return given_run_id(self.raw_run_id)
+
+    @property
+    def nodes_to_create(self) -> tuple[int, int] | None:
+        """For how many nodes, at least and at most, a Rendezvous would be created; None: the user has not said that."""
+        nodes = (self.min_nodes, self.max_nodes)
+        return nodes if self.create and nodes != _TORCHRUN_NODES else None
 
 
 _IN_THE_SPEC = {
@@ -101,12 +113,31 @@ _IN_THE_SPEC = {
 """The keys that stand for fields of the spec of a Rendezvous, each with its group and its field."""
 
 
-def read_settings(params: RendezvousParameters, flags: Flags = TORCHRUN_FLAGS) -> Settings:
+def given_run_id(run_id: str) -> str | None:
+    """The run id that the user has given, or None.
+
+    Without one torchrun passes ``none`` (torch/distributed/run.py). torch replaces an empty one, which a LaunchConfig
+    has by default, by ``str(uuid.uuid4().int)`` (torch/distributed/launcher/api.py, ``launch_agent``), another one on
+    each node.
+    """
+    return None if run_id in ("", names.UNNAMED_RUN) or _is_random(run_id) else run_id
+
+
+def _is_random(run_id: str) -> bool:
+    if not (run_id.isascii() and run_id.isdecimal()) or len(run_id) > _DIGITS_OF_A_UUID or int(run_id) >> 128:
+        return False
+    return uuid.UUID(int=int(run_id)).version == 4  # None unless the variant is that of RFC 4122, too
+
+
+def read_settings(
+    params: RendezvousParameters, flags: Flags = TORCHRUN_FLAGS, environment: Mapping[str, str] = os.environ
+) -> Settings:
     """Check what torchrun passes on. As c10d does, ignore unknown keys and ``timeout``, which torchrun adds itself.
 
     Args:
         params: what torchrun passes on, or what has the same attributes.
         flags: how the user has spelled them.
+        environment: `CREATE` in it counts where ``create`` is not given.
 
     Raises:
         ValueError: a value is wrong; the message names its flag or key.
@@ -115,6 +146,11 @@ def read_settings(params: RendezvousParameters, flags: Flags = TORCHRUN_FLAGS) -
     config = params.config
     numbers = {key: _positive_integer(key, config.get(key, default), flags) for key, default in _DEFAULTS.items()}
     node_id = config.get("node_id")
+    create = config.get("create")
+    if create is None and environment.get(CREATE):
+        create = environment[CREATE]
+        of_key = {**flags.of_key, "create": CREATE}
+        flags = replace(flags, without_create=f"{CREATE}={create} forbids to create it", of_key=of_key)
     return Settings(
         backend=params.backend,
         namespace=namespace,
@@ -125,7 +161,7 @@ def read_settings(params: RendezvousParameters, flags: Flags = TORCHRUN_FLAGS) -
         local_addr=params.local_addr,
         node_id=None if node_id is None else str(node_id),
         store_ports=_parse_ports(config.get("store_port"), flags),
-        create=_parse_bool("create", config.get("create", True), flags),
+        create=create is None or _parse_bool("create", create, flags),
         given=frozenset(config),
         flags=flags,
         **numbers,
@@ -167,8 +203,9 @@ def differences(settings: Settings, spec: RendezvousSpec) -> list[str]:
 
 def _parse_endpoint(endpoint: str, run_id: str, flags: Flags) -> tuple[str | None, str]:
     if not endpoint:
-        if run_id != names.UNNAMED_RUN and _DNS_LABEL.fullmatch(run_id):
-            return None, run_id
+        name_of_run = given_run_id(run_id)
+        if name_of_run is not None and _DNS_LABEL.fullmatch(name_of_run):
+            return None, name_of_run
         raise ValueError(
             f"{flags.endpoint} is empty, and {flags.run_id} cannot stand in for it: "
             f"{run_id!r} is no name of a Rendezvous. Set {flags.endpoint} to NAME or NAMESPACE/NAME"

@@ -14,7 +14,7 @@ INJECTED = {
     "PET_RDZV_BACKEND": "kubernetes",
     "PET_RDZV_ENDPOINT": "train",
     "PET_MAX_RESTARTS": "1000",
-    "PET_RDZV_CONF": "create=false",
+    "RDZV_CREATE": "false",
 }
 
 
@@ -82,7 +82,7 @@ def test_an_agent_that_knows_its_nodes_may_create_the_rendezvous(
     control_plane: LocalControlPlane, namespace: str, more: Json
 ) -> None:
     pod = created(control_plane, namespace, {"containers": [container(**more)]})
-    assert "PET_RDZV_CONF" not in environment(pod)
+    assert "RDZV_CREATE" not in environment(pod)
     assert environment(pod)["PET_RDZV_BACKEND"] == "kubernetes"
 
 

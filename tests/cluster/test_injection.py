@@ -28,7 +28,7 @@ def test_a_label_is_all_that_a_job_needs(group: Group) -> None:
     injected = {
         "PET_RDZV_BACKEND": "kubernetes",
         "PET_RDZV_ENDPOINT": "train",
-        "PET_RDZV_CONF": "create=false",
+        "RDZV_CREATE": "false",
         "PET_MAX_RESTARTS": "1000",
     }
     assert [environment(pod) for pod in found] == [injected] * 3

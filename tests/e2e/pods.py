@@ -39,9 +39,17 @@ class Pods:
         """Delete a pod. With a grace period it stays, terminating; without one it is gone at once."""
         self._job.api.delete("Pod", name, grace_seconds=grace_seconds)
 
+    def restart_container(self, name: str) -> None:
+        """The next agent starts in another life of the container: so what it finds was written in an earlier one."""
+        self._job.api.patch(names.PARTICIPANT_KIND, f"{self._job.name}.{name}", {"spec": {"life": "an earlier one"}})
+
     def agent(self, name: str, uid: str, **options: Any) -> Process:
         """Start the agent of a pod: who it is, it learns from its token alone, which is bound to the pod."""
+        return self._job.agent(name, environment=self.environment(name, uid), **options)
+
+    def environment(self, name: str, uid: str) -> dict[str, str]:
+        """What makes a process that of the pod, which runs from now on."""
         self.write_status(name, phase="Running")
         api = self._job.api
         kubeconfig = api.kubeconfig(api.token(_ACCOUNT, (name, uid)), self._job.folder / f"{name}.kubeconfig")
-        return self._job.agent(name, environment={"KUBECONFIG": str(kubeconfig)}, **options)
+        return {"KUBECONFIG": str(kubeconfig)}

@@ -1,14 +1,24 @@
 """A run that is over takes no one any more, and says so; the Rendezvous then serves the next run (rule "runs")."""
 
+import sys
 import time
+import uuid
 
 from tests.e2e.harness import Job
+from tests.e2e.pods import Pods
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 
 from rendezvous_api import names
-from rendezvous_api.reasons import ClosedReason, RoundEndReason
+from rendezvous_api.reasons import ClosedReason, LeaveReason, RoundEndReason
 from rendezvous_api.rendezvous import ClosedRun
+
+ANOTHER_LAUNCHER = (
+    sys.executable,
+    "-c",
+    "import sys; from torch.distributed.run import parse_args, run; run(parse_args(sys.argv[1:]))",
+)
+"""What ``accelerate launch``, ``tune run`` and ``fabric run`` do."""
 
 
 def test_a_member_that_re_enters_when_the_run_has_succeeded_ends_well_and_a_fresh_start_does_not(job: Job) -> None:
@@ -34,11 +44,31 @@ def test_a_member_that_re_enters_when_the_run_has_succeeded_ends_well_and_a_fres
     assert status.closed_runs == (ClosedRun("run-1", ClosedReason.RUN_SUCCEEDED),)
     assert status.history[-1].reason == RoundEndReason.RESTART_REQUESTED
 
-    late = job.agent("n0")
-    assert late.wait() == 1
+    late = job.agent("n0", launcher=ANOTHER_LAUNCHER)
+    assert late.wait() == 93
     assert "RendezvousClosedError" in late.log
     assert "run 'run-1' is closed (RunSucceeded); start with another --rdzv-id" in late.log
     assert len(job.journal.records("start")) == 2
+
+
+def test_workers_that_fail_when_the_run_has_succeeded_are_no_success(job: Job) -> None:
+    """Also without a run id, where a late start of the same Job ends with 0."""
+    job.create(2, 2)
+    pods, workload = Pods(job), str(uuid.uuid4())
+    # w-0 has but one port for its store, so that it gives up the old store as soon as it re-enters.
+    conf = {"w-0": f"store_port={free_port()}", "w-1": ""}
+    uids = {name: pods.create(name, owner_uid=workload) for name in conf}
+    failing, done = (pods.agent(name, uids[name], run_id=None, conf=conf[name]) for name in conf)
+    job.wait_for_training(set(conf))
+    assert job.ranks() == {"w-0": 0, "w-1": 1}
+
+    # w-1 waits at torch's exit barrier, which breaks with the store when w-0 fails.
+    (job.folder / "stop-w-1").touch()
+    wait_until(lambda: len(done.family()) == 1, "the worker of w-1 to be done")
+    job.crash("w-0")
+    assert [done.wait(), failing.wait()] == [0, 1]
+    assert "has ended with success on another node, so the failed workers of this one end, too" in failing.log
+    assert job.status.closed_reason(workload) is ClosedReason.RUN_SUCCEEDED
 
 
 def test_the_next_run_uses_the_same_rendezvous_and_others_are_refused_meanwhile(job: Job) -> None:
@@ -73,6 +103,19 @@ def test_the_next_run_uses_the_same_rendezvous_and_others_are_refused_meanwhile(
     wait_until(lambda: job.status.closed_runs == expected, f"{expected}")
 
 
+def test_what_a_person_has_closed_is_not_started_again(job: Job) -> None:
+    job.create(1, 2, lastCallSeconds=0)
+    member = job.agent("n0")
+    job.wait_for_training({"n0"})
+    job.patch({"spec": {"closed": True}})
+    late = job.agent("n1")
+    assert late.wait() == 93
+    assert "exit code 93: RendezvousClosedError" in late.log
+    job.crash("n0")
+    assert member.wait() == 93
+    assert job.participant("n0")["spec"]["leaveReason"] == LeaveReason.FAILED
+
+
 def test_all_end_with_the_reason_when_max_restarts_is_reached(job: Job) -> None:
     job.create(2, 2, maxRestarts=1)
     nodes = ("n0", "n1")
@@ -88,7 +131,7 @@ def test_all_end_with_the_reason_when_max_restarts_is_reached(job: Job) -> None:
     job.wait_for_training(set(nodes), since=time.time())
     job.crash("n1")
     codes = [agent.wait() for agent in agents]
-    assert codes == [1, 1, 1]
+    assert codes == [94, 94, 94]
     for agent in agents:
         assert "RendezvousClosedError" in agent.log
         assert "RestartBudgetExhausted: 2 rounds ended with a failure, and spec.restarts.max allows" in agent.log

@@ -68,6 +68,7 @@ def test_a_pending_pod_is_waited_for_and_all_known_pods_need_no_last_call(job: J
     job.stop_training()
     assert [agent.wait() for agent in agents] == [0, 0]
     wait_until(lambda: job.status.closed_reason(workload) is ClosedReason.RUN_SUCCEEDED, "the run to be closed")
+    pods.restart_container("train-1")
     again = pods.agent("train-1", uids["train-1"], run_id=None)
     assert again.wait() == 0
     assert "this node ends without having trained" in again.log

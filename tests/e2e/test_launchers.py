@@ -1,13 +1,17 @@
 """Every way in which torch lets somebody start a node: see "From a program" in docs/torch.md."""
 
 import json
+import signal
 import sys
 from typing import Any
 
 import pytest
 from tests.e2e.harness import Job
+from tests.e2e.pods import Pods
 from tests.support.processes import Process
 from tests.support.waiting import wait_until
+
+from rendezvous_api.reasons import LeaveReason
 
 ELASTIC_LAUNCH = """
 import json, os, sys, time
@@ -33,7 +37,6 @@ if __name__ == "__main__":
         min_nodes=2,
         max_nodes=2,
         nproc_per_node=1,
-        run_id="run-1",
         rdzv_backend="kubernetes",
         rdzv_endpoint=endpoint,
         rdzv_configs={"node_id": node},
@@ -41,6 +44,45 @@ if __name__ == "__main__":
         max_restarts=100,
     )
     print("RESULT", json.dumps(elastic_launch(config, train)(stop, 10)))
+"""
+
+LAUNCH_TWICE = """
+import pathlib, sys, time
+from torch.distributed.elastic.multiprocessing import SignalException
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+TRAIN = '''
+import pathlib, sys, time
+folder, launch = sys.argv[1:]
+(pathlib.Path(folder) / f"began-{launch}").touch()
+while not (pathlib.Path(folder) / "stop").exists():
+    time.sleep(0.05)
+'''
+
+_, endpoint, folder = sys.argv
+config = LaunchConfig(
+    min_nodes=1,
+    max_nodes=1,
+    nproc_per_node=1,
+    run_id="run-1",
+    rdzv_backend="kubernetes",
+    rdzv_endpoint=endpoint,
+    local_addr="127.0.0.1",
+)
+
+
+def launch(number):
+    elastic_launch(config, sys.executable)("-c", TRAIN, folder, str(number))
+
+
+try:
+    launch(1)
+except SignalException:
+    print("INTERRUPTED", flush=True)
+left = pathlib.Path(folder) / "left"
+while not left.exists():
+    time.sleep(0.05)
+launch(2)
 """
 
 HANDLER = """
@@ -117,6 +159,28 @@ def test_elastic_launch_with_a_launch_config(job: Job) -> None:
     assert spare.wait() == 1
     assert "this node ends without having trained" in spare.log
     assert "AttributeError: 'NoneType' object has no attribute 'is_failed'" in spare.log
+
+
+def test_a_launch_is_interrupted_and_followed_by_another_in_the_same_program(job: Job) -> None:
+    """As in a notebook: torch does not say to its handler that a signal has ended the launch."""
+    job.create(1, 1, heartbeatIntervalSeconds=1)
+    pods = Pods(job)
+    script = job.folder / "program.py"
+    script.write_text(LAUNCH_TWICE)
+    environment = pods.environment("w-0", pods.create("w-0"))
+    command = [sys.executable, str(script), f"{job.namespace}/{job.name}", str(job.folder)]
+    program = job.program("w-0", command, environment)
+    wait_until((job.folder / "began-1").exists, "the first launch", 60)
+    program.popen.send_signal(signal.SIGINT)
+    wait_until(lambda: "INTERRUPTED" in program.log, "the end of the first launch", 60)
+    # Its node leaves by itself, although the program goes on.
+    reason = wait_until(lambda: job.participant("w-0")["spec"].get("leaveReason"), "the node to leave")
+    assert reason == LeaveReason.TERMINATED
+    (job.folder / "left").touch()
+    wait_until((job.folder / "began-2").exists, "the second launch", 60)
+    assert [member.name for member in job.status.participants] == [f"{job.name}.w-0"]
+    job.stop_training()
+    assert program.wait(60) == 0
 
 
 @pytest.mark.main_job

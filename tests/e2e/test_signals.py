@@ -9,11 +9,11 @@ import time
 from typing import Any
 
 import pytest
-from tests.e2e.harness import Job
+from tests.e2e.harness import Job, rounds
 from tests.support.processes import Process
 from tests.support.waiting import wait_until
 
-from rendezvous_api.reasons import RoundEndReason
+from rendezvous_api.reasons import LeaveReason, RoundEndReason
 from rendezvous_api.rendezvous import RendezvousStatus
 from rendezvous_controlplane import ControlPlaneError
 
@@ -88,6 +88,30 @@ def test_sigterm_before_the_first_round_and_the_round_begins_with_the_dead_node(
     assert [job.agents[node].wait() for node in ("n0", "n1")] == [0, 0]
 
 
+def test_the_whole_group_is_stopped_and_comes_back(job: Job) -> None:
+    job.create(2, 2, maxRestarts=0)
+    nodes = {"n0", "n1"}
+    for node in sorted(nodes):
+        job.agent(node)
+    job.wait_for_training(nodes)
+    ranks = job.ranks()
+    for node in nodes:
+        job.agents[node].terminate()
+    assert [job.agents[node].wait() for node in nodes] == [1, 1]
+    reasons = {job.participant(node)["spec"]["leaveReason"] for node in nodes}
+    assert reasons == {LeaveReason.TERMINATED}
+
+    since = time.time()
+    for node in sorted(nodes):
+        job.agent(node)
+    job.wait_for_training(nodes, since=since)
+    status = job.status
+    assert (status.run_id, status.restarts, job.ranks()) == ("run-1", 0, ranks)
+    assert rounds(status) == [(2, RoundEndReason.MEMBER_TERMINATED), (2, None)]
+    job.stop_training()
+    assert [job.agents[node].wait() for node in nodes] == [0, 0]
+
+
 def end_by_sigterm(agent: Process) -> None:
     agent.terminate()
     assert agent.wait() != 0
@@ -96,7 +120,7 @@ def end_by_sigterm(agent: Process) -> None:
 @pytest.mark.parametrize(
     ("end", "reason"),
     [
-        pytest.param(end_by_sigterm, RoundEndReason.MEMBER_FAILED, id="SIGTERM"),
+        pytest.param(end_by_sigterm, RoundEndReason.MEMBER_TERMINATED, id="SIGTERM"),
         pytest.param(Process.kill, RoundEndReason.MEMBER_LOST, id="SIGKILL"),
     ],
 )
@@ -111,7 +135,7 @@ def test_a_node_ends_in_the_middle_of_a_round_and_comes_back(job: Job, end: Any,
     with job.recorder() as recorder:
         ended_at = time.time()
         end(job.agents["n0"])
-        if reason is RoundEndReason.MEMBER_FAILED:
+        if reason is RoundEndReason.MEMBER_TERMINATED:
             # An agent that can still say that it leaves, does: the others need not wait for its silence.
             asked = recorder.first(lambda status: status.waiting_nodes > 0, "the others to be asked", since=ended_at)
             assert asked.at - ended_at < AT_ONCE_SECONDS

@@ -124,7 +124,7 @@ class PlayedOperator:
         }
         return self.write(**{**published, **status})
 
-    def refuse(self, name: str, reason: str, message: str) -> Json:
+    def refuse(self, name: str, reason: str, message: str, **more: str) -> Json:
         spec = self.participant(name)["spec"]
         refusal = {
             "name": name,
@@ -132,6 +132,7 @@ class PlayedOperator:
             "attempt": spec["attempt"],
             "reason": reason,
             "message": message,
+            **more,
         }
         return self.write(refused=[refusal], conditions=self.running("WaitingForNodes", "x"))
 

@@ -57,10 +57,16 @@ def bare() -> Iterator[LocalControlPlane]:
 
 @OWN_CONTROL_PLANE
 def test_missing_crds(bare: LocalControlPlane) -> None:
-    raised = Node(make_handler(bare.kubeconfig, "train", node_id="a")).join().raised()
+    late = Node(make_handler(bare.kubeconfig, "train", node_id="b", join_timeout=60)).join()
+    raised = Node(make_handler(bare.kubeconfig, "train", node_id="a", join_timeout=1)).join().raised()
     assert type(raised) is RendezvousConnectionError
     assert "rendezvous.rdzv.dev is not installed" in str(raised)
     assert "kubectl apply --server-side -f crds/" in str(raised)
+    # And if they come a little late, nothing has happened.
+    bare.apply(sorted(CRD.parent.glob("*.yaml")))
+    PlayedOperator(bare, "default").joined({"train.b": 1})
+    assert late.waits()
+    late.handler.shutdown()
 
 
 @OWN_CONTROL_PLANE

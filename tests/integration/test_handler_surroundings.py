@@ -5,6 +5,7 @@ import time
 import pytest
 from tests.integration.handler_support import Node, Nodes, PlayedOperator, make_handler, until_allowed
 from tests.support.api import Api
+from tests.support.objects import AGENT_RULES
 from tests.support.proxy import Proxy
 from tests.support.waiting import wait_until
 from torch.distributed.elastic.rendezvous import (
@@ -14,6 +15,7 @@ from torch.distributed.elastic.rendezvous import (
 )
 
 from rendezvous_api import names
+from rendezvous_api.api_errors import ForbiddenError
 from rendezvous_controlplane import LocalControlPlane
 
 
@@ -99,9 +101,19 @@ def test_the_rendezvous_wins_with_one_warning(
 
 
 def test_create_false(nodes: Nodes, operator: PlayedOperator) -> None:
-    raised = nodes.node("a", create="false").join().raised()
-    assert type(raised) is RendezvousStateError
-    assert f"no Rendezvous {operator.namespace}/train" in str(raised)
+    raised = nodes.node("a", create="false", join_timeout=1).join().raised()
+    assert type(raised) is RendezvousTimeoutError
+    assert f"there is no Rendezvous {operator.namespace}/train, and create=false in --rdzv-conf" in str(raised)
+
+
+def test_a_rendezvous_that_comes_late(
+    nodes: Nodes, operator: PlayedOperator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("RDZV_CREATE", "false")
+    nodes.node("a").join()
+    wait_until(lambda: "RDZV_CREATE=false forbids to create it; waiting" in caplog.text, "the warning")
+    operator.create()
+    operator.joined({"train.a": 1})
 
 
 def test_one_that_was_not_made_by_agents_is_waited_for(operator: PlayedOperator, nodes: Nodes) -> None:
@@ -116,7 +128,7 @@ def test_one_that_was_not_made_by_agents_is_waited_for(operator: PlayedOperator,
 
 
 def test_no_rights(control_plane: LocalControlPlane, namespace: str, nodes: Nodes) -> None:
-    raised = nodes.node("a", kubeconfig=control_plane.kubeconfig_for("nobody")).join().raised()
+    raised = nodes.node("a", kubeconfig=control_plane.kubeconfig_for("nobody"), join_timeout=1).join().raised()
     assert type(raised) is RendezvousConnectionError
     text = str(raised)
     assert "cannot list rendezvous in namespace" in text
@@ -127,7 +139,7 @@ def test_no_rights(control_plane: LocalControlPlane, namespace: str, nodes: Node
 def test_no_right_to_join(
     control_plane: LocalControlPlane, operator: PlayedOperator, namespace: str, nodes: Nodes
 ) -> None:
-    operator.create()
+    operator.create(joinSeconds=5)
     verbs = ["get", "list", "watch"]
     Api(control_plane, namespace).grant(
         "reader",
@@ -141,8 +153,47 @@ def test_no_right_to_join(
     assert 'User "reader" cannot create resource "rendezvousparticipants"' in str(raised)
 
 
+def _is_refused(node: Node) -> bool:
+    agent = node.handler._agent
+    try:
+        agent.call(agent.participant.beat)
+    except ForbiddenError:
+        return True
+    return False
+
+
+def test_rights_that_come_late_and_go_while_a_member_joins_again(
+    control_plane: LocalControlPlane,
+    operator: PlayedOperator,
+    namespace: str,
+    nodes: Nodes,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    operator.create(joinSeconds=5)
+    api = Api(control_plane, namespace)
+    account = api.create_account("late")
+    kubeconfig = control_plane.kubeconfig_with_token(api.token("late"))
+    a = nodes.node("a", kubeconfig=kubeconfig, join_timeout=60).join()
+    wait_until(lambda: "retrying, since this may pass: cannot list rendezvous" in caplog.text, "the warning")
+    api.grant("late", AGENT_RULES, account)
+    operator.publish(operator.joined({"train.a": 1}))
+    a.returned()
+
+    api.delete("RoleBinding", "late")
+    wait_until(lambda: _is_refused(a), "the rights to be gone")
+    a.join()
+    with pytest.raises(AssertionError, match="in vain"):
+        wait_until(lambda: not a.waits(), "it gives up", timeout=7.0)
+    assert "cannot patch rendezvousparticipants" in caplog.text
+    api.delete("Role", "late")
+    api.grant("late", AGENT_RULES, account)
+    operator.publish(operator.joined({"train.a": 2}), round_number=2)
+    a.returned()
+
+
 def test_a_missing_namespace(control_plane: LocalControlPlane) -> None:
-    raised = Node(make_handler(control_plane.kubeconfig, "nowhere/train", node_id="a")).join().raised()
+    made = make_handler(control_plane.kubeconfig, "nowhere/train", node_id="a", join_timeout=1)
+    raised = Node(made).join().raised()
     assert type(raised) is RendezvousConnectionError
     assert 'namespaces "nowhere" not found' in str(raised)
     assert "Create the namespace" in str(raised)

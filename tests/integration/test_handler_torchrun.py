@@ -99,12 +99,22 @@ def test_a_late_node_of_a_finished_run_ends_with_0(operator: PlayedOperator, tor
     assert operator.participant("train.a")["spec"]["leaveReason"] == "Succeeded"
 
 
-def test_a_closed_run_is_an_error(operator: PlayedOperator, torchruns: Torchruns) -> None:
+@pytest.mark.parametrize(
+    ("more", "code"),
+    [
+        ({}, 1),  # an operator of an older release
+        ({"closedReason": "RunFailed"}, 93),  # a late start
+        ({"closedReason": "RestartBudgetExhausted"}, 94),
+    ],
+)
+def test_a_closed_run_is_an_error(
+    operator: PlayedOperator, torchruns: Torchruns, more: dict[str, str], code: int
+) -> None:
     operator.create()
     a = torchruns.start("a")
     operator.joined({"train.a": 1}, timeout=PATIENCE)
-    operator.refuse("train.a", "RunClosed", "run none is closed; choose another --rdzv-id")
-    assert a.wait() == 1
+    operator.refuse("train.a", "RunClosed", "run none is closed; choose another --rdzv-id", **more)
+    assert a.wait() == code
     assert "RendezvousClosedError" in a.log
     assert "choose another --rdzv-id" in a.log
     assert operator.participant("train.a")["spec"]["leaveReason"] == "Failed"
@@ -118,14 +128,14 @@ def test_a_failing_worker_leaves_as_failed(operator: PlayedOperator, torchruns: 
     assert operator.participant("train.a")["spec"]["leaveReason"] == "Failed"
 
 
-def test_a_signal_leaves_as_failed_without_delay(operator: PlayedOperator, torchruns: Torchruns) -> None:
+def test_a_signal_leaves_as_terminated_without_delay(operator: PlayedOperator, torchruns: Torchruns) -> None:
     operator.create()
     a = torchruns.start("a", sleep="1000")
     operator.publish(operator.joined({"train.a": 1}, timeout=PATIENCE))
     wait_until(lambda: "RANK 0 OF 1" in a.log, "the workers")
     a.terminate()
     assert a.wait(45) != 0
-    assert operator.participant("train.a")["spec"]["leaveReason"] == "Failed"
+    assert operator.participant("train.a")["spec"]["leaveReason"] == "Terminated"
 
 
 def test_a_signal_while_joining_again_is_obeyed(operator: PlayedOperator, torchruns: Torchruns) -> None:
@@ -138,7 +148,7 @@ def test_a_signal_while_joining_again_is_obeyed(operator: PlayedOperator, torchr
     a.terminate()
     assert a.wait(45) != 0
     assert "SignalException" in a.log
-    assert operator.participant("train.a")["spec"]["leaveReason"] == "Failed"
+    assert operator.participant("train.a")["spec"]["leaveReason"] == "Terminated"
 
 
 def test_a_wrong_setting_is_named(torchruns: Torchruns) -> None:

@@ -16,6 +16,7 @@ from rendezvous_api.rendezvous import (
     Rendezvous,
     RendezvousSpec,
     RendezvousStatus,
+    RoundRecord,
     RunReference,
     Store,
 )
@@ -48,6 +49,7 @@ ATTEMPT = Attempt(
 STORE = Store("192.0.2.2", 4001)
 MEMBER = Member("train.a", "aaaaaaaa", 3, rank=1)
 OTHER = Member("train.b", "bbbbbbbb", 1, rank=0)
+ROUND = RoundRecord(7, "run", 2, "2030-01-01T00:00:00.000000Z")
 REFUSAL = Refusal("train.a", "aaaaaaaa", 3, RefusalReason.RUN_CLOSED, "closed")
 
 
@@ -63,7 +65,16 @@ def seen(uid: str = "uid", version: str = "5", **status: object) -> Rendezvous:
     ("rendezvous", "expected"),
     [
         (seen(), Waiting(spare=False)),
-        (seen(round=7, nodes=2, participants=(OTHER, MEMBER), store=STORE), Membership("uid", 7, 1, 2, STORE)),
+        (
+            seen(run=RunReference("run"), round=7, nodes=2, participants=(OTHER, MEMBER), store=STORE),
+            Membership("uid", 7, 1, 2, STORE, "run"),
+        ),
+        (
+            seen(
+                run=RunReference("next"), round=7, nodes=2, participants=(OTHER, MEMBER), store=STORE, history=(ROUND,)
+            ),
+            Membership("uid", 7, 1, 2, STORE, "run"),
+        ),
         (seen(round=7, nodes=1, participants=(OTHER,), store=STORE), Waiting(spare=False)),
         (seen(participants=(replace(MEMBER, attempt=2),), store=STORE), Waiting(spare=False)),
         (seen(participants=(replace(MEMBER, incarnation="00000000"),), store=STORE), Waiting(spare=False)),
@@ -79,7 +90,7 @@ def test_answer(rendezvous: Rendezvous, expected: object) -> None:
     assert answer(rendezvous, ATTEMPT) == expected
 
 
-WON = Membership("uid", 7, 1, 2, STORE)
+WON = Membership("uid", 7, 1, 2, STORE, "run")
 
 
 @pytest.mark.parametrize(

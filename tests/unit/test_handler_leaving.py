@@ -1,9 +1,11 @@
 """Which reason an agent gives for leaving, and why it joins again."""
 
+import signal
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from torch.distributed.elastic.multiprocessing import SignalException
 from torch.distributed.elastic.rendezvous import RendezvousGracefulExitError, RendezvousParameters
 
 from rendezvous_api.reasons import LeaveReason
@@ -33,7 +35,8 @@ def while_propagating(error: BaseException, look: Callable[[], LeaveReason]) -> 
     ("error", "expected"),
     [
         (RuntimeError("workers failed"), LeaveReason.FAILED),
-        (KeyboardInterrupt(), LeaveReason.FAILED),
+        (KeyboardInterrupt(), LeaveReason.TERMINATED),
+        (SignalException("SIGTERM", signal.SIGTERM), LeaveReason.TERMINATED),
         (SystemExit(1), LeaveReason.FAILED),
         (SystemExit("text"), LeaveReason.FAILED),
         (SystemExit(0), LeaveReason.SUCCEEDED),

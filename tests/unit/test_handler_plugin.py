@@ -6,14 +6,12 @@ import logging
 import signal
 import subprocess
 import sys
-import types
 from collections.abc import Callable, Iterator
 from importlib.metadata import entry_points
 
 import pytest
 from torch.distributed.elastic.multiprocessing import SignalException
 from torch.distributed.elastic.rendezvous import (
-    RendezvousGracefulExitError,
     RendezvousHandler,
     RendezvousParameters,
 )
@@ -43,37 +41,6 @@ def test_torch_has_registered_it() -> None:
         "print(sorted(registry._registry))"
     )
     assert "'kube-rendezvous', 'kubernetes'" in subprocess.check_output([sys.executable, "-c", code], text=True)
-
-
-def program(name: str | None, **attributes: object) -> types.ModuleType:
-    module = types.ModuleType("__main__")
-    module.__spec__ = None if name is None else types.SimpleNamespace(name=name)  # type: ignore[assignment]
-    module.__dict__.update(attributes)
-    return module
-
-
-def test_torchrun_is_recognised(monkeypatch: pytest.MonkeyPatch) -> None:
-    import torch.distributed.run as run
-
-    def is_torchrun(main: types.ModuleType) -> bool:
-        monkeypatch.setitem(sys.modules, "__main__", main)
-        return compat.is_torchrun()
-
-    assert is_torchrun(program("torch.distributed.run"))
-    assert is_torchrun(program("torch.distributed.launch"))
-    assert is_torchrun(program(None, main=run.main))  # the console script
-    assert not is_torchrun(program(None, main=print))
-    assert not is_torchrun(program(None))
-    assert not is_torchrun(program("pytest", main=run.main))
-
-
-def test_exit_without_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(RendezvousGracefulExitError, match="done"):
-        compat.exit_without_training("done")
-    monkeypatch.setattr(compat, "is_torchrun", lambda: True)
-    with pytest.raises(SystemExit) as ended:
-        compat.exit_without_training("done")
-    assert ended.value.code == 0
 
 
 def test_events_never_fail(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """What of the command line is taken, and how wrong values are named."""
 
+import uuid
 from typing import Any
 
 import pytest
@@ -7,6 +8,11 @@ from torch.distributed.elastic.rendezvous import RendezvousParameters
 
 from rendezvous_api.rendezvous import RendezvousSpec
 from rendezvous_handler.settings import Settings, differences, read_settings, requested_spec
+
+# What torch makes of an empty id, and decimals that are none of these.
+RANDOM = str(uuid.UUID("5f0c2f9e-6d0b-4c8c-8f4e-0d7f3b1c2a10").int)
+LIKE_RANDOM = str(uuid.UUID("5f0c2f9e-6d0b-4c8c-0f4e-0d7f3b1c2a10").int)  # not the variant of RFC 4122
+OF_TIME = str(uuid.UUID("5f0c2f9e-6d0b-1c8c-8f4e-0d7f3b1c2a10").int)
 
 
 def read(endpoint: str = "train", run_id: str = "none", nodes: tuple[int, int] = (1, 1), **conf: Any) -> Settings:
@@ -22,6 +28,32 @@ def test_defaults_are_those_of_c10d() -> None:
     assert settings.create
     assert settings.node_id is None
     assert settings.store_ports == range(0, 1)
+
+
+@pytest.mark.parametrize(
+    ("variable", "conf", "expected"),
+    [
+        ("", {}, True),
+        ("false", {}, False),
+        ("true", {}, True),
+        ("false", {"create": "true"}, True),
+        ("true", {"create": "false"}, False),
+    ],
+)
+def test_the_environment_counts_below_what_is_given(
+    variable: str, conf: dict[str, Any], expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RDZV_CREATE", variable)
+    settings = read(**conf)
+    assert settings.create is expected
+    if not expected:
+        assert ("RDZV_CREATE" in settings.flags.without_create) is not bool(conf)
+
+
+def test_a_wrong_value_in_the_environment_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RDZV_CREATE", "never")
+    with pytest.raises(ValueError, match="RDZV_CREATE never: must be true or false"):
+        read()
 
 
 @pytest.mark.parametrize(
@@ -62,13 +94,22 @@ def test_an_endpoint_that_is_no_name_is_refused(endpoint: str) -> None:
     assert "NAMESPACE/NAME" in str(refused.value)
 
 
-@pytest.mark.parametrize("run_id", ["none", "My_Run", "x" * 64])
+@pytest.mark.parametrize("run_id", ["none", "My_Run", "x" * 64, RANDOM])
 def test_an_empty_endpoint_needs_a_run_id_that_is_a_name(run_id: str) -> None:
     with pytest.raises(ValueError, match="--rdzv-endpoint is empty"):
         read("", run_id)
 
 
-@pytest.mark.parametrize(("run_id", "expected"), [("none", None), ("", None), ("r1", "r1")])
+@pytest.mark.parametrize(
+    ("run_id", "expected"),
+    [
+        ("none", None),
+        ("", None),
+        ("r1", "r1"),
+        (RANDOM, None),
+        *((given, given) for given in (LIKE_RANDOM, OF_TIME, "42", "20300101", "9" * 39, "9" * 60, "٤٢", "-1")),
+    ],
+)
 def test_run_id(run_id: str, expected: str | None) -> None:
     settings = read(run_id=run_id)
     assert settings.run_id == expected

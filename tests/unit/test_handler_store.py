@@ -73,7 +73,9 @@ class Group:
         store = Store("127.0.0.1", self.ports[0].port)
         self.bells = [threading.Event() for _ in range(size)]
         self.members = [
-            RoundStore(Membership("uid", round_number, rank, size, store), self.ports[rank], timeout, shared, bell.set)
+            RoundStore(
+                Membership("uid", round_number, rank, size, store, "run"), self.ports[rank], timeout, shared, bell.set
+            )
             for rank, bell in enumerate(self.bells)
         ]
 

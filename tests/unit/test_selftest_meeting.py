@@ -161,7 +161,7 @@ def test_a_closed_meeting_has_freed_its_port() -> None:
 
 def test_a_meeting_at_an_impossible_address_ends_with_the_reason() -> None:
     port, ended = StorePort("127.0.0.1", range(0, 1)), threading.Event()
-    member = TcpMeeting(Membership("uid", 3, 1, 2, Store("127.0.0.1", 70000)), port, ended.set)
+    member = TcpMeeting(Membership("uid", 3, 1, 2, Store("127.0.0.1", 70000), "run"), port, ended.set)
     member.start_check_in()
     assert ended.wait(20)
     assert isinstance(member.error, OverflowError)
@@ -176,7 +176,9 @@ def members_of_a_round(nodes: int) -> tuple[list[TcpMeeting], threading.Semaphor
     """Their meeting points at loopback addresses, and what counts those that have ended."""
     ports = [StorePort("127.0.0.1", range(0, 1)) for _ in range(nodes)]
     store, ended = Store("127.0.0.1", ports[0].port), threading.Semaphore(0)
-    made = [TcpMeeting(Membership("uid", 3, rank, nodes, store), ports[rank], ended.release) for rank in range(nodes)]
+    made = [
+        TcpMeeting(Membership("uid", 3, rank, nodes, store, "run"), ports[rank], ended.release) for rank in range(nodes)
+    ]
     return made, ended
 
 

@@ -10,6 +10,7 @@ from rendezvous_api.participant import ParticipantSpec
 from rendezvous_api.reasons import AttemptReason, LeaveReason, ParticipantState
 from rendezvous_api.rendezvous import Rendezvous, RendezvousSpec
 from rendezvous_handler.agent.identity import bound_pod, identify, new_incarnation, node_address
+from rendezvous_handler.agent.life import life
 from rendezvous_handler.agent.participant import OwnParticipant
 from rendezvous_handler.agent.rendezvous_watch import RendezvousWatch
 from rendezvous_handler.agent.request_thread import RequestThread
@@ -28,12 +29,13 @@ FIRST_BEATS_PER_SECOND = 200
 class Agent:
     """The agent of one handler, from the first use of the handler to its end. Its threads run until `stop`."""
 
-    def __init__(self, settings: Settings, client: Client):
+    def __init__(self, settings: Settings, client: Client, is_over: Callable[[], bool] = lambda: False):
         """Find out the agent's name and begin to watch the Rendezvous.
 
         Args:
             settings: what the user has set.
             client: of the API server.
+            is_over: whether its launcher has ended without stopping this agent, which it then does by itself.
 
         Raises:
             OSError: the name cannot be reserved among the agents of this pod.
@@ -51,6 +53,7 @@ class Agent:
         self.stopped = False
         self.request_seconds = min(float(settings.read_timeout), _LONGEST_REQUEST_SECONDS)
         self.identity = identify(self.namespace, settings.name, settings.node_id, pod)
+        self._life = life() if pod is not None else None
         in_own_namespace = pod is not None and pod.namespace == self.namespace
         self.participant = OwnParticipant(
             client, self.namespace, self.identity.name, owned_by_pod=in_own_namespace, timeout=self.request_seconds
@@ -58,6 +61,7 @@ class Agent:
         self.watch = RendezvousWatch(
             client, self.namespace, settings.name, self.identity.name, _WATCH_SECONDS, self.request_seconds
         )
+        self._is_over = is_over
         self._thread = RequestThread(self._beat, name=f"rendezvous-agent-{settings.name}")
         self._beat_failed = False
         self._thread.start()
@@ -89,7 +93,7 @@ class Agent:
     ) -> ParticipantSpec:
         """What the own object is to say to get into a round of that Rendezvous."""
         self.attempt += 1
-        pod = self.identity.pod
+        pod, nodes = self.identity.pod, self.settings.nodes_to_create
         return ParticipantSpec(
             rendezvous_name=rendezvous.metadata.name,
             rendezvous_uid=rendezvous.metadata.uid,
@@ -101,6 +105,9 @@ class Agent:
             store_port=store_port,
             state=ParticipantState.JOINED,
             run_id=self.settings.run_id,
+            life=self._life,
+            min_nodes=nodes[0] if nodes else None,
+            max_nodes=nodes[1] if nodes else None,
             pod_name=pod.name if pod else None,
             pod_uid=pod.uid if pod else None,
             node_name=pod.node_name if pod else None,
@@ -125,6 +132,10 @@ class Agent:
         self.call(lambda: self.participant.join(attempt))
 
     def _beat(self) -> None:
+        if self._is_over():
+            self.participant.leave(LeaveReason.TERMINATED)
+            self.stop()
+            return
         try:
             self.participant.beat()
         except ApiError:

@@ -72,6 +72,9 @@ class OwnParticipant:
         """The object was deleted by a user or a controller; the next join creates it again."""
         self.reported: tuple[int, int | None] = (0, None)
         """What the heartbeat reports: the round whose workers run here, and the rank; round 0 in next_rendezvous."""
+        self.last_run_id: str | None = None
+        """The run of the last round of which this agent was a member; it goes into the next thing that is written."""
+        self._launch = 0
         self._client = client
         self._owned_by_pod = owned_by_pod
         self._namespace = namespace
@@ -93,7 +96,7 @@ class OwnParticipant:
             raise self.taken
         self.reported, self.took_over = (0, None), False
         # Noted before the request: one that timed out may have been carried out.
-        self.spec = spec
+        self.spec = spec = self._with_runs(spec)
         if not self._uid or self.gone or not self._replace_spec(spec):
             self._take_name(spec)
         self.gone = False
@@ -128,7 +131,7 @@ class OwnParticipant:
         """
         if self.spec is None or self.lost or self.spec.state is ParticipantState.LEFT:
             return
-        left = replace(self.spec, state=ParticipantState.LEFT, leave_reason=reason)
+        left = replace(self._with_runs(self.spec), state=ParticipantState.LEFT, leave_reason=reason)
         self._rewrite(left)
 
     def request_close(self) -> None:
@@ -139,6 +142,10 @@ class OwnParticipant:
         """
         if self.spec is not None and not self.lost:
             self._rewrite(replace(self.spec, close_requested=True))
+
+    def _with_runs(self, spec: ParticipantSpec) -> ParticipantSpec:
+        launch = self._launch if spec.life is not None else None
+        return replace(spec, launch=launch, last_run_id=self.last_run_id)
 
     def _rewrite(self, spec: ParticipantSpec) -> None:
         if not self._uid:
@@ -174,6 +181,7 @@ class OwnParticipant:
         raise problem
 
     def _try_to_take_name(self, spec: ParticipantSpec, may_take_over: bool) -> None:
+        self.spec = spec = self._with_runs(spec)
         try:
             created = self._client.create_participant(self._namespace, self._new_object(spec), self.timeout)
         except AlreadyExistsError:
@@ -186,6 +194,9 @@ class OwnParticipant:
         if theirs.get("incarnation") != spec.incarnation and not may_take_over:
             self.taken = NameTakenError(self.name, _owner(theirs))
             raise self.taken
+        if may_take_over:
+            self._launch = _launch_after(theirs, spec)
+            self.spec = spec = self._with_runs(spec)
         ours = codec.encode(spec)
         if any(theirs.get(field) != ours.get(field) for field in _IMMUTABLE):
             # It belongs to a former pod of this name, or to a node that was called otherwise.
@@ -266,6 +277,20 @@ def _owner(spec: Json) -> NameOwner:
     if pod:
         where = f"pod {pod}" + (f" on {node}" if node else "") + f", {where}"
     return NameOwner(str(spec.get("incarnation")), str(spec.get("nodeID")), where)
+
+
+def _launch_after(theirs: Json, spec: ParticipantSpec) -> int:
+    """How many runs have ended well in this life of the container, by the last agent of this name.
+
+    Args:
+        theirs: what that agent has written; it may be this one itself, whose request got no answer.
+        spec: of this agent.
+    """
+    before = theirs.get("launch", 0)
+    if spec.life is None or (theirs.get("life"), theirs.get("podUID")) != (spec.life, spec.pod_uid):
+        return 0
+    ended_well = theirs.get("leaveReason") == LeaveReason.SUCCEEDED.value
+    return int(before) + ended_well if theirs.get("incarnation") != spec.incarnation else int(before)
 
 
 def _now() -> str:

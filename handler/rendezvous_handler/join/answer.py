@@ -27,6 +27,7 @@ class Membership:
     rank: int
     nodes: int
     store: Store
+    run_id: str
 
 
 @dataclass(frozen=True)
@@ -61,11 +62,17 @@ def answer(rendezvous: Rendezvous, attempt: Attempt) -> Answer:
     if status.store is not None:
         for member in status.participants:
             if (member.name, member.incarnation, member.attempt) == asked:
-                return Membership(rendezvous.metadata.uid, status.round, member.rank, status.nodes, status.store)
+                uid, run_id = rendezvous.metadata.uid, _run_of_round(status)
+                return Membership(uid, status.round, member.rank, status.nodes, status.store, run_id)
     for refusal in status.refused:
         if (refusal.name, refusal.incarnation, refusal.attempt) == asked:
             return refusal
     return Waiting(spare=attempt.name in status.spares)
+
+
+def _run_of_round(status: RendezvousStatus) -> str:
+    # `status.run_id` may be that of another run, which has claimed the Rendezvous since.
+    return status.history[-1].run_id if status.history else status.run_id or names.UNNAMED_RUN
 
 
 def has_ended(rendezvous: Rendezvous | None, membership: Membership) -> bool:

@@ -1,12 +1,26 @@
 """What can end a join. ``torchrun.errors`` makes torch's own errors of these."""
 
+from typing import Final
+
+DO_NOT_START_AGAIN: Final = 93
+"""The exit code of nvidia-resiliency-ext for the same."""
+BUDGET_IS_SPENT: Final = 94
+
 
 class JoinError(Exception):
     """The base of the others; the message is for people."""
 
+    exit_code = 1
+    """Of the agent, where a launcher on the command line has started it."""
+
 
 class ClosedError(JoinError):
     """The run is closed, or this agent was stopped: it cannot join."""
+
+    def __init__(self, message: str, exit_code: int = 1):
+        """Take the message, and the exit code if a Job should tell it from others."""
+        super().__init__(message)
+        self.exit_code = exit_code
 
 
 class ConnectError(JoinError):
@@ -23,3 +37,5 @@ class TimedOutError(JoinError):
 
 class SucceededError(JoinError):
     """The run has succeeded without this node: there is nothing to do."""
+
+    exit_code = 0

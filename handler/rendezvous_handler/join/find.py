@@ -10,7 +10,7 @@ from rendezvous_api.rendezvous import Rendezvous
 from rendezvous_handler.agent.agent import Agent
 from rendezvous_handler.join.errors import ConnectError, JoinError, StateError
 from rendezvous_handler.join.wait import JoinWait
-from rendezvous_handler.kube.errors import UnreadableError, advise
+from rendezvous_handler.kube.errors import UnreadableError, advise, may_pass
 from rendezvous_handler.settings import differences, requested_spec
 
 _logger = logging.getLogger(__name__)
@@ -43,9 +43,9 @@ class Finder:
         """Return the Rendezvous; waits for an answer of the API server, and creates the object if there is none.
 
         Raises:
-            ConnectError: the API server cannot be reached, or refuses what an agent needs.
-            StateError: there is none, and it may not be created; or it cannot be read.
-            TimedOutError: it was deleted by its owner, and not created again within the join timeout.
+            ConnectError: the API server cannot be reached, or refuses what an agent needs, for the join timeout.
+            StateError: it cannot be read, or not be created as the settings say.
+            TimedOutError: there is none within the join timeout, and it is not for this agent to create it.
         """
         watch = self._agent.watch
         last_seen = watch.last_seen
@@ -55,13 +55,17 @@ class Finder:
                 self._wait.follow(state.rendezvous)
                 self._compare(state.rendezvous)
                 return state.rendezvous
-            if state.error is not None and not isinstance(state.error, UnreachableError):
+            if state.error is not None and may_pass(state.error):
+                self._wait.refused(state.error)
+            elif state.error is not None and not isinstance(state.error, UnreachableError):
                 raise read_error(state.error)
-            self._wait.tick()
-            if not state.read:
+            elif not state.read:
+                self._wait.tick()
                 self._await_first_answer()
-            elif not self._wait.reporter.outage(self._agent.client.contact) and state.error is None:
-                self._do_without(last_seen)
+            else:
+                self._wait.tick()
+                if not self._wait.reporter.outage(self._agent.client.contact) and state.error is None:
+                    self._do_without(last_seen)
             self._wait.pause()
 
     def _compare(self, rendezvous: Rendezvous) -> None:
@@ -89,12 +93,13 @@ class Finder:
         if agent.settings.create and made_by_agent:
             self._create()
         elif last_seen is None:
-            raise StateError(f"there is no Rendezvous {agent.reference}, and {agent.settings.flags.without_create}")
+            forbidden = agent.settings.flags.without_create
+            explanation = f"there is no Rendezvous {agent.reference}, and {forbidden}"
+            self._wait.absent(f"{forbidden}; waiting for it to be created", explanation)
         else:
             # Its owner has deleted it, perhaps only to recreate it; another one from --nnodes is not what was meant.
-            self._wait.reporter.absent("it was deleted; waiting for it to be created again")
-            if self._wait.expired:
-                self._wait.give_up(f"the Rendezvous {agent.reference} was deleted, and not created again")
+            explanation = f"the Rendezvous {agent.reference} was deleted, and not created again"
+            self._wait.absent("it was deleted; waiting for it to be created again", explanation)
 
     def _create(self) -> None:
         agent, settings = self._agent, self._agent.settings
@@ -113,7 +118,9 @@ class Finder:
         except InvalidError as error:
             raise StateError(f"the API server refuses to create {agent.reference}: {error}") from None
         except ApiError as error:
-            raise ConnectError(advise(error)) from None
+            if not may_pass(error):
+                raise ConnectError(advise(error)) from None
+            self._wait.refused(error)
         else:
             _logger.info(
                 "created the Rendezvous %s for %d to %d nodes (%s)",

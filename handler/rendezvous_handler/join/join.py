@@ -13,16 +13,23 @@ from rendezvous_api import codec
 from rendezvous_api.api_errors import ApiError, ConflictError, InvalidError, UnreachableError
 from rendezvous_api.backoff import Backoff, Failures
 from rendezvous_api.participant import ParticipantSpec
-from rendezvous_api.reasons import AttemptReason, RefusalReason
+from rendezvous_api.reasons import AttemptReason, ClosedReason, ConditionReason, RefusalReason
 from rendezvous_api.rendezvous import Refusal, Rendezvous
 from rendezvous_handler.agent.agent import Agent
 from rendezvous_handler.agent.participant import NameTakenError
 from rendezvous_handler.agent.store_port import StorePort, StorePortError
 from rendezvous_handler.join.answer import Answer, Attempt, Membership, Replaced, Waiting, answer, has_ended
-from rendezvous_handler.join.errors import ClosedError, ConnectError, StateError, SucceededError
+from rendezvous_handler.join.errors import (
+    BUDGET_IS_SPENT,
+    DO_NOT_START_AGAIN,
+    ClosedError,
+    ConnectError,
+    StateError,
+    SucceededError,
+)
 from rendezvous_handler.join.find import Finder
 from rendezvous_handler.join.wait import JoinWait
-from rendezvous_handler.kube.errors import advise
+from rendezvous_handler.kube.errors import advise, may_pass
 
 _logger = logging.getLogger(__name__)
 
@@ -94,8 +101,8 @@ class Join(Generic[M]):
         Raises:
             ClosedError: the run is closed.
             SucceededError: it is, because it has succeeded.
-            ConnectError: the API server cannot be reached, or refuses what an agent needs.
-            StateError: another run holds the Rendezvous, another agent has this one's name, or there is no Rendezvous.
+            ConnectError: the API server cannot be reached, or refuses what an agent needs, for the join timeout.
+            StateError: another run holds the Rendezvous, another agent has this one's name, or it cannot be read.
             TimedOutError: no round within the join timeout.
         """
         back_off = Failures(_BACKOFF)
@@ -110,6 +117,7 @@ class Join(Generic[M]):
                 membership = self._await_membership(attempt)
                 if membership is None:
                     continue
+                self._agent.participant.last_run_id = membership.run_id
                 if self._previous is not None:
                     self._previous.close()
                     self._previous = None
@@ -154,7 +162,11 @@ class Join(Generic[M]):
             except InvalidError as error:
                 raise StateError(f"the API server refuses {agent.participant.name}: {error}") from None
             except ApiError as error:
-                raise ConnectError(advise(error)) from None
+                if not may_pass(error):
+                    raise ConnectError(advise(error)) from None
+                self._wait.refused(error)
+                self._wait.pause()
+                continue
             # Priority and fairness of the API server lets some hundred requests of one service account wait and refuses
             # the others (HTTP 429): they must neither wait for long nor come again together.
             self._wait.pause_for(random.uniform(*RETRY_SECONDS))
@@ -228,8 +240,15 @@ class Join(Generic[M]):
         if refusal.reason is RefusalReason.RUN_SUCCEEDED:
             raise SucceededError(message)
         if refusal.reason is RefusalReason.RUN_CLOSED:
-            raise ClosedError(message)
+            raise ClosedError(message, self._exit_code(refusal.closed_reason))
         raise StateError(message)
+
+    def _exit_code(self, closed: str | None) -> int:
+        if closed == ClosedReason.RESTART_BUDGET_EXHAUSTED:
+            return BUDGET_IS_SPENT
+        by_a_person = closed in (ClosedReason.CLOSE_REQUESTED, ConditionReason.CLOSED_BY_SPEC)
+        late = closed is not None and self._reason is AttemptReason.START
+        return DO_NOT_START_AGAIN if by_a_person or late else 1
 
     def _all_check_in(self, point: M) -> bool:
         """Whether all members have come to the meeting point before the round ended or the check-in failed."""

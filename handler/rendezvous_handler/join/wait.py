@@ -14,8 +14,9 @@ from rendezvous_api.rendezvous import Rendezvous
 from rendezvous_handler.agent.agent import Agent
 from rendezvous_handler.agent.request_thread import NotDoneError
 from rendezvous_handler.join.clock import JoinClock
-from rendezvous_handler.join.errors import ClosedError, TimedOutError
+from rendezvous_handler.join.errors import ClosedError, ConnectError, TimedOutError
 from rendezvous_handler.join.report import Reporter
+from rendezvous_handler.kube.errors import advise, may_pass
 
 _logger = logging.getLogger(__name__)
 
@@ -63,8 +64,44 @@ class JoinWait:
         if agent.stopped:
             raise ClosedError("this handler was shut down")
         # What an outage has hidden must be read before time counts again: the round may have been published long ago.
-        answering = not agent.client.contact.failing and not isinstance(agent.watch.state.error, UnreachableError)
-        self.clock.tick(answering and not self._suspended, spare)
+        error = agent.watch.state.error
+        hidden = isinstance(error, UnreachableError) or (self._is_member and may_pass(error))
+        self.clock.tick(not agent.client.contact.failing and not hidden and not self._suspended, spare)
+
+    @property
+    def _is_member(self) -> bool:
+        """Whether this agent was in a round: then it waits for as long as it takes."""
+        return self._agent.participant.last_run_id is not None
+
+    def refused(self, error: ApiError) -> None:
+        """Warn of a refusal that may pass. That time does not count for a member.
+
+        Args:
+            error: see `may_pass`.
+
+        Raises:
+            ConnectError: an agent that was never in a round has waited for its join timeout.
+        """
+        if not self._is_member:
+            self.tick()
+            if self.clock.elapsed > self._limit:
+                raise ConnectError(f"{advise(error)} (waited {self._limit:.0f} s for that to change)")
+        self.clock.tick(counts=False, spare=False)
+        self.reporter.problem(f"retrying, since this may pass: {advise(error)}")
+
+    def absent(self, why: str, explanation: str) -> None:
+        """Log that there is no such Rendezvous.
+
+        Args:
+            why: this agent does not create it.
+            explanation: of the timeout.
+
+        Raises:
+            TimedOutError: the join timeout has passed.
+        """
+        self.reporter.absent(why)
+        if self.expired:
+            self.give_up(explanation)
 
     def pause(self, seconds: float = _PAUSE_SECONDS) -> None:
         """Wait until the Rendezvous has changed or a check-in has ended, at most for this time."""
@@ -72,7 +109,7 @@ class JoinWait:
             self._agent.watch.changed.get(timeout=seconds)
 
     def pause_for(self, seconds: float) -> None:
-        """Wait for this time, whatever changes."""
+        """Wait for this time, whatever changes; it counts."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             self.pause(left)

@@ -14,6 +14,17 @@ _ROLE = (
 _CONFIG_MAP_ROLE = f"the Role of an agent without operator, apiGroups ['']: {CONFIG_MAP_PLURAL} get, create, patch"
 
 
+def may_pass(error: ApiError | None) -> bool:
+    """Whether the API server refuses what it may allow a moment later, without any change of the request.
+
+    Roles, CRDs and namespaces are often applied together with the pods that need them, a token is renewed, a quota is
+    raised, a webhook starts.
+    """
+    if isinstance(error, NotFoundError):
+        return error.api_is_missing or error.kind == "namespaces"
+    return isinstance(error, (UnauthorizedError, ForbiddenError))
+
+
 class UnreadableError(ApiError):
     """The server has sent an object that is not what this release understands: the state is corrupt, or newer."""
 
@@ -23,7 +34,8 @@ def advise(error: ApiError) -> str:
     text = error.describe()
     if isinstance(error, UnauthorizedError):
         return f"{text}. The API server does not accept the agent's credentials (expired or revoked token)"
-    if isinstance(error, ForbiddenError) and "ValidatingAdmissionPolicy" not in str(error):  # which says what it wants
+    # A quota, a webhook or an admission policy says itself what it wants.
+    if isinstance(error, ForbiddenError) and f"cannot {error.verb} resource" in str(error):
         role = _CONFIG_MAP_ROLE if error.resource == CONFIG_MAP_PLURAL else _ROLE
         return f"{text}. The agent's service account needs {role}"
     if isinstance(error, NotFoundError) and error.api_is_missing:

@@ -13,7 +13,7 @@ from rendezvous_handler.agent.agent import Agent
 from rendezvous_handler.agent.request_thread import NotDoneError
 from rendezvous_handler.agent.store_port import StorePort
 from rendezvous_handler.join.answer import Membership
-from rendezvous_handler.join.errors import TimedOutError
+from rendezvous_handler.join.errors import ConnectError, StateError, TimedOutError
 from rendezvous_handler.join.join import Join
 from rendezvous_handler.join.wait import JoinWait
 from rendezvous_handler.kube.client import Client
@@ -120,6 +120,12 @@ class _Wait(JoinWait):
         self.check_rights()
         if self.clock.elapsed > self.limit:
             self.give_up(self._what_is_known())
+
+    def refused(self, error: ApiError) -> None:
+        raise ConnectError(advise(error))
+
+    def absent(self, why: str, explanation: str) -> None:
+        raise StateError(explanation)
 
     def check_rights(self) -> None:
         """Raise what an agent would wait for: that the API server refuses to show the Rendezvous.

@@ -1,24 +1,19 @@
-"""Everything that differs between releases of torch, or that depends on the torchrun program itself."""
+"""Everything that differs between releases of torch."""
 
 from __future__ import annotations
 
 import logging
-import sys
 import threading
 from datetime import timedelta
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from torch.distributed import DistStoreError, TCPStore
 from torch.distributed.elastic.events import NodeState, construct_and_record_rdzv_event
-from torch.distributed.elastic.rendezvous import RendezvousGracefulExitError
 
 _logger = logging.getLogger(__name__)
 
 _making_a_store = threading.Lock()
-
-_LAUNCHERS = ("torch.distributed.run", "torch.distributed.launch")
 
 QueueEmptyError: type[Exception] = getattr(torch.distributed, "QueueEmptyError", DistStoreError)
 """What ``Store.queue_pop`` raises; older releases have no queues."""
@@ -56,47 +51,6 @@ def _make_store(host: str, port: int, timeout: int, **options: Any) -> TCPStore:
     # process, can end it: "Tried to deallocate unregistered instance" (seen with 2.6).
     with _making_a_store:
         return TCPStore(host, port, wait_for_workers=False, timeout=timedelta(seconds=timeout), **options)
-
-
-def exit_without_training(message: str) -> NoReturn:
-    """End the agent with exit code 0 although it has run no workers.
-
-    torch has RendezvousGracefulExitError for that, but up to 2.15 the launcher then fails over the missing result
-    (torch/distributed/launcher/api.py, ``launch_agent``: AttributeError, exit code 1). So under torchrun it is
-    SystemExit(0); a program that calls ``elastic_launch`` itself must not be ended by a library: it gets torch's error.
-    """
-    _logger.warning("this node ends without having trained: %s", message)
-    if is_torchrun():
-        raise SystemExit(0) from None
-    raise RendezvousGracefulExitError(message) from None
-
-
-def is_torchrun() -> bool:
-    """Whether the running program is torchrun: its console script, or ``python -m torch.distributed.run``."""
-    program = sys.modules.get("__main__")
-    spec = getattr(program, "__spec__", None)
-    if spec is not None:
-        return spec.name in _LAUNCHERS
-    launcher = sys.modules.get("torch.distributed.run")
-    # The console script does nothing but call this function, whatever the script is called.
-    return launcher is not None and getattr(program, "main", None) is launcher.main
-
-
-def workers_failed_for_good() -> bool:
-    """Whether the agent is just now stopping failed workers that it will not start again.
-
-    Up to torch 2.7 it calls the handler's ``shutdown`` itself at that point (``LocalElasticAgent._shutdown``), before
-    there is an exception that tells failure from success. Of its functions only ``_stop_workers`` stands for failure
-    then: for a restart it has an argument that says so, and it leaves the handler alone. From 2.8 on only the launcher
-    calls ``shutdown``.
-    """
-    frame: FrameType | None = sys._getframe()
-    while frame is not None:
-        module = str(frame.f_globals.get("__name__"))
-        if frame.f_code.co_name == "_stop_workers" and module.startswith("torch.distributed.elastic.agent"):
-            return True
-        frame = frame.f_back
-    return False
 
 
 def record_event(name: str, run_id: str, message: str, failed: bool, host: str, rank: int | None = None) -> None:

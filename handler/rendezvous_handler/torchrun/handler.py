@@ -26,14 +26,15 @@ from rendezvous_handler.agent.agent import Agent
 from rendezvous_handler.agent.request_thread import NotDoneError
 from rendezvous_handler.agent.store_port import StorePort
 from rendezvous_handler.join.answer import Membership, is_closed, nodes_waiting
-from rendezvous_handler.join.errors import JoinError, SucceededError
+from rendezvous_handler.join.errors import JoinError
 from rendezvous_handler.join.join import Join
 from rendezvous_handler.kube.client import Client
 from rendezvous_handler.kube.errors import advise
 from rendezvous_handler.kube.kubeconfig import connect
 from rendezvous_handler.settings import Settings, read_settings
-from rendezvous_handler.torchrun.compat import exit_without_training, record_event, workers_failed_for_good
-from rendezvous_handler.torchrun.errors import torch_error, torch_read_error
+from rendezvous_handler.torchrun.compat import record_event
+from rendezvous_handler.torchrun.errors import end_agent, torch_read_error
+from rendezvous_handler.torchrun.launch import Launch, workers_failed_for_good
 from rendezvous_handler.torchrun.round_store import RoundStore
 
 _logger = logging.getLogger(__name__)
@@ -44,6 +45,9 @@ _EXIT_SECONDS = 1.0
 _RETRY_SECONDS = 0.5
 _COUNT_SECONDS = 3.0
 _POLL_SECONDS = 0.05
+
+_running: set[KubernetesRendezvousHandler] = set()
+"""The handlers of this process that have agents."""
 
 
 class KubernetesRendezvousHandler(RendezvousHandler):  # type: ignore[misc]  # torch is not type-checked here
@@ -70,6 +74,7 @@ class KubernetesRendezvousHandler(RendezvousHandler):  # type: ignore[misc]  # t
         self._left = False
         self._process = os.getpid()
         self._error_before = sys.exc_info()[1]
+        self._launch = Launch.current()
 
     @classmethod
     def from_parameters(cls, params: RendezvousParameters) -> KubernetesRendezvousHandler:
@@ -78,6 +83,8 @@ class KubernetesRendezvousHandler(RendezvousHandler):  # type: ignore[misc]  # t
         It begins to watch the Rendezvous at once, in a thread: what can be known before the node joins is known then.
         """
         settings = read_settings(params)
+        for earlier in tuple(_running):
+            earlier._end_if_launch_is_over()
         try:
             client = connect()
         except NoConfigurationError as error:
@@ -112,14 +119,17 @@ class KubernetesRendezvousHandler(RendezvousHandler):  # type: ignore[misc]  # t
             RendezvousStateError: another run holds the Rendezvous, another agent has taken this one's name, or the
                 Rendezvous cannot be read.
             RendezvousTimeoutError: no round within the join timeout; the message says why.
-            SystemExit: with code 0: the run has succeeded without this node.
+            SystemExit: where a launcher on the command line has started this agent. 0: the run has succeeded without
+                this node; 93: do not start it again; 94: the restart budget is spent.
         """
         reason = self._reason_to_join()
         self._record(f"joins the rendezvous {self._settings.name} ({reason})")
         try:
             store = self._join(reason)
-        except Exception as error:
-            self._record(f"{type(error).__name__}: {error}", failed=True)
+        except (Exception, SystemExit) as error:
+            self._record(
+                f"{type(error).__name__}: {error}", failed=not isinstance(error, SystemExit) or bool(error.code)
+            )
             raise
         won = store.membership
         place = f"{won.round} of {self._settings.name} as rank {won.rank} of {won.nodes}"
@@ -198,7 +208,7 @@ class KubernetesRendezvousHandler(RendezvousHandler):  # type: ignore[misc]  # t
         if counted_out is not None:
             # It takes longer only where the node of rank 0 is gone, and then no node waits for it.
             counted_out.wait(min(_COUNT_SECONDS, max(0.0, deadline - time.monotonic())))
-        if not isinstance(sys.exc_info()[1], SignalException):  # a signal wants the process to end now
+        if not isinstance(self._error(), SignalException):  # a signal wants the process to end now
             self._serve_other_nodes(deadline)
         self._close()
         return self._left
@@ -207,8 +217,9 @@ class KubernetesRendezvousHandler(RendezvousHandler):  # type: ignore[misc]  # t
         if self._shut_down:
             raise RendezvousClosedError("this handler was shut down")
         if self._agent is None:
-            self._agent = Agent(self._settings, self._client)
+            self._agent = Agent(self._settings, self._client, is_over=self._launch_is_over)
             atexit.register(self._leave_at_exit)
+            _running.add(self)
         return self._agent
 
     def _join(self, reason: AttemptReason) -> RoundStore:
@@ -219,10 +230,8 @@ class KubernetesRendezvousHandler(RendezvousHandler):  # type: ignore[misc]  # t
             self._store.check_out()
         try:
             store = Join(agent, reason, self._round_store, self._store).run()
-        except SucceededError as error:
-            exit_without_training(str(error))
         except JoinError as error:
-            raise torch_error(error) from None
+            end_agent(error)
         won = store.membership
         self._store, self._in_round = store, won
         agent.report_round(won.round, won.rank, won.nodes)
@@ -241,12 +250,22 @@ class KubernetesRendezvousHandler(RendezvousHandler):  # type: ignore[misc]  # t
         """Failed while an exception ends the agent; launch_agent calls shutdown in a ``finally``."""
         if workers_failed_for_good():
             return LeaveReason.FAILED
-        error = sys.exc_info()[1]
-        if error is None or error is self._error_before or isinstance(error, RendezvousGracefulExitError):
+        error = self._error()
+        if error is None or isinstance(error, RendezvousGracefulExitError):
             return LeaveReason.SUCCEEDED
         if isinstance(error, SystemExit) and error.code in (None, 0):
             return LeaveReason.SUCCEEDED
+        if isinstance(error, (SignalException, KeyboardInterrupt)):
+            return LeaveReason.TERMINATED
         return LeaveReason.FAILED
+
+    def _error(self) -> BaseException | None:
+        """The exception that ends the agent now, if there is one.
+
+        A program may launch again while it handles the exception that has ended the launch before.
+        """
+        error = sys.exc_info()[1]
+        return None if error is self._error_before else error
 
     def _leave(self, agent: Agent, reason: LeaveReason, deadline: float) -> bool:
         while True:
@@ -276,19 +295,35 @@ class KubernetesRendezvousHandler(RendezvousHandler):  # type: ignore[misc]  # t
         self._shut_down = True
         self._in_round = None
         os.environ.pop(_ROUND, None)
+        self._launch = None
         atexit.unregister(self._leave_at_exit)
+        _running.discard(self)
         if self._store is not None:
             self._store.close()
         if self._agent is not None:
             self._agent.stop()
 
+    def _launch_is_over(self) -> bool:
+        launch = self._launch
+        return launch is not None and launch.over
+
+    def _end_if_launch_is_over(self) -> None:
+        """Leave and free all if torch's launcher has ended by a signal, while the program goes on.
+
+        Without this the agent does so with its next heartbeat. Another launch needs its name at once.
+        """
+        if not self._shut_down and self._launch_is_over():
+            self._leave_at_exit()
+            self._close()
+
     def _leave_at_exit(self) -> None:
         # torch calls no shutdown after a signal, so that a group stays open to a replacement; this node still leaves.
+        # It calls shutdown after everything else, so whatever has brought us here is no failure of the training.
         # A child of fork inherits the exit handler, but not the participant.
-        if self._agent is None or os.getpid() != self._process:
+        if self._agent is None or self._agent.stopped or os.getpid() != self._process:
             return
         try:
-            self._agent.leave(LeaveReason.FAILED, _EXIT_SECONDS)
+            self._agent.leave(LeaveReason.TERMINATED, _EXIT_SECONDS)
         except (ApiError, NotDoneError) as error:
             _logger.debug("could not leave at exit: %s", error)
         finally:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from rendezvous_api import names
-from rendezvous_api.reasons import EventReason, FormationReason, RoundEndReason
+from rendezvous_api.reasons import EventReason, FormationReason, LeaveReason, RoundEndReason
 from rendezvous_api.rendezvous import Formation, RendezvousStatus, RoundRecord, Store
 from rendezvous_operator.core import conditions, failures, garbage, history, invariants, summary
 from rendezvous_operator.core.end import budget
@@ -143,8 +143,11 @@ def _lost(s: Situation) -> Mapping[str, RoundEndReason]:
 
 
 def _loss(view: MemberView) -> RoundEndReason | None:
-    if view.state not in (MemberState.LOST, MemberState.LEAVING, MemberState.FAILED):
+    if view.state not in (MemberState.LOST, MemberState.LEAVING, MemberState.LEFT):
         return None
     if view.evicted is not None:
         return RoundEndReason.MEMBER_EVICTED
-    return RoundEndReason.MEMBER_LOST if view.state is MemberState.LOST else RoundEndReason.MEMBER_FAILED
+    if view.state is MemberState.LOST:
+        return RoundEndReason.MEMBER_LOST
+    terminated = view.node is not None and view.node.left is LeaveReason.TERMINATED
+    return RoundEndReason.MEMBER_TERMINATED if terminated else RoundEndReason.MEMBER_FAILED

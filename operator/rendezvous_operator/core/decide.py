@@ -9,6 +9,7 @@ from rendezvous_operator.core.build import build
 from rendezvous_operator.core.end.rules import end_if_due
 from rendezvous_operator.core.facts import tick
 from rendezvous_operator.core.observe import observe
+from rendezvous_operator.core.outdated import delete_if_outdated
 from rendezvous_operator.core.runs.rules import close_claim_and_refuse
 from rendezvous_operator.core.select.select import select
 from rendezvous_operator.core.start.rules import may_start
@@ -34,6 +35,9 @@ def decide(now: Now, world: World, memory: Memory) -> Decision | Evidence:
     s = observe(now, world, memory)
     if isinstance(s, Evidence):
         return s
+    outdated = delete_if_outdated(s, memory)
+    if outdated is not None:
+        return outdated
     timers = tick(s, memory)
     s = close_claim_and_refuse(s, timers)
     s = end_if_due(s, timers)

@@ -1,8 +1,9 @@
 """Deletes objects that are not needed any more (rule "retention"). Without finalizers: a lost deletion is made later.
 
 No object is read for this. Each deletion carries the UID and the resourceVersion that were seen, so an object that has
-changed since then is kept. A member of a round that may still be running is never deleted, however long it is silent.
-No participant is deleted while all are silent: maybe only their path to the API server is broken.
+changed since then is kept. A member of a round that may still be running is never deleted, however long it is silent,
+and the participant of a live known pod goes with its pod. No participant is deleted while all are silent: maybe only
+their path to the API server is broken.
 """
 
 from collections.abc import Iterator, Mapping
@@ -69,6 +70,8 @@ def _participants(s: Situation, timers: Timers) -> Iterator[_Due]:
     for node in s.nodes.values():
         if may_run and node.name in s.entries:
             continue
+        if node.pod is not None and node.pod.known and node.pod.live:
+            continue  # it goes with its pod; until then the next agent of the container learns from it what has ended
         if node.left is not None:
             left_at = timers.began(Timer.LEFT, (node.name, node.object.spec.incarnation))
             yield _Due(names.PARTICIPANT_KIND, node.object.metadata, left_at + RETENTION_SECONDS, "it left an hour ago")

@@ -7,6 +7,7 @@ from rendezvous_api import names
 from rendezvous_api.participant import Participant
 from rendezvous_api.reasons import LeaveReason, ParticipantState
 from rendezvous_api.rendezvous import Member, RendezvousSpec
+from rendezvous_operator.core.run_of_node import KnownRuns, RunOfNode, run_of
 from rendezvous_operator.core.world import Pod, SeenParticipant, Target, World
 
 
@@ -26,7 +27,7 @@ class Node(NamedTuple):
     name: str
     """Of the participant object."""
     object: Participant
-    run_id: str
+    run: RunOfNode
     reported_round: int = 0
     """The round that its last heartbeat reports; 0 while the agent is inside next_rendezvous."""
     pod: Pod | None = None
@@ -42,6 +43,11 @@ class Node(NamedTuple):
     """It has joined this Rendezvous, not a deleted one of the same name."""
     understood: bool = True
     """See `SeenParticipant`. If not, it is what it was last known to be as long as its heartbeats arrive."""
+
+    @property
+    def run_id(self) -> str:
+        """Its run."""
+        return self.run.id
 
     @property
     def present(self) -> bool:
@@ -82,7 +88,7 @@ class MemberState(Enum):
     LEAVING = "is leaving"
     REENTERED = "asks to join again"
     SUCCEEDED = "has succeeded"
-    FAILED = "left"
+    LEFT = "left"
     LOST = "was lost"
 
     @property
@@ -123,7 +129,7 @@ class MemberView(NamedTuple):
         return self._replace(state=MemberState.LOST, why=self.silent) if self.silent else self
 
 
-def see_node(world: World, name: str, seen: SeenParticipant) -> Node:
+def see_node(world: World, name: str, seen: SeenParticipant, known: KnownRuns) -> Node:
     """Derive a node from its participant object and its pod. Its silence is measured later, by `liveness`."""
     participant = seen.object
     spec, heartbeat = participant.spec, participant.status
@@ -141,20 +147,17 @@ def see_node(world: World, name: str, seen: SeenParticipant) -> Node:
     elif missing_pod in world.absent:
         dead = f"its pod {spec.pod_name} is gone"
 
-    run_id, run_unread = spec.run_id, None
-    if run_id is None:
-        run_id = (pod.run_id if pod is not None and pod.known else None) or names.UNNAMED_RUN
-        run_unread = missing_pod if dead is None else None
+    run = run_of(name, spec, pod, known)
     current = heartbeat.attempt == spec.attempt and heartbeat.incarnation == spec.incarnation
     return Node(
         name=name,
         object=participant,
-        run_id=run_id,
+        run=run,
         reported_round=heartbeat.round if current else 0,
         pod=pod,
         left=left,
         dead=dead,
-        run_unread=run_unread,
+        run_unread=missing_pod if dead is None and not run.certain else None,
         life_unread=missing_pod if missing_pod in world.vanished and left is None else None,
         addressed=spec.rendezvous_uid == world.rendezvous.metadata.uid,
         understood=seen.understood,
@@ -186,7 +189,7 @@ def see_member(member: Member, node: Node | None, rendezvous: RendezvousSpec) ->
     if node.left is LeaveReason.SUCCEEDED and spec.attempt == member.attempt:
         return MemberView(member, node, MemberState.SUCCEEDED)
     if node.left is not None and spec.attempt >= member.attempt:
-        return MemberView(member, node, MemberState.FAILED, f"it left: {node.left}")
+        return MemberView(member, node, MemberState.LEFT, f"it left: {node.left}")
     if node.dead is not None:
         return MemberView(member, node, MemberState.LOST, node.dead)
     if node.understood and spec.attempt > member.attempt:

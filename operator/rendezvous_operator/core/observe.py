@@ -6,6 +6,7 @@ from rendezvous_api import names
 from rendezvous_operator.core.liveness import assess
 from rendezvous_operator.core.nodes import MemberView, see_member, see_node
 from rendezvous_operator.core.run import Run
+from rendezvous_operator.core.run_of_node import KnownRuns
 from rendezvous_operator.core.runs.rules import unread
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.world import Evidence, Memory, Now, Target, World
@@ -17,16 +18,16 @@ def observe(now: Now, world: World, memory: Memory) -> Situation | Evidence:
     These are participants that would count as silent, members that no watch has shown, members that seem to have
     restarted, pods that no watch shows any more, and pods whose run decides about an answer.
     """
-    nodes = {name: see_node(world, name, seen) for name, seen in world.participants.items()}
+    known = KnownRuns.of(world.rendezvous.status)
+    nodes = {name: see_node(world, name, seen, known) for name, seen in world.participants.items()}
     liveness = assess(now, world, memory, nodes)
     nodes |= {name: nodes[name]._replace(silence=silent) for name, silent in liveness.silences.items()}
-    entries = {member.name: member for member in world.rendezvous.status.participants}
-    all_waiting = tuple(node for node in nodes.values() if node.waits(entries.get(node.name)))
+    all_waiting = tuple(node for node in nodes.values() if node.waits(known.members.get(node.name)))
     spec = world.rendezvous.spec
-    views = tuple(see_member(member, nodes.get(name), spec) for name, member in entries.items())
+    views = tuple(see_member(member, nodes.get(name), spec) for name, member in known.members.items())
     run = Run.of(world.rendezvous.status)
     situation = Situation(now, world, nodes, all_waiting, views, liveness, run, memory.failed_check_ins)
-    unseen = {Target(names.PARTICIPANT_KIND, name) for name in entries if name not in nodes} - world.absent
+    unseen = {Target(names.PARTICIPANT_KIND, name) for name in known.members if name not in nodes} - world.absent
     vanished = {node.life_unread for node in nodes.values() if node.life_unread is not None}
     to_read = liveness.to_read | unseen | vanished | _restarted(world, views) | unread(situation)
     return Evidence(to_read) if to_read else situation

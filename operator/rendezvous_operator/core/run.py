@@ -6,6 +6,8 @@ from functools import cached_property
 from rendezvous_api import names
 from rendezvous_api.reasons import ClosedReason, RoundEndReason
 from rendezvous_api.rendezvous import ClosedRun, Refusal, RendezvousStatus, closed_reason
+from rendezvous_operator.core.run_names import last_launch, without_earlier
+from rendezvous_operator.core.run_of_node import RunOfNode
 from rendezvous_operator.core.verdict import Cause, earliest
 from rendezvous_operator.core.world import Event
 
@@ -62,6 +64,18 @@ class Run:
         """Why that run is closed, or None when it is not."""
         return closed_reason(self.closed_runs, run_id)
 
+    def why_over(self, run: RunOfNode) -> ClosedReason | None:
+        """Why no node may join that run any more, or None: it is closed, or a later launch of its workload is known.
+
+        Agents come to a later launch only after the one before has ended well. An abandoned run may come back when the
+        Rendezvous is free.
+        """
+        reason = self.closed_reason(run.id)
+        if reason in (None, ClosedReason.ABANDONED):
+            last = last_launch(run.workload, self.id, self.closed_runs)
+            return ClosedReason.RUN_SUCCEEDED if last is not None and last > run.launch else None
+        return reason
+
     @cached_property
     def open(self) -> bool:
         """Whether there is a run and it is not closed."""
@@ -88,10 +102,11 @@ class Run:
     def when_closed(self, cause: Cause[ClosedReason], spares: tuple[str, ...] = ()) -> "Run":
         """The run closed for that cause, which also ends its round if that has not ended before."""
         run_id = self.id or ""
+        earlier = without_earlier(self.closed_runs, run_id)
         calls_back = cause.reason is ClosedReason.RESTART_BUDGET_EXHAUSTED
         return replace(
             self,
-            closed_runs=(*self.closed_runs, ClosedRun(run_id, cause.reason))[-names.MAX_CLOSED_RUNS :],
+            closed_runs=(*earlier, ClosedRun(run_id, cause.reason))[-names.MAX_CLOSED_RUNS :],
             asked=False,
             spares=spares,
             ended=Ended(str(cause.reason), cause.message, calls_back, cause.last_heard),

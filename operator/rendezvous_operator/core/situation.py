@@ -11,6 +11,7 @@ from rendezvous_api.rendezvous import Member, Missing, RendezvousSpec, Rendezvou
 from rendezvous_operator.core.liveness import Liveness
 from rendezvous_operator.core.nodes import MemberState, MemberView, Node
 from rendezvous_operator.core.run import Run
+from rendezvous_operator.core.run_names import launch_of
 from rendezvous_operator.core.sizes.sizes import Sizes, sizes_of
 from rendezvous_operator.core.world import FailedCheckIns, Now, Pod, World
 
@@ -85,10 +86,31 @@ class Situation:
     @cached_property
     def waiting(self) -> tuple[Node, ...]:
         """The nodes that wait for the next round of the run."""
-        if self.spec.run_id not in (None, self.run.id):
-            return ()  # all of them are refused, also those for which `status.refused` has no room
         refused = {refusal.name for refusal in self.run.refused}
-        return tuple(node for node in self.all_waiting if node.run_id == self.run.id and node.name not in refused)
+        return tuple(
+            node
+            for node in self.all_waiting
+            if node.run_id == self.run.id and node.name not in refused and self.allows(node)
+        )
+
+    @cached_property
+    def listed_spares(self) -> frozenset[str]:
+        """The names of the listed spares, without those under which another agent has started since.
+
+        A listed spare is answered when its run ends, and then ends itself. So another incarnation than the one that was
+        answered is a new start.
+        """
+        answered = {refusal.name: refusal.incarnation for refusal in self.status.refused}
+        nodes = (self.nodes[name] for name in self.run.spares if name in self.nodes)
+        return frozenset(
+            node.name
+            for node in nodes
+            if answered.get(node.name, node.object.spec.incarnation) == node.object.spec.incarnation
+        )
+
+    def allows(self, node: Node) -> bool:
+        """Whether the spec lets the node join. Of those that it does not, some may be missing in `status.refused`."""
+        return self.spec.run_id in (None, node.run_id, node.run.workload)
 
     @cached_property
     def members(self) -> tuple[MemberView, ...]:
@@ -121,24 +143,30 @@ class Situation:
         A pod whose agent has joined belongs to the run of that agent. Before, it may belong to any run, since
         ``--rdzv-id`` is not visible from outside, unless all agents of its workload have joined other runs.
         """
-        of_pod: dict[str | None, set[str]] = {}
-        of_workload: dict[str | None, set[str]] = {}
+        of_pod: dict[str | None, bool] = {}
+        of_workload: dict[str | None, bool] = {}
         for node in self.nodes.values():
-            of_pod.setdefault(node.object.spec.pod_uid, set()).add(node.run_id)
+            # An agent of an earlier launch is followed by one of this launch.
+            belongs = node.run_id == self.run.id or launch_of(self.run.id, node.run.workload) is not None
+            of_pod[node.object.spec.pod_uid] = belongs or of_pod.get(node.object.spec.pod_uid, False)
             if node.pod is not None:
-                of_workload.setdefault(node.pod.workload, set()).add(node.run_id)
+                of_workload[node.pod.workload] = belongs or of_workload.get(node.pod.workload, False)
 
         def may_belong(pod: Pod) -> bool:
             if pod.uid in of_pod:
-                return self.run.id in of_pod[pod.uid]
-            return pod.run_id == self.run.id or self.run.id in of_workload.get(pod.workload, {self.run.id})
+                return of_pod[pod.uid]
+            return launch_of(self.run.id, pod.run_id) is not None or of_workload.get(pod.workload, True)
 
         return tuple(pod for pod in self.world.pods.values() if pod.known and pod.live and may_belong(pod))
 
     @cached_property
     def expected_pods(self) -> tuple[Pod, ...]:
-        """The pods of `pods_of_run` whose agents have not left."""
-        gone = {node.object.spec.pod_uid for node in self.nodes.values() if node.left is not None}
+        """The pods of `pods_of_run` whose agents have not left this run."""
+        gone = {
+            node.object.spec.pod_uid
+            for node in self.nodes.values()
+            if node.left is not None and node.run_id == self.run.id
+        }
         return tuple(pod for pod in self.pods_of_run if pod.uid not in gone)
 
     @property
@@ -153,13 +181,16 @@ class Situation:
         return frozenset(node.name for node in self.waiting)
 
     @cached_property
-    def has_nodes_left(self) -> bool:
-        """Whether a node or a pod of the run is left."""
+    def has_agents_left(self) -> bool:
+        """Whether an agent of the run is left."""
         if self.run.has_round and self.blocking_members:
             return True
-        if any(node.run_id == self.run.id and node.present for node in self.nodes.values()):
-            return True
-        return bool(self.pods_of_run)
+        return any(node.run_id == self.run.id and node.present for node in self.nodes.values())
+
+    @cached_property
+    def has_nodes_left(self) -> bool:
+        """Whether an agent or a pod of the run is left."""
+        return self.has_agents_left or bool(self.pods_of_run)
 
     @cached_property
     def known_but_missing(self) -> tuple[Missing, ...]:
@@ -180,7 +211,7 @@ class Situation:
         return tuple(
             Missing(view.name, f"was lost ({view.why})")
             for view in self.members_not_running
-            if view.state in (MemberState.LOST, MemberState.FAILED) and view.name not in rejoined
+            if view.state in (MemberState.LOST, MemberState.LEFT) and view.name not in rejoined
         )
 
     def when(self, moment: float) -> str:

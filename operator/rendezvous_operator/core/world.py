@@ -100,7 +100,7 @@ class World:
     pods: Mapping[str, Pod] = field(default_factory=dict)
     """By UID."""
     absent: frozenset[Target] = frozenset()
-    """Objects that certainly do not exist: a read was answered with 404, of a participant since this round was seen first."""
+    """Objects that certainly do not exist: a read gave 404, that of a participant since this round was first seen."""
     vanished: frozenset[Target] = frozenset()
     """Pods of participants that no watch and no list shows any more: deleted, or running on without the label."""
     complete: bool = True
@@ -179,4 +179,4 @@ class Decision:
     wake_at: float | None = None
     """Decide again at this moment (monotonic seconds) even if nothing changes; None: only after a change."""
     lost: Mapping[str, RoundEndReason] = field(default_factory=dict)
-    """Lost members of the last round, by name, with MemberLost, MemberEvicted or MemberFailed."""
+    """Lost members of the last round, by name, with the reason: see `RoundEndReason`."""

@@ -34,7 +34,12 @@ from rendezvous_operator.watch.seen import Key
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 PREFIX = "kube_rendezvous"
-LOSSES = (RoundEndReason.MEMBER_LOST, RoundEndReason.MEMBER_EVICTED, RoundEndReason.MEMBER_FAILED)
+LOSSES = (
+    RoundEndReason.MEMBER_LOST,
+    RoundEndReason.MEMBER_EVICTED,
+    RoundEndReason.MEMBER_TERMINATED,
+    RoundEndReason.MEMBER_FAILED,
+)
 """The reasons for the loss of a member."""
 ENDS = (*RoundEndReason, *ClosedReason)
 """The reasons for the end of a round."""

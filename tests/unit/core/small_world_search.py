@@ -29,6 +29,7 @@ from tests.unit.core.small_world import (
 )
 from tests.unit.core.small_world_core import Watch, check_exclusive, decided
 
+from rendezvous_api.reasons import ClosedReason
 from rendezvous_operator.core.invariants import InvariantError
 from rendezvous_operator.core.timers import Timer
 
@@ -268,7 +269,7 @@ class Search:
         if number is None:
             number = self._shared_numbers[shared] = len(self._shared)
             self._shared.append(shared)
-            self._closed.append(frozenset(run for run, _ in shared.closed))
+            self._closed.append(frozenset(_closed_for_good(shared)))
         return self._tidied(number, tuple(self._number(node) for node in nodes))
 
     def _tidied(self, shared: int, nodes: Code) -> Code:
@@ -293,6 +294,11 @@ class Search:
             number = self._numbers[node] = len(self._nodes)
             self._nodes.append(node)
         return number
+
+
+def _closed_for_good(shared: Shared) -> Iterator[str]:
+    """An abandoned run may come back."""
+    return (run for run, reason in shared.closed if reason != str(ClosedReason.ABANDONED))
 
 
 def _check_in_goes_on(nodes: list[Node]) -> bool:
@@ -338,7 +344,7 @@ def _is_good(setup: Setup, shared: Shared, nodes: tuple[Node, ...]) -> bool:
 def _takes_nodes_of(run: str, shared: Shared) -> bool:
     closed = dict(shared.closed)
     has_it = not shared.run or shared.run in closed or shared.run == run
-    return has_it and run not in closed and not shared.spec_closed
+    return has_it and run not in {*_closed_for_good(shared)} and not shared.spec_closed
 
 
 def _passed(node: Node, timer: tuple[Hashable, ...]) -> Node:

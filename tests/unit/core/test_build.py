@@ -60,6 +60,8 @@ def test_each_way_to_be_lost_has_its_reason() -> None:
     scenario.leave("b", reason=LeaveReason.FAILED)
     scenario.pod("c", leaving="its pod is being deleted")
     assert lost(scenario) == {"a": "MemberLost", "b": "MemberFailed", "c": "MemberEvicted"}
+    scenario.leave("b", reason=LeaveReason.TERMINATED)
+    assert lost(scenario)["b"] == "MemberTerminated"
 
 
 def test_a_member_that_restarted_is_lost() -> None:

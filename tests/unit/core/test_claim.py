@@ -70,6 +70,30 @@ def test_a_run_of_which_no_node_is_left_is_abandoned_when_another_asks() -> None
     assert scenario.status.round == 2
 
 
+@pytest.mark.parametrize("the_other", ["has trained", "has never trained"])
+def test_an_abandoned_run_comes_back_when_the_rendezvous_is_free(the_other: str) -> None:
+    scenario = two("one")
+    scenario.gone("a", "b")
+    others = ("c", "d") if the_other == "has trained" else ("c",)
+    scenario.join(*others, run="two")
+    assert scenario.closed_runs == {"one": "Abandoned"}
+    scenario.gone(*others)
+    scenario.join("a", "b", run="one", incarnation="second")
+    assert scenario.closed_runs == {"two": "Abandoned"}
+    assert (scenario.status.run_id, scenario.group) == ("one", ["a", "b"])
+    assert scenario.status.round == (3 if the_other == "has trained" else 2)
+
+
+def test_what_has_failed_or_succeeded_does_not_come_back() -> None:
+    scenario = two("one", join_seconds=60)
+    scenario.leave("a", "b")
+    scenario.after(60)
+    scenario.join("c", "d", run="two")
+    scenario.gone("c", "d")
+    scenario.join("e", "f", run="one")
+    assert scenario.refused == {"e": RefusalReason.RUN_CLOSED, "f": RefusalReason.RUN_CLOSED}
+
+
 def test_pods_of_another_workload_do_not_keep_a_run() -> None:
     scenario = two("one")
     scenario.gone("a", "b")

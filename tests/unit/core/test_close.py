@@ -48,6 +48,24 @@ def test_a_run_has_failed_when_no_node_is_left_and_one_has_failed() -> None:
     assert scenario.closed_runs == {"one": "RunFailed"}
 
 
+def test_a_group_that_was_stopped_as_a_whole_may_come_back() -> None:
+    scenario = two("one", join_seconds=60)
+    scenario.leave("a", "b", reason=LeaveReason.TERMINATED)
+    scenario.after(1000)
+    assert scenario.closed_runs == {}
+    scenario.restart("a")
+    scenario.restart("b")
+    assert (scenario.group, scenario.status.round, scenario.status.run_id) == (["a", "b"], 2, "one")
+
+
+def test_one_failure_among_those_that_were_stopped_is_a_failure() -> None:
+    scenario = two("one", join_seconds=60)
+    scenario.leave("a", reason=LeaveReason.TERMINATED)
+    scenario.leave("b", reason=LeaveReason.FAILED)
+    scenario.after(60)
+    assert scenario.closed_runs == {"one": "RunFailed"}
+
+
 def test_a_closed_spec_refuses_all_ends_no_round_and_is_reversible() -> None:
     scenario = two("one")
     scenario.edit(closed=True)

@@ -7,12 +7,13 @@ import pytest
 from tests.unit.core.builders import now
 from tests.unit.core.worlds import Scenario
 
-from rendezvous_api.reasons import FAILURES, AttemptReason, RoundEndReason
+from rendezvous_api.reasons import FAILURES, AttemptReason, LeaveReason, RoundEndReason
 from rendezvous_operator.core.end import (
     member_evicted,
     member_failed,
     member_lost,
     member_reentered,
+    member_terminated,
     restart_requested,
     scale_up,
     suspended,
@@ -30,6 +31,7 @@ WORKER_FAILURE = AttemptReason.WORKER_FAILURE
 @pytest.mark.parametrize(
     ("happening", "reason"),
     [
+        ("a member is ended by a signal", "MemberTerminated"),
         ("a member asks again after a failure", "WorkerFailed"),
         ("a member's check-in failed", "CheckInFailed"),
         ("a member comes back by itself", "MemberReentered"),
@@ -56,6 +58,8 @@ def test_a_new_round_is_asked_for_when(happening: str, reason: str) -> None:
             scenario.reenter("b")
         case "a member leaves with a failure":
             scenario.leave("b")
+        case "a member is ended by a signal":
+            scenario.leave("b", reason=LeaveReason.TERMINATED)
         case "a member's object is gone":
             scenario.gone("b")
         case "a member is restarted":
@@ -75,7 +79,7 @@ def test_a_new_round_is_asked_for_when(happening: str, reason: str) -> None:
     assert scenario.condition("Running").status == "False"
 
 
-# What happens to a round of six, each on another node, and the rule that answers to it.
+# What happens to a round of seven, each on another node, and the rule that answers to it.
 HAPPENINGS: dict[EndRule, tuple[RoundEndReason, Callable[[Scenario], None]]] = {
     member_lost.causes: (RoundEndReason.MEMBER_LOST, lambda group: group.gone("a")),
     member_evicted.causes: (RoundEndReason.MEMBER_EVICTED, lambda group: group.pod("b", leaving="it is evicted")),
@@ -90,7 +94,11 @@ HAPPENINGS: dict[EndRule, tuple[RoundEndReason, Callable[[Scenario], None]]] = {
     ),
     member_reentered.for_another_reason: (RoundEndReason.MEMBER_REENTERED, lambda group: group.reenter("f")),
     suspended.causes: (RoundEndReason.SUSPENDED, lambda group: group.edit(suspend=True)),
-    too_many_nodes.causes: (RoundEndReason.TOO_MANY_NODES, lambda group: group.edit(max_nodes=5)),
+    member_terminated.causes: (
+        RoundEndReason.MEMBER_TERMINATED,
+        lambda group: group.leave("g", reason=LeaveReason.TERMINATED),
+    ),
+    too_many_nodes.causes: (RoundEndReason.TOO_MANY_NODES, lambda group: group.edit(max_nodes=6)),
     restart_requested.causes: (RoundEndReason.RESTART_REQUESTED, lambda group: group.request_restart("now")),
     scale_up.causes: (RoundEndReason.SCALE_UP, lambda group: group.join("newcomer")),
 }
@@ -106,13 +114,13 @@ def reason_of(rule: EndRule) -> RoundEndReason:
 NAMED_PAIRS = [pytest.param(*pair, id=" and ".join(str(reason_of(rule)) for rule in pair)) for pair in PAIRS]
 
 
-def six_to_whom_happens(*rules: EndRule, max_restarts: int | None = None) -> Scenario:
-    """A round of six to which all of this has happened, as the operator sees it at its next look."""
-    group = Scenario(2, 7, last_call_seconds=1, max_restarts=max_restarts)
-    group.pod(*"abcdef")
-    group.join_from_pods(*"abcdef")
+def seven_to_whom_happens(*rules: EndRule, max_restarts: int | None = None) -> Scenario:
+    """A round of seven to which all of this has happened, as the operator sees it at its next look."""
+    group = Scenario(2, 8, last_call_seconds=1, max_restarts=max_restarts)
+    group.pod(*"abcdefg")
+    group.join_from_pods(*"abcdefg")
     group.after(5)
-    assert group.group == [*"abcdef"]
+    assert group.group == [*"abcdefg"]
     group.complete = False
     for rule in rules:
         HAPPENINGS[rule][1](group)
@@ -123,7 +131,7 @@ def six_to_whom_happens(*rules: EndRule, max_restarts: int | None = None) -> Sce
 
 def both_in_one_turn(*rules: EndRule, max_restarts: int | None = None) -> Scenario:
     """The same, after that look."""
-    group = six_to_whom_happens(*rules, max_restarts=max_restarts)
+    group = seven_to_whom_happens(*rules, max_restarts=max_restarts)
     group.settle()
     return group
 
@@ -139,6 +147,7 @@ def test_the_order_is_the_priority() -> None:
     assert [str(reason_of(rule)) for rule in END_RULES] == [
         "MemberLost",
         "MemberEvicted",
+        "MemberTerminated",
         "MemberFailed",
         "WorkerFailed",
         "CheckInFailed",
@@ -182,7 +191,7 @@ def test_a_cause_alone_closes_a_run_without_budget_if_it_is_a_failure(rule: EndR
 
 def test_a_round_that_is_too_large_takes_no_newcomers_in() -> None:
     """So these two are no pair."""
-    group = six_to_whom_happens(too_many_nodes.causes, scale_up.causes)
+    group = seven_to_whom_happens(too_many_nodes.causes, scale_up.causes)
     situation = observe(now(group.clock), group.world(), group.memory)
     assert isinstance(situation, Situation)
     answers = [[*rule(situation, Timers(group.clock, {}))] for rule in (too_many_nodes.causes, scale_up.causes)]

@@ -7,6 +7,7 @@ from tests.unit.core.worlds import Scenario, running, three, two
 
 from rendezvous_api.reasons import AttemptReason, LeaveReason
 from rendezvous_operator.core.nodes import see_node
+from rendezvous_operator.core.run_of_node import KnownRuns
 from rendezvous_operator.core.world import Pod
 
 
@@ -67,7 +68,10 @@ def with_spec(scenario: Scenario, name: str, **changes: Any) -> None:
 def test_who_says_that_it_runs_a_round_does_not_wait() -> None:
     scenario = two()
     with_spec(scenario, "b", attempt=2)
-    nodes = {name: see_node(scenario.world(), name, seen) for name, seen in scenario.seen.items()}
+    nodes = {
+        name: see_node(scenario.world(), name, seen, KnownRuns.of(scenario.status))
+        for name, seen in scenario.seen.items()
+    }
     entries = {member.name: member for member in scenario.status.participants}
     assert not nodes["a"].waits(entries["a"])
     assert nodes["b"].waits(entries["b"]), "what it said of its attempt before means nothing"
@@ -82,7 +86,10 @@ def test_only_what_is_certain_is_death() -> None:
     scenario.pod("a", phase="Failed")
     scenario.pod_gone("b")
     del scenario.pods["uid-of-c"]  # a watch lags behind
-    nodes = {name: see_node(scenario.world(), name, seen) for name, seen in scenario.seen.items()}
+    nodes = {
+        name: see_node(scenario.world(), name, seen, KnownRuns.of(scenario.status))
+        for name, seen in scenario.seen.items()
+    }
     assert {name: node.dead for name, node in nodes.items()} == {
         "a": "its pod a has failed",
         "b": "its pod b is gone",
@@ -95,7 +102,7 @@ def test_a_pod_that_succeeded_does_not_hide_how_its_agent_left() -> None:
     scenario.leave("a", reason=LeaveReason.FAILED)
     with_spec(scenario, "a", pod_name="a", pod_uid="uid-of-a")
     scenario.pods["uid-of-a"] = Pod("uid-of-a", "a", phase="Succeeded")
-    assert see_node(scenario.world(), "a", scenario.seen["a"]).left is LeaveReason.FAILED
+    assert see_node(scenario.world(), "a", scenario.seen["a"], KnownRuns.of(scenario.status)).left is LeaveReason.FAILED
 
 
 def not_understood(scenario: Scenario, name: str) -> None:

@@ -35,6 +35,7 @@ def test_the_spec_may_name_the_only_run() -> None:
         ("a newcomer that was gathered", RefusalReason.RUN_SUCCEEDED),
         ("a member that re-enters because the membership changed", RefusalReason.RUN_SUCCEEDED),
         ("a member whose workers failed", RefusalReason.RUN_CLOSED),
+        ("a member whose workers failed at the same time", RefusalReason.RUN_CLOSED),
         ("a fresh start with the same id", RefusalReason.RUN_CLOSED),
     ],
 )
@@ -48,9 +49,13 @@ def test_after_success(who: str, reason: RefusalReason) -> None:
         scenario.edit(max_nodes=4)
         scenario.join("c", run="one")
         assert not scenario.asks
+    if who.endswith("at the same time"):
+        scenario.complete = False
     scenario.leave("a", reason=SUCCEEDED)
     if who.startswith("a member"):
         scenario.reenter("b", reason=WORKER_FAILURE if "failed" in who else MEMBERSHIP_CHANGE)
+        scenario.complete = True
+        scenario.settle()
         assert scenario.refused == {"b": reason}
         return
     if who == "a fresh start with the same id":
@@ -67,6 +72,41 @@ def test_after_success_a_start_of_the_same_workload_has_nothing_left_to_do() -> 
     scenario.pod("a2", run_id="job", workload="job")
     scenario.join_from_pods("a2", run=None)
     assert scenario.refused == {"a2": RefusalReason.RUN_SUCCEEDED}
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_after_success_workers_of_the_same_workload_that_failed_are_no_success(together: bool) -> None:
+    scenario = Scenario(2, 2)
+    scenario.pod("a", "b", run_id="job", workload="job")
+    scenario.join_from_pods("a", "b", run=None)
+    scenario.complete = not together
+    scenario.leave("a", reason=SUCCEEDED)
+    scenario.reenter("b", reason=WORKER_FAILURE)
+    scenario.complete = True
+    scenario.settle()
+    assert scenario.refused == {"b": RefusalReason.RUN_CLOSED}
+    assert "with success on another node" in scenario.status.refused[0].message
+
+
+def test_a_failure_before_the_round_that_succeeded_makes_a_spare_no_failure() -> None:
+    scenario = Scenario(1, 2, last_call_seconds=1)
+    scenario.join("a", "b")
+    scenario.after(2)
+    assert scenario.group == ["a", "b"]
+    scenario.edit(max_nodes=1)
+    scenario.reenter("b", reason=WORKER_FAILURE)
+    scenario.all_join_again()
+    assert (scenario.group, scenario.status.spares) == (["a"], ("b",))
+    scenario.leave("a", reason=SUCCEEDED)
+    assert scenario.refused == {"b": RefusalReason.RUN_SUCCEEDED}
+
+
+def test_an_abandoned_run_is_refused_only_as_long_as_another_one_has_the_rendezvous() -> None:
+    scenario = two("one")
+    scenario.gone("a", "b")
+    scenario.join("c", "d", run="two")
+    scenario.join("a", "b", run="one")
+    assert set(scenario.refused.values()) == {RefusalReason.OTHER_RUN_ACTIVE}
 
 
 def test_a_spare_that_has_ended_with_its_run_is_a_fresh_start_when_it_comes_again() -> None:

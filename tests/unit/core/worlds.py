@@ -113,7 +113,7 @@ class Scenario:
             seen = self.seen[name].object
             port = seen.spec.store_port + 1
             spec = replace(seen.spec, attempt=seen.spec.attempt + 1, attempt_reason=reason, store_port=port)
-            self._put(replace(seen, spec=spec))
+            self._put(replace(seen, spec=replace(spec, last_run_id=self._run_of(name))))
         self.settle()
 
     def all_join_again(self) -> None:
@@ -125,7 +125,8 @@ class Scenario:
         """Agents end and say so."""
         for name in who:
             seen = self.seen[name].object
-            self._put(replace(seen, spec=replace(seen.spec, state=ParticipantState.LEFT, leave_reason=reason)))
+            spec = replace(seen.spec, state=ParticipantState.LEFT, leave_reason=reason)
+            self._put(replace(seen, spec=replace(spec, last_run_id=self._run_of(name))))
         self.settle()
 
     def request_close(self, name: str) -> None:
@@ -149,7 +150,8 @@ class Scenario:
         before = self.seen[name].object
         spec = replace(before.spec, attempt=1, attempt_reason=AttemptReason.START)
         spec = replace(spec, incarnation=before.spec.incarnation + "'", state=ParticipantState.JOINED)
-        self._put(replace(before, spec=replace(spec, leave_reason=None, close_requested=None, **how)))
+        spec = replace(spec, leave_reason=None, close_requested=None, last_run_id=None)
+        self._put(replace(before, spec=replace(spec, **how)))
         self.cut_off.discard(name)
         self.settle()
 
@@ -307,6 +309,12 @@ class Scenario:
 
     def _entry(self, name: str) -> Member | None:
         return next((member for member in self.status.participants if member.name == name), None)
+
+    def _run_of(self, name: str) -> str | None:
+        """The run of the last round of an agent, as it knows it."""
+        spec, member = self.seen[name].object.spec, self._entry(name)
+        is_member = member is not None and (member.incarnation, member.attempt) == (spec.incarnation, spec.attempt)
+        return self.status.history[-1].run_id if is_member else spec.last_run_id
 
     def _runs(self, name: str) -> bool:
         """Whether an agent exists, is not silent, and its present attempt is a member."""

@@ -10,6 +10,7 @@ from rendezvous_operator.core.end import (
     member_failed,
     member_lost,
     member_reentered,
+    member_terminated,
     restart_requested,
     scale_up,
     suspended,
@@ -28,6 +29,7 @@ EndRule = Callable[[Situation, Timers], Iterable[Cause[RoundEndReason]]]
 END_RULES: tuple[EndRule, ...] = (
     member_lost.causes,
     member_evicted.causes,
+    member_terminated.causes,
     member_failed.causes,
     member_reentered.worker_failed,
     member_reentered.check_in_failed,

@@ -5,7 +5,7 @@ A spent restart budget also closes a run: see `budget`.
 
 from collections.abc import Callable, Iterator
 
-from rendezvous_api.reasons import ClosedReason, EventReason, LeaveReason
+from rendezvous_api.reasons import AttemptReason, ClosedReason, EventReason, LeaveReason
 from rendezvous_operator.core.nodes import MemberState, Node
 from rendezvous_operator.core.run import Run
 from rendezvous_operator.core.situation import Situation
@@ -43,15 +43,23 @@ CLOSE_RULES: tuple[CloseRule, ...] = (succeeded, requested, failed)
 
 
 def close_if_due(s: Situation, timers: Timers) -> Run:
-    """The run, closed if a cause counts. The waiting nodes of one that succeeded become spares, so they exit with 0."""
+    """The run, closed if a cause counts. The waiting nodes of one that succeeded become spares, so they exit with 0.
+
+    A node whose workers have just failed does not, since it is none that was not needed.
+    """
     if not s.run.open:
         return s.run
     found = first_cause((rule(s, timers) for rule in CLOSE_RULES), s.now.monotonic)
     if found.cause is None:
         return s.run.checked_again_at(found.until)
     succeeds = found.cause.reason is ClosedReason.RUN_SUCCEEDED
-    spares = [node.name for node in s.all_waiting if node.run_id == s.run.id] if succeeds else []
+    spares = [node.name for node in s.all_waiting if _was_not_needed(s, node)] if succeeds else []
     return closed(s.run, found.cause, tuple(spares))
+
+
+def _was_not_needed(s: Situation, node: Node) -> bool:
+    failed = node.object.spec.attempt_reason is AttemptReason.WORKER_FAILURE and node.name not in s.run.spares
+    return node.run_id == s.run.id and not failed
 
 
 def closed(run: Run, cause: Cause[ClosedReason], spares: tuple[str, ...] = ()) -> Run:

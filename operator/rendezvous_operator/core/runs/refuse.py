@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import NamedTuple
 
 from rendezvous_api import names
-from rendezvous_api.reasons import AttemptReason, ClosedReason, EventReason, RefusalReason
+from rendezvous_api.reasons import AttemptReason, ClosedReason, ConditionReason, EventReason, RefusalReason
 from rendezvous_api.rendezvous import Refusal
 from rendezvous_operator.core.nodes import Node
 from rendezvous_operator.core.run import Run
+from rendezvous_operator.core.run_names import launch_of
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.words import budget_is_spent, cut
 from rendezvous_operator.core.world import Event, Target
@@ -20,8 +22,9 @@ def answer_all(s: Situation) -> Run:
         answer = _answer(s, node)
         if answer is not None and not _must_be_read(s, node):
             spec = node.object.spec
-            reason, message = answer
-            answers[node.name] = Refusal(node.name, spec.incarnation, spec.attempt, reason, cut(message))
+            answers[node.name] = Refusal(
+                node.name, spec.incarnation, spec.attempt, answer.reason, cut(answer.message), answer.closed_reason
+            )
     standing = [_standing(old, answers.pop(old.name)) for old in s.run.refused if old.name in answers]
     # The list is bounded; the remaining nodes get their answers when those in it have left.
     refused = (*standing, *(answers[name] for name in sorted(answers)))[: names.MAX_REFUSED]
@@ -53,35 +56,46 @@ def _standing(old: Refusal, new: Refusal) -> Refusal:
     return old if (old.incarnation, old.attempt) == (new.incarnation, new.attempt) else new
 
 
-def _answer(s: Situation, node: Node) -> tuple[RefusalReason, str] | None:
+class _Answer(NamedTuple):
+    reason: RefusalReason
+    message: str
+    closed_reason: str | None = None
+
+
+def _answer(s: Situation, node: Node) -> _Answer | None:
     run, name = s.run, s.metadata.name
     if s.spec.closed:
-        return RefusalReason.RUN_CLOSED, f"Rendezvous {name!r} is closed (spec.closed is true)"
-    closed = run.closed_reason(node.run_id)
+        message = f"Rendezvous {name!r} is closed (spec.closed is true)"
+        return _Answer(RefusalReason.RUN_CLOSED, message, str(ConditionReason.CLOSED_BY_SPEC))
+    closed = run.why_over(node.run)
     if closed is ClosedReason.RUN_SUCCEEDED and _has_waited(s, node):
-        return RefusalReason.RUN_SUCCEEDED, f"run {node.run_id!r} has succeeded; nothing is left to do"
+        return _Answer(RefusalReason.RUN_SUCCEEDED, f"run {node.run_id!r} has succeeded; nothing is left to do")
+    if closed is ClosedReason.RUN_SUCCEEDED and node.object.spec.attempt_reason is AttemptReason.WORKER_FAILURE:
+        message = (
+            f"run {node.run_id!r} has ended with success on another node, so the failed workers of this one end, too"
+        )
+        return _Answer(RefusalReason.RUN_CLOSED, message, str(closed))
     if closed is not None:
         because = str(closed)
         if closed is ClosedReason.RESTART_BUDGET_EXHAUSTED and node.run_id == run.id:
             because = f"{closed}: {budget_is_spent(run.restarts)}"
-        return (
-            RefusalReason.RUN_CLOSED,
-            f"run {node.run_id!r} is closed ({because}); start with another --rdzv-id",
-        )
-    if s.spec.run_id not in (None, node.run_id):
+        message = f"run {node.run_id!r} is closed ({because}); start with another --rdzv-id"
+        return _Answer(RefusalReason.RUN_CLOSED, message, str(closed))
+    if not s.allows(node):
         message = f"only run {s.spec.run_id!r} may join (spec.runID of Rendezvous {name!r}), not run {node.run_id!r}"
-        return RefusalReason.OTHER_RUN_ACTIVE, message
-    if run.open and node.run_id != run.id:
+        return _Answer(RefusalReason.OTHER_RUN_ACTIVE, message)
+    if run.open and node.run_id != run.id and launch_of(run.id, node.run.workload) is None:
         message = (
             f"run {run.id!r} claimed Rendezvous {name!r}, so run {node.run_id!r} may not join; "
             "wait until it has ended or use another --rdzv-endpoint"
         )
-        return RefusalReason.OTHER_RUN_ACTIVE, message
+        return _Answer(RefusalReason.OTHER_RUN_ACTIVE, message)
     return None
 
 
 def _has_waited(s: Situation, node: Node) -> bool:
     """Whether it has waited for a run that succeeded, so that it is done, or wants to start that run again."""
     spec = node.object.spec
-    same_workload = spec.run_id is None and node.run_id != names.UNNAMED_RUN
-    return node.name in s.run.spares or spec.attempt_reason is AttemptReason.MEMBERSHIP_CHANGE or same_workload
+    if spec.attempt_reason is AttemptReason.MEMBERSHIP_CHANGE or node.name in s.listed_spares:
+        return True
+    return spec.attempt_reason is AttemptReason.START and node.run.workload not in (None, names.UNNAMED_RUN)

@@ -41,7 +41,7 @@ def while_forming(s: Situation, queue: Sequence[Node], may_rejoin: int) -> tuple
 
 def of_a_closed_run(s: Situation) -> tuple[str, ...]:
     """The spares of a closed run until they have left. A node that starts later has not waited for that run."""
-    return tuple(name for name in s.run.spares if name in s.nodes and s.nodes[name].left is None)
+    return tuple(name for name in s.run.spares if name in s.listed_spares and s.nodes[name].left is None)
 
 
 def names_of(nodes: Sequence[Node]) -> tuple[str, ...]:

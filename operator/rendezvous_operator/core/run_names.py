@@ -1,0 +1,59 @@
+"""The names of runs whose agents have no ``--rdzv-id``: the workload, and which of its launches it is.
+
+``5f0c…`` is the run of the first torchrun in each pod of the Job with that UID, ``5f0c…/2`` that of the second one.
+Agents without a workload all belong to ``none``, ``none/2`` and so on, one after the other (rule "launches").
+"""
+
+import re
+from collections.abc import Iterable
+
+from rendezvous_api import names
+from rendezvous_api.reasons import ClosedReason
+from rendezvous_api.rendezvous import ClosedRun
+
+_UID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def name_of(workload: str, launch: int) -> str:
+    """The run of one launch of a workload; the first one is 0."""
+    return f"{workload}/{launch + 1}" if launch else workload
+
+
+def launch_of(run_id: str | None, workload: str | None) -> int | None:
+    """Which launch of that workload the run is; None: it belongs to no such workload."""
+    if run_id is None or workload is None or not run_id.startswith(workload):
+        return None
+    if run_id == workload:
+        return 0
+    number = run_id[len(workload) :]
+    return int(number[1:]) - 1 if re.fullmatch(r"/[1-9]\d{0,8}", number) else None
+
+
+def last_launch(workload: str | None, run_id: str | None, closed_runs: Iterable[ClosedRun]) -> int | None:
+    """The last launch of a workload that is known; None: none is.
+
+    Args:
+        workload: whose launch.
+        run_id: the run that has claimed the Rendezvous.
+        closed_runs: the closed ones.
+    """
+    if workload is None:
+        return None
+    found = [launch_of(known, workload) for known in (run_id, *(run.run_id for run in closed_runs))]
+    return max((launch for launch in found if launch is not None), default=None)
+
+
+def without_earlier(closed_runs: Iterable[ClosedRun], run_id: str) -> tuple[ClosedRun, ...]:
+    """The closed runs without those that need no place of their own once this run is closed, too.
+
+    These are earlier launches of its workload: who comes late for one of them is answered by a later one. Only UIDs are
+    certainly no ``--rdzv-id`` of a user.
+    """
+    workload = run_id.partition("/")[0]
+    if workload != names.UNNAMED_RUN and not _UID.fullmatch(workload):
+        return tuple(closed_runs)
+    return tuple(
+        run
+        for run in closed_runs
+        if run.reason is not ClosedReason.RUN_SUCCEEDED or launch_of(run.run_id, workload) is None
+    )

@@ -1,0 +1,60 @@
+"""Rule "launches": the name of a run says which launch of which workload it is."""
+
+import pytest
+
+from rendezvous_api.reasons import ClosedReason
+from rendezvous_api.rendezvous import ClosedRun
+from rendezvous_operator.core.run_names import last_launch, launch_of, name_of, without_earlier
+
+JOB = "5f0c2f9e-6d0b-4c8c-8f4e-0d7f3b1c2a10"
+
+
+@pytest.mark.parametrize(
+    ("run", "workload", "launch"),
+    [
+        ("job", "job", 0),
+        ("job/2", "job", 1),
+        ("job/17", "job", 16),
+        ("job/1", "job", 0),
+        ("job/02", "job", None),
+        ("job/", "job", None),
+        ("job/x", "job", None),
+        ("job2", "job", None),
+        ("other", "job", None),
+        (None, "job", None),
+        ("job", None, None),
+    ],
+)
+def test_the_name_of_a_run_says_which_launch_it_is(run: str | None, workload: str | None, launch: int | None) -> None:
+    assert launch_of(run, workload) == launch
+
+
+def test_names_and_launches_belong_together() -> None:
+    assert [name_of("job", launch) for launch in range(3)] == ["job", "job/2", "job/3"]
+    assert all(launch_of(name_of("job", launch), "job") == launch for launch in range(100))
+
+
+def closed(*run_ids: str, reason: ClosedReason = ClosedReason.RUN_SUCCEEDED) -> tuple[ClosedRun, ...]:
+    return tuple(ClosedRun(run_id, reason) for run_id in run_ids)
+
+
+def test_the_last_launch_is_the_present_one_or_a_closed_one() -> None:
+    assert last_launch("job", "job/3", closed("job", "other")) == 2
+    assert last_launch("job", "other", closed("job/2", "job")) == 1
+    assert last_launch("job", "other", ()) is None
+    assert last_launch(None, "other", ()) is None
+
+
+@pytest.mark.parametrize(
+    ("closes", "before", "kept"),
+    [
+        (f"{JOB}/3", closed(JOB, "x", f"{JOB}/2"), closed("x")),
+        ("none/2", closed("none"), ()),
+        (f"{JOB}/2", closed(JOB, reason=ClosedReason.RUN_FAILED), closed(JOB, reason=ClosedReason.RUN_FAILED)),
+        ("exp/3", closed("exp", "exp/2"), closed("exp", "exp/2")),
+    ],
+)
+def test_a_later_launch_stands_for_the_earlier_ones_of_its_workload(
+    closes: str, before: tuple[ClosedRun, ...], kept: tuple[ClosedRun, ...]
+) -> None:
+    assert without_earlier(before, closes) == kept

@@ -1,0 +1,197 @@
+"""Rule "launches": to which run an agent without ``--rdzv-id`` belongs."""
+
+import pytest
+from tests.unit.core.worlds import Scenario, two
+
+from rendezvous_api.reasons import AttemptReason, LeaveReason, RefusalReason
+
+WORKER_FAILURE = AttemptReason.WORKER_FAILURE
+MEMBERSHIP_CHANGE = AttemptReason.MEMBERSHIP_CHANGE
+SUCCEEDED = LeaveReason.SUCCEEDED
+JOB = "5f0c2f9e-6d0b-4c8c-8f4e-0d7f3b1c2a10"
+
+
+def job_of_two(**spec: int) -> Scenario:
+    """Two pods of a Job, whose first launch trains."""
+    scenario = Scenario(2, 2, **spec)
+    scenario.pod("a", "b", run_id=JOB, workload=JOB)
+    scenario.join_from_pods("a", "b", run=None)
+    assert scenario.status.run_id == JOB
+    assert scenario.group == ["a", "b"]
+    return scenario
+
+
+def test_the_next_torchrun_in_the_same_pods_is_a_run_of_its_own() -> None:
+    scenario = job_of_two()
+    for launch in (1, 2, 3):
+        scenario.leave("a", "b", reason=SUCCEEDED)
+        scenario.restart("a", launch=launch)
+        scenario.restart("b", launch=launch)
+        assert scenario.status.run_id == f"{JOB}/{launch + 1}"
+        assert scenario.refused == {}
+        assert (scenario.group, scenario.status.round) == (["a", "b"], launch + 1)
+    assert scenario.closed_runs == {f"{JOB}/3": "RunSucceeded"}, "earlier launches need no place in the list"
+
+
+def test_who_is_at_the_next_torchrun_waits_for_the_others_to_end_this_one() -> None:
+    scenario = job_of_two()
+    scenario.leave("a", reason=SUCCEEDED)
+    scenario.restart("a", launch=1)
+    assert scenario.status.run_id == f"{JOB}/2"
+    assert (scenario.refused, scenario.status.round) == ({}, 1), "b may still train in the first one"
+    scenario.leave("b", reason=SUCCEEDED)
+    scenario.restart("b", launch=1)
+    assert (scenario.group, scenario.status.round) == (["a", "b"], 2)
+
+
+def test_who_is_ahead_of_an_open_run_of_its_workload_waits_for_its_end() -> None:
+    scenario = Scenario(1, 2, join_seconds=600)
+    scenario.pod("a", "b", run_id=JOB, workload=JOB)
+    scenario.join_from_pods("b", run=None)
+    scenario.join_from_pods("a", run=None, launch=1)
+    scenario.after(60)
+    assert (scenario.status.run_id, scenario.group, scenario.refused) == (JOB, ["b"], {})
+    scenario.gone("b")
+    assert scenario.status.run_id == f"{JOB}/2"
+    scenario.after(60)
+    assert scenario.group == ["a"]
+
+
+@pytest.mark.parametrize("made_anew", ["the container", "the pod"])
+def test_who_starts_anew_passes_through_what_has_ended(made_anew: str) -> None:
+    scenario = job_of_two()
+    scenario.leave("a", "b", reason=SUCCEEDED)
+    scenario.restart("a", launch=1)
+    scenario.restart("b", launch=1)
+    who = "b"
+    if made_anew == "the pod":
+        who = "b2"
+        scenario.pod_gone("b")
+        scenario.gone("b")
+        scenario.pod("b2", run_id=JOB, workload=JOB)
+        scenario.join_from_pods("b2", run=None, launch=0)
+    else:
+        scenario.restart("b", launch=0)
+    assert scenario.refused == {who: RefusalReason.RUN_SUCCEEDED}
+    scenario.leave(who, reason=SUCCEEDED)
+    scenario.restart(who, launch=1)
+    scenario.all_join_again()
+    assert (scenario.status.run_id, sorted(scenario.group)) == (f"{JOB}/2", ["a", who])
+
+
+def test_pods_that_restart_after_success_do_not_train_again() -> None:
+    scenario = job_of_two()
+    scenario.leave("a", "b", reason=SUCCEEDED)
+    for _ in range(3):
+        for name in ("a", "b"):
+            scenario.restart(name, launch=0)
+            assert scenario.refused == {name: RefusalReason.RUN_SUCCEEDED}
+            scenario.leave(name, reason=SUCCEEDED)
+    assert scenario.status.round == 1
+
+
+def test_a_pod_is_expected_in_the_next_launch_although_its_agent_has_left_the_last_one() -> None:
+    scenario = Scenario(1, 2, last_call_seconds=30)
+    scenario.pod("a", "b", run_id=JOB, workload=JOB)
+    scenario.join_from_pods("a", "b", run=None)
+    scenario.leave("a", "b", reason=SUCCEEDED)
+    scenario.restart("a", launch=1)
+    scenario.after(5)
+    assert scenario.status.round == 1, "it would train alone"
+    scenario.restart("b", launch=1)
+    scenario.after(5)
+    assert (scenario.group, scenario.status.round) == (["a", "b"], 2)
+
+
+def test_another_job_may_have_the_rendezvous_between_two_launches() -> None:
+    scenario = job_of_two()
+    scenario.leave("a", "b", reason=SUCCEEDED)
+    scenario.join("x", "y", run="other")
+    assert scenario.group == ["x", "y"]
+    scenario.restart("a", launch=1)
+    assert scenario.refused == {"a": RefusalReason.OTHER_RUN_ACTIVE}
+
+
+def test_the_label_names_the_workload_and_the_spec_may_name_it_as_the_only_one() -> None:
+    scenario = Scenario(1, 1, run_id="exp")
+    scenario.pod("a", run_id="exp", workload=JOB)
+    scenario.join_from_pods("a", run=None)
+    scenario.leave("a", reason=SUCCEEDED)
+    scenario.restart("a", launch=1)
+    assert (scenario.status.run_id, scenario.refused) == ("exp/2", {})
+
+
+def test_an_id_of_the_user_is_no_launch() -> None:
+    scenario = two("exp/2")
+    scenario.leave("a", "b", reason=SUCCEEDED)
+    scenario.join("c", "d", run="exp")
+    assert (scenario.status.run_id, scenario.group) == ("exp", ["c", "d"])
+    scenario.leave("c", "d", reason=SUCCEEDED)
+    assert scenario.closed_runs == {"exp/2": "RunSucceeded", "exp": "RunSucceeded"}
+
+
+def test_a_participant_of_a_live_pod_is_kept_for_the_next_launch() -> None:
+    scenario = job_of_two()
+    scenario.leave("a", "b", reason=SUCCEEDED)
+    scenario.pod("a", phase="Succeeded", run_id=JOB, workload=JOB)
+    scenario.after(2 * 3600)
+    assert [*scenario.seen] == ["b"]
+
+
+# Without a workload.
+
+
+def test_without_a_workload_each_launch_is_a_run_once_the_one_before_is_over() -> None:
+    scenario = two(run=None)
+    assert scenario.status.run_id == "none"
+    for launch in (2, 3):
+        scenario.leave("a", "b", reason=SUCCEEDED)
+        scenario.restart("a")
+        scenario.restart("b")
+        assert (scenario.status.run_id, scenario.group) == (f"none/{launch}", ["a", "b"])
+        assert scenario.status.round == launch
+    assert scenario.closed_runs == {"none/2": "RunSucceeded"}
+
+
+@pytest.mark.parametrize("closed_by", ["a member", "a request", "failures"])
+def test_without_a_workload_no_end_of_a_run_is_in_the_way_of_the_next_launch(closed_by: str) -> None:
+    scenario = two(run=None, max_restarts=0)
+    if closed_by == "a request":
+        scenario.request_close("a")
+    elif closed_by == "failures":
+        scenario.reenter("a", reason=WORKER_FAILURE)
+    scenario.leave("a", "b", reason=SUCCEEDED if closed_by == "a member" else LeaveReason.FAILED)
+    scenario.join("c", "d", run=None)
+    assert (scenario.status.run_id, scenario.group) == ("none/2", ["c", "d"])
+
+
+def test_without_a_workload_who_still_trains_is_waited_for_and_stays_in_its_run() -> None:
+    scenario = two(run=None)
+    scenario.leave("a", reason=SUCCEEDED)
+    scenario.restart("a")
+    assert (scenario.status.run_id, scenario.status.round) == ("none/2", 1)
+    scenario.reenter("b", reason=WORKER_FAILURE)
+    assert scenario.refused == {"b": RefusalReason.RUN_CLOSED}
+    scenario.leave("b")
+    scenario.restart("b")
+    assert (scenario.group, scenario.status.round) == (["a", "b"], 2)
+
+
+def test_without_a_workload_a_spare_ends_with_its_run_and_may_start_the_next_one() -> None:
+    scenario = two(run=None)
+    scenario.join("s", run=None)
+    scenario.leave("a", reason=SUCCEEDED)
+    assert scenario.refused == {"s": RefusalReason.RUN_SUCCEEDED}
+    # It has ended and started again before the operator looks.
+    scenario.restart("s")
+    assert (scenario.refused, scenario.status.run_id) == ({}, "none/2")
+
+
+def test_a_failure_of_one_launch_is_none_of_the_next_one() -> None:
+    scenario = two(run=None, join_seconds=60)
+    scenario.leave("a", reason=SUCCEEDED)
+    scenario.leave("b", reason=LeaveReason.FAILED)
+    scenario.join("c", "d", run=None)
+    scenario.gone("c", "d")
+    scenario.after(1000)
+    assert (scenario.status.run_id, scenario.closed_runs) == ("none/2", {"none": "RunSucceeded"})
