@@ -9,8 +9,9 @@ import pytest
 
 from rendezvous_api import names
 from rendezvous_api.api_errors import ApiError, ConflictError, ForbiddenError, UnreachableError
+from rendezvous_api.reasons import EventReason
 from rendezvous_api.rendezvous import RendezvousStatus
-from rendezvous_operator.core.world import Decision, Deletion, Memory, Now, World
+from rendezvous_operator.core.world import Decision, Deletion, Event, Memory, Now, World
 from rendezvous_operator.kube.client import Client, Json
 from rendezvous_operator.kube.event_recorder import Recorder
 from rendezvous_operator.kube.outage_clock import OutageClock
@@ -75,9 +76,9 @@ class Place:
         self.cache = Cache(clock)
         queue: WorkQueue[Key] = WorkQueue(time.monotonic)
         self.metrics = Metrics(self.cache, queue, time.monotonic, lambda: True)
-        recorder = Recorder(client, "test", time.monotonic)
+        self.recorder = Recorder(client, "test", time.monotonic)
         self.reconciler = Reconciler(
-            Reader(client, self.cache, None), Fence(client, lambda: 1), queue, recorder, self.metrics
+            Reader(client, self.cache, None), Fence(client, lambda: 1), queue, self.recorder, self.metrics
         )
 
     def decide(self, now: Now, world: World, memory: Memory) -> Decision:
@@ -264,6 +265,67 @@ def test_the_first_deletion_without_an_answer_ends_the_turn(monkeypatch: pytest.
         assert asked[:2] == ["a", "a"], "the second reconcile begins with the first of them again"
 
     play(lambda: Place(_Answers(), [RendezvousStatus()]), scenario, monkeypatch)
+
+
+class _AnswersLost(_Answers):
+    """Carries out every write; the answers to the first ones are lost, and the next reads fail."""
+
+    def __init__(self, writes: int, reads: int) -> None:
+        super().__init__()
+        self.lost = writes
+        self.unread = reads
+
+    async def write_status(self, namespace: str, name: str, uid: str, version: str, status: Json) -> Json | None:
+        if version != str(self.version):
+            raise failed(ConflictError)
+        item = await super().write_status(namespace, name, uid, version, status)
+        self.lost -= 1
+        if self.lost >= 0:
+            raise failed(UnreachableError)
+        return item
+
+    async def read(self, kind: str, namespace: str, name: str) -> Json | None:
+        self.unread -= 1
+        if self.unread >= 0:
+            raise failed(UnreachableError)
+        return self.item
+
+
+@pytest.mark.parametrize("reads", [0, 1])
+def test_a_write_whose_answer_is_lost_has_its_events_and_counts(reads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    emitted: list[str] = []
+    published = replace(ROUND, nodes=1)
+
+    def decides(place: Place) -> Callable[[Now, World, Memory], Decision]:
+        def decide(now: Now, world: World, memory: Memory) -> Decision:
+            decision = place.decide(now, world, memory)
+            before, round_event = world.rendezvous.status, Event(EventReason.ROUND_PUBLISHED, "round 1")
+            status = published if before.round == 0 else before
+            return replace(decision, status=status, events=(round_event,) if status != before else ())
+
+        return decide
+
+    async def scenario(place: Place) -> None:
+        monkeypatch.setattr(module, "decide", decides(place))
+        monkeypatch.setattr(place.recorder, "emit", lambda target, reason, note, *, warning: emitted.append(reason))
+        deadline = time.monotonic() + 30
+        while not emitted:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.005)
+        assert place.remembered[1 + reads] == 1.0, "the memory of the decision that was carried out is adopted"
+        await asyncio.sleep(0.3)
+        assert (emitted, place.client.writes) == (["RoundPublished"], 1)
+
+    play(lambda: Place(_AnswersLost(1, reads), []), scenario, monkeypatch)
+
+
+def test_a_write_that_was_not_carried_out_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(place: Place) -> None:
+        await reconciles(place, 3)
+        assert place.remembered[:3] == [FIRST, FIRST, 2.0]
+        assert place.client.writes == 2
+
+    play(lambda: Place(_Answers(failed(UnreachableError)), [ROUND, ROUND]), scenario, monkeypatch)
 
 
 def test_a_rendezvous_that_a_write_does_not_find_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:

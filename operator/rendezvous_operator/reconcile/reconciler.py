@@ -42,6 +42,8 @@ class _Group:
     """When its status was last written."""
     logged: str | None = None
     """The explanation that was last logged."""
+    unanswered: list[tuple[World, Decision]] = field(default_factory=list)
+    """Decisions whose writes got no answer, with what they were based on: at most one of them was carried out."""
 
 
 class Reconciler:
@@ -161,13 +163,14 @@ class Reconciler:
             except ConflictError:
                 # The object has changed: read it and decide again.
                 self._put_back(key)
-                for touched in await self._reader.rendezvous(key):
-                    self._add_event(touched)
+                await self._read_again(key)
         except TermOverError:
             logger.info("%s: the decision was dropped: this operator is no longer the leader", key)
         except UnreachableError as error:
             backoff = self._put_back(key)
             logger.warning("%s: no answer from the API server, next try in %.1f s: %s", key, backoff, error.describe())
+            # It may have been carried out. And if only this request fails, as with a webhook, this is no outage.
+            await self._read_again(key)
         except ApiError as error:
             backoff = self._put_back(key)
             logger.error(
@@ -177,6 +180,10 @@ class Reconciler:
             # A defect in one reconcile must not stop the others, nor this Rendezvous for ever.
             backoff = self._put_back(key)
             logger.exception("%s: the decision failed, next try in %.1f s", key, backoff)
+
+    async def _read_again(self, key: Key) -> None:
+        for touched in await self._reader.rendezvous(key):
+            self._add_event(touched)
 
     async def _reconcile(self, key: Key, fenced: FencedClient) -> None:
         world = self._cache.world(key)
@@ -199,6 +206,7 @@ class Reconciler:
         group, uid = self._groups.get(key), world.rendezvous.metadata.uid
         if group is None or group.uid != uid:
             group = self._groups[key] = _Group(uid)
+        self._settle(key, group, world)
         began = self._clock()
         decision = decide(self._now(), world, group.memory)
         decided = self._clock()
@@ -210,17 +218,36 @@ class Reconciler:
             self._add(key)
             return ()
         self._wake(key, decision.wake_at)
-        written = await self._write(key, group, world, decision, fenced)
+        try:
+            written = await self._write(key, group, world, decision, fenced)
+        except UnreachableError as error:
+            if not error.not_carried_out:
+                group.unanswered.append((world, decision))
+            raise
+        self._adopt(key, group, world, decision, written=written)
+        return decision.deletions
+
+    def _settle(self, key: Key, group: _Group, world: World) -> None:
+        """If a write without an answer was carried out, adopt and report it like one with an answer."""
+        now = world.rendezvous
+        versions = {before.rendezvous.metadata.resource_version for before, _ in group.unanswered}
+        if versions and now.metadata.resource_version not in versions:
+            found = next((one for one in group.unanswered if one[1].status == now.status), None)
+            group.unanswered.clear()
+            if found is not None:
+                self._adopt(key, group, *found, written=True)
+
+    def _adopt(self, key: Key, group: _Group, world: World, decision: Decision, *, written: bool) -> None:
         # Only now: if the write had failed, the memory would be ahead of the status.
         group.memory = decision.memory
         before = world.rendezvous.status
         self._metrics.members_lost(key, before, decision.lost)
         if written:
+            group.unanswered.clear()
             # The next reconcile starts the timers of the new status; it does not wait for a watch to show it.
             self._add(key, group.cooldown_until)
             self._metrics.status_written(key, before, decision.status)
             self._report(key, group, world, decision)
-        return decision.deletions
 
     async def _write(self, key: Key, group: _Group, world: World, decision: Decision, fenced: FencedClient) -> bool:
         """Write the status if it has changed. Returns whether it was written; minor changes are written later."""
