@@ -1,6 +1,7 @@
 """Real torchrun processes with this back end; the test plays the operator."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -135,6 +136,15 @@ def test_a_signal_leaves_as_terminated_without_delay(operator: PlayedOperator, t
     wait_until(lambda: "RANK 0 OF 1" in a.log, "the workers")
     a.terminate()
     assert a.wait(45) != 0
+    assert operator.participant("train.a")["spec"]["leaveReason"] == "Terminated"
+
+
+def test_ctrl_c_before_the_first_round_leaves_as_terminated(operator: PlayedOperator, torchruns: Torchruns) -> None:
+    operator.create()
+    a = torchruns.start("a")
+    operator.joined({"train.a": 1})
+    a.popen.send_signal(signal.SIGINT)
+    assert a.wait() == -signal.SIGINT
     assert operator.participant("train.a")["spec"]["leaveReason"] == "Terminated"
 
 
