@@ -142,7 +142,7 @@ def test_a_signal_leaves_as_terminated_without_delay(operator: PlayedOperator, t
 def test_ctrl_c_before_the_first_round_leaves_as_terminated(operator: PlayedOperator, torchruns: Torchruns) -> None:
     operator.create()
     a = torchruns.start("a")
-    operator.joined({"train.a": 1})
+    operator.joined({"train.a": 1}, timeout=PATIENCE)
     a.popen.send_signal(signal.SIGINT)
     assert a.wait() == -signal.SIGINT
     assert operator.participant("train.a")["spec"]["leaveReason"] == "Terminated"
