@@ -52,6 +52,8 @@ class ParticipantStatus:
     """The round whose workers run on this node; 0 while the agent is inside next_rendezvous."""
     rank: int | None = None
     heartbeat_time: str | None = None
+    interval_seconds: int | None = None
+    """The longest time to the next heartbeat, in seconds. None: an agent of an earlier release wrote it."""
 
 
 @dataclass(frozen=True, slots=True)

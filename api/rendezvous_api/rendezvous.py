@@ -30,6 +30,8 @@ class Timeouts:
     replacement_seconds: int = 30
     reentry_seconds: int = 330
     suspect_seconds: int = 120
+    isolated_round_seconds: int | None = None
+    """None: see the schema."""
 
 
 @dataclass(frozen=True)

@@ -139,3 +139,20 @@ def test_failures_are_told_once(caplog: pytest.LogCaptureFixture) -> None:
     told = [record.levelname for record in caplog.records]
     assert told == ["WARNING", "INFO"]
     assert "refused" in caplog.messages[0]
+
+
+def test_an_interval_is_changed_only_while_heartbeats_are_sent() -> None:
+    beats: list[float] = []
+    thread = RequestThread(lambda: beats.append(time.monotonic()), name="test")
+    thread.start()
+    try:
+        thread.change_heartbeats(0.01, 1.0)
+        time.sleep(0.2)
+        assert beats == []
+        thread.start_heartbeats(60.0, 1.0)
+        thread.change_heartbeats(0.01, 1.0)
+        thread.call(lambda: None)
+        time.sleep(0.3)
+        assert len(beats) > 3
+    finally:
+        thread.stop()

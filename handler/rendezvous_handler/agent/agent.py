@@ -125,17 +125,27 @@ class Agent:
             NameTakenError: another agent has the name.
             ApiError: the API server refuses, or does not answer.
         """
+        self._thread.start_heartbeats(float(limits.heartbeat_seconds), float(limits.silent_seconds))
+        self._keep(limits)
+        self.call(lambda: self.participant.join(attempt))
+
+    def _keep(self, limits: RendezvousSpec) -> None:
+        """Send heartbeats at the interval of that spec, and say so in them: the operator believes the longer one."""
         interval = float(limits.heartbeat_seconds)
         # A heartbeat that takes longer than its interval is worth less than the next one.
         self.participant.beat_timeout = min(float(self.settings.heartbeat_timeout), interval, self.request_seconds)
-        self._thread.start_heartbeats(interval, float(limits.silent_seconds))
-        self.call(lambda: self.participant.join(attempt))
+        self.participant.interval_seconds = limits.heartbeat_seconds
+        self._thread.change_heartbeats(interval, float(limits.silent_seconds))
 
     def _beat(self) -> None:
+        """Send one heartbeat, at the interval that the Rendezvous has now."""
         if self._is_over():
             self.participant.leave(LeaveReason.TERMINATED)
             self.stop()
             return
+        rendezvous = self.watch.state.rendezvous
+        if rendezvous is not None and rendezvous.spec.heartbeat_seconds != self.participant.interval_seconds:
+            self._keep(rendezvous.spec)
         try:
             self.participant.beat()
         except ApiError:

@@ -63,6 +63,8 @@ class OwnParticipant:
         self.timeout = timeout
         self.beat_timeout = timeout
         """Seconds that a heartbeat may take."""
+        self.interval_seconds: int | None = None
+        """The longest time between two heartbeats, which they say."""
         self.spec: ParticipantSpec | None = None
         """As it was last written; None before the first join."""
         self.took_over = False
@@ -111,7 +113,7 @@ class OwnParticipant:
         if spec is None or not self._uid or self.lost or spec.state is ParticipantState.LEFT:
             return
         current_round, rank = self.reported
-        status = ParticipantStatus(spec.incarnation, spec.attempt, current_round, rank, _now())
+        status = ParticipantStatus(spec.incarnation, spec.attempt, current_round, rank, _now(), self.interval_seconds)
         operation: Json = {"op": "add", "path": "/status", "value": codec.encode(status)}
         patch = [*self._tests(self._uid, spec.incarnation), operation]
         try:

@@ -71,6 +71,11 @@ class RequestThread:
         """
         self._interval, self._tolerance = interval, tolerance
 
+    def change_heartbeats(self, interval: float, tolerance: float) -> None:
+        """The same, if heartbeats are sent now."""
+        if self._interval is not None:
+            self.start_heartbeats(interval, tolerance)
+
     def stop_heartbeats(self) -> None:
         """Send no more heartbeats."""
         self._interval = None

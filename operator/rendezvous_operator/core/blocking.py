@@ -15,9 +15,15 @@ def blocking(s: Situation, timers: Timers) -> tuple[MemberView, ...]:
 
 
 def unlisted(s: Situation) -> Iterator[Node]:
-    """Nodes that report a round in which they are not listed, so that they may still train."""
+    """Nodes that are heard and report a round in which they are not listed, so that they may still train."""
+    return (node for node in reports_unlisted(s) if node.present)
+
+
+def reports_unlisted(s: Situation) -> Iterator[Node]:
+    """The same, also while they are silent."""
     for node in s.nodes.values():
-        if node.reported_round and node.present and not node.is_member(s.entries.get(node.name)):
+        lives = node.left is None and node.dead is None
+        if node.reported_round and lives and not node.is_member(s.entries.get(node.name)):
             yield node
 
 

@@ -43,7 +43,7 @@ def build(s: Situation, timers: Timers, picked: Selection, outlook: Outlook | No
     timed = (s.run.until, outlook.until if outlook is not None else None, history.changes_at(s, timers))
     return Decision(
         status,
-        Memory(timers.since, s.liveness.grace_from, s.failed_check_ins),
+        Memory(timers.since, s.liveness.grace_from, s.failed_check_ins, s.liveness.excused),
         conditions.explanation(status),
         deletions=collected.deletions,
         events=events,

@@ -107,6 +107,8 @@ def _what_runs(s: Situation, status: RendezvousStatus) -> str:
     if status.formation is not None:
         text += f"; {status.formation.message}"
     suspects = _suspects(s, status)
+    if suspects and s.liveness.isolated:
+        return f"{text}; all its members are silent, so it is kept: they may train on together"
     return f"{text}; {_silent(suspects)}" if suspects else text
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 
-from rendezvous_operator.core.blocking import blocking, unlisted, unlisted_key
+from rendezvous_operator.core.blocking import blocking, reports_unlisted, unlisted_key
 from rendezvous_operator.core.runs import close
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.timers import Fact, Timer, Timers
@@ -21,9 +21,11 @@ def _rounds(s: Situation) -> Iterator[Fact]:
         return
     last = s.status.history[-1]
     yield Timer.ROUND, last.round
-    if (s.run.asked or s.run.called_back) and s.blocking_members:
-        # Silent members are lost here, and do not block: they cannot know that they are asked.
+    if s.run.asked or s.run.called_back:
+        # Whoever of them is heard or not: a node that is heard now and then must not restart the time.
         yield Timer.ASKED, last.round
+    if s.liveness.cut_off:
+        yield Timer.CUT_OFF, s.status.round
     if last.running and last.checked_in is None and _all_run(s, last.round):
         yield Timer.CHECKED_IN, last.round
 
@@ -33,7 +35,7 @@ def _all_run(s: Situation, number: int) -> bool:
 
 
 def _unlisted_nodes(s: Situation) -> Iterator[Fact]:
-    for node in unlisted(s):
+    for node in reports_unlisted(s):
         yield Timer.UNLISTED, unlisted_key(node)
 
 

@@ -6,16 +6,28 @@ captured locally"). A watch may be late, so a participant is read from the API s
 
 If all participants are silent, the path between them and the operator is broken, and no node counts as silent. After
 the next heartbeat every node gets a full period again: for its heartbeat, and for what the operator waits for.
+
+If all members of the running round are silent, whatever else is heard, the round is *isolated*: its members may train
+on together, so none of them is lost by silence. The time in which a round is isolated is not counted as the silence of
+a member that stays silent after it.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rendezvous_api import names
-from rendezvous_operator.core.nodes import Node, Silence
+from rendezvous_api.reasons import RoundEndReason
+from rendezvous_operator.core.nodes import Node, Silence, silent_seconds, suspect_seconds
 from rendezvous_operator.core.timers import Timer
 from rendezvous_operator.core.verdict import earliest
-from rendezvous_operator.core.world import Memory, Now, SeenParticipant, Target, World
+from rendezvous_operator.core.world import Excused, Memory, Now, SeenParticipant, Target, World
+
+ISOLATED_ROUND_SECONDS = 600
+"""How long an isolated round is kept if the spec does not say it, and a member has no known pod. Pods give evidence."""
+
+_KEEPS_ITS_MEMBERS = (RoundEndReason.SCALE_UP, RoundEndReason.TOO_MANY_NODES, RoundEndReason.MEMBER_EVICTED)
+"""Why a round may be asked to end whose members all run. If the user has asked for that, the round is given up."""
+_MAY_TRAIN_ON = frozenset({None, *(reason.value for reason in _KEEPS_ITS_MEMBERS)})
 
 
 @dataclass(frozen=True)
@@ -33,31 +45,98 @@ class Liveness:
     """Participants that must be read before they count as silent."""
     changes_at: float | None
     """When the next node reaches a limit of silence if it sends no heartbeat (monotonic seconds)."""
+    cut_off: bool = False
+    """All members of the current round are silent, and nothing else is known of any of them."""
+    isolated: bool = False
+    """They are cut off and may train on: none of them is lost by its silence."""
+    excused: Mapping[str, Excused] = field(default_factory=dict)
+    """Of members, by name."""
 
 
 def assess(now: Now, world: World, memory: Memory, nodes: Mapping[str, Node]) -> Liveness:
     """Measure the silence of all nodes that have not left and are not certainly dead."""
     expected = [world.participants[node.name] for node in nodes.values() if node.left is None and not node.dead]
-    measured = _Measurement(now.monotonic, world, memory.grace_from)
+    measured = _Measurement(now.monotonic, world, memory.grace_from, memory.excused)
     silences = measured.silences(expected)
-    to_read = frozenset(measured.to_read)
     if len(silences) == len(expected) >= 2:
+        to_read = frozenset(measured.to_read)
         return Liveness({}, True, memory.grace_from, now.monotonic, to_read, measured.changes_at)
-    if (Timer.ALL_SILENT, None) not in memory.since:
-        return Liveness(silences, False, memory.grace_from, memory.grace_from, to_read, measured.changes_at)
-    # All were silent, and the first heartbeat has arrived: the silence of every node starts now.
-    changes_at = now.monotonic + world.rendezvous.spec.silent_seconds
-    return Liveness({}, False, now.monotonic, now.monotonic, to_read, changes_at)
+    if (Timer.ALL_SILENT, None) in memory.since:
+        # All were silent, and the first heartbeat has arrived: the silence of every node starts now.
+        changes_at = now.monotonic + world.rendezvous.spec.silent_seconds
+        return Liveness({}, False, now.monotonic, now.monotonic, frozenset(measured.to_read), changes_at)
+    cut_off = _is_cut_off(world, nodes, silences)
+    excused = memory.excused
+    began = memory.since.get((Timer.CUT_OFF, world.rendezvous.status.round))
+    if began is not None and not cut_off:
+        excused = _excused(world, memory, now.monotonic - began)
+        measured = _Measurement(now.monotonic, world, memory.grace_from, excused)
+        silences = measured.silences(expected)
+    isolated, until = _is_isolated(now.monotonic, world, nodes, silences, began) if cut_off else (False, None)
+    if isolated:
+        members = {member.name for member in world.rendezvous.status.participants}
+        silences = {name: Silence.KEEP_ALIVE if name in members else silence for name, silence in silences.items()}
+    return Liveness(
+        silences,
+        False,
+        memory.grace_from,
+        memory.grace_from,
+        frozenset(measured.to_read),
+        earliest(measured.changes_at, until),
+        cut_off,
+        isolated,
+        excused,
+    )
+
+
+def _is_cut_off(world: World, nodes: Mapping[str, Node], silences: Mapping[str, Silence]) -> bool:
+    members = world.rendezvous.status.participants
+    return bool(members) and all(member.name in silences and nodes[member.name].is_member(member) for member in members)
+
+
+def _is_isolated(
+    now: float, world: World, nodes: Mapping[str, Node], silences: Mapping[str, Silence], began: float | None
+) -> tuple[bool, float | None]:
+    """Whether a round that is cut off is kept; and when that may end by time (monotonic seconds)."""
+    status, limit = world.rendezvous.status, world.rendezvous.spec.timeouts.isolated_round_seconds
+    last = status.history[-1] if status.history else None
+    if last is None or last.reason not in _MAY_TRAIN_ON:
+        return False, None
+    if limit is None and all(_pod_is_known(nodes[member.name]) for member in status.participants):
+        return True, None
+    members = {member.name for member in status.participants}
+    somebody_waits = any(node.present and node.name not in members for node in nodes.values())
+    until = (now if began is None else began) + (ISOLATED_ROUND_SECONDS if limit is None else limit)
+    if not somebody_waits:
+        return True, None
+    return now < until, until if now < until else None
+
+
+def _pod_is_known(node: Node) -> bool:
+    return node.pod is not None and node.pod.known
+
+
+def _excused(world: World, memory: Memory, seconds: float) -> Mapping[str, Excused]:
+    """After a round was cut off for so long: that time does not count for the members that are silent still."""
+    excused = {}
+    for member in world.rendezvous.status.participants:
+        seen = world.participants.get(member.name)
+        if seen is not None:
+            before = memory.excused.get(member.name, Excused(seen.beat_at, 0.0))
+            already = before.seconds if before.beat_at == seen.beat_at else 0.0
+            excused[member.name] = Excused(seen.beat_at, already + seconds)
+    return excused
 
 
 class _Measurement:
     """Measures one node after the other, and collects what must be read and when a result changes."""
 
-    def __init__(self, now: float, world: World, grace_from: float) -> None:
+    def __init__(self, now: float, world: World, grace_from: float, excused: Mapping[str, Excused]) -> None:
         spec = world.rendezvous.spec
         self._now = now
+        self._excused = excused
         self._not_before = grace_from
-        self._limits = ((Silence.KEEP_ALIVE, spec.silent_seconds), (Silence.SUSPECT, spec.suspect_seconds))
+        self._spec = spec
         self.to_read: set[Target] = set()
         self.changes_at: float | None = None
 
@@ -65,7 +144,7 @@ class _Measurement:
         """Of the silent ones, by name."""
         if not expected:
             return {}
-        first = self._beat_at(min(expected, key=lambda seen: seen.beat_at)) + self._limits[0][1]
+        first = self._beat_at(min(expected, key=lambda seen: seen.beat_at)) + self._spec.silent_seconds
         if self._now < first:
             self.changes_at = first  # the usual case: none is silent
             return {}
@@ -73,7 +152,10 @@ class _Measurement:
 
     def _silence(self, seen: SeenParticipant) -> Silence:
         silence = Silence.NONE
-        for level, limit in self._limits:
+        for level, limit in (
+            (Silence.KEEP_ALIVE, silent_seconds(seen.object, self._spec)),
+            (Silence.SUSPECT, suspect_seconds(seen.object, self._spec)),
+        ):
             limit_at = self._beat_at(seen) + limit
             if self._now < limit_at:
                 self.changes_at = earliest(self.changes_at, limit_at)
@@ -85,4 +167,8 @@ class _Measurement:
         return silence
 
     def _beat_at(self, seen: SeenParticipant) -> float:
-        return max(seen.beat_at, self._not_before)
+        excused = self._excused.get(seen.object.metadata.name)
+        since = seen.beat_at
+        if excused is not None and excused.beat_at == since:
+            since += excused.seconds
+        return max(since, self._not_before)

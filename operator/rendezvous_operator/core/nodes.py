@@ -10,6 +10,28 @@ from rendezvous_api.rendezvous import Member, RendezvousSpec
 from rendezvous_operator.core.run_of_node import KnownRuns, RunOfNode, run_of
 from rendezvous_operator.core.world import Pod, SeenParticipant, Target, World
 
+LONGEST_INTERVAL_SECONDS = 300
+"""The longest interval between two heartbeats that is believed."""
+
+
+def interval_seconds(participant: Participant, spec: RendezvousSpec) -> int:
+    """The time between two heartbeats of an agent: the longer one of what it says and what the spec says now.
+
+    After a change of the spec, the agent learns of it later than the operator.
+    """
+    said = min(participant.status.interval_seconds or 0, LONGEST_INTERVAL_SECONDS)
+    return max(said, spec.heartbeat_seconds)
+
+
+def silent_seconds(participant: Participant, spec: RendezvousSpec) -> int:
+    """The time without a heartbeat after which that agent is silent."""
+    return interval_seconds(participant, spec) * spec.heartbeat.max_missed
+
+
+def suspect_seconds(participant: Participant, spec: RendezvousSpec) -> int:
+    """The time without a heartbeat after which that agent is lost, also in a round that runs."""
+    return max(spec.suspect_seconds, silent_seconds(participant, spec))
+
 
 class Silence(IntEnum):
     """For how long no heartbeat was received; `liveness` measures it."""
@@ -196,7 +218,8 @@ def see_member(member: Member, node: Node | None, rendezvous: RendezvousSpec) ->
         return MemberView(member, node, MemberState.REENTERED)
     if node.silence is Silence.NONE and node.leaving is None:
         return MemberView(member, node, MemberState.RUNNING)
-    seconds = rendezvous.suspect_seconds if node.silence is Silence.SUSPECT else rendezvous.silent_seconds
+    limit = suspect_seconds if node.silence is Silence.SUSPECT else silent_seconds
+    seconds = limit(node.object, rendezvous)
     silent = f"no heartbeat for more than {seconds} s" if node.silence else ""
     if node.silence is Silence.SUSPECT:
         return MemberView(member, node, MemberState.LOST, silent, silent)

@@ -7,6 +7,7 @@ from functools import cached_property
 
 from rendezvous_api import names
 from rendezvous_api.meta import ObjectMeta
+from rendezvous_api.reasons import RoundEndReason
 from rendezvous_api.rendezvous import Member, Missing, RendezvousSpec, RendezvousStatus
 from rendezvous_operator.core.liveness import Liveness
 from rendezvous_operator.core.nodes import MemberState, MemberView, Node
@@ -117,14 +118,20 @@ class Situation:
         """The members of the current round with their states, in the order of ranks.
 
         Once the round has ended, or a member asks to join again, the short limit of silence applies: the round is
-        broken anyway, so a longer one would protect nothing.
+        broken anyway, so a longer one would protect nothing. An isolated round is not, unless the user gives it up.
         """
-        if not self.liveness.silences:
+        if not self.liveness.silences or (self.liveness.isolated and not self._given_up):
             return self.views
         broken = self.status.waiting_nodes > 0 or self.run.asked or self.run.called_back
         if broken or any(view.state is MemberState.REENTERED for view in self.views):
             return tuple(view.lost_if_silent() for view in self.views)
         return self.views
+
+    @property
+    def _given_up(self) -> bool:
+        """Whether this decision ends the round because the user has asked for that."""
+        ended = self.run.ended
+        return ended is not None and ended.reason == RoundEndReason.RESTART_REQUESTED.value
 
     @cached_property
     def blocking_members(self) -> tuple[MemberView, ...]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from rendezvous_api.meta import micro_time, timestamp
 from rendezvous_api.participant import Participant
@@ -100,7 +101,7 @@ class World:
     pods: Mapping[str, Pod] = field(default_factory=dict)
     """By UID."""
     absent: frozenset[Target] = frozenset()
-    """Objects that certainly do not exist: a read gave 404, that of a participant since this round was first seen."""
+    """Objects that certainly do not exist: a read was answered with 404. Of participants: since this round is known."""
     vanished: frozenset[Target] = frozenset()
     """Pods of participants that no watch and no list shows any more: deleted, or running on without the label."""
     complete: bool = True
@@ -116,6 +117,14 @@ class FailedCheckIns:
     count: int
 
 
+class Excused(NamedTuple):
+    """Seconds that do not count as the silence of a member, because its round was isolated."""
+
+    beat_at: float
+    """Its heartbeat before that (monotonic seconds). After another one this does not hold."""
+    seconds: float
+
+
 @dataclass(frozen=True)
 class Memory:
     """What one operator process remembers of a Rendezvous. Never stored: a new leader starts with an empty one.
@@ -129,6 +138,8 @@ class Memory:
     grace_from: float = float("-inf")
     """Silence before this moment does not count (monotonic seconds); see `liveness`."""
     failed_check_ins: FailedCheckIns | None = None
+    excused: Mapping[str, Excused] = field(default_factory=dict)
+    """Of members, by name."""
 
 
 @dataclass(frozen=True)

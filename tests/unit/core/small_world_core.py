@@ -94,7 +94,6 @@ def decided(
         return _state(setup, shared, nodes, first, published=True)
     assert second.status == first.status, f"a write loop: {first.status} then {second.status}"
     _check_wake_up(after, second)
-    _check_asked(nodes, second)
     # The memory of the second look: nothing has changed, and it has forgotten what is of no use any more.
     return _state(setup, shared, nodes, replace(first, memory=second.memory), published=published)
 
@@ -103,16 +102,6 @@ def _decision(now: Now, world: World, memory: Memory) -> Decision:
     answer = decide(now, world, memory)
     assert not isinstance(answer, Evidence), f"all has been read, but it is {answer.explanation}"
     return answer
-
-
-def _check_asked(nodes: Sequence[Node], decision: Decision) -> None:
-    """Rule "exclusivity": the time to join again runs only for members that can know of it."""
-    if any(timer is Timer.ASKED for timer, _ in decision.memory.since):
-        members = {member.name for member in decision.status.participants}
-        there = [node for i, node in enumerate(nodes) if _name(i) in members and node.object == JOINED]
-        silent = {1, 2, FOR_HOURS} if decision.memory.grace_from != NOW.monotonic else set()
-        all_silent = (Timer.ALL_SILENT, None) in decision.memory.since
-        assert all_silent or any(node.silence not in silent for node in there), "a member that is asked is not silent"
 
 
 def _check_deletions(shared: Shared, nodes: Sequence[Node], decision: Decision) -> None:

@@ -115,14 +115,6 @@ def test_after_that_every_node_gets_a_full_period() -> None:
     assert scenario.ended_because == "MemberLost"
 
 
-def test_one_silent_participant_alone_is_no_all() -> None:
-    scenario = Scenario(1, 1, suspect_seconds=120)
-    scenario.join("a")
-    scenario.silent("a")
-    scenario.at(121)
-    assert scenario.ended_because == "MemberLost"
-
-
 @pytest.mark.parametrize("moment", range(0, 40, 5))
 def test_a_new_leader_only_makes_every_node_wait_a_full_period_once_more(moment: int) -> None:
     scenario = three()
@@ -158,3 +150,33 @@ def test_the_limit_of_suspicion_is_never_under_that_of_silence(max_nodes: int, t
     spec = spec_of(1, max_nodes, suspect_seconds=timeout)
     assert spec.suspect_seconds == limit
     assert spec.suspect_seconds >= spec.silent_seconds
+
+
+def test_an_agent_that_keeps_a_longer_interval_is_believed() -> None:
+    """The operator takes up a shorter one at once, the agents with their next heartbeats."""
+    scenario = running("a", "b", "c", heartbeat_interval_seconds=20, suspect_seconds=70)
+    scenario.interval_seconds = 20
+    scenario.after(1)
+    scenario.edit(heartbeat_interval_seconds=1)
+    scenario.silent("b", "c")
+    scenario.after(58)
+    assert not scenario.status.holds("Degraded")
+    scenario.after(2)
+    assert "b is silent, c is silent" in scenario.explanation
+    scenario.interval_seconds = 1
+    scenario.beat("b", "c")
+    scenario.silent("c")
+    scenario.after(4)
+    assert "c is silent" in scenario.explanation
+
+
+def test_no_agent_can_say_that_it_is_never_silent() -> None:
+    scenario = running("a", "b", "c")
+    scenario.interval_seconds = 3600
+    scenario.after(1)
+    scenario.silent("c")
+    scenario.after(3 * 300 - 2)
+    assert not scenario.asks
+    scenario.after(3)
+    assert scenario.ended_because == "MemberLost"
+    assert "no heartbeat for more than 900 s" in str(scenario.status.history[-1].message)

@@ -48,6 +48,8 @@ class Scenario:
         self.absent: set[Target] = set()
         self.vanished: set[Target] = set()
         self.cut_off: set[str] = set()
+        self.interval_seconds: int | None = None
+        """What heartbeats say about the time to the next one."""
         self.complete = True
         self.wake_at: float | None = None
         self.writes = 0
@@ -336,7 +338,8 @@ class Scenario:
             number, rank = (before.round, before.rank) if same_attempt else (0, None)
             if entry is not None and self._runs(name):
                 number, rank = self.status.round, entry.rank
-            beat = ParticipantStatus(spec.incarnation, spec.attempt, number, rank, now(self.clock).timestamp)
+            heard = now(self.clock).timestamp
+            beat = ParticipantStatus(spec.incarnation, spec.attempt, number, rank, heard, self.interval_seconds)
             self.seen[name] = replace(seen, object=replace(seen.object, status=beat), beat_at=self.clock)
 
 

@@ -1,0 +1,147 @@
+"""Rule "liveness": a round of which no member is heard is kept, whoever else is heard, since it may train on."""
+
+import pytest
+from tests.unit.core.worlds import Scenario
+
+from rendezvous_api.reasons import AttemptReason
+from rendezvous_operator.core.liveness import ISOLATED_ROUND_SECONDS
+
+WORKER_FAILURE = AttemptReason.WORKER_FAILURE
+
+
+def cut_off(*, pods: bool = False, **spec: int) -> Scenario:
+    """A round of a and b, and two spares; the members are not heard any more."""
+    scenario = Scenario(2, 2, **spec)
+    if pods:
+        scenario.pod("a", "b", "c", "d", run_id="run")
+        scenario.join_from_pods("a", "b", run=None)
+        scenario.join_from_pods("c", "d", run=None)
+    else:
+        scenario.join("a", "b")
+        scenario.join("c", "d")
+    assert scenario.group == ["a", "b"]
+    scenario.silent("a", "b")
+    return scenario
+
+
+def test_a_round_in_known_pods_is_kept_until_a_pod_shows_that_a_member_is_dead() -> None:
+    scenario = cut_off(pods=True)
+    scenario.after(24 * 3600)
+    assert (scenario.status.round, scenario.asks) == (1, False)
+    assert scenario.status.holds("Degraded")
+    assert "all its members are silent" in scenario.explanation
+    scenario.pod("a", phase="Failed", run_id="run")
+    scenario.after(60)
+    assert scenario.group == ["c", "d"]
+
+
+def test_a_round_without_known_pods_is_kept_for_a_while() -> None:
+    scenario = cut_off()
+    scenario.at(15 + ISOLATED_ROUND_SECONDS - 1)
+    assert (scenario.status.round, scenario.asks) == (1, False)
+    scenario.at(15 + ISOLATED_ROUND_SECONDS + 1)
+    assert (scenario.status.history[0].reason, scenario.group) == ("MemberLost", ["c", "d"])
+
+
+@pytest.mark.parametrize("pods", [True, False])
+def test_the_user_may_say_for_how_long(pods: bool) -> None:
+    scenario = cut_off(pods=pods, isolated_round_seconds=200)
+    scenario.at(214)
+    assert not scenario.asks
+    scenario.at(216)
+    assert scenario.group == ["c", "d"]
+
+
+def test_a_round_is_kept_for_ever_while_nobody_waits() -> None:
+    scenario = Scenario(1, 1, max_restarts=0)
+    scenario.join("a")
+    scenario.silent("a")
+    scenario.after(24 * 3600)
+    assert (scenario.status.round, scenario.asks, scenario.closed_runs) == (1, False, {})
+    scenario.beat("a")
+    scenario.after(24 * 3600)
+    assert (scenario.status.round, scenario.asks) == (1, False)
+
+
+def test_the_user_gives_it_up_by_asking_for_another_round() -> None:
+    scenario = cut_off(pods=True)
+    scenario.after(1000)
+    scenario.request_restart("now")
+    assert scenario.group == ["c", "d"]
+
+
+def test_a_round_that_was_asked_to_end_just_before_is_kept_until_its_members_are_overdue() -> None:
+    """They may not know that they were asked, and train on."""
+    scenario = Scenario(2, 3, scale_up_interval_seconds=10, reentry_seconds=330, last_call_seconds=0)
+    scenario.join("a")
+    scenario.join("b")
+    scenario.at(20)
+    scenario.join("c", "d")
+    assert scenario.asks
+    scenario.silent("a", "b")
+    scenario.at(20 + 329)
+    assert scenario.status.round == 1
+    scenario.at(20 + 400)
+    assert scenario.group == ["c", "d"]
+
+
+def test_when_the_path_heals_every_member_has_time_to_be_heard() -> None:
+    scenario = cut_off(pods=True)
+    scenario.after(5000)
+    scenario.beat("a")
+    scenario.after(100)
+    assert not scenario.asks
+    scenario.beat("b")
+    scenario.after(5000)
+    assert (scenario.status.round, scenario.asks) == (1, False)
+
+
+def test_time_that_is_excused_is_not_all_time() -> None:
+    scenario = cut_off(pods=True)
+    scenario.after(5000)
+    scenario.beat("a")
+    scenario.after(120)
+    assert scenario.ended_because == "MemberLost"
+
+
+@pytest.mark.parametrize("interval", [5, 16, 25, 60])
+def test_a_member_that_is_heard_now_and_then_does_not_keep_a_dead_one_for_ever(interval: int) -> None:
+    scenario = cut_off()
+    for _ in range(1200 // interval):
+        scenario.after(interval)
+        scenario.beat("a")
+        scenario.silent("a")
+        if scenario.asks or scenario.status.round > 1:
+            break
+    assert scenario.status.history[0].reason == "MemberLost"
+
+
+@pytest.mark.parametrize("interval", [16, 25, 60, 200])
+def test_a_member_that_is_heard_now_and_then_holds_the_next_round_no_longer_than_any_other(interval: int) -> None:
+    scenario = Scenario(2, 3, reentry_seconds=330, replacement_seconds=30)
+    scenario.join("a", "b", "c")
+    scenario.silent("c")
+    scenario.reenter("a", "b", reason=WORKER_FAILURE)
+    for _ in range((330 + 30) // interval + 1):
+        scenario.after(interval)
+        scenario.beat("c")
+        scenario.silent("c")
+    assert scenario.group == ["a", "b"]
+
+
+def test_a_stranger_that_is_heard_now_and_then_holds_it_no_longer_either() -> None:
+    """It reports a round in which it is not listed."""
+    scenario = Scenario(2, 3, reentry_seconds=330, replacement_seconds=0)
+    scenario.join("a", "b", "c")
+    scenario.silent("c")
+    scenario.after(16)
+    scenario.reenter("a", "b", reason=WORKER_FAILURE)
+    assert scenario.group == ["a", "b"]
+    scenario.reenter("a", reason=WORKER_FAILURE)
+    for _ in range(16):
+        scenario.after(25)
+        scenario.beat("c")
+        scenario.silent("c")
+        if scenario.asks and scenario.group == ["a", "b"] and scenario.status.round == 2:
+            scenario.reenter("b")
+    assert scenario.status.round >= 3
