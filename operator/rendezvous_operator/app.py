@@ -48,6 +48,10 @@ class UnusableError(Exception):
     """The operator cannot run with these options on this machine."""
 
 
+class RestoredError(Exception):
+    """etcd was restored from a snapshot: what this process knows is of no use."""
+
+
 class Operator:
     """One operator process: serves every Rendezvous of the cluster, or of one namespace, until shutdown."""
 
@@ -75,6 +79,7 @@ class Operator:
         Raises:
             NoConfigurationError: there is no configuration for the API server.
             UnusableError: the HTTP server cannot listen.
+            RestoredError: begin again with another `Operator`.
         """
         self._take_signals()
         async with contextlib.AsyncExitStack() as stack:
@@ -114,6 +119,7 @@ class Operator:
         recorder.start()
         shutdown = asyncio.create_task(self._shutdown_requested.wait(), name="shutdown requested")
         listing = asyncio.create_task(self._list(reconciler, server), name="lists")
+        restored = asyncio.create_task(reconciler.until_restored(), name="restored")
         leading = watching = None
         try:
             await _first(shutdown, listing)
@@ -121,7 +127,9 @@ class Operator:
                 health.watching_begins()
                 leading = asyncio.create_task(self._lead(reconciler, lease_client), name="leader election")
                 watching = asyncio.create_task(self._watch(reconciler), name="watches")
-                await _first(shutdown, leading, watching)
+                await _first(shutdown, leading, watching, restored)
+            if restored.done():
+                raise RestoredError
             if not self._shutdown_requested.is_set():
                 raise UnusableError("kopf has ended its watches, see the log")
         finally:
@@ -137,6 +145,7 @@ class Operator:
                 await asyncio.wait({watching}, timeout=WATCHES_SECONDS)
             await _cancel(watching)
             await _cancel(shutdown)
+            await _cancel(restored)
 
     async def _list(self, reconciler: Reconciler, server: HttpServer) -> None:
         """Serve probes from the start, and list all kinds."""
@@ -194,7 +203,11 @@ def main() -> None:
 
 
 async def _main(options: Options) -> None:
-    await Operator(options).run()
+    while True:
+        try:
+            return await Operator(options).run()
+        except RestoredError:
+            continue
 
 
 if __name__ == "__main__":

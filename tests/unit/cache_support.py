@@ -59,9 +59,9 @@ def complete_cache(clock: Clock) -> Cache:
     return cache
 
 
-def listed(cache: Cache, kind: str, items: Sequence[Json], asked: Asked | None = None) -> set[Key]:
+def listed(cache: Cache, kind: str, items: Sequence[Json], asked: Asked | None = None, version: int = 1000) -> set[Key]:
     """A list is taken; ``asked``: when it was requested, if not now."""
-    return cache.take(Listed(asked or cache.asks(kind), items))
+    return cache.take(Listed(asked or cache.asks(kind), items, version))
 
 
 def read(cache: Cache, target: Target, item: Json | None, asked: Asked | None = None) -> set[Key]:

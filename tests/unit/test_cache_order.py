@@ -16,6 +16,7 @@ from tests.unit.cache_support import (
 
 from rendezvous_api import names
 from rendezvous_operator.core.world import Target
+from rendezvous_operator.kube.client import KINDS
 from rendezvous_operator.watch.cache import Cache
 from rendezvous_operator.watch.seen import Gone, Key, Shown
 
@@ -158,3 +159,29 @@ def test_a_late_deletion_of_an_earlier_object_of_a_member_is_no_evidence(cache: 
     cache.take(Shown(names.RENDEZVOUS_KIND, rendezvous(version=9, round=1)))
     cache.take(Gone(names.PARTICIPANT_KIND, participant(version=5)))
     assert (dict(participants(cache)), world(cache).absent) == ({}, frozenset())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_list_whose_version_goes_back_is_one_of_a_restored_etcd(cache: Cache, kind: str) -> None:
+    newer = {
+        names.RENDEZVOUS_KIND: rendezvous(version=2000),
+        names.PARTICIPANT_KIND: participant(version=2000),
+        names.POD_KIND: pod(version=2000),
+    }
+    under_way = cache.asks(kind)
+    cache.take(Shown(kind, newer[kind]))
+    listed(cache, kind, [], under_way, version=1999)
+    assert cache.restored is None, "it was requested before"
+    listed(cache, kind, [], version=2000)
+    assert cache.restored is None
+    assert listed(cache, kind, [], version=1999) == set()
+    assert cache.restored == f"a list of every {kind} has version 1999, but 2000 was seen before"
+
+
+def test_a_read_whose_version_goes_back_is_one_of_a_restored_etcd(cache: Cache) -> None:
+    """Its watch may go on from a version that etcd has not reached yet, and so show nothing."""
+    cache.take(Shown(names.PARTICIPANT_KIND, participant(version=2000)))
+    read(cache, AGENT, participant(version=2000))
+    assert cache.restored is None
+    assert read(cache, AGENT, participant(version=1999)) == set()
+    assert cache.restored == "RendezvousParticipant train.a has version 1999, but 2000 was seen before"

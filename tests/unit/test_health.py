@@ -29,7 +29,7 @@ class Place:
 
     def list_all(self) -> None:
         for kind in KINDS:
-            self.cache.take(Listed(self.cache.asks(kind), []))
+            self.cache.take(Listed(self.cache.asks(kind), [], 1))
 
     def hear_all(self) -> None:
         for activity in self.watches.activity.values():

@@ -12,7 +12,7 @@ from rendezvous_api.api_errors import ApiError, ConflictError, ForbiddenError, U
 from rendezvous_api.reasons import EventReason
 from rendezvous_api.rendezvous import RendezvousStatus
 from rendezvous_operator.core.world import Decision, Deletion, Event, Memory, Now, World
-from rendezvous_operator.kube.client import Client, Json
+from rendezvous_operator.kube.client import Client, Json, ObjectList
 from rendezvous_operator.kube.event_recorder import Recorder
 from rendezvous_operator.kube.outage_clock import OutageClock
 from rendezvous_operator.reconcile import reconciler as module
@@ -46,8 +46,8 @@ class _Answers(Client):
         spec = {"minNodes": 1, "maxNodes": 2}
         return {"metadata": {**metadata, "creationTimestamp": ""}, "spec": spec, "status": self.status}
 
-    async def list(self, kind: str, namespace: str | None, *, labelled: bool = True) -> list[Json]:
-        return [self.item] if kind == names.RENDEZVOUS_KIND else []
+    async def list(self, kind: str, namespace: str | None, *, labelled: bool = True) -> ObjectList:
+        return ObjectList([self.item] if kind == names.RENDEZVOUS_KIND else [], self.version)
 
     async def read(self, kind: str, namespace: str, name: str) -> Json | None:
         return self.item
@@ -363,6 +363,19 @@ def test_a_rendezvous_that_a_read_does_not_find_is_forgotten(monkeypatch: pytest
             await asyncio.sleep(0.005)
 
     play(lambda: Place(_Answers(failed(ConflictError)), [ROUND]), scenario, monkeypatch)
+
+
+def test_after_a_restore_of_etcd_nothing_is_decided_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(place: Place) -> None:
+        await reconciles(place, 2)
+        place.client.version = 0
+        await place.reconciler.list(names.RENDEZVOUS_KIND)
+        await asyncio.wait_for(place.reconciler.until_restored(), 10)
+        place.reconciler.lead()
+        await asyncio.sleep(0.2)
+        assert len(place.remembered) == 2
+
+    play(lambda: Place(_Answers(), [ROUND]), scenario, monkeypatch)
 
 
 def test_the_end_of_a_worker_is_a_defect(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -164,10 +164,10 @@ class RendezvousWatch:
     def _list(self) -> None:
         found, resource_version = self._client.list_rendezvous(self._namespace, self._name, self._timeout)
         self._resource_version = resource_version
-        if found is not None:
-            self._show(found)
-        elif version_number(resource_version) >= self._known_version():
-            self._publish(WatchState(read=True))
+        # A list is not older than its request (a quorum read). What it shows is so, also if its version is lower than one
+        # that is known: then etcd was restored from a snapshot.
+        rendezvous = None if found is None else codec.decode(Rendezvous, only_about(found, self._participant))
+        self._publish(WatchState(rendezvous, read=True))
 
     def _watch(self) -> None:
         seconds = round(self._watch_seconds * random.uniform(0.75, 1.25))

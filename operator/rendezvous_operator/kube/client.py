@@ -4,8 +4,8 @@ Objects are plain JSON here, so the same few calls serve pods and custom resourc
 """
 
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple
 
 import aiohttp
 from kubernetes.aio import client as kubernetes_client
@@ -20,6 +20,7 @@ from rendezvous_api.api_errors import (
     error_from_answer,
     json_object,
 )
+from rendezvous_api.meta import version_number
 from rendezvous_operator.kube.request_trace import NO_ANSWER, request_of
 
 Json = dict[str, Any]
@@ -36,6 +37,13 @@ KINDS_BY_PLURAL: Final = {plural: kind for kind, plural in PLURALS.items()}
 _SELECTORS = {names.POD_KIND: names.LABEL_RENDEZVOUS}
 _PAGE = 500
 TIMEOUT_SECONDS = 30.0
+
+
+class ObjectList(NamedTuple):
+    """The answer to a list; all pages are of one version."""
+
+    items: list[Json]
+    version: int
 
 
 class Client:
@@ -82,7 +90,7 @@ class Client:
         """Close the connections."""
         await self._api.close()
 
-    async def list(self, kind: str, namespace: str | None, *, labelled: bool = True) -> list[Json]:
+    async def list(self, kind: str, namespace: str | None, *, labelled: bool = True) -> ObjectList:
         """All objects of a kind, in one namespace or in all, not older than this call (a quorum read).
 
         Args:
@@ -90,20 +98,17 @@ class Client:
             namespace: None: all.
             labelled: of pods only those with the label of a Rendezvous.
         """
-        return [item async for item in self._pages(kind, namespace, labelled=labelled)]
-
-    async def _pages(self, kind: str, namespace: str | None, *, labelled: bool) -> AsyncIterator[Json]:
+        items: list[Json] = []
         # Without resourceVersion, which would allow an older answer.
         query = {"limit": str(_PAGE)}
         if labelled and kind in _SELECTORS:
             query["labelSelector"] = _SELECTORS[kind]
         while True:
             page = await self.request("GET", _path(kind, namespace), query)
-            for item in page["items"]:
-                yield item
+            items += page["items"]
             token = page["metadata"].get("continue")
             if not token:
-                return
+                return ObjectList(items, version_number(page["metadata"].get("resourceVersion", "")))
             query["continue"] = token
 
     async def read(self, kind: str, namespace: str, name: str) -> Json | None:

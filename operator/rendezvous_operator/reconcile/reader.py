@@ -44,7 +44,7 @@ class Reader:
                 logger.warning("waiting for the API server to list every %s: %s", kind, error.describe())
                 await asyncio.sleep(failures.pause())
             else:
-                return self.cache.take(Listed(asked, objects))
+                return self.cache.take(Listed(asked, objects.items, objects.version))
 
     async def rendezvous(self, key: Key) -> set[Key]:
         """Read one Rendezvous. Returns the Rendezvous that need a decision; none if the API server does not answer."""
@@ -79,6 +79,6 @@ class Reader:
         asked = self.cache.asks(kind)
         # Without the label: a participant may name a pod that does not have it.
         objects = await self._client.list(kind, key.namespace, labelled=False)
-        found = {item["metadata"]["name"]: item for item in objects}
+        found = {item["metadata"]["name"]: item for item in objects.items}
         for target in targets:
             self.cache.take(Read(key, target, found.get(target.name), asked))

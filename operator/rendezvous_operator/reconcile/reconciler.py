@@ -75,6 +75,7 @@ class Reconciler:
         self._groups: dict[Key, _Group] = {}
         self._background = Background()
         self._busy: set[asyncio.Task[None]] = set()
+        self._restored = asyncio.Event()
 
     async def start(self) -> None:
         """List all kinds, again and again until the API server answers. `lead` fills the queue of the workers."""
@@ -87,6 +88,11 @@ class Reconciler:
         """List all objects of a kind, again and again until the API server answers."""
         for key in await self._reader.list(kind):
             self._add(key)
+        self._note_restored()
+
+    def _note_restored(self) -> None:
+        if self._cache.restored is not None:
+            self._restored.set()
 
     def lead(self) -> None:
         """A term begins: decide on every Rendezvous, with empty memories."""
@@ -130,6 +136,11 @@ class Reconciler:
             self._groups[key].cooldown_until = self._clock() + backoff
         return backoff
 
+    async def until_restored(self) -> None:
+        """Wait until it is seen that etcd was restored from a snapshot: then all must begin again."""
+        await self._restored.wait()
+        logger.error("etcd was restored from a snapshot, so the operator begins again: %s", self._cache.restored)
+
     def _add(self, key: Key, at: float | None = None) -> None:
         if self._fence.leading:
             self._queue.add(key, at)
@@ -147,6 +158,7 @@ class Reconciler:
             self._busy.add(me)
             try:
                 await self._one(key)
+                self._note_restored()
             finally:
                 self._busy.discard(me)
                 self._queue.done(key)
@@ -154,8 +166,8 @@ class Reconciler:
     async def _one(self, key: Key) -> None:
         """One reconcile, and the handling of its failure."""
         fenced = self._fence.enter()
-        if fenced is None:
-            return  # the next term begins with all of them
+        if fenced is None or self._cache.restored is not None:
+            return  # the next term, or the next life, begins with all of them
         try:
             try:
                 await self._reconcile(key, fenced)

@@ -9,14 +9,14 @@ from typing import NamedTuple
 from rendezvous_api import names
 from rendezvous_api.codec import DecodeError, decode
 from rendezvous_api.meta import ObjectMeta, version_number
-from rendezvous_api.participant import Participant, ParticipantSpec
-from rendezvous_api.reasons import AttemptReason, ParticipantState
+from rendezvous_api.participant import Participant
 from rendezvous_api.rendezvous import Rendezvous
 from rendezvous_operator.core import relevance
 from rendezvous_operator.core.world import Pod, SeenParticipant, Target, World
 from rendezvous_operator.kube.client import KINDS, Json
 from rendezvous_operator.watch.pods import pod_from_object
 from rendezvous_operator.watch.seen import (
+    NOTHING_KNOWN,
     Asked,
     Gone,
     Key,
@@ -30,13 +30,6 @@ from rendezvous_operator.watch.seen import (
 )
 
 logger = logging.getLogger(__name__)
-
-
-_NOTHING_KNOWN = Participant(
-    ObjectMeta(""),
-    ParticipantSpec("", "", "", "", 0, AttemptReason.START, "", 0, ParticipantState.JOINED),
-)
-"""Of a participant whose first version already does not fit its CRD. It addresses no Rendezvous, so it never waits."""
 
 
 Observer = Callable[[Key, Rendezvous | None], None]
@@ -71,6 +64,8 @@ class Cache:
 
     Attributes:
         clock: seconds without outages (`OutageClock`); all times in the cache are by this clock.
+        restored: how it was seen that etcd was restored from a snapshot, so that all that is known is of no use, and
+            watches that go on from later versions show nothing; None: it was not.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -79,6 +74,8 @@ class Cache:
         self._pods: dict[Reference, _Place] = {}
         self._listed: set[str] = set()
         self._asked: weakref.WeakSet[Asked] = weakref.WeakSet()
+        self._newest = dict.fromkeys(KINDS, 0)
+        self.restored: str | None = None
         self._observers: list[Observer] = []
 
     def observe(self, observer: Observer) -> None:
@@ -119,8 +116,7 @@ class Cache:
 
     def asks(self, kind: str) -> Asked:
         """Note that objects of a kind are requested now, by a list, a read or a write; take the answer with it."""
-        asked = Asked(kind, self.clock())
-        self._asked.add(asked)
+        self._asked.add(asked := Asked(kind, self.clock(), self._newest[kind]))
         return asked
 
     def take(self, seen: Seen) -> set[Key]:
@@ -128,8 +124,7 @@ class Cache:
 
         A heartbeat without news gives none, so a thousand idle nodes cause no decisions.
 
-        An object that does not fit its CRD is logged, and does not block the others. A participant of that kind is
-        alive, see `SeenParticipant`; any other object is ignored.
+        XX, see `SeenParticipant`; any other object is ignored.
         """
         match seen:
             case Shown():
@@ -151,6 +146,9 @@ class Cache:
         """What is not in the list is gone, unless a watch has shown it since the list was requested."""
         asked, kind = listed.asked, listed.asked.kind
         self._asked.discard(asked)
+        if listed.version < asked.newest:
+            self.restored = f"a list of every {kind} has version {listed.version}, but {asked.newest} was seen before"
+            return set()
         items = [item for item in listed.items if reference_of(item) not in asked.gone]
         present = asked.shown.union(map(reference_of, items))
         touched: set[Key] = set()
@@ -166,6 +164,7 @@ class Cache:
         return touched
 
     def _object(self, kind: str, item: Json, *, read: Asked | None = None) -> set[Key]:
+        self._newest[kind] = max(self._newest[kind], version_of(item))
         if kind == names.POD_KIND:
             return self._pod_seen(item)
         try:
@@ -204,6 +203,10 @@ class Cache:
             return self._absent(read, entry)
         if reference_of(item) in read.asked.gone:
             return set()  # while the answer was on its way
+        known = _version(entry, target)
+        if reference_of(item) not in read.asked.shown and version_of(item) < known:
+            self.restored = f"{target.kind} {target.name} has version {version_of(item)}, but {known} was seen before"
+            return set()
         touched = self._object(target.kind, item, read=read.asked)
         if target.kind == names.POD_KIND and _pod_key(item) != read.key:
             return touched | self._unlabelled_pod_read(entry, read.key, item)
@@ -250,8 +253,7 @@ class Cache:
         metadata = participant.metadata
         key = Key(metadata.namespace, participant.spec.rendezvous_name)
         entry = self._entries.setdefault(key, _Entry())
-        seen = entry.participants.get(metadata.name)
-        now = self.clock()
+        seen, now = entry.participants.get(metadata.name), self.clock()
         if seen is not None and _is_older(participant, seen.object):
             # A watch has shown a newer version while the answer was on its way. It counts as read all the same.
             entry.participants[metadata.name] = replace(seen, read_at=self._read_at(key, seen, read))
@@ -275,7 +277,7 @@ class Cache:
         entry = self._entries.setdefault(key, _Entry())
         seen, now = entry.participants.get(metadata.name), self.clock()
         same = seen is not None and seen.object.metadata.uid == metadata.uid
-        participant = replace(seen.object if seen is not None and same else _NOTHING_KNOWN, metadata=metadata)
+        participant = replace(seen.object if seen is not None and same else NOTHING_KNOWN, metadata=metadata)
         if seen is not None and _is_older(participant, seen.object):
             return set()
         if seen is None or seen.understood:
@@ -365,6 +367,14 @@ class Cache:
     def _notify(self, key: Key, rendezvous: Rendezvous | None) -> None:
         for observer in self._observers:
             observer(key, rendezvous)
+
+
+def _version(entry: _Entry, target: Target) -> int:
+    """Of an object as it is known; 0: it is not, or it is a pod."""
+    known: Rendezvous | Participant | None = entry.rendezvous if target.kind == names.RENDEZVOUS_KIND else None
+    if target.kind == names.PARTICIPANT_KIND and target.name in entry.participants:
+        known = entry.participants[target.name].object
+    return version_number(known.metadata.resource_version) if known is not None else 0
 
 
 def _rendezvous_name(item: Json) -> str:

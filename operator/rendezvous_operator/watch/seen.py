@@ -4,9 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from rendezvous_api.meta import version_number
+from rendezvous_api.meta import ObjectMeta, version_number
+from rendezvous_api.participant import Participant, ParticipantSpec
+from rendezvous_api.reasons import AttemptReason, ParticipantState
 from rendezvous_operator.core.world import Target
 from rendezvous_operator.kube.client import Json
+
+NOTHING_KNOWN = Participant(
+    ObjectMeta(""),
+    ParticipantSpec("", "", "", "", 0, AttemptReason.START, "", 0, ParticipantState.JOINED),
+)
+"""Of a participant whose first version already does not fit its CRD. It addresses no Rendezvous, so it never waits."""
 
 
 class Key(NamedTuple):
@@ -30,6 +38,8 @@ class Asked:
     kind: str
     at: float
     """When it was requested, in the seconds of the cache's clock."""
+    newest: int
+    """The newest version of the kind that had been seen then. No answer is older, unless etcd was restored."""
     shown: set[Reference] = field(default_factory=set)
     gone: set[Reference] = field(default_factory=set)
     outdated: set[Key] = field(default_factory=set)
@@ -68,6 +78,8 @@ class Listed:
 
     asked: Asked
     items: Sequence[Json]
+    version: int
+    """Of the list."""
 
 
 @dataclass(frozen=True)
