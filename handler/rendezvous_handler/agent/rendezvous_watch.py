@@ -164,8 +164,8 @@ class RendezvousWatch:
     def _list(self) -> None:
         found, resource_version = self._client.list_rendezvous(self._namespace, self._name, self._timeout)
         self._resource_version = resource_version
-        # A list is not older than its request (a quorum read). What it shows is so, also if its version is lower than one
-        # that is known: then etcd was restored from a snapshot.
+        # A list is not older than its request (a quorum read). What it shows is so, also if its version is lower than
+        # one that is known: then etcd was restored from a snapshot.
         rendezvous = None if found is None else codec.decode(Rendezvous, only_about(found, self._participant))
         self._publish(WatchState(rendezvous, read=True))
 
