@@ -20,6 +20,7 @@ class Place:
         agent: Any = Agent.__new__(Agent)
         agent.settings = SimpleNamespace(heartbeat_timeout=10)
         agent.request_seconds = 10.0
+        agent._is_over, agent._beat_failed = lambda: False, False
         agent.watch = SimpleNamespace(state=SimpleNamespace(rendezvous=None))
         agent.participant = SimpleNamespace(interval_seconds=5, beat_timeout=0.0)
         agent.participant.beat = lambda: self.beats.append(agent.participant.interval_seconds)
