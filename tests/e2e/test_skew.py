@@ -1,0 +1,104 @@
+"""A release meets the next one: the handler of the first one with today's operator, and the other way round.
+
+Handlers are part of training images, so they live longer than the operator of a cluster (docs/versions.md).
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.e2e.harness import Job
+from tests.support.fork_server import ForkServer
+from tests.support.groups import OWN_CONTROL_PLANE
+from tests.support.processes import Process
+from tests.support.waiting import wait_until
+
+from rendezvous_api import names
+from rendezvous_api.reasons import RoundEndReason
+from rendezvous_controlplane import LocalControlPlane
+
+ROOT = Path(__file__).parents[2]
+BASELINE = "14fd8657d332ecd402862080a48065968e5f1c10"
+"""The first commit whose API is that of the first release."""
+
+NODES = {"n0", "n1"}
+
+
+def git(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def earlier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The packages and CRDs of that commit."""
+    if git("rev-parse", "--is-shallow-repository").stdout.strip() != "false":
+        pytest.skip("no repository with its history")
+    folder = tmp_path_factory.mktemp("earlier")
+    archive = folder / "earlier.tar"
+    done = git("archive", f"--output={archive}", BASELINE, "api", "handler", "operator", "crds")
+    assert done.returncode == 0, done.stderr
+    subprocess.run(["tar", "-x", "-f", str(archive), "-C", str(folder)], check=True)
+    return folder
+
+
+def path(earlier: Path, *parts: str) -> dict[str, str]:
+    """The environment in which Python finds these packages of the earlier commit, not today's."""
+    return {"PYTHONPATH": ":".join(str(earlier / part) for part in ("api", *parts))}
+
+
+def found(package: str, environment: dict[str, str]) -> Path:
+    """Where Python finds a package in that environment."""
+    code = f"import {package}; print({package}.__file__)"
+    return Path(subprocess.check_output([sys.executable, "-c", code], env={**os.environ, **environment}, text=True))
+
+
+def train(job: Job, environment: dict[str, str] | None) -> None:
+    """A worker crashes, all start again, and the run ends well."""
+    job.create(2, 2)
+    agents = [job.agent(node, together=True, environment=environment) for node in sorted(NODES)]
+    job.wait_for_training(NODES)
+    job.crash("n1")
+    second = job.wait_for_round(NODES, after=1)
+    assert second.history[-2].reason == RoundEndReason.WORKER_FAILED
+    job.wait_for_training(NODES)
+    job.stop_training()
+    assert [agent.wait() for agent in agents] == [0, 0]
+    wait_until(lambda: job.status.holds(names.CONDITION_COMPLETE), "the run to be complete")
+    job.journal.assert_no_split()
+
+
+def test_the_handler_of_the_first_release_with_this_operator(job: Job, earlier: Path) -> None:
+    environment = path(earlier, "handler")
+    assert found("rendezvous_handler", environment).is_relative_to(earlier)
+    train(job, environment)
+
+
+@pytest.fixture
+def earlier_cluster(earlier: Path) -> Iterator[LocalControlPlane]:
+    """With the CRDs of that commit, as before an upgrade of the chart."""
+    with LocalControlPlane() as plane:
+        plane.apply(earlier / "crds")
+        yield plane
+
+
+@OWN_CONTROL_PLANE
+def test_this_handler_with_the_operator_of_the_first_release(
+    earlier_cluster: LocalControlPlane, earlier: Path, torchrun_server: ForkServer, tmp_path: Path
+) -> None:
+    environment = path(earlier, "operator")
+    assert found("rendezvous_operator", environment).is_relative_to(earlier)
+    job = Job(earlier_cluster, "default", tmp_path, torchruns=torchrun_server)
+    job.processes.append(
+        Process(
+            [sys.executable, "-m", "rendezvous_operator.app"],
+            tmp_path / "operator.log",
+            {**os.environ, "KUBECONFIG": str(earlier_cluster.kubeconfig), **environment},
+        )
+    )
+    try:
+        train(job, None)
+    finally:
+        job.end()
