@@ -5,10 +5,12 @@ from typing import Any, cast
 
 import pytest
 
+from rendezvous_api.api_errors import ForbiddenError
 from rendezvous_api.meta import Condition, ObjectMeta
 from rendezvous_api.rendezvous import Rendezvous, RendezvousSpec, RendezvousStatus
 from rendezvous_handler.agent.agent import Agent
 from rendezvous_handler.join.clock import JoinClock
+from rendezvous_handler.join.errors import ConnectError
 from rendezvous_handler.join.report import Reporter
 from rendezvous_handler.join.wait import JoinWait
 from rendezvous_handler.kube.contact import Contact
@@ -71,6 +73,28 @@ def test_no_time_counts_while_the_rendezvous_is_suspended() -> None:
         time.now += 5
         wait.tick()
         assert wait.clock.used == used
+
+
+class NewAgent(Nothing):
+    """One that was in no round yet."""
+
+    last_run_id = None
+
+
+def test_time_that_does_not_count_ends_no_wait_for_rights() -> None:
+    """Such as that of a spare, and of an outage."""
+    time = Time()
+    wait = JoinWait(cast(Agent, NewAgent()))
+    wait.clock = JoinClock(time)
+    time.now += 7200
+    wait.tick(spare=True)
+    refused = ForbiddenError("Forbidden", "patch", "rendezvousparticipants", "team")
+    wait.refused(refused)
+    time.now += 599
+    wait.refused(refused)
+    time.now += 2
+    with pytest.raises(ConnectError, match="waited 600 s"):
+        wait.refused(refused)
 
 
 def rendezvous(message: str | None = None) -> Rendezvous:

@@ -125,8 +125,8 @@ class Agent:
             NameTakenError: another agent has the name.
             ApiError: the API server refuses, or does not answer.
         """
-        self._thread.start_heartbeats(float(limits.heartbeat_seconds), float(limits.silent_seconds))
         self._keep(limits)
+        self._thread.start_heartbeats(float(limits.heartbeat_seconds), float(limits.silent_seconds))
         self.call(lambda: self.participant.join(attempt))
 
     def _keep(self, limits: RendezvousSpec) -> None:

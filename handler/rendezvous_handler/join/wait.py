@@ -82,11 +82,12 @@ class JoinWait:
         Raises:
             ConnectError: an agent that was never in a round has waited for its join timeout.
         """
-        if not self._is_member:
+        if self._is_member:
+            self.clock.tick(counts=False, spare=False)
+        else:
             self.tick()
-            if self.clock.elapsed > self._limit:
+            if self.expired:
                 raise ConnectError(f"{advise(error)} (waited {self._limit:.0f} s for that to change)")
-        self.clock.tick(counts=False, spare=False)
         self.reporter.problem(f"retrying, since this may pass: {advise(error)}")
 
     def absent(self, why: str, explanation: str) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rendezvous_api import names
-from rendezvous_api.reasons import RoundEndReason
+from rendezvous_api.reasons import ClosedReason, RoundEndReason
 from rendezvous_operator.core.nodes import Node, Silence, silent_seconds, suspect_seconds
 from rendezvous_operator.core.timers import Timer
 from rendezvous_operator.core.verdict import earliest
@@ -25,9 +25,15 @@ from rendezvous_operator.core.world import Excused, Memory, Now, SeenParticipant
 ISOLATED_ROUND_SECONDS = 600
 """How long an isolated round is kept if the spec does not say it, and a member has no known pod. Pods give evidence."""
 
-_KEEPS_ITS_MEMBERS = (RoundEndReason.SCALE_UP, RoundEndReason.TOO_MANY_NODES, RoundEndReason.MEMBER_EVICTED)
-"""Why a round may be asked to end whose members all run. If the user has asked for that, the round is given up."""
-_MAY_TRAIN_ON = frozenset({None, *(reason.value for reason in _KEEPS_ITS_MEMBERS)})
+_KEEPS_ITS_MEMBERS = (
+    RoundEndReason.SCALE_UP,
+    RoundEndReason.TOO_MANY_NODES,
+    RoundEndReason.MEMBER_EVICTED,
+    RoundEndReason.SUSPENDED,
+)
+"""Why a round may be asked to end whose members all run. If the user has asked for a restart, the round is given up."""
+_MAY_TRAIN_ON = frozenset({None, ClosedReason.CLOSE_REQUESTED.value, *(reason.value for reason in _KEEPS_ITS_MEMBERS)})
+"""Members of a closed run go on."""
 
 
 @dataclass(frozen=True)

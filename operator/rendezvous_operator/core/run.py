@@ -71,6 +71,8 @@ class Run:
         Rendezvous is free.
         """
         reason = self.closed_reason(run.id)
+        if reason is ClosedReason.ABANDONED and run.workload == names.UNNAMED_RUN:
+            return None  # the next launch has not followed on its success
         if reason in (None, ClosedReason.ABANDONED):
             last = last_launch(run.workload, self.id, self.closed_runs)
             return ClosedReason.RUN_SUCCEEDED if last is not None and last > run.launch else None

@@ -69,7 +69,9 @@ def run_of(name: str, spec: ParticipantSpec, pod: Pod | None, known: KnownRuns) 
     if member is not None and (member.incarnation, member.attempt) == (spec.incarnation, spec.attempt):
         run_id = known.round_run
     if run_id is not None:
-        return RunOfNode(run_id, workload, launch_of(run_id, workload) or 0)
+        launch = launch_of(run_id, workload)
+        # Its pod has got, or lost, the label since.
+        return RunOfNode(run_id) if launch is None else RunOfNode(run_id, workload, launch)
     if workload != names.UNNAMED_RUN:
         launch = spec.launch or 0
     else:

@@ -21,8 +21,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from rendezvous_api import names
+from rendezvous_api.participant import Participant
 from rendezvous_api.reasons import AttemptReason, ClosedReason, ParticipantState, RoundEndReason
 from rendezvous_api.rendezvous import RendezvousStatus
+from rendezvous_operator.core.nodes import silent_seconds
 from rendezvous_operator.core.world import World
 from rendezvous_operator.kube.request_trace import Request
 from rendezvous_operator.serve.round_times import RoundClock, RoundTimes
@@ -223,8 +225,8 @@ class _View(NamedTuple):
     def status(self) -> RendezvousStatus:
         return self.world.rendezvous.status
 
-    def silences(self) -> Iterator[float]:
-        """Seconds since the last heartbeat of each member of the running round that has not left."""
+    def silences(self) -> Iterator[tuple[Participant, float]]:
+        """Each member of the running round that has not left, and the seconds since its last heartbeat."""
         if not self.status.running:
             return
         for member in self.status.participants:
@@ -234,14 +236,14 @@ class _View(NamedTuple):
                 and seen.object.spec.state is not ParticipantState.LEFT
                 and seen.object.spec.incarnation == member.incarnation
             ):
-                yield self.heard_until - seen.beat_at
+                yield seen.object, self.heard_until - seen.beat_at
 
 
 def _suspects(view: _View) -> float:
     if not view.status.holds(names.CONDITION_DEGRADED):
         return 0
-    limit = view.world.rendezvous.spec.silent_seconds
-    return sum(silence >= limit for silence in view.silences())
+    spec = view.world.rendezvous.spec
+    return sum(silence >= silent_seconds(participant, spec) for participant, silence in view.silences())
 
 
 def _waiting(view: _View) -> float:
@@ -267,7 +269,7 @@ _GAUGES: Mapping[str, tuple[str, Callable[[_View], float]]] = {
     "suspects": ("Members of a running round that are silent.", _suspects),
     "heartbeat_age_seconds": (
         "Age of the oldest last heartbeat of a member; 0: no round runs.",
-        lambda view: max(view.silences(), default=0),
+        lambda view: max((silence for _, silence in view.silences()), default=0),
     ),
     "running": (
         "1 if a round runs and no member is asked to join again.",

@@ -1,6 +1,6 @@
 """Rule "runs": how a run is closed."""
 
-from tests.unit.core.worlds import running, two
+from tests.unit.core.worlds import Scenario, running, two
 
 from rendezvous_api.reasons import AttemptReason, LeaveReason, RefusalReason
 
@@ -78,3 +78,36 @@ def test_a_closed_spec_refuses_all_ends_no_round_and_is_reversible() -> None:
     assert scenario.refused == {}
     scenario.all_join_again()
     assert scenario.group == ["a", "b"]
+
+
+def test_a_failure_that_a_later_round_made_good_does_not_close_the_run_of_a_group_that_was_stopped() -> None:
+    """Kueue suspends a Job so: its pods are deleted, and others come when it is resumed."""
+    scenario = Scenario(2, 3, replacement_seconds=0, join_seconds=600)
+    scenario.join("a", "b", "c")
+    scenario.leave("c", reason=LeaveReason.FAILED)
+    scenario.reenter("a", "b")
+    assert (scenario.status.round, scenario.group) == (2, ["a", "b"])
+    scenario.leave("a", "b", reason=LeaveReason.TERMINATED)
+    scenario.after(601)
+    assert scenario.closed_runs == {}
+    scenario.join("d", "e", "f")
+    assert scenario.group == ["d", "e", "f"]
+
+
+def test_a_request_of_an_agent_that_was_in_no_round_closes_no_later_launch() -> None:
+    scenario = Scenario(2, 2)
+    scenario.join("a", run=None)
+    scenario.request_close("a")
+    scenario.leave("a", reason=LeaveReason.FAILED)
+    scenario.join("c", "d", run=None)
+    assert (scenario.group, scenario.closed_runs) == (["c", "d"], {"none": "CloseRequested"})
+
+
+def test_who_was_not_heard_when_the_run_succeeded_is_told_so_as_well() -> None:
+    scenario = two("one")
+    scenario.join("s", run="one")
+    scenario.silent("s")
+    scenario.after(16)
+    scenario.leave("a", "b", reason=SUCCEEDED)
+    scenario.beat("s")
+    assert scenario.refused == {"s": RefusalReason.RUN_SUCCEEDED}

@@ -70,6 +70,42 @@ def test_the_user_gives_it_up_by_asking_for_another_round() -> None:
     assert scenario.group == ["c", "d"]
 
 
+def test_a_suspension_is_no_evidence() -> None:
+    """The members may train on and not know of it, so it is not suspended, and nobody takes their place."""
+    scenario = cut_off(pods=True)
+    scenario.after(1000)
+    scenario.edit(suspend=True)
+    scenario.after(24 * 3600)
+    assert not scenario.status.holds("Suspended")
+    scenario.edit(suspend=False)
+    scenario.after(24 * 3600)
+    assert scenario.status.round == 1
+
+
+def test_neither_newcomers_nor_fewer_allowed_nodes_end_it() -> None:
+    scenario = Scenario(1, 4, last_call_seconds=1, scale_up_interval_seconds=3600)
+    scenario.pod("a", "b", run_id="run")
+    scenario.join_from_pods("a", "b", run=None)
+    scenario.after(10)
+    scenario.pod("c", run_id="run")
+    scenario.join_from_pods("c", run=None)
+    scenario.silent("a", "b")
+    scenario.after(4000)
+    assert (scenario.status.round, scenario.asks) == (1, False)
+    scenario.edit(max_nodes=1)
+    scenario.after(24 * 3600)
+    assert (scenario.status.round, scenario.asks) == (1, False)
+    scenario.beat("a", "b")
+    assert scenario.ended_because == "TooManyNodes"
+
+
+def test_the_round_of_a_closed_run_is_kept_too() -> None:
+    scenario = cut_off(pods=True)
+    scenario.request_close("c")
+    scenario.after(24 * 3600)
+    assert (scenario.status.round, scenario.closed_runs) == (1, {"run": "CloseRequested"})
+
+
 def test_a_round_that_was_asked_to_end_just_before_is_kept_until_its_members_are_overdue() -> None:
     """They may not know that they were asked, and train on."""
     scenario = Scenario(2, 3, scale_up_interval_seconds=10, reentry_seconds=330, last_call_seconds=0)

@@ -195,3 +195,45 @@ def test_a_failure_of_one_launch_is_none_of_the_next_one() -> None:
     scenario.gone("c", "d")
     scenario.after(1000)
     assert (scenario.status.run_id, scenario.closed_runs) == ("none/2", {"none": "RunSucceeded"})
+
+
+def test_who_is_answered_ends_and_is_not_taken_into_the_next_launch() -> None:
+    scenario = Scenario(2, 2)
+    scenario.join("a", "b", run=None)
+    scenario.join("s", run=None)
+    scenario.leave("a", "b", reason=LeaveReason.SUCCEEDED)
+    scenario.join("c", run=None)
+    assert scenario.refused == {"s": RefusalReason.RUN_SUCCEEDED}
+    assert scenario.status.round == 1
+    scenario.leave("s", reason=LeaveReason.SUCCEEDED)
+    scenario.join("d", run=None)
+    assert scenario.group == ["c", "d"]
+    assert scenario.closed_runs == {"none": "RunSucceeded"}
+
+
+def test_a_member_whose_pod_loses_its_label_stays_in_its_run() -> None:
+    scenario = two(run=None)
+    scenario.leave("a", "b", reason=LeaveReason.SUCCEEDED)
+    scenario.restart("a")
+    scenario.restart("b")
+    scenario.leave("a", "b", reason=SUCCEEDED)  # none/2 is closed
+    scenario.pod("c", "d", run_id=JOB, workload=JOB)
+    scenario.join_from_pods("c", "d", run=None)
+    scenario.pod_vanishes("d", runs_on=True)
+    scenario.reenter("c", "d", reason=WORKER_FAILURE)
+    assert (scenario.group, scenario.refused) == (["c", "d"], {})
+
+
+def test_members_of_an_abandoned_run_without_a_workload_have_not_succeeded() -> None:
+    scenario = two(run=None)
+    scenario.silent("a", "b")
+    scenario.join("x", run="X")
+    scenario.after(636)
+    assert scenario.closed_runs == {"none": "Abandoned"}
+    scenario.leave("x", reason=LeaveReason.FAILED)
+    scenario.gone("x")
+    scenario.join("c", "d", run=None)
+    for name in "ab":
+        how = {"attempt": 2, "attempt_reason": MEMBERSHIP_CHANGE, "last_run_id": "none"}
+        scenario.restart(name, incarnation=scenario.seen[name].object.spec.incarnation, **how)
+    assert RefusalReason.RUN_SUCCEEDED not in scenario.refused.values()

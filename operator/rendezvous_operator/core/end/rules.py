@@ -43,12 +43,16 @@ END_RULES: tuple[EndRule, ...] = (
 whether the end counts against the restart budget. So a crash beside an eviction counts as the eviction, which is no
 failure; a crash beside a loss counts as the loss, which is one."""
 
+_NOT_WHILE_ISOLATED = (suspended.causes, too_many_nodes.causes, scale_up.causes)
+"""Nothing is wrong with the round then. Its members would not learn of it, and others would take their place."""
+
 
 def end_if_due(s: Situation, timers: Timers) -> Situation:
     """The situation after the rules: if a cause counts, the members are asked to join again, or the run is closed."""
     if not s.round_runs:
         return s
-    found = first_cause((rule(s, timers) for rule in END_RULES), s.now.monotonic)
+    rules = (rule for rule in END_RULES if not (s.liveness.isolated and rule in _NOT_WHILE_ISOLATED))
+    found = first_cause((rule(s, timers) for rule in rules), s.now.monotonic)
     if found.cause is None:
         return s.with_run(s.run.checked_again_at(found.until))
     s = replace(s, failed_check_ins=store_host.count_failed_check_ins(s, found.cause.reason))

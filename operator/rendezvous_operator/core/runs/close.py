@@ -5,6 +5,7 @@ A spent restart budget also closes a run: see `budget`.
 
 from collections.abc import Callable, Iterator
 
+from rendezvous_api import names
 from rendezvous_api.reasons import AttemptReason, ClosedReason, EventReason, LeaveReason
 from rendezvous_operator.core.nodes import MemberState, Node
 from rendezvous_operator.core.run import Run
@@ -26,7 +27,7 @@ def succeeded(s: Situation, _: Timers) -> Iterator[Cause[ClosedReason]]:
 def requested(s: Situation, _: Timers) -> Iterator[Cause[ClosedReason]]:
     """One for each agent that requests it (torch: ``RendezvousHandler.set_closed``)."""
     for node in _nodes(s):
-        if node.object.spec.close_requested:
+        if node.object.spec.close_requested and not _may_be_of_an_earlier_launch(s, node):
             yield Cause(ClosedReason.CLOSE_REQUESTED, f"{node.name} requested it")
 
 
@@ -45,7 +46,8 @@ CLOSE_RULES: tuple[CloseRule, ...] = (succeeded, requested, failed)
 def close_if_due(s: Situation, timers: Timers) -> Run:
     """The run, closed if a cause counts. The waiting nodes of one that succeeded become spares, so they exit with 0.
 
-    A node whose workers have just failed does not, since it is none that was not needed.
+    Also those that are silent: they get their answer when they are heard. A node whose workers have just failed does
+    not, since it is none that was not needed.
     """
     if not s.run.open:
         return s.run
@@ -53,13 +55,14 @@ def close_if_due(s: Situation, timers: Timers) -> Run:
     if found.cause is None:
         return s.run.checked_again_at(found.until)
     succeeds = found.cause.reason is ClosedReason.RUN_SUCCEEDED
-    spares = [node.name for node in s.all_waiting if _was_not_needed(s, node)] if succeeds else []
+    spares = [node.name for node in _nodes(s) if _was_not_needed(s, node)] if succeeds else []
     return closed(s.run, found.cause, tuple(spares))
 
 
 def _was_not_needed(s: Situation, node: Node) -> bool:
-    failed = node.object.spec.attempt_reason is AttemptReason.WORKER_FAILURE and node.name not in s.run.spares
-    return node.run_id == s.run.id and not failed
+    if node.left is not None or node.dead is not None or node.is_member(s.entries.get(node.name)):
+        return False
+    return node.object.spec.attempt_reason is not AttemptReason.WORKER_FAILURE or node.name in s.run.spares
 
 
 def closed(run: Run, cause: Cause[ClosedReason], spares: tuple[str, ...] = ()) -> Run:
@@ -74,7 +77,18 @@ def no_node_is_left(s: Situation) -> bool:
 
 
 def _failed(s: Situation) -> Iterator[Node]:
-    return (node for node in _nodes(s) if node.left is LeaveReason.FAILED)
+    """Of the last round, if there was one: what failed before was made good by that round."""
+    return (
+        node
+        for node in _nodes(s)
+        if node.left is LeaveReason.FAILED and (not s.run.has_round or node.name in s.entries)
+    )
+
+
+def _may_be_of_an_earlier_launch(s: Situation, node: Node) -> bool:
+    """Whether it has left without a word of its run: no workload and no round tells which one that was."""
+    spec, named = node.object.spec, node.run.workload != names.UNNAMED_RUN
+    return not (node.left is None or named or spec.last_run_id is not None or node.name in s.entries)
 
 
 def _nodes(s: Situation) -> Iterator[Node]:

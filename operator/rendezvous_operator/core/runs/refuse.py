@@ -18,14 +18,19 @@ from rendezvous_operator.core.world import Event, Target
 def answer_all(s: Situation) -> Run:
     """Refuse every waiting node that may not join. A refusal stays until its agent leaves or tries again."""
     answers: dict[str, Refusal] = {}
+    before = {refusal.name: refusal for refusal in s.run.refused}
     for node in s.all_waiting:
+        old = before.get(node.name)
+        if old is not None and _is_final(old, node):
+            answers[node.name] = old
+            continue
         answer = _answer(s, node)
         if answer is not None and not _must_be_read(s, node):
             spec = node.object.spec
             answers[node.name] = Refusal(
                 node.name, spec.incarnation, spec.attempt, answer.reason, cut(answer.message), answer.closed_reason
             )
-    standing = [_standing(old, answers.pop(old.name)) for old in s.run.refused if old.name in answers]
+    standing = [answers.pop(old.name) for old in s.run.refused if old.name in answers]
     # The list is bounded; the remaining nodes get their answers when those in it have left.
     refused = (*standing, *(answers[name] for name in sorted(answers)))[: names.MAX_REFUSED]
     if refused == s.run.refused:
@@ -51,9 +56,15 @@ def _must_be_read(s: Situation, node: Node) -> bool:
     return node.run_unread is not None and not s.spec.closed
 
 
-def _standing(old: Refusal, new: Refusal) -> Refusal:
-    """An attempt keeps its first answer, even if another run has claimed the Rendezvous since."""
-    return old if (old.incarnation, old.attempt) == (new.incarnation, new.attempt) else new
+def _is_final(refusal: Refusal, node: Node) -> bool:
+    """Whether this attempt has its answer: a closed run ends its agent, even if another run has begun since.
+
+    What the spec refuses, or another run, may join once that has changed.
+    """
+    spec = node.object.spec
+    same = (refusal.incarnation, refusal.attempt) == (spec.incarnation, spec.attempt)
+    by_spec = refusal.closed_reason == ConditionReason.CLOSED_BY_SPEC
+    return same and refusal.reason is not RefusalReason.OTHER_RUN_ACTIVE and not by_spec
 
 
 class _Answer(NamedTuple):
