@@ -15,7 +15,7 @@ LABEL_RENDEZVOUS = f"{GROUP}/rendezvous"
 """On a pod: the Rendezvous to which it belongs; it makes the pod *known* to the operator. Also on participants."""
 
 LABEL_RUN_ID = f"{GROUP}/run-id"
-"""On a pod: the run that its agent joins if it has no ``--rdzv-id``."""
+"""On a pod: its workload, if its agent has no ``--rdzv-id``; each launch of it is a run."""
 
 LABEL_CREATED_BY = f"{GROUP}/created-by"
 """On a Rendezvous: its creator. The operator deletes an unused one only if an agent created it."""
@@ -26,7 +26,7 @@ ANNOTATION_LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 """Set by ``kubectl apply`` on what it has written."""
 
 LABEL_JOBSET_UID = "jobset.sigs.k8s.io/jobset-uid"
-"""Set by JobSet on its pods; all child jobs of one JobSet are one run."""
+"""Set by JobSet on its pods; all child jobs of one JobSet are one workload, and each launch of it is a run."""
 
 LABEL_JOBSET_NAME = "jobset.sigs.k8s.io/jobset-name"
 """Set by JobSet on its pods."""

@@ -133,7 +133,7 @@ class Summary:
     """``3/2-4``: how many nodes take part, of at least and at most how many."""
     spares: int
     since: str
-    """When the state, or the round, was last another one."""
+    """When the state, the round or the run was last another one."""
     run: str | None = None
 
 

@@ -202,7 +202,6 @@ def play(life: Life) -> None:
     life.wait("Closed")
     life.note("Closed")
     life.edit(closed=False, suspend=False)
-    life.ask(*members)
     life.until("Running")
     life.beat(*members, round_number=3)
     life.leave("train-0", "Succeeded")

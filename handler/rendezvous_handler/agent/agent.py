@@ -119,7 +119,7 @@ class Agent:
 
         Args:
             attempt: what to ask for.
-            limits: the keep-alive times of the Rendezvous.
+            limits: the heartbeat interval of the Rendezvous, and how many heartbeats may be missing.
 
         Raises:
             NameTakenError: another agent has the name.

@@ -1,4 +1,8 @@
-"""Everything that differs between releases of torch."""
+"""What differs between releases of torch: stores and events.
+
+Two more differences are where they matter: `launch.workers_failed_for_good` (up to 2.7) and `errors.end_agent` (up to
+2.15).
+"""
 
 from __future__ import annotations
 

@@ -116,6 +116,7 @@ class KubernetesRendezvousHandler(RendezvousHandler):  # type: ignore[misc]  # t
         Raises:
             RendezvousClosedError: the run is closed.
             RendezvousConnectionError: the API server cannot be reached, or refuses what an agent needs.
+            RendezvousGracefulExitError: in a program of its own: the run has succeeded without this node.
             RendezvousStateError: another run holds the Rendezvous, another agent has taken this one's name, or the
                 Rendezvous cannot be read.
             RendezvousTimeoutError: no round within the join timeout; the message says why.

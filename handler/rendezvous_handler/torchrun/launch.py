@@ -1,4 +1,4 @@
-"""Which of torch's launchers has started this agent, by the functions that are running."""
+"""What torch is doing around this agent, by the functions that are running: who launched it, and whether it fails."""
 
 from __future__ import annotations
 

@@ -4,12 +4,13 @@ A node is silent when the operator has not *seen* its heartbeat change for some 
 clock. Clocks of two machines are never compared (compare client-go's leader election, which "only acts on timestamps
 captured locally"). A watch may be late, so a participant is read from the API server before it counts as silent.
 
-If all participants are silent, the path between them and the operator is broken, and no node counts as silent. After
-the next heartbeat every node gets a full period again: for its heartbeat, and for what the operator waits for.
+If all participants, two or more, are silent, the path between them and the operator is broken, and no node counts as
+silent. After the next heartbeat every node gets a full period again: for its heartbeat, and for what the operator waits
+for.
 
-If all members of the running round are silent, whatever else is heard, the round is *isolated*: its members may train
-on together, so none of them is lost by silence. The time in which a round is isolated is not counted as the silence of
-a member that stays silent after it.
+Otherwise, if all members of the current round are silent, whatever else is heard, the round is *cut off*. A round that
+is cut off is *isolated* if its members may train on together: then none of them is lost by silence. The time in which a
+round is cut off is not counted as the silence of a member that stays silent after it.
 """
 
 from collections.abc import Mapping, Sequence

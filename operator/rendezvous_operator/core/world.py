@@ -118,7 +118,7 @@ class FailedCheckIns:
 
 
 class Excused(NamedTuple):
-    """Seconds that do not count as the silence of a member, because its round was isolated."""
+    """Seconds that do not count as the silence of a member, because its round was cut off; see `liveness`."""
 
     beat_at: float
     """Its heartbeat before that (monotonic seconds). After another one this does not hold."""

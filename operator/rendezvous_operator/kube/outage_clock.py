@@ -3,10 +3,10 @@
 In an outage no heartbeat arrives, so that time must count neither as silence nor for any timer. All ages that the core
 compares are by this clock, so an outage *shifts* them by its length, and restarts none of them.
 
-An *outage* begins with a request that gets no answer or an HTTP status of 5xx, and ends with the next answer of any
-kind: to a request, or an event of a watch. It begins at the last answer before, but not before that request was sent.
-It counts if it lasted `SHORTEST_SECONDS`, so single failures among answers shift nothing. An API server that answers
-429 is there. What serves other purposes never counts: Events, and the Lease.
+An *outage* begins with a request that gets no answer or an HTTP status of 5xx, and ends with the next answer: to a
+request, or an event of a watch. It begins at the last answer before, but not before that request was sent. It counts if
+it lasted `SHORTEST_SECONDS`, so single failures among answers shift nothing. 429 is neither an answer nor a failure.
+What serves other purposes never counts: Events, and the Lease.
 """
 
 from collections.abc import Callable

@@ -124,7 +124,8 @@ class Cache:
 
         A heartbeat without news gives none, so a thousand idle nodes cause no decisions.
 
-        XX, see `SeenParticipant`; any other object is ignored.
+        An object that does not fit its CRD is logged, and does not block the others. A participant of that kind is
+        alive, see `SeenParticipant`; any other object is ignored.
         """
         match seen:
             case Shown():
