@@ -23,6 +23,8 @@ from rendezvous_operator.options import PROGRAM, Options, parse
 from rendezvous_operator.reconcile.fence import Fence
 from rendezvous_operator.reconcile.reader import Reader
 from rendezvous_operator.reconcile.reconciler import Reconciler
+from rendezvous_operator.reconcile.train_jobs import TIMEOUT_SECONDS as TRAIN_JOBS_TIMEOUT
+from rendezvous_operator.reconcile.train_jobs import TrainJobs
 from rendezvous_operator.reconcile.work_queue import WorkQueue
 from rendezvous_operator.serve.health import Health
 from rendezvous_operator.serve.http_server import HttpServer
@@ -89,7 +91,11 @@ class Operator:
             lease_client = await self._connect(stack, timeout=self._options.timing.request_timeout)
             events_client = await self._connect(stack)
             recorder = Recorder(events_client, socket.gethostname(), time.monotonic)
-            await self._serve(client, lease_client, recorder)
+            train_jobs = None
+            if self._options.train_jobs:
+                train_jobs = TrainJobs(await self._connect(stack, timeout=TRAIN_JOBS_TIMEOUT), self._clock)
+            reader = Reader(client, self._cache, self._options.namespace, train_jobs)
+            await self._serve(client, lease_client, reader, recorder)
 
     async def _connect(
         self,
@@ -105,8 +111,7 @@ class Operator:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._shutdown_requested.set)
 
-    async def _serve(self, client: Client, lease_client: Client, recorder: Recorder) -> None:
-        reader = Reader(client, self._cache, self._options.namespace)
+    async def _serve(self, client: Client, lease_client: Client, reader: Reader, recorder: Recorder) -> None:
         fence = Fence(client, self._term)
         reconciler = Reconciler(reader, fence, self._queue, recorder, self._metrics)
         defects = [

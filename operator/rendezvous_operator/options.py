@@ -23,6 +23,7 @@ class Options:
     """The settings of one operator process."""
 
     namespace: str | None
+    train_jobs: bool
     log_format: str
     verbose: bool
     leader_elect: bool
@@ -106,6 +107,13 @@ class Option:
 _DAY = 24 * 60 * 60
 OPTIONS: Final = (
     Option("--namespace", "NAME", _matching(_DNS_LABEL, "the name of a namespace"), None, "Serve only this namespace"),
+    Option(
+        "--train-jobs",
+        "",
+        _yes_or_no,
+        False,
+        "Name runs of a JobSet that a TrainJob owns by the TrainJob; needs `get` on JobSets",
+    ),
     Option("--log-format", "FORMAT", _log_format, "text", "`text`, for people, or `json`, for programs"),
     Option("--verbose", "", _yes_or_no, False, "Log each object that is seen, too"),
     Option(

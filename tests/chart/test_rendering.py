@@ -75,6 +75,7 @@ def test_arguments_of_the_operator() -> None:
     told = parse(container(render())["args"], {})
     assert told == Options(
         namespace=None,
+        train_jobs=False,
         log_format="json",
         verbose=False,
         leader_elect=True,
@@ -90,6 +91,7 @@ def test_arguments_of_the_operator() -> None:
         render(
             {
                 "watchNamespace": "team",
+                "trainJobs.enabled": True,
                 "log": {"format": "text", "verbose": True},
                 "http": {"address": "::", "port": 9000},
                 "leaderElection.leaseDurationSeconds": 60,
@@ -102,6 +104,7 @@ def test_arguments_of_the_operator() -> None:
     told = parse(more["args"], {})
     assert (told.namespace, told.verbose, told.http_address, told.http_port) == ("team", True, "::", 9000)
     assert (told.timing.lease_duration, told.timing.renew_deadline) == (60, 40)
+    assert told.train_jobs
     assert told.log_format == "json", "what is given last wins"
     assert more["ports"][0]["containerPort"] == 9000
     assert more["env"] == [{"name": "HTTPS_PROXY", "value": "proxy:3128"}]
@@ -285,6 +288,15 @@ def test_no_role_has_a_wildcard_or_more_than_it_needs() -> None:
     assert not [right for right in granted if "*" in right]
     assert {group for group, _, _ in granted} == {"", "rdzv.dev", "events.k8s.io", "coordination.k8s.io"}
     assert {right for right in granted if right[0] == ""} == {("", "pods", verb) for verb in ("get", "list", "watch")}
+
+
+@pytest.mark.parametrize("values", [{}, {"watchNamespace": "team"}])
+def test_the_operator_may_get_jobsets_only_where_it_names_runs_by_train_jobs(values: Json) -> None:
+    def granted(more: Json) -> set[tuple[str, str, str]]:
+        roles = [item for item in render({**values, **more}) if item["kind"] in ("Role", "ClusterRole")]
+        return set().union(*map(rules, roles))
+
+    assert granted({"trainJobs.enabled": True}) - granted({}) == {("jobset.x-k8s.io", "jobsets", "get")}
 
 
 def test_a_namespaced_operator_has_the_same_rules() -> None:

@@ -21,6 +21,7 @@ _PLACES = {
     names.PARTICIPANT_KIND: f"apis/{names.API_VERSION}/{names.PARTICIPANT_PLURAL}",
     "ConfigMap": "api/v1/configmaps",
     "Event": "apis/events.k8s.io/v1/events",
+    "JobSet": "apis/jobset.x-k8s.io/v1alpha2/jobsets",
     "Lease": "apis/coordination.k8s.io/v1/leases",
     "Namespace": "api/v1/namespaces",
     "Pod": "api/v1/pods",

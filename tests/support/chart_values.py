@@ -52,6 +52,7 @@ COMBINATIONS: dict[str, Values] = {
         "commonLabels": {"cost-centre": "1"},
         "extraEnv": [{"name": "NOTE", "value": "c"}],
         "extraArgs": ["--verbose"],
+        "trainJobs.enabled": True,
         "imagePullSecrets": [{"name": "registry"}],
         "serviceAccount.name": "rendezvous",
         "serviceAccount.annotations": {"note": "b"},

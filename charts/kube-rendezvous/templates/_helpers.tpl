@@ -86,6 +86,13 @@ true
   verbs: [create, patch]
 {{- end -}}
 
+{{/* What it may do beside that with `trainJobs.enabled`, to learn which TrainJob owns a JobSet. */}}
+{{- define "kube-rendezvous.trainJobRules" -}}
+- apiGroups: [jobset.x-k8s.io]
+  resources: [jobsets]
+  verbs: [get]
+{{- end -}}
+
 {{/* What an agent may do in the namespace of its Rendezvous. */}}
 {{- define "kube-rendezvous.workerRules" -}}
 # `create` is needed only where agents are to create a missing Rendezvous.

@@ -51,9 +51,9 @@ class Pod:
     leaving: str | None = None
     """Why it will end soon (deletionTimestamp, condition DisruptionTarget); None: it will not."""
     run_id: str | None = None
-    """Label ``rdzv.dev/run-id``, else JobSet's UID, else the UID of the controller; None for a bare pod."""
+    """Label ``rdzv.dev/run-id``, else the workload; None for a bare pod."""
     workload: str | None = None
-    """JobSet's UID, else the UID of the controller: the same for all pods of one workload."""
+    """JobSet's UID, or that of its TrainJob, else the UID of the controller: the same for all pods of one workload."""
     owner: Owner | None = None
     """Kind and name of that workload."""
     problem: str | None = None

@@ -7,8 +7,10 @@ from collections.abc import Collection, Sequence
 from rendezvous_api import names
 from rendezvous_api.api_errors import ApiError
 from rendezvous_api.backoff import Backoff, Failures
-from rendezvous_operator.core.world import Target
+from rendezvous_operator.core.train_jobs import with_train_jobs
+from rendezvous_operator.core.world import Target, World
 from rendezvous_operator.kube.client import Client
+from rendezvous_operator.reconcile.train_jobs import TrainJobs
 from rendezvous_operator.watch.cache import Cache
 from rendezvous_operator.watch.seen import Key, Listed, Read
 
@@ -27,11 +29,38 @@ class Reader:
         cache: gets all that is read, and what the watches show.
     """
 
-    def __init__(self, client: Client, cache: Cache, namespace: str | None) -> None:
-        """``namespace``: the one that is served; None: all."""
+    def __init__(
+        self, client: Client, cache: Cache, namespace: str | None, train_jobs: TrainJobs | None = None
+    ) -> None:
+        """A reader.
+
+        Args:
+            client: for its requests.
+            cache: see above.
+            namespace: the one that is served; None: all.
+            train_jobs: that are the workloads of their pods; None: JobSets are.
+        """
         self._client = client
         self.cache = cache
         self._namespace = namespace
+        self._train_jobs = train_jobs
+
+    async def world(self, key: Key) -> World | None:
+        """All that is seen of a Rendezvous, with the workloads of its pods; None: it does not exist.
+
+        Raises:
+            ApiError: the owner of a JobSet was not read.
+        """
+        world, train_jobs = self.cache.world(key), self._train_jobs
+        if train_jobs is None:
+            return world
+        while world is not None and (jobsets := train_jobs.unread(key, world)):
+            await train_jobs.read(key, jobsets)
+            world = self.cache.world(key)  # it may have changed meanwhile
+        if world is None:
+            train_jobs.forget(key)
+            return None
+        return with_train_jobs(world, train_jobs.of(key))
 
     async def list(self, kind: str) -> set[Key]:
         """List a kind, again and again until the API server answers. Returns the Rendezvous that need a decision."""

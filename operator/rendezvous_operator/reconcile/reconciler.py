@@ -198,7 +198,7 @@ class Reconciler:
             self._add_event(touched)
 
     async def _reconcile(self, key: Key, fenced: FencedClient) -> None:
-        world = self._cache.world(key)
+        world = await self._reader.world(key)
         deletions = self._orphans(key) if world is None else await self._decide(key, world, fenced)
         refused: ApiError | None = None
         for deletion in deletions:
