@@ -29,20 +29,20 @@ playground: setup ## Keep a control plane and the operator running, to try torch
 	@$(BIN)/python -m demo.playground
 
 .PHONY: test
-test: test-unit test-integration test-chart test-e2e ## Run all tests but the slow ones (TEST_ARGS="-k name" to choose)
+test: test-unit test-model test-integration test-chart test-e2e ## Run all tests but the slow ones (TEST_ARGS="-k name" to choose)
 
 # One after the other, so that the control planes of one end before those of the next start. The exit code 5 of pytest
 # says that TEST_ARGS has chosen no test of this folder.
-.PHONY: test-unit test-integration test-chart test-e2e
+.PHONY: test-unit test-model test-integration test-chart test-e2e
 test-chart: .venv/.helm
-test-unit test-integration test-chart test-e2e: test-%: setup
+test-unit test-model test-integration test-chart test-e2e: test-%: setup
 	@began=$$SECONDS; code=0; $(BIN)/python $(PYTEST) tests/$* || code=$$?; \
 		echo "== tests/$*: $$((SECONDS - began)) s"; \
 		[[ $$code == 0 || $$code == $(if $(TEST_ARGS),5,0) ]]
 
 .PHONY: test-slow
 test-slow: setup ## Run the tests that take minutes each: the largest searches of what the decision core can reach
-	@$(BIN)/python $(PYTEST) -m slow tests/unit
+	@$(BIN)/python $(PYTEST) -m slow tests/unit tests/model
 
 # etcd and kube-apiserver of the oldest Kubernetes are built from their Go modules the first time, which takes minutes.
 .PHONY: test-oldest-kubernetes
