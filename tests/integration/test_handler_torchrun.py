@@ -143,7 +143,7 @@ def test_ctrl_c_before_the_first_round_leaves_as_terminated(operator: PlayedOper
     operator.create()
     a = torchruns.start("a")
     operator.joined({"train.a": 1}, timeout=PATIENCE)
-    wait_until(lambda: "waiting for" in a.log, "the agent to wait")  # its object is there a moment before
+    wait_until(lambda: " as train.a (" in a.log, "the agent to wait")  # its object is there a moment before
     a.popen.send_signal(signal.SIGINT)
     assert a.wait() == -signal.SIGINT
     assert operator.participant("train.a")["spec"]["leaveReason"] == "Terminated"
