@@ -54,7 +54,6 @@ EVERY = {
         ("one operator", 2, 150),
         ("two operators", 2, 100),
         pytest.param("one operator", 3, 2_500, marks=pytest.mark.slow),
-        pytest.param("two operators", 3, 500, marks=pytest.mark.slow),
     ],
 )
 def test_every_sequence_of_actions(name: str, depth: int, at_least: int) -> None:
@@ -63,12 +62,3 @@ def test_every_sequence_of_actions(name: str, depth: int, at_least: int) -> None
     states = every(setup, started(setup, setup.names), depth)
     print(f"{states} states")
     assert states >= at_least
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", WALKS)
-def test_many_random_walks(name: str) -> None:
-    setup = WALKS[name]
-    start = started(setup, setup.names)
-    for seed in range(SEEDS, 40 * SEEDS):
-        walk(setup, seed, STEPS, start)
