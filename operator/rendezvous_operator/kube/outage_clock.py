@@ -33,11 +33,6 @@ class OutageClock:
         """Seconds that count until now. In what may become an outage the clock stands; a short one it makes up for."""
         return (self._real() if self._failing_since is None else self._failing_since) - self._lost
 
-    @property
-    def failing_since(self) -> float | None:
-        """Since when nothing has been answered (seconds of the real clock); None: the last request was answered."""
-        return self._failing_since
-
     def answered(self) -> None:
         """The API server has answered a request, or a watch has shown an event."""
         now, began = self._real(), self._failing_since
