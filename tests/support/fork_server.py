@@ -15,6 +15,7 @@ import json
 import os
 import runpy
 import selectors
+import signal
 import socket
 import subprocess
 import sys
@@ -159,6 +160,8 @@ def _send_exit_code(pid: int, answers: int) -> None:
 def _become(request: Any, log: int) -> list[str]:
     """Make the child what a fresh process would be."""
     os.setsid()
+    # Whatever has started the tests in the background has made them, and so the server, ignore it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.close(log)
