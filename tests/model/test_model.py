@@ -1,6 +1,7 @@
 """The safety rules hold in the model of the whole system (docs/model.md)."""
 
 import pytest
+from tests.model.mutants import MUTANTS, Mutant
 from tests.model.search import every, settled, started, walk
 from tests.model.system import TRAINS, Setup, System
 
@@ -62,3 +63,8 @@ def test_every_sequence_of_actions(name: str, depth: int, at_least: int) -> None
     states = every(setup, started(setup, setup.names), depth)
     print(f"{states} states")
     assert states >= at_least
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.what)
+def test_the_guard_that_a_mutant_removes_is_there(mutant: Mutant) -> None:
+    assert mutant.source().count(mutant.before) == 1

@@ -3,7 +3,7 @@
 import logging
 import weakref
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import NamedTuple
 
 from rendezvous_api import names
@@ -12,8 +12,9 @@ from rendezvous_api.meta import ObjectMeta, version_number
 from rendezvous_api.participant import Participant
 from rendezvous_api.rendezvous import Rendezvous
 from rendezvous_operator.core import relevance
-from rendezvous_operator.core.world import Pod, SeenParticipant, Target, World
+from rendezvous_operator.core.world import SeenParticipant, Target, World
 from rendezvous_operator.kube.client import KINDS, Json
+from rendezvous_operator.watch.entry import Entry
 from rendezvous_operator.watch.pods import pod_from_object
 from rendezvous_operator.watch.seen import (
     NOTHING_KNOWN,
@@ -36,21 +37,6 @@ Observer = Callable[[Key, Rendezvous | None], None]
 """Is called whenever a Rendezvous is seen, and with None when it is gone."""
 
 
-@dataclass
-class _Entry:
-    """All objects of one Rendezvous; the Rendezvous itself may be missing."""
-
-    rendezvous: Rendezvous | None = None
-    participants: dict[str, SeenParticipant] = field(default_factory=dict)
-    pods: dict[str, Pod] = field(default_factory=dict)
-    absent: set[Target] = field(default_factory=set)
-    vanished: set[Target] = field(default_factory=set)
-
-    @property
-    def empty(self) -> bool:
-        return self.rendezvous is None and not self.participants and not self.pods
-
-
 class _Place(NamedTuple):
     """Where the newest version of a pod is kept."""
 
@@ -70,7 +56,7 @@ class Cache:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.clock = clock
-        self._entries: dict[Key, _Entry] = {}
+        self._entries: dict[Key, Entry] = {}
         self._pods: dict[Reference, _Place] = {}
         self._listed: set[str] = set()
         self._asked: weakref.WeakSet[Asked] = weakref.WeakSet()
@@ -154,7 +140,7 @@ class Cache:
         present = asked.shown.union(map(reference_of, items))
         touched: set[Key] = set()
         for key, entry in list(self._entries.items()):
-            for name, uid in self._known(entry, kind):
+            for name, uid in entry.known(kind):
                 if (key.namespace, uid) not in present:
                     touched |= self._forget(key, kind, name, uid)
         for item in items:
@@ -204,7 +190,7 @@ class Cache:
             return self._absent(read, entry)
         if reference_of(item) in read.asked.gone:
             return set()  # while the answer was on its way
-        known = _version(entry, target)
+        known = entry.version(target)
         if reference_of(item) not in read.asked.shown and version_of(item) < known:
             self.restored = f"{target.kind} {target.name} has version {version_of(item)}, but {known} was seen before"
             return set()
@@ -215,9 +201,9 @@ class Cache:
             return touched | self._absent(read, entry)  # the name belongs to a node of another Rendezvous now
         return touched
 
-    def _absent(self, read: Read, entry: _Entry) -> set[Key]:
+    def _absent(self, read: Read, entry: Entry) -> set[Key]:
         target = read.target
-        uid = target.uid or next((uid for name, uid in self._known(entry, target.kind) if name == target.name), "")
+        uid = target.uid or next((uid for name, uid in entry.known(target.kind) if name == target.name), "")
         if not target.uid and (read.key.namespace, uid) in read.asked.shown:
             return set()  # it was created, or created again, while the answer was on its way
         self._forget(read.key, target.kind, target.name, uid)
@@ -229,7 +215,7 @@ class Cache:
 
     def _rendezvous_seen(self, rendezvous: Rendezvous) -> set[Key]:
         key = Key(rendezvous.metadata.namespace, rendezvous.metadata.name)
-        entry = self._entries.setdefault(key, _Entry())
+        entry = self._entries.setdefault(key, Entry())
         if entry.rendezvous is not None and _is_older(rendezvous, entry.rendezvous):
             return set()
         if _round_of(entry.rendezvous) != _round_of(rendezvous):
@@ -241,7 +227,7 @@ class Cache:
         entry.absent = {target for target in entry.absent if target.kind == names.POD_KIND or target.name in members}
         return {key}
 
-    def _another_round(self, key: Key, entry: _Entry) -> None:
+    def _another_round(self, key: Key, entry: Entry) -> None:
         """Participants come by another watch, which may be older than this round: none of them counts as read."""
         for asked in self._asked:
             asked.outdated.add(key)
@@ -251,48 +237,61 @@ class Cache:
         entry.absent = {target for target in entry.absent if target.kind == names.POD_KIND}
 
     def _participant_seen(self, participant: Participant, read: Asked | None) -> set[Key]:
-        metadata = participant.metadata
-        key = Key(metadata.namespace, participant.spec.rendezvous_name)
-        entry = self._entries.setdefault(key, _Entry())
-        seen, now = entry.participants.get(metadata.name), self.clock()
-        if seen is not None and _is_older(participant, seen.object):
-            # A watch has shown a newer version while the answer was on its way. It counts as read all the same.
-            entry.participants[metadata.name] = replace(seen, read_at=self._read_at(key, seen, read))
-            return set()
-        entry.absent.discard(Target(names.PARTICIPANT_KIND, metadata.name))
-        beat_at = now if seen is None or relevance.is_heartbeat(seen.object, participant) else seen.beat_at
-        read_at = self._read_at(key, seen, read)
-        entry.participants[metadata.name] = SeenParticipant(participant, beat_at, read_at)
-        spec = entry.rendezvous.spec if entry.rendezvous is not None else None
-        return {key} if relevance.matters(seen, participant, spec, now) else set()
-
-    def _read_at(self, key: Key, seen: SeenParticipant | None, read: Asked | None) -> float | None:
-        if read is None or key in read.outdated:
-            return seen.read_at if seen is not None else None
-        return min(read.at, self.clock())
+        key = Key(participant.metadata.namespace, participant.spec.rendezvous_name)
+        entry = self._entries.setdefault(key, Entry())
+        seen = entry.participants.get(participant.metadata.name)
+        beats = seen is None or relevance.is_heartbeat(seen.object, participant)
+        if self._hold(key, participant, read, beats=beats) and relevance.matters(
+            seen, participant, entry.spec, self.clock()
+        ):
+            return {key}
+        return set()
 
     def _unknown_participant_seen(self, item: Json, error: DecodeError, read: Asked | None) -> set[Key]:
         """A participant that does not fit its CRD: written by an agent of a later release, or by a person."""
         metadata = decode(ObjectMeta, item["metadata"])
         key = Key(metadata.namespace, _rendezvous_name(item))
-        entry = self._entries.setdefault(key, _Entry())
-        seen, now = entry.participants.get(metadata.name), self.clock()
+        entry = self._entries.setdefault(key, Entry())
+        seen = entry.participants.get(metadata.name)
         same = seen is not None and seen.object.metadata.uid == metadata.uid
         participant = replace(seen.object if seen is not None and same else NOTHING_KNOWN, metadata=metadata)
-        if seen is not None and _is_older(participant, seen.object):
+        # Who has written it is not known. If it was another client, the agent counts as alive for one interval more.
+        changed = seen is None or seen.object.metadata.resource_version != metadata.resource_version
+        if not self._hold(key, participant, read, beats=changed, understood=False):
             return set()
         if seen is None or seen.understood:
             logger.error("%s: participant %s counts as alive, but cannot be understood: %s", key, metadata.name, error)
-        entry.absent.discard(Target(names.PARTICIPANT_KIND, metadata.name))
-        # Who has written it is not known. If it was another client, the agent counts as alive for one interval more.
-        changed = seen is None or seen.object.metadata.resource_version != metadata.resource_version
-        beat_at = now if seen is None or changed else seen.beat_at
-        read_at = self._read_at(key, seen, read)
-        entry.participants[metadata.name] = SeenParticipant(participant, beat_at, read_at, understood=False)
-        if seen is None or seen.understood or not same:
             return {key}
-        spec = entry.rendezvous.spec if entry.rendezvous is not None else None
-        return {key} if changed and relevance.ends_a_silence(seen, spec, now) else set()
+        return {key} if not same or (changed and relevance.ends_a_silence(seen, entry.spec, self.clock())) else set()
+
+    def _hold(
+        self, key: Key, participant: Participant, read: Asked | None, *, beats: bool, understood: bool = True
+    ) -> bool:
+        """Keep the participant, unless a newer version is known.
+
+        Args:
+            key: of its Rendezvous.
+            participant: as it was seen.
+            read: the request that it answers; None: a watch has shown it.
+            beats: whether its agent has just sent a heartbeat.
+            understood: see `SeenParticipant`.
+
+        Returns:
+            Whether it is kept.
+        """
+        entry, name = self._entries[key], participant.metadata.name
+        seen = entry.participants.get(name)
+        read_at = seen.read_at if seen is not None else None
+        if read is not None and key not in read.outdated:
+            read_at = min(read.at, self.clock())
+        if seen is not None and _is_older(participant, seen.object):
+            # A watch has shown a newer version while the answer was on its way. It counts as read all the same.
+            entry.participants[name] = replace(seen, read_at=read_at)
+            return False
+        entry.absent.discard(Target(names.PARTICIPANT_KIND, name))
+        beat_at = self.clock() if seen is None or beats else seen.beat_at
+        entry.participants[name] = SeenParticipant(participant, beat_at, read_at, understood)
+        return True
 
     def _pod_seen(self, item: Json) -> set[Key]:
         key, reference, version = _pod_key(item), reference_of(item), version_of(item)
@@ -304,7 +303,7 @@ class Cache:
             touched |= self._forget(before.key, names.POD_KIND, pod.name, pod.uid)
         if key is None:
             return touched
-        entry = self._entries.setdefault(key, _Entry())
+        entry = self._entries.setdefault(key, Entry())
         self._pods[reference] = _Place(key, version)
         if entry.pods.get(pod.uid) != pod:
             entry.pods[pod.uid] = pod
@@ -312,7 +311,7 @@ class Cache:
         entry.vanished.discard(Target(names.POD_KIND, pod.name, pod.uid))
         return touched
 
-    def _unlabelled_pod_read(self, entry: _Entry, key: Key, item: Json) -> set[Key]:
+    def _unlabelled_pod_read(self, entry: Entry, key: Key, item: Json) -> set[Key]:
         """A pod that was read because a participant names it, and that is not known by its label."""
         reference, version = reference_of(item), version_of(item)
         place = self._pods.get(reference)
@@ -343,7 +342,7 @@ class Cache:
             del self._entries[key]
         return {key}
 
-    def _participant_gone(self, key: Key, entry: _Entry, name: str) -> None:
+    def _participant_gone(self, key: Key, entry: Entry, name: str) -> None:
         # It is not `absent`: if this watch is late, there may be a new one of the name, which is a member already.
         pod_uid = entry.participants.pop(name).object.spec.pod_uid
         if not any(seen.object.spec.pod_uid == pod_uid for seen in entry.participants.values()):
@@ -356,26 +355,9 @@ class Cache:
                 if place is not None and place.key is None:
                     del self._pods[key.namespace, pod.uid]
 
-    def _known(self, entry: _Entry, kind: str) -> list[tuple[str, str]]:
-        """Name and UID of all objects of a kind in an entry that a list shows."""
-        if kind == names.RENDEZVOUS_KIND:
-            metadata = entry.rendezvous.metadata if entry.rendezvous is not None else None
-            return [(metadata.name, metadata.uid)] if metadata is not None else []
-        if kind == names.PARTICIPANT_KIND:
-            return [(name, seen.object.metadata.uid) for name, seen in entry.participants.items()]
-        return [(pod.name, pod.uid) for pod in entry.pods.values() if pod.known]
-
     def _notify(self, key: Key, rendezvous: Rendezvous | None) -> None:
         for observer in self._observers:
             observer(key, rendezvous)
-
-
-def _version(entry: _Entry, target: Target) -> int:
-    """Of an object as it is known; 0: it is not, or it is a pod."""
-    known: Rendezvous | Participant | None = entry.rendezvous if target.kind == names.RENDEZVOUS_KIND else None
-    if target.kind == names.PARTICIPANT_KIND and target.name in entry.participants:
-        known = entry.participants[target.name].object
-    return version_number(known.metadata.resource_version) if known is not None else 0
 
 
 def _rendezvous_name(item: Json) -> str:
