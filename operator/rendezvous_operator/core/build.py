@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from rendezvous_api import names
-from rendezvous_api.reasons import EventReason, FormationReason, LeaveReason, RoundEndReason
+from rendezvous_api.reasons import EventReason, FormationReason, RoundEndReason
 from rendezvous_api.rendezvous import Formation, RendezvousStatus, RoundRecord, Store
 from rendezvous_operator.core import conditions, failures, garbage, history, invariants, summary
 from rendezvous_operator.core.end import budget
@@ -58,7 +58,7 @@ def _common(s: Situation, timers: Timers) -> RendezvousStatus:
         s.status,
         observed_generation=s.metadata.generation,
         heartbeat_interval_seconds=s.spec.heartbeat_seconds,
-        run=owner.run_of(s),
+        run=owner.run_reference(s),
         closed_runs=s.run.closed_runs,
         refused=s.run.refused,
         observed_restart_request=s.run.restart_request,
@@ -149,5 +149,4 @@ def _loss(view: MemberView) -> RoundEndReason | None:
         return RoundEndReason.MEMBER_EVICTED
     if view.state is MemberState.LOST:
         return RoundEndReason.MEMBER_LOST
-    terminated = view.node is not None and view.node.left is LeaveReason.TERMINATED
-    return RoundEndReason.MEMBER_TERMINATED if terminated else RoundEndReason.MEMBER_FAILED
+    return RoundEndReason.MEMBER_TERMINATED if view.terminated else RoundEndReason.MEMBER_FAILED

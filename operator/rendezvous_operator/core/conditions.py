@@ -47,7 +47,7 @@ def _running(s: Situation, status: RendezvousStatus) -> Answer:
     ended = status.closed_reason(status.run_id)
     if ended is not None:
         return False, ended, _why_closed(status, ended)
-    if _round_runs(status):
+    if Run.of(status).round_runs:
         return True, ConditionReason.RUNNING, _what_runs(s, status)
     if s.spec.closed:
         return False, ConditionReason.CLOSED_BY_SPEC, "spec.closed is true: no node may join"
@@ -97,11 +97,6 @@ def _reconciling(s: Situation, status: RendezvousStatus) -> Answer:
     return True, formation.reason, formation.message
 
 
-def _round_runs(status: RendezvousStatus) -> bool:
-    run = Run.of(status)
-    return run.open and run.has_round and not run.asked
-
-
 def _what_runs(s: Situation, status: RendezvousStatus) -> str:
     text = f"round {status.round} runs with {status.nodes} nodes"
     if status.formation is not None:
@@ -113,7 +108,7 @@ def _what_runs(s: Situation, status: RendezvousStatus) -> str:
 
 
 def _suspects(s: Situation, status: RendezvousStatus) -> list[MemberView]:
-    if not _round_runs(status) or status.round > s.status.round:
+    if not Run.of(status).round_runs or status.round > s.status.round:
         return []
     return [view for view in s.members_not_running if view.state is MemberState.SUSPECT]
 

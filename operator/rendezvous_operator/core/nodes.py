@@ -146,6 +146,12 @@ class MemberView(NamedTuple):
         stays = self.state in (MemberState.RUNNING, MemberState.SUSPECT, MemberState.SUCCEEDED)
         return self.node.leaving if self.node is not None and not stays else None
 
+    @property
+    def terminated(self) -> bool:
+        """Whether its agent has left because of a signal."""
+        node = self.node if self.state is MemberState.LEFT else None
+        return node is not None and node.left is LeaveReason.TERMINATED
+
     def lost_if_silent(self) -> "MemberView":
         """The same, lost if it is silent at all."""
         return self._replace(state=MemberState.LOST, why=self.silent) if self.silent else self

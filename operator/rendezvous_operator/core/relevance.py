@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from rendezvous_api.participant import Participant
 from rendezvous_api.rendezvous import RendezvousSpec, RendezvousStatus
+from rendezvous_operator.core.nodes import silent_seconds
 from rendezvous_operator.core.world import SeenParticipant
 
 _DEFAULT_SPEC = RendezvousSpec(1, 1)
@@ -30,7 +31,7 @@ def matters(before: SeenParticipant | None, after: Participant, spec: Rendezvous
 
 def ends_a_silence(before: SeenParticipant, spec: RendezvousSpec | None, now: float) -> bool:
     """Whether a heartbeat comes so late that the participant may count as silent; arguments as of `matters`."""
-    return now - before.beat_at >= (spec or _DEFAULT_SPEC).silent_seconds
+    return now - before.beat_at >= silent_seconds(before.object, spec or _DEFAULT_SPEC)
 
 
 def is_heartbeat(before: Participant, after: Participant) -> bool:

@@ -88,6 +88,11 @@ class Run:
         """Whether a round of this run was published; the members in the status are then those of this run."""
         return self.round_run is not None and self.round_run == self.id
 
+    @property
+    def round_runs(self) -> bool:
+        """Whether a round of this run is running, also if the Rendezvous takes no nodes (`Situation.round_runs`)."""
+        return self.open and self.has_round and not self.asked
+
     @cached_property
     def called_back(self) -> bool:
         """Whether the members of the last round are asked to join again to be refused: its run's budget is spent."""

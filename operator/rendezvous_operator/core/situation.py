@@ -67,7 +67,7 @@ class Situation:
     @property
     def round_runs(self) -> bool:
         """Whether a round of an open run is running."""
-        return self.takes_nodes and self.run.has_round and not self.run.asked
+        return self.takes_nodes and self.run.round_runs
 
     @property
     def forms(self) -> bool:

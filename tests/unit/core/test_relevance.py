@@ -57,6 +57,15 @@ def test_a_heartbeat_matters_only_after_a_silence(spec: RendezvousSpec | None, l
     assert matters(seen, BEAT, spec, 100 + limit)
 
 
+def test_an_agent_that_keeps_a_longer_interval_is_silent_later() -> None:
+    def slow(participant: Participant) -> Participant:
+        return replace(participant, status=replace(participant.status, interval_seconds=20))
+
+    seen = SeenParticipant(slow(KNOWN), beat_at=100)
+    assert not matters(seen, slow(BEAT), SPEC, 100 + 5 * 20 - 0.1)
+    assert matters(seen, slow(BEAT), SPEC, 100 + 5 * 20)
+
+
 def test_what_others_write_is_no_heartbeat_and_ends_no_silence() -> None:
     assert is_heartbeat(KNOWN, BEAT)
     assert not is_heartbeat(KNOWN, OTHER_VERSION)

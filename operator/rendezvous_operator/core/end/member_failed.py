@@ -5,7 +5,7 @@ One that a signal has ended has not failed: see `member_terminated`.
 
 from collections.abc import Iterator
 
-from rendezvous_api.reasons import LeaveReason, RoundEndReason
+from rendezvous_api.reasons import RoundEndReason
 from rendezvous_operator.core.nodes import MemberState
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.timers import Timers
@@ -15,6 +15,5 @@ from rendezvous_operator.core.verdict import Cause
 def causes(s: Situation, _: Timers) -> Iterator[Cause[RoundEndReason]]:
     """One for each member that has left so."""
     for view in s.members_not_running:
-        terminated = view.node is not None and view.node.left is LeaveReason.TERMINATED
-        if view.state is MemberState.LEFT and not terminated:
+        if view.state is MemberState.LEFT and not view.terminated:
             yield Cause(RoundEndReason.MEMBER_FAILED, f"{view.name}: {view.why}", node=view.name)

@@ -5,8 +5,7 @@ Somebody, or something, has stopped it: a person, a supervisor, a machine that s
 
 from collections.abc import Iterator
 
-from rendezvous_api.reasons import LeaveReason, RoundEndReason
-from rendezvous_operator.core.nodes import MemberState
+from rendezvous_api.reasons import RoundEndReason
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.timers import Timers
 from rendezvous_operator.core.verdict import Cause
@@ -15,5 +14,5 @@ from rendezvous_operator.core.verdict import Cause
 def causes(s: Situation, _: Timers) -> Iterator[Cause[RoundEndReason]]:
     """One for each member whose agent was ended so."""
     for view in s.members_not_running:
-        if view.state is MemberState.LEFT and view.node is not None and view.node.left is LeaveReason.TERMINATED:
+        if view.terminated:
             yield Cause(RoundEndReason.MEMBER_TERMINATED, f"{view.name}: {view.why}")

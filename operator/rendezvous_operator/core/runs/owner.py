@@ -5,7 +5,7 @@ from rendezvous_operator.core.nodes import Node
 from rendezvous_operator.core.situation import Situation
 
 
-def run_of(s: Situation) -> RunReference | None:
+def run_reference(s: Situation) -> RunReference | None:
     """``status.run``. An owner that was found stays: its pods may be gone before the run has ended."""
     if s.run.id is None:
         return None

@@ -79,7 +79,7 @@ def _answer(s: Situation, node: Node) -> _Answer | None:
         message = f"Rendezvous {name!r} is closed (spec.closed is true)"
         return _Answer(RefusalReason.RUN_CLOSED, message, str(ConditionReason.CLOSED_BY_SPEC))
     closed = run.why_over(node.run)
-    if closed is ClosedReason.RUN_SUCCEEDED and _has_waited(s, node):
+    if closed is ClosedReason.RUN_SUCCEEDED and _is_done(s, node):
         return _Answer(RefusalReason.RUN_SUCCEEDED, f"run {node.run_id!r} has succeeded; nothing is left to do")
     if closed is ClosedReason.RUN_SUCCEEDED and node.object.spec.attempt_reason is AttemptReason.WORKER_FAILURE:
         message = (
@@ -104,7 +104,7 @@ def _answer(s: Situation, node: Node) -> _Answer | None:
     return None
 
 
-def _has_waited(s: Situation, node: Node) -> bool:
+def _is_done(s: Situation, node: Node) -> bool:
     """Whether it has waited for a run that succeeded, so that it is done, or wants to start that run again."""
     spec = node.object.spec
     if spec.attempt_reason is AttemptReason.MEMBERSHIP_CHANGE or node.name in s.listed_spares:
