@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from rendezvous_api import names
+from rendezvous_api.codec import json_name
 from rendezvous_api.rendezvous import Heartbeat, RendezvousSpec, Timeouts
 
 if TYPE_CHECKING:
@@ -105,12 +106,12 @@ class Settings:
 
 
 _IN_THE_SPEC = {
-    "join_timeout": ("timeouts", "joinSeconds"),
-    "last_call_timeout": ("timeouts", "lastCallSeconds"),
-    "keep_alive_interval": ("heartbeat", "intervalSeconds"),
-    "keep_alive_max_attempt": ("heartbeat", "maxMissed"),
+    "join_timeout": ("timeouts", "join_seconds"),
+    "last_call_timeout": ("timeouts", "last_call_seconds"),
+    "keep_alive_interval": ("heartbeat", "interval_seconds"),
+    "keep_alive_max_attempt": ("heartbeat", "max_missed"),
 }
-"""The keys that stand for fields of the spec of a Rendezvous, each with its group and its field."""
+"""The keys that stand for fields of a `RendezvousSpec`, each with its group and its field."""
 
 
 def given_run_id(run_id: str) -> str | None:
@@ -176,7 +177,7 @@ def requested_spec(settings: Settings) -> Mapping[str, Any]:
     groups: dict[str, dict[str, int]] = {"timeouts": {}, "heartbeat": {}}
     for key, (group, name) in _IN_THE_SPEC.items():
         if key in settings.given:
-            groups[group][name] = getattr(settings, key)
+            groups[group][json_name(name)] = getattr(settings, key)
     if spec.suspect_seconds != spec.timeouts.suspect_seconds:
         # The schema refuses less than the silence that makes a suspect, and a large group may need more, too.
         groups["timeouts"]["suspectSeconds"] = spec.suspect_seconds
@@ -190,12 +191,8 @@ def differences(settings: Settings, spec: RendezvousSpec) -> list[str]:
     asked, actual = (settings.min_nodes, settings.max_nodes), (spec.min_nodes, spec.max_nodes)
     if asked not in (actual, _TORCHRUN_NODES):
         found.append(f"{settings.flags.nodes}={asked[0]}:{asked[1]}, Rendezvous {actual[0]}:{actual[1]}")
-    for key, actual_value in (
-        ("join_timeout", spec.timeouts.join_seconds),
-        ("last_call_timeout", spec.timeouts.last_call_seconds),
-        ("keep_alive_interval", spec.heartbeat.interval_seconds),
-        ("keep_alive_max_attempt", spec.heartbeat.max_missed),
-    ):
+    for key, (group, name) in _IN_THE_SPEC.items():
+        actual_value = getattr(getattr(spec, group), name)
         if key in settings.given and getattr(settings, key) != actual_value:
             found.append(f"{key}={getattr(settings, key)}, Rendezvous {actual_value}")
     return found
