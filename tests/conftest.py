@@ -9,7 +9,7 @@ from hypothesis import settings
 from tests.support.api import create_namespace
 from tests.support.fork_server import ForkServer
 
-from rendezvous_controlplane import LocalControlPlane
+from rendezvous_controlplane import Binaries, LocalControlPlane
 
 ROOT = Path(__file__).parents[1]
 
@@ -22,6 +22,16 @@ settings.load_profile("tests")
 def control_plane_manifests() -> Sequence[Path]:
     """The project's own kinds."""
     return [ROOT / "crds"]
+
+
+@pytest.fixture(scope="module")
+def own_control_plane(
+    control_plane_binaries: Binaries, control_plane_manifests: Sequence[Path | str]
+) -> Iterator[LocalControlPlane]:
+    """One for the tests of a file that stop its API server; their file has a group of `tests.support.groups`."""
+    with LocalControlPlane() as plane:
+        plane.apply(control_plane_manifests)
+        yield plane
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
-"""A control plane and an operator for each worker of pytest, and a job for each test."""
+"""An operator for each worker of pytest, on the control plane that the worker has, and a job for each test."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,17 +10,7 @@ from tests.support.fork_server import ForkServer
 from tests.support.processes import Process, start_operator
 from tests.support.waiting import wait_until
 
-from rendezvous_controlplane import Binaries, LocalControlPlane
-
-
-@pytest.fixture(scope="session")
-def control_plane(
-    control_plane_binaries: Binaries, control_plane_manifests: Sequence[Path | str]
-) -> Iterator[LocalControlPlane]:
-    """One of its own: its operator goes with the session, and would be in the way of other tests of the worker."""
-    with LocalControlPlane() as plane:
-        plane.apply(control_plane_manifests)
-        yield plane
+from rendezvous_controlplane import LocalControlPlane
 
 
 @pytest.fixture(scope="session")

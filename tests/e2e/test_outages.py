@@ -1,8 +1,6 @@
 """Training outlives the control plane (rule "outages"). A control plane, and operators, of their own to stop."""
 
 import time
-from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import pytest
 from tests.e2e.harness import Job
@@ -12,7 +10,7 @@ from tests.support.waiting import wait_until
 
 from rendezvous_api.reasons import RoundEndReason
 from rendezvous_api.rendezvous import RendezvousStatus
-from rendezvous_controlplane import Binaries, LocalControlPlane
+from rendezvous_controlplane import LocalControlPlane
 
 pytestmark = OWN_CONTROL_PLANE
 
@@ -23,13 +21,9 @@ MEMBERS = {"n0", "n1"}
 
 
 @pytest.fixture(scope="module")
-def control_plane(
-    control_plane_binaries: Binaries, control_plane_manifests: Sequence[Path | str]
-) -> Iterator[LocalControlPlane]:
-    """One whose API server may be stopped. It is the test that starts the operator."""
-    with LocalControlPlane() as plane:
-        plane.apply(control_plane_manifests)
-        yield plane
+def control_plane(own_control_plane: LocalControlPlane) -> LocalControlPlane:
+    """One whose API server may be stopped."""
+    return own_control_plane
 
 
 def start(job: Job) -> Process:

@@ -1,8 +1,6 @@
 """Handlers while their API server is away."""
 
 import time
-from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import pytest
 from tests.integration.handler_support import (
@@ -18,19 +16,15 @@ from torch.distributed.elastic.rendezvous import (
     RendezvousConnectionError,
 )
 
-from rendezvous_controlplane import Binaries, LocalControlPlane
+from rendezvous_controlplane import LocalControlPlane
 
 pytestmark = OWN_CONTROL_PLANE_ALONE
 
 
 @pytest.fixture(scope="module")
-def control_plane(
-    control_plane_binaries: Binaries, control_plane_manifests: Sequence[Path | str]
-) -> Iterator[LocalControlPlane]:
+def control_plane(own_control_plane: LocalControlPlane) -> LocalControlPlane:
     """One whose API server may be stopped."""
-    with LocalControlPlane() as plane:
-        plane.apply(control_plane_manifests)
-        yield plane
+    return own_control_plane
 
 
 def test_an_outage_while_waiting_does_not_count(
