@@ -7,10 +7,12 @@ import pytest
 
 from rendezvous_api.api_errors import ForbiddenError
 from rendezvous_api.meta import Condition, ObjectMeta
+from rendezvous_api.reasons import AttemptReason
 from rendezvous_api.rendezvous import Rendezvous, RendezvousSpec, RendezvousStatus
 from rendezvous_handler.agent.agent import Agent
 from rendezvous_handler.join.clock import JoinClock
 from rendezvous_handler.join.errors import ConnectError
+from rendezvous_handler.join.join import Join
 from rendezvous_handler.join.report import Reporter
 from rendezvous_handler.join.wait import JoinWait
 from rendezvous_handler.kube.contact import Contact
@@ -95,6 +97,31 @@ def test_time_that_does_not_count_ends_no_wait_for_rights() -> None:
     time.now += 2
     with pytest.raises(ConnectError, match="waited 600 s"):
         wait.refused(refused)
+
+
+class Homeless(Nothing):
+    """One whose name cannot be resolved, on a clock that its waiting moves on."""
+
+    def __init__(self, time: Time) -> None:
+        self._time = time
+
+    def address(self) -> str:
+        self._time.now += 100
+        raise OSError("unknown host")
+
+
+def test_time_that_does_not_count_ends_no_wait_for_an_address() -> None:
+    time = Time()
+    agent = cast(Agent, Homeless(time))
+    wait = JoinWait(agent)
+    wait.clock, wait.pause = JoinClock(time), lambda seconds=0.0: None  # type: ignore[method-assign]
+    time.now += 7200
+    wait.tick(spare=True)
+    began = time.now
+    join: Join[Any] = Join(agent, AttemptReason.START, cast(Any, None), wait=wait)
+    with pytest.raises(ConnectError, match="unknown host"):
+        join._bind()
+    assert time.now - began > 600
 
 
 def rendezvous(message: str | None = None) -> Rendezvous:

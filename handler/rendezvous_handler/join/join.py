@@ -143,7 +143,7 @@ class Join(Generic[M]):
                 raise ConnectError(str(error)) from None
             except OSError as error:
                 self._wait.reporter.problem(f"the address of this node cannot be found out: {error}")
-                if self._wait.clock.elapsed > self._wait.limit:
+                if self._wait.expired:
                     raise ConnectError(f"the address of this node cannot be found out: {error}") from None
             self._wait.tick()
             self._wait.pause()
