@@ -80,9 +80,6 @@ def assess(now: Now, world: World, memory: Memory, nodes: Mapping[str, Node]) ->
         measured = _Measurement(now.monotonic, world, memory.grace_from, excused)
         silences = measured.silences(expected)
     isolated, until = _is_isolated(now.monotonic, world, nodes, silences, began) if cut_off else (False, None)
-    if isolated:
-        members = {member.name for member in world.rendezvous.status.participants}
-        silences = {name: Silence.KEEP_ALIVE if name in members else silence for name, silence in silences.items()}
     return Liveness(
         silences,
         False,
@@ -160,8 +157,8 @@ class _Measurement:
     def _silence(self, seen: SeenParticipant) -> Silence:
         silence = Silence.NONE
         for level, limit in (
-            (Silence.KEEP_ALIVE, silent_seconds(seen.object, self._spec)),
-            (Silence.SUSPECT, suspect_seconds(seen.object, self._spec)),
+            (Silence.SILENT, silent_seconds(seen.object, self._spec)),
+            (Silence.LOST, suspect_seconds(seen.object, self._spec)),
         ):
             limit_at = self._beat_at(seen) + limit
             if self._now < limit_at:

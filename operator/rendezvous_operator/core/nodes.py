@@ -37,10 +37,10 @@ class Silence(IntEnum):
     """For how long no heartbeat was received; `liveness` measures it."""
 
     NONE = 0
-    KEEP_ALIVE = 1
+    SILENT = 1
     """heartbeat.intervalSeconds x heartbeat.maxMissed: lost while a round is formed, suspect while one runs."""
-    SUSPECT = 2
-    """timeouts.suspectSeconds: always lost."""
+    LOST = 2
+    """timeouts.suspectSeconds: lost, unless the round is isolated."""
 
 
 class Node(NamedTuple):
@@ -201,13 +201,14 @@ def _owner(participant: Participant) -> Target | None:
     return Target(names.POD_KIND, spec.pod_name or "", spec.pod_uid or "") if owned else None
 
 
-def see_member(member: Member, node: Node | None, rendezvous: RendezvousSpec) -> MemberView:
+def see_member(member: Member, node: Node | None, rendezvous: RendezvousSpec, *, isolated: bool) -> MemberView:
     """The state of a member as long as nothing has ended its round.
 
     Args:
         member: its entry in the current round.
         node: of the same name; None: its object does not exist, by a read.
         rendezvous: the spec of its Rendezvous; gives the limits of silence.
+        isolated: its round is, so no silence loses it (see `liveness`).
     """
     if node is None:
         return MemberView(member, None, MemberState.LOST, "its participant object is gone")
@@ -224,10 +225,10 @@ def see_member(member: Member, node: Node | None, rendezvous: RendezvousSpec) ->
         return MemberView(member, node, MemberState.REENTERED)
     if node.silence is Silence.NONE and node.leaving is None:
         return MemberView(member, node, MemberState.RUNNING)
-    limit = suspect_seconds if node.silence is Silence.SUSPECT else silent_seconds
+    limit = suspect_seconds if node.silence is Silence.LOST else silent_seconds
     seconds = limit(node.object, rendezvous)
     silent = f"no heartbeat for more than {seconds} s" if node.silence else ""
-    if node.silence is Silence.SUSPECT:
+    if node.silence is Silence.LOST and not isolated:
         return MemberView(member, node, MemberState.LOST, silent, silent)
     if node.leaving is not None:
         return MemberView(member, node, MemberState.LEAVING, node.leaving, silent)

@@ -24,7 +24,9 @@ def observe(now: Now, world: World, memory: Memory) -> Situation | Evidence:
     nodes |= {name: nodes[name]._replace(silence=silent) for name, silent in liveness.silences.items()}
     all_waiting = tuple(node for node in nodes.values() if node.waits(known.members.get(node.name)))
     spec = world.rendezvous.spec
-    views = tuple(see_member(member, nodes.get(name), spec) for name, member in known.members.items())
+    views = tuple(
+        see_member(member, nodes.get(name), spec, isolated=liveness.isolated) for name, member in known.members.items()
+    )
     run = Run.of(world.rendezvous.status)
     situation = Situation(now, world, nodes, all_waiting, views, liveness, run, memory.failed_check_ins)
     unseen = {Target(names.PARTICIPANT_KIND, name) for name in known.members if name not in nodes} - world.absent

@@ -90,7 +90,7 @@ def decided(
         # It takes some reconciles until one run has lost the Rendezvous and the next one has it.
         return decided(setup, *_state(setup, shared, nodes, first, published=False), watch)
     published = first.status.round > world.rendezvous.status.round
-    if published and _left_behind(shared, nodes):
+    if published and _left_behind(shared, nodes, first):
         return _state(setup, shared, nodes, first, published=True)
     assert second.status == first.status, f"a write loop: {first.status} then {second.status}"
     _check_wake_up(after, second)
@@ -117,13 +117,17 @@ def _check_deletions(shared: Shared, nodes: Sequence[Node], decision: Decision) 
     assert not (all_silent and deleted), "a participant is deleted while all are silent"
 
 
-def _left_behind(shared: Shared, nodes: Sequence[Node]) -> bool:
+def _left_behind(shared: Shared, nodes: Sequence[Node], decision: Decision) -> bool:
     """Whether a round can be published without a member that asks for a place in the next one from that moment on.
 
-    It was a member, but silent before it could see that; at its next heartbeat reentrySeconds have passed.
+    It was a member, but silent before it could see that; at its next heartbeat, or when the round is cut off no more
+    and its silence starts again, reentrySeconds have passed.
     """
     overdue = _age_of_asking(shared) == OVER
-    return overdue and any(node.current and not node.reports and node.silence in (0, UNHEARD) for node in nodes)
+    return overdue and any(
+        node.current and not node.reports and (node.silence in (0, UNHEARD) or _name(i) in decision.memory.excused)
+        for i, node in enumerate(nodes)
+    )
 
 
 def _check_asking(status: RendezvousStatus) -> None:
@@ -350,7 +354,8 @@ def _state(
     for i, node in enumerate(nodes):
         name = _name(i)
         silence = node.silence
-        if full_period and silence in SILENT:
+        # What is excused is as long as the silence: times have no lengths here.
+        if (full_period or name in memory.excused) and silence in SILENT:
             silence = UNHEARD if node.process else 0
         found = node._replace(spare=spares.get(name, 0), refused=refused.get(name, ""), ages=ages[i], silence=silence)
         if published:

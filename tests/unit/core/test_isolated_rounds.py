@@ -70,6 +70,17 @@ def test_the_user_gives_it_up_by_asking_for_another_round() -> None:
     assert scenario.group == ["c", "d"]
 
 
+def test_it_is_given_up_in_one_write() -> None:
+    """The decision that gives it up says for how long its members are silent, as the one after it does."""
+    scenario = Scenario(1, 1)
+    scenario.join("a")
+    scenario.silent("a")
+    scenario.after(1000)
+    scenario.request_restart("now")
+    assert scenario.status.formation is not None
+    assert scenario.status.formation.message.endswith("a was lost (no heartbeat for more than 120 s)")
+
+
 def test_a_suspension_is_no_evidence() -> None:
     """The members may train on and not know of it, so it is not suspended, and nobody takes their place."""
     scenario = cut_off(pods=True)
