@@ -1,6 +1,7 @@
 """Real torchrun agents, a real operator, and what a test needs to disturb them and to see what they did."""
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,12 @@ from rendezvous_controlplane import LocalControlPlane
 _READ_LATE = {"KUBECONFIG", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE"}
 """Variables that torchrun and the handler read when they need them; others may be read while torch is imported."""
 WORKER = Path(__file__).with_name("worker.py")
+ANOTHER_LAUNCHER = (
+    sys.executable,
+    "-c",
+    "import sys; from torch.distributed.run import parse_args, run; run(parse_args(sys.argv[1:]))",
+)
+"""What ``accelerate launch``, ``tune run`` and ``fabric run`` do."""
 
 
 def rounds(status: RendezvousStatus) -> list[tuple[int, str | None]]:

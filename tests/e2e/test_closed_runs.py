@@ -1,10 +1,9 @@
 """A run that is over takes no one any more, and says so; the Rendezvous then serves the next run (rule "runs")."""
 
-import sys
 import time
 import uuid
 
-from tests.e2e.harness import Job
+from tests.e2e.harness import ANOTHER_LAUNCHER, Job
 from tests.e2e.pods import Pods
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until
@@ -12,13 +11,6 @@ from tests.support.waiting import wait_until
 from rendezvous_api import names
 from rendezvous_api.reasons import ClosedReason, LeaveReason, RoundEndReason
 from rendezvous_api.rendezvous import ClosedRun
-
-ANOTHER_LAUNCHER = (
-    sys.executable,
-    "-c",
-    "import sys; from torch.distributed.run import parse_args, run; run(parse_args(sys.argv[1:]))",
-)
-"""What ``accelerate launch``, ``tune run`` and ``fabric run`` do."""
 
 
 def test_a_member_that_re_enters_when_the_run_has_succeeded_ends_well_and_a_fresh_start_does_not(job: Job) -> None:

@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from tests.e2e.harness import Job
+from tests.e2e.harness import ANOTHER_LAUNCHER, Job
 from tests.support.waiting import wait_until
 
 from rendezvous_api.reasons import RoundEndReason
@@ -50,8 +50,8 @@ def test_a_spare_waits_beyond_the_join_timeout_takes_over_at_once_and_ends_well(
     assert second.status.spares == ()
     recorder.assert_rules(2, 2)
 
-    # Who was replaced is the spare now, and has nothing to do when the others are done.
-    late = job.agent("n0")
+    # Who was replaced is the spare now, and has nothing to do when the others are done, whatever has started it.
+    late = job.agent("n0", launcher=ANOTHER_LAUNCHER)
     wait_until(lambda: job.status.spares == (f"{job.name}.n0",), "n0 to be a spare", 120)
     job.stop_training()
     assert [job.agents[node].wait() for node in ("n1", "n2")] == [0, 0]
