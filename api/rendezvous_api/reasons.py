@@ -137,6 +137,7 @@ class ConditionReason(Reason):
 
     RUNNING = "Running"
     MEMBER_SUSPECTED = "MemberSuspected"
+    NODE_HELD_OUT = "NodeHeldOut"
     CLOSED_BY_SPEC = "ClosedBySpec"
     NOT_ENDED = "NotEnded"
     """The run has not ended, or there is none."""
@@ -167,4 +168,5 @@ class EventReason(Reason):
     ROUND_PUBLISHED = "RoundPublished"
     ROUND_ENDED = "RoundEnded"
     PARTICIPANT_REFUSED = "ParticipantRefused"
+    NODE_HELD_OUT = "NodeHeldOut"
     RUN_CLOSED = "RunClosed"
