@@ -11,7 +11,7 @@ from rendezvous_operator.core.end import budget
 from rendezvous_operator.core.nodes import MemberState, MemberView
 from rendezvous_operator.core.rank.rank import rank
 from rendezvous_operator.core.run import Run
-from rendezvous_operator.core.runs import owner
+from rendezvous_operator.core.runs import owner, refuse
 from rendezvous_operator.core.select import held_out
 from rendezvous_operator.core.select.selection import Selection
 from rendezvous_operator.core.situation import Situation
@@ -29,12 +29,13 @@ def build(s: Situation, timers: Timers, picked: Selection, outlook: Outlook | No
     """
     events = s.run.events
     if outlook is not None and outlook.waits is None:
+        s = s.with_run(refuse.drop_members(s))
         status = _published(s, timers, picked)
         message = (
             f"round {status.round} of run {status.run_id!r}: {status.nodes} nodes, "
             f"rank 0 is {status.participants[0].name}"
         )
-        events = (*events, Event(EventReason.ROUND_PUBLISHED, message))
+        events = (*s.run.events, Event(EventReason.ROUND_PUBLISHED, message))
     else:
         status = _unpublished(s, timers, picked, outlook)
     status = summary.with_summary(s, conditions.with_conditions(s, status, picked.held_out))
