@@ -16,8 +16,8 @@ from tests.support.specs import in_groups
 from rendezvous_api import names
 from rendezvous_api.codec import decode
 from rendezvous_api.participant import ParticipantSpec
-from rendezvous_api.reasons import AttemptReason, ParticipantState
-from rendezvous_api.rendezvous import Rendezvous
+from rendezvous_api.reasons import AttemptReason, ParticipantState, RefusalReason
+from rendezvous_api.rendezvous import Refusal, Rendezvous
 from rendezvous_handler.agent.rendezvous_watch import is_newer, only_about
 from rendezvous_handler.join.answer import Attempt, Membership, answer, nodes_waiting
 
@@ -252,10 +252,12 @@ class System:
         )
 
     def _answer(self, agent: Agent) -> Membership | None:
-        if agent.view is None:
-            return None
-        found = answer(agent.view, self._attempt(agent))
+        found = None if agent.view is None else answer(agent.view, self._attempt(agent))
         return found if isinstance(found, Membership) else None
+
+    def _must_join_anew(self, agent: Agent) -> bool:
+        found = None if agent.view is None else answer(agent.view, self._attempt(agent))
+        return isinstance(found, Refusal) and found.reason is RefusalReason.JOIN_ANEW
 
     def _all_check_in(self, membership: Membership) -> bool:
         here = [agent for agent in self.agents.values() if agent.runs and agent.membership is not None]
@@ -265,7 +267,7 @@ class System:
     def _acts(self, agent: Agent) -> bool:
         """Whether what it knows makes it do something. It talks to the others also if it is cut off."""
         if agent.process == WAITS:
-            return self._answer(agent) is not None
+            return self._answer(agent) is not None or (not agent.cut and self._must_join_anew(agent))
         if agent.process == OFF or agent.membership is None:
             return False
         asked = nodes_waiting(agent.view, agent.membership, name_lost=False) > 0
@@ -274,7 +276,9 @@ class System:
         return agent.process == CHECKS_IN and self._all_check_in(agent.membership)
 
     def _act(self, agent: Agent) -> None:
-        if agent.process == WAITS:
+        if agent.process == WAITS and self._must_join_anew(agent):
+            self._join(agent, AttemptReason.MEMBERSHIP_CHANGE)
+        elif agent.process == WAITS:
             agent.membership, agent.process = self._answer(agent), CHECKS_IN
         elif nodes_waiting(agent.view, agent.membership, name_lost=False) > 0:
             self._join(agent, AttemptReason.MEMBERSHIP_CHANGE)

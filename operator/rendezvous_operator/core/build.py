@@ -6,12 +6,13 @@ from dataclasses import replace
 from rendezvous_api import names
 from rendezvous_api.reasons import EventReason, FormationReason, RoundEndReason
 from rendezvous_api.rendezvous import Formation, RendezvousStatus, RoundRecord, Store
-from rendezvous_operator.core import conditions, failures, garbage, history, invariants, summary
+from rendezvous_operator.core import conditions, garbage, history, invariants, summary
 from rendezvous_operator.core.end import budget
 from rendezvous_operator.core.nodes import MemberState, MemberView
 from rendezvous_operator.core.rank.rank import rank
 from rendezvous_operator.core.run import Run
-from rendezvous_operator.core.runs import owner
+from rendezvous_operator.core.runs import owner, refuse
+from rendezvous_operator.core.select import held_out
 from rendezvous_operator.core.select.selection import Selection
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.timers import Timers
@@ -28,26 +29,32 @@ def build(s: Situation, timers: Timers, picked: Selection, outlook: Outlook | No
     """
     events = s.run.events
     if outlook is not None and outlook.waits is None:
+        s = s.with_run(refuse.drop_members(s))
         status = _published(s, timers, picked)
         message = (
             f"round {status.round} of run {status.run_id!r}: {status.nodes} nodes, "
             f"rank 0 is {status.participants[0].name}"
         )
-        events = (*events, Event(EventReason.ROUND_PUBLISHED, message))
+        events = (*s.run.events, Event(EventReason.ROUND_PUBLISHED, message))
     else:
         status = _unpublished(s, timers, picked, outlook)
-    status = summary.with_summary(s, conditions.with_conditions(s, status))
+    status = summary.with_summary(s, conditions.with_conditions(s, status, picked.held_out))
     invariants.check(s, timers, status)
     collected = garbage.collect(s, timers)
     # While all are silent no timer runs, so nothing that waits for one can change before the next heartbeat.
     timed = (s.run.until, outlook.until if outlook is not None else None, history.changes_at(s, timers))
     return Decision(
         status,
-        Memory(timers.since, s.liveness.grace_from, s.failed_check_ins, s.liveness.excused),
+        Memory(timers.since, s.liveness.grace_from, s.liveness.excused),
         conditions.explanation(status),
         deletions=collected.deletions,
         events=events,
-        wake_at=earliest(s.liveness.changes_at, collected.until, *(() if s.liveness.all_silent else timed)),
+        wake_at=earliest(
+            s.liveness.changes_at,
+            collected.until,
+            held_out.changes_at(s, timers),
+            *(() if s.liveness.all_silent else timed),
+        ),
         lost=_lost(s),
     )
 
@@ -61,9 +68,11 @@ def _common(s: Situation, timers: Timers) -> RendezvousStatus:
         run=owner.run_reference(s),
         closed_runs=s.run.closed_runs,
         refused=s.run.refused,
+        held_out=s.run.held_out,
         observed_restart_request=s.run.restart_request,
+        observed_retry_request=s.run.retry_request,
         restarts=s.run.restarts,
-        failures=failures.continued(s),
+        failures=s.run.failures,
         history=history.continued(s, timers),
     )
 
@@ -94,7 +103,7 @@ def _published(s: Situation, timers: Timers, picked: Selection) -> RendezvousSta
         round_start_time=s.now.timestamp,
         waiting_nodes=0,
         observed_restart_request=s.restart_request,
-        restarts=budget.restarts(s, status.history),
+        restarts=budget.restarts(s),
         formation=None,
         history=history.with_next(status.history, record),
     )

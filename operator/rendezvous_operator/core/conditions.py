@@ -5,14 +5,16 @@ they do in a Job. While nodes are waited for, nothing is wrong: kstatus calls a 
 Reconciling is True, and failed only while Stalled is.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from rendezvous_api import names
 from rendezvous_api.meta import Condition
 from rendezvous_api.reasons import ClosedReason, ConditionReason, FormationReason, Reason
-from rendezvous_api.rendezvous import Missing, RendezvousStatus
+from rendezvous_api.rendezvous import HeldOut, Missing, RendezvousStatus
 from rendezvous_operator.core.nodes import MemberState, MemberView
 from rendezvous_operator.core.run import Run
+from rendezvous_operator.core.select import held_out
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.words import budget_is_spent, cut, listing, with_listing
 
@@ -22,15 +24,16 @@ _NOT_ENDED: Answer = (False, ConditionReason.NOT_ENDED, "")
 _AS_EXPECTED: Answer = (False, ConditionReason.AS_EXPECTED, "")
 
 
-def with_conditions(s: Situation, status: RendezvousStatus) -> RendezvousStatus:
+def with_conditions(s: Situation, status: RendezvousStatus, passed_over: Sequence[HeldOut]) -> RendezvousStatus:
     """The status with all conditions; a transition time changes only with its condition (API conventions)."""
+    absent = held_out.as_missing(passed_over)
     failed = _failed(status)
     found = (
-        (names.CONDITION_RUNNING, _running(s, status)),
+        (names.CONDITION_RUNNING, _running(s, status, absent)),
         (names.CONDITION_COMPLETE, _complete(status)),
         (names.CONDITION_FAILED, failed),
         (names.CONDITION_SUSPENDED, _suspended(s, status)),
-        (names.CONDITION_DEGRADED, _degraded(s, status)),
+        (names.CONDITION_DEGRADED, _degraded(s, status, absent)),
         (names.CONDITION_RECONCILING, _reconciling(s, status)),
         (names.CONDITION_STALLED, failed if failed[0] else _AS_EXPECTED),
     )
@@ -43,12 +46,12 @@ def explanation(status: RendezvousStatus) -> str:
     return f"{running.reason}: {running.message}" if running else "not evaluated yet"
 
 
-def _running(s: Situation, status: RendezvousStatus) -> Answer:
+def _running(s: Situation, status: RendezvousStatus, absent: Sequence[Missing] = ()) -> Answer:
     ended = status.closed_reason(status.run_id)
     if ended is not None:
         return False, ended, _why_closed(status, ended)
     if Run.of(status).round_runs:
-        return True, ConditionReason.RUNNING, _what_runs(s, status)
+        return True, ConditionReason.RUNNING, _what_runs(s, status, absent)
     if s.spec.closed:
         return False, ConditionReason.CLOSED_BY_SPEC, "spec.closed is true: no node may join"
     if status.formation is not None:
@@ -81,9 +84,13 @@ def _suspended(s: Situation, status: RendezvousStatus) -> Answer:
     return reason is FormationReason.SUSPENDED, reason, message
 
 
-def _degraded(s: Situation, status: RendezvousStatus) -> Answer:
+def _degraded(s: Situation, status: RendezvousStatus, absent: Sequence[Missing]) -> Answer:
     suspects = _suspects(s, status)
-    return (True, ConditionReason.MEMBER_SUSPECTED, _silent(suspects)) if suspects else _AS_EXPECTED
+    if suspects:
+        return True, ConditionReason.MEMBER_SUSPECTED, with_listing(_silent(suspects), absent)
+    if absent and Run.of(status).round_runs:
+        return True, ConditionReason.NODE_HELD_OUT, listing(absent)
+    return _AS_EXPECTED
 
 
 def _reconciling(s: Situation, status: RendezvousStatus) -> Answer:
@@ -97,10 +104,11 @@ def _reconciling(s: Situation, status: RendezvousStatus) -> Answer:
     return True, formation.reason, formation.message
 
 
-def _what_runs(s: Situation, status: RendezvousStatus) -> str:
+def _what_runs(s: Situation, status: RendezvousStatus, absent: Sequence[Missing]) -> str:
     text = f"round {status.round} runs with {status.nodes} nodes"
     if status.formation is not None:
         text += f"; {status.formation.message}"
+    text = with_listing(text, absent)
     suspects = _suspects(s, status)
     if suspects and s.liveness.isolated:
         return f"{text}; all its members are silent, so it is kept: they may train on together"

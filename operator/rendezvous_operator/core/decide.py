@@ -6,11 +6,12 @@ the names of ``docs/how-it-works.md``.
 """
 
 from rendezvous_operator.core.build import build
-from rendezvous_operator.core.end.rules import end_if_due
+from rendezvous_operator.core.end.rules import end_if_due, find_fault
 from rendezvous_operator.core.facts import tick
 from rendezvous_operator.core.observe import observe
 from rendezvous_operator.core.outdated import delete_if_outdated
 from rendezvous_operator.core.runs.rules import close_claim_and_refuse
+from rendezvous_operator.core.select.held_out import renew_hold_outs
 from rendezvous_operator.core.select.select import select
 from rendezvous_operator.core.start.rules import may_start
 from rendezvous_operator.core.world import Decision, Evidence, Memory, Now, World
@@ -40,7 +41,9 @@ def decide(now: Now, world: World, memory: Memory) -> Decision | Evidence:
         return outdated
     timers = tick(s, memory)
     s = close_claim_and_refuse(s, timers)
+    s = renew_hold_outs(s, timers)
     s = end_if_due(s, timers)
+    s = find_fault(s, timers)
     picked = select(s, timers)
     outlook = may_start(s, timers, picked)
     return build(s, timers, picked, outlook)

@@ -46,6 +46,11 @@ def _first_round(s: Situation) -> Iterator[Fact]:
             yield Timer.SETTLED, s.names_waiting
 
 
+def _held_out(s: Situation) -> Iterator[Fact]:
+    for entry in s.status.held_out:
+        yield Timer.HELD_OUT, (entry.name, entry.until)
+
+
 def _no_node_left(s: Situation) -> Iterator[Fact]:
     if close.no_node_is_left(s):
         yield Timer.NO_NODE_LEFT, s.run.id
@@ -59,7 +64,15 @@ def _participants(s: Situation) -> Iterator[Fact]:
         yield Timer.EMPTY, None
 
 
-FACTS: tuple[Facts, ...] = (_all_silent, _rounds, _unlisted_nodes, _first_round, _no_node_left, _participants)
+FACTS: tuple[Facts, ...] = (
+    _all_silent,
+    _rounds,
+    _unlisted_nodes,
+    _first_round,
+    _held_out,
+    _no_node_left,
+    _participants,
+)
 """All facts; their order means nothing."""
 
 

@@ -1,16 +1,34 @@
-"""``status.failures``: the last failures of the run, so that a new leader knows them, too."""
+"""``status.failures``: the last failures of the run, so that a new leader knows them, too.
+
+A round that ended with a failure but is not listed was the fault of a node that is held out: it costs no restart.
+"""
+
+from dataclasses import replace
 
 from rendezvous_api import names
+from rendezvous_api.reasons import RoundEndReason
 from rendezvous_api.rendezvous import Failure
 from rendezvous_operator.core.situation import Situation
 
 
-def continued(s: Situation) -> tuple[Failure, ...]:
-    """The failures of the run, with the one that ends its round now."""
-    if s.run.id != s.status.run_id:
-        return ()
-    failure = s.run.ended.failure if s.run.ended is not None else None
-    if failure is None:
-        return s.status.failures
-    new = Failure(s.status.round, s.now.micro_time(), failure.node, failure.reason)
-    return (*s.status.failures, new)[-names.MAX_FAILURES :]
+def with_current(s: Situation, node: str, reason: RoundEndReason) -> Situation:
+    """The situation in which that node has ended the current round, whatever was listed before as its failure."""
+    before = of_current(s)
+    time = s.now.micro_time() if before is None else before.time
+    failure = Failure(s.status.round, time, node, reason)
+    others = _of_other_rounds(s)
+    return s.with_run(replace(s.run, failures=(*others, failure)[-names.MAX_FAILURES :]))
+
+
+def without_current(s: Situation) -> Situation:
+    """The situation in which the end of the current round costs no restart."""
+    return s.with_run(replace(s.run, failures=_of_other_rounds(s)))
+
+
+def of_current(s: Situation) -> Failure | None:
+    """The failure that ended the current round; None: none did, or it costs no restart."""
+    return next((failure for failure in s.run.failures if failure.round == s.status.round), None)
+
+
+def _of_other_rounds(s: Situation) -> tuple[Failure, ...]:
+    return tuple(failure for failure in s.run.failures if failure.round != s.status.round)

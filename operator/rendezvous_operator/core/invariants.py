@@ -8,6 +8,7 @@ from rendezvous_api import names
 from rendezvous_api.rendezvous import RendezvousStatus
 from rendezvous_operator.core.blocking import unlisted_key
 from rendezvous_operator.core.nodes import Node
+from rendezvous_operator.core.select import held_out
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.timers import Timer, Timers
 
@@ -25,6 +26,7 @@ def check(s: Situation, timers: Timers, after: RendezvousStatus) -> None:
     before = s.status
     _expect(after.nodes == len(after.participants), "`nodes` is not the number of members")
     _expect(len(after.refused) <= names.MAX_REFUSED, "too many are refused")
+    _expect(len(after.held_out) <= names.MAX_HELD_OUT, "too many are held out")
     _expect(not any(record.running for record in after.history[:-1]), "a former round runs")
     if after.round == before.round:
         same = (after.participants, after.store) == (before.participants, before.store)
@@ -43,6 +45,8 @@ def _check_published(s: Situation, timers: Timers, after: RendezvousStatus) -> N
     _expect(len(members) == after.nodes, "a node is listed twice")
     _expect(members.keys().isdisjoint(refusal.name for refusal in after.refused), "a refused node is a member")
     _expect(members.keys().isdisjoint(after.spares), "a spare is a member")
+    passed_over = (entry.name for entry in held_out.passed_over(s, timers))
+    _expect(members.keys().isdisjoint(passed_over), "a node that is held out is a member")
     for name, member in members.items():
         node = s.nodes.get(name)
         _expect(node is not None and node.is_member(member), f"{name} has not asked for this round")

@@ -28,7 +28,7 @@ def observe(now: Now, world: World, memory: Memory) -> Situation | Evidence:
         see_member(member, nodes.get(name), spec, isolated=liveness.isolated) for name, member in known.members.items()
     )
     run = Run.of(world.rendezvous.status)
-    situation = Situation(now, world, nodes, all_waiting, views, liveness, run, memory.failed_check_ins)
+    situation = Situation(now, world, nodes, all_waiting, views, liveness, run)
     unseen = {Target(names.PARTICIPANT_KIND, name) for name in known.members if name not in nodes} - world.absent
     vanished = {node.life_unread for node in nodes.values() if node.life_unread is not None}
     to_read = liveness.to_read | unseen | vanished | _restarted(world, views) | unread(situation)

@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from rendezvous_api import names
-from rendezvous_api.reasons import ClosedReason, RoundEndReason
-from rendezvous_api.rendezvous import ClosedRun, Refusal, RendezvousStatus, closed_reason
+from rendezvous_api.reasons import ClosedReason
+from rendezvous_api.rendezvous import ClosedRun, Failure, HeldOut, Refusal, RendezvousStatus, closed_reason
 from rendezvous_operator.core.run_names import last_launch, without_earlier
 from rendezvous_operator.core.run_of_node import RunOfNode
 from rendezvous_operator.core.verdict import Cause, earliest
@@ -22,8 +22,6 @@ class Ended:
     """Whether its members are asked to join again."""
     last_heard: float | None = None
     """Time of the last heartbeat of the member whose loss ended it (monotonic seconds)."""
-    failure: Cause[RoundEndReason] | None = None
-    """The failure that ended it; None: no failure did."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +39,10 @@ class Run:
     """The members of its last round are asked to join again."""
     round_run: str | None
     """The run of the current round; None: no round was published yet."""
+    failures: tuple[Failure, ...] = ()
+    held_out: tuple[HeldOut, ...] = ()
+    retry_request: str | None = None
+    """The last request to end all hold-outs that was carried out."""
     ended: Ended | None = None
     events: tuple[Event, ...] = ()
     until: float | None = None
@@ -58,6 +60,9 @@ class Run:
             restart_request=status.observed_restart_request,
             asked=status.waiting_nodes > 0,
             round_run=status.history[-1].run_id if status.history else None,
+            failures=status.failures,
+            held_out=status.held_out,
+            retry_request=status.observed_retry_request,
         )
 
     def closed_reason(self, run_id: str | None) -> ClosedReason | None:

@@ -14,7 +14,7 @@ from rendezvous_operator.core.nodes import MemberState, MemberView, Node
 from rendezvous_operator.core.run import Run
 from rendezvous_operator.core.run_names import launch_of
 from rendezvous_operator.core.sizes.sizes import Sizes, sizes_of
-from rendezvous_operator.core.world import FailedCheckIns, Now, Pod, World
+from rendezvous_operator.core.world import Now, Pod, World
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,6 @@ class Situation:
     """The members of the current round as long as nothing has ended it; rules read `members`."""
     liveness: Liveness
     run: Run
-    failed_check_ins: FailedCheckIns | None
 
     @property
     def spec(self) -> RendezvousSpec:
@@ -51,7 +50,15 @@ class Situation:
     @cached_property
     def restart_request(self) -> str | None:
         """The user's last request for a new round. Only equality counts, so it is a hash: an annotation may be long."""
-        value = self.metadata.annotations.get(names.ANNOTATION_RESTART_REQUESTED_AT)
+        return self._request(names.ANNOTATION_RESTART_REQUESTED_AT)
+
+    @cached_property
+    def retry_request(self) -> str | None:
+        """The user's last request to end all hold-outs."""
+        return self._request(names.ANNOTATION_RETRY_AT)
+
+    def _request(self, annotation: str) -> str | None:
+        value = self.metadata.annotations.get(annotation)
         return None if value is None else hashlib.sha256(value.encode()).hexdigest()
 
     @property

@@ -30,6 +30,8 @@ class Timer(Enum):
     """Key: the run. Enough nodes wait for its first round."""
     SETTLED = "settled"
     """Key: names of the waiting nodes. They are exactly the nodes of all known pods."""
+    HELD_OUT = "held out"
+    """Key: name, and until when. The status has this hold-out."""
     NO_NODE_LEFT = "no node left"
     """Key: the run. No node and no pod of it is left, and a node has failed."""
     LEFT = "left"

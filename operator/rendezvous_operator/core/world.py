@@ -108,15 +108,6 @@ class World:
     """Whether all kinds have been listed. Nothing is decided before."""
 
 
-@dataclass(frozen=True)
-class FailedCheckIns:
-    """Failed check-ins in a row at one host of the store."""
-
-    host: str
-    """Name of the member of rank 0."""
-    count: int
-
-
 class Excused(NamedTuple):
     """Seconds that do not count as the silence of a member, because its round was cut off; see `liveness`."""
 
@@ -137,7 +128,6 @@ class Memory:
     """Since when each fact has been true without a break (monotonic seconds)."""
     grace_from: float = float("-inf")
     """Silence before this moment does not count (monotonic seconds); see `liveness`."""
-    failed_check_ins: FailedCheckIns | None = None
     excused: Mapping[str, Excused] = field(default_factory=dict)
     """Of members, by name."""
 

@@ -24,7 +24,7 @@ from rendezvous_api.participant import Participant
 from rendezvous_api.rendezvous import RankOwner
 from rendezvous_operator.core.facts import tick
 from rendezvous_operator.core.observe import observe
-from rendezvous_operator.core.world import Evidence, FailedCheckIns, Memory, World
+from rendezvous_operator.core.world import Evidence, Memory, World
 
 NODES = 50
 
@@ -150,9 +150,6 @@ def _varied(chance: Random, world: World) -> World:
 def _memory(chance: Random, world: World) -> Memory:
     """Any age for each fact that holds, and perhaps that all were silent before."""
     memory = Memory(grace_from=chance.choice([float("-inf"), NOW.monotonic - 60]))
-    if world.rendezvous.status.participants and chance.random() < 0.3:
-        host = world.rendezvous.status.participants[0].name
-        memory = replace(memory, failed_check_ins=FailedCheckIns(host, chance.randint(1, 2)))
     for _ in range(2):  # one fact rests on the age of another
         situation = observe(NOW, world, memory)
         if isinstance(situation, Evidence):

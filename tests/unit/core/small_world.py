@@ -26,6 +26,9 @@ from rendezvous_api.rendezvous import AllowedSizes
 SUCCEEDED, FAILED, TIMED_OUT, JOINED = "succeeded", "failed", "timed out", "joined"
 """What a participant object says; "" is no object."""
 
+JOIN_ANEW = "JoinAnew"
+"""The only refusal that does not end an agent."""
+
 SAME, AGAIN, RESTARTED = "same", "again", "restarted"
 """How an object relates to the member entry of its name: the member's attempt, a later one, another incarnation."""
 
@@ -339,6 +342,8 @@ def _steps_at_the_api(node: Node, shared: Shared, setup: Setup) -> Iterator[tupl
         yield "sends a heartbeat", beats(node)
     if node.process == WAITS and node.current:
         yield "sees its admission", node._replace(process=CHECKS_IN, checked_in=True)
+    elif node.process == WAITS and node.refused == JOIN_ANEW:
+        yield "sees its refusal", asked_again(node, setup)
     elif node.process == WAITS and node.refused:
         yield "sees its refusal", node._replace(process=LEAVES_WELL if node.refused == "RunSucceeded" else LEAVES)
     elif node.process in (LEAVES, LEAVES_WELL):

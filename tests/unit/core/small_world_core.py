@@ -31,9 +31,18 @@ from tests.unit.core.write_rules import check_write
 from rendezvous_api import names
 from rendezvous_api.meta import ObjectMeta, OwnerReference
 from rendezvous_api.participant import Participant, ParticipantSpec, ParticipantStatus
-from rendezvous_api.reasons import FAILURES, AttemptReason, ClosedReason, LeaveReason, ParticipantState, RefusalReason
+from rendezvous_api.reasons import (
+    FAILURES,
+    AttemptReason,
+    ClosedReason,
+    LeaveReason,
+    ParticipantState,
+    RefusalReason,
+    RoundEndReason,
+)
 from rendezvous_api.rendezvous import (
     ClosedRun,
+    Failure,
     Member,
     Refusal,
     Rendezvous,
@@ -222,6 +231,7 @@ def _status(shared: Shared, nodes: Sequence[Node]) -> RendezvousStatus:
         reason = shared.ended or None
         record = RoundRecord(number, shared.round_run, len(members), THEN, THEN, ended=ended, reason=reason)
         history = (record,)
+    ended_by_failure = shared.published and shared.ended in {*FAILURES}
     spares = sorted((node.spare, i) for i, node in enumerate(nodes) if node.spare)
     return RendezvousStatus(
         run=RunReference(shared.run) if shared.run else None,
@@ -238,6 +248,7 @@ def _status(shared: Shared, nodes: Sequence[Node]) -> RendezvousStatus:
         store=Store("host", 1) if shared.published else None,
         waiting_nodes=int(shared.waiting),
         restarts=shared.restarts,
+        failures=(Failure(number, THEN, _name(0), RoundEndReason(shared.ended)),) if ended_by_failure else (),
         history=history,
     )
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from tests.unit.core.small_world import (
     CHECKS_IN,
     GIVES_UP,
+    JOIN_ANEW,
     JOINED,
     LEAVES,
     LEAVES_WELL,
@@ -319,7 +320,9 @@ def _is_known_for_long(node: Node) -> bool:
 
 def _is_good(setup: Setup, shared: Shared, nodes: tuple[Node, ...]) -> bool:
     """Whether a run is complete, or closed, and every waiting node has an answer."""
-    unanswered = [node for node in nodes if node.process == WAITS and not node.refused and not node.current]
+    unanswered = [
+        node for node in nodes if node.process == WAITS and node.refused in ("", JOIN_ANEW) and not node.current
+    ]
     open_run = bool(shared.run) and shared.run not in dict(shared.closed)
     if shared.spec_closed or (shared.run and not open_run):
         busy = any(node.process in (LEAVES, LEAVES_WELL, STOPS, GIVES_UP, CHECKS_IN) for node in nodes)

@@ -8,8 +8,8 @@ from tests.unit.core.builders import now
 from tests.unit.core.worlds import Scenario, three
 
 from rendezvous_api import names
-from rendezvous_api.reasons import AttemptReason, RefusalReason
-from rendezvous_api.rendezvous import Member, Refusal, RendezvousStatus, Store
+from rendezvous_api.reasons import AttemptReason, HeldOutReason, RefusalReason
+from rendezvous_api.rendezvous import HeldOut, Member, Refusal, RendezvousStatus, Store
 from rendezvous_operator.core import invariants
 from rendezvous_operator.core.facts import tick
 from rendezvous_operator.core.invariants import InvariantError
@@ -51,6 +51,13 @@ ALWAYS: dict[str, Tamper] = {
     "`nodes` is not the number of members": lambda status: replace(status, nodes=2),
     "too many are refused": lambda status: replace(
         status, refused=tuple(refusal(f"n{number}") for number in range(names.MAX_REFUSED + 1))
+    ),
+    "too many are held out": lambda status: replace(
+        status,
+        held_out=tuple(
+            HeldOut(f"n{number}", HeldOutReason.CRASH_LOOP, "", "2030-01-01T00:00:00Z", 1)
+            for number in range(names.MAX_HELD_OUT + 1)
+        ),
     ),
     "a former round runs": lambda status: replace(status, history=(status.history[-1], status.history[-1])),
 }

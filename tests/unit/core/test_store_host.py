@@ -1,7 +1,9 @@
 """Rule "store host": a host at which check-ins fail does not stay rank 0."""
 
+import pytest
 from tests.unit.core.worlds import Scenario
 
+from rendezvous_api.participant import CheckIn
 from rendezvous_api.reasons import AttemptReason, LeaveReason
 
 CHECK_IN_FAILED = AttemptReason.CHECK_IN_FAILED
@@ -60,13 +62,91 @@ def test_another_run_begins_with_none() -> None:
     assert scenario.group == ["a", "b"]
 
 
-def test_a_new_operator_starts_to_count_again() -> None:
+def test_a_new_operator_goes_on_counting() -> None:
     scenario = Scenario(2, 2)
     scenario.join("a", "b")
+    scenario.meets = False
     scenario.reenter("a", "b", reason=CHECK_IN_FAILED)
     scenario.new_leader()
     scenario.reenter("a", "b", reason=CHECK_IN_FAILED)
-    assert scenario.group == ["a", "b"]
+    assert scenario.group == ["b", "a"]
+
+
+@pytest.mark.parametrize("end", ["scale-up", "eviction"])
+def test_an_end_that_says_nothing_about_the_host_does_not_start_the_count_again(end: str) -> None:
+    scenario = Scenario(2, 4, scale_up_interval_seconds=0, replacement_seconds=0)
+    scenario.pod("a", "b", "c", "d", run_id="run")
+    scenario.meets = False
+    scenario.join_from_pods("a", "b", "c")
+    scenario.after(30)
+    assert scenario.group == ["a", "b", "c"]
+    scenario.reenter("a", "b", "c", reason=CHECK_IN_FAILED)
+    if end == "scale-up":
+        scenario.join_from_pods("d")
+    else:
+        scenario.pod("c", run_id="run", leaving="it is evicted")
+    scenario.all_join_again()
+    assert scenario.status.round == 3
+    scenario.reenter(*scenario.group, reason=CHECK_IN_FAILED)
+    assert scenario.group[0] == "b"
+
+
+def test_a_host_that_nobody_reaches_is_changed_at_once() -> None:
+    scenario = Scenario(5, 5)
+    scenario.join("a", "b", "c", "d", "e")
+    hosts = []
+    while scenario.group[0] not in "cde":
+        hosts.append(scenario.group[0])
+        scenario.fail_to_check_in(host_is_reached=False)
+    assert hosts == ["a", "b"]
+    assert scenario.group == ["c", "a", "b", "d", "e"]
+    assert scenario.status.restarts == 2, "that is nobody else's fault"
+    assert scenario.held_out == {}
+    assert [(failure.round, failure.node) for failure in scenario.status.failures] == [(1, "a"), (2, "b")]
+
+
+def test_a_new_leader_does_not_try_a_host_again_that_has_failed() -> None:
+    scenario = Scenario(3, 3)
+    scenario.join("a", "b", "c")
+    scenario.meets = False
+    for _ in range(2):
+        scenario.fail_to_check_in(host_is_reached=False)
+        scenario.new_leader()
+    assert scenario.group[0] == "c"
+
+
+@pytest.mark.parametrize("size", [3, 9, 30])
+def test_each_member_is_tried_before_any_is_tried_again(size: int) -> None:
+    nodes = [f"n{number:02}" for number in range(size)]
+    scenario = Scenario(size, size)
+    scenario.join(*nodes)
+    hosts = []
+    for _ in range(size):
+        hosts.append(scenario.group[0])
+        scenario.fail_to_check_in(host_is_reached=False)
+    assert hosts == nodes
+
+
+def test_the_others_say_nothing_that_is_clear() -> None:
+    """One of three others is silent about a check-in in which another one did not reach the store."""
+    scenario = Scenario(4, 4)
+    scenario.join("a", "b", "c", "d")
+    for group in (["a", "b", "c", "d"], ["a", "b", "c", "d"], ["b", "a", "c", "d"]):
+        assert scenario.group == group
+        says = CheckIn(scenario.status.round, reached_store=False)
+        scenario.reenter("a", "b", "c", "d", reason=CHECK_IN_FAILED, check_ins={"d": says})
+
+
+def test_a_host_in_the_place_of_a_lost_one_has_not_failed_before() -> None:
+    scenario = Scenario(2, 4, replacement_seconds=0)
+    scenario.join("a", "b", "c", "d")
+    scenario.fail_to_check_in(host_is_reached=False)
+    assert scenario.group == ["b", "a", "c", "d"]
+    scenario.gone("b")
+    scenario.all_join_again()
+    assert scenario.group[0] == "d", "it stands in for the lost one"
+    scenario.gone("c", "d")
+    assert scenario.group == ["d", "a", "c"]
 
 
 def test_who_is_alone_stays_rank_0() -> None:

@@ -1,6 +1,6 @@
 """A `Scenario` for the tests of the decision core: it plays all who write what the core sees."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,8 +10,8 @@ from tests.unit.core.write_rules import check_write
 
 from rendezvous_api import names
 from rendezvous_api.meta import Condition, ObjectMeta
-from rendezvous_api.participant import Participant, ParticipantStatus
-from rendezvous_api.reasons import AttemptReason, LeaveReason, ParticipantState, RefusalReason
+from rendezvous_api.participant import CheckIn, Participant, ParticipantStatus
+from rendezvous_api.reasons import AttemptReason, HeldOutReason, LeaveReason, ParticipantState, RefusalReason
 from rendezvous_api.rendezvous import Member, Rendezvous, RendezvousStatus
 from rendezvous_operator.core.decide import decide
 from rendezvous_operator.core.world import (
@@ -48,6 +48,8 @@ class Scenario:
         self.absent: set[Target] = set()
         self.vanished: set[Target] = set()
         self.cut_off: set[str] = set()
+        self.meets = True
+        """Members check in at once, so that their next heartbeat reports the round."""
         self.interval_seconds: int | None = None
         """What heartbeats say about the time to the next one."""
         self.complete = True
@@ -74,6 +76,11 @@ class Scenario:
     def refused(self) -> dict[str, RefusalReason]:
         """Who is refused, and why."""
         return {refusal.name: refusal.reason for refusal in self.status.refused}
+
+    @property
+    def held_out(self) -> dict[str, tuple[HeldOutReason, int]]:
+        """Who is held out or was until a short time ago: why, and how often in a row."""
+        return {entry.name: (entry.reason, entry.times) for entry in self.status.held_out}
 
     @property
     def closed_runs(self) -> dict[str, str]:
@@ -109,14 +116,40 @@ class Scenario:
             self._put(participant(name, created=self.clock, pod=name, **how))
         self.settle()
 
-    def reenter(self, *who: str, reason: AttemptReason = AttemptReason.MEMBERSHIP_CHANGE) -> None:
-        """Agents stop their workers and ask for a place in the next round."""
+    def reenter(
+        self,
+        *who: str,
+        reason: AttemptReason = AttemptReason.MEMBERSHIP_CHANGE,
+        check_ins: Mapping[str, CheckIn] | None = None,
+    ) -> None:
+        """Agents stop their workers and ask for a place in the next round. ``check_ins`` is what they say, by name."""
         for name in who:
             seen = self.seen[name].object
             port = seen.spec.store_port + 1
             spec = replace(seen.spec, attempt=seen.spec.attempt + 1, attempt_reason=reason, store_port=port)
+            spec = replace(spec, check_in=(check_ins or {}).get(name))
             self._put(replace(seen, spec=replace(spec, last_run_id=self._run_of(name))))
         self.settle()
+
+    def fail_to_check_in(self, *missing: str, host_is_reached: bool = True, silent: Iterable[str] = ()) -> None:
+        """All members but those that are ``silent`` have tried to check in, and say so.
+
+        Args:
+            missing: who did not reach the store.
+            host_is_reached: whether the others did.
+            silent: who does not join again.
+        """
+        host, *others = self.group
+        at_store = [name for name in others if name not in missing and host_is_reached]
+        away = tuple(name for name in others if name not in at_store)
+        says = {
+            name: CheckIn(
+                self.status.round, name == host or name in at_store, away if name in (host, *at_store) else ()
+            )
+            for name in self.group
+        }
+        who = [name for name in self.group if name not in silent]
+        self.reenter(*who, reason=AttemptReason.CHECK_IN_FAILED, check_ins=says)
 
     def all_join_again(self) -> None:
         """Each member that is asked to join again does so."""
@@ -197,8 +230,14 @@ class Scenario:
 
     def request_restart(self, value: str) -> None:
         """The user sets the annotation that asks for a new round."""
-        annotations = {**self.metadata.annotations, names.ANNOTATION_RESTART_REQUESTED_AT: value}
-        self.metadata = replace(self.metadata, annotations=annotations)
+        self._annotate(names.ANNOTATION_RESTART_REQUESTED_AT, value)
+
+    def request_retry(self, value: str) -> None:
+        """The user sets the annotation that ends all hold-outs."""
+        self._annotate(names.ANNOTATION_RETRY_AT, value)
+
+    def _annotate(self, annotation: str, value: str) -> None:
+        self.metadata = replace(self.metadata, annotations={**self.metadata.annotations, annotation: value})
         self.settle()
 
     def made_by_agent(self) -> None:
@@ -336,7 +375,7 @@ class Scenario:
             entry, before = self._entry(name), seen.object.status
             same_attempt = (before.incarnation, before.attempt) == (spec.incarnation, spec.attempt)
             number, rank = (before.round, before.rank) if same_attempt else (0, None)
-            if entry is not None and self._runs(name):
+            if entry is not None and self.meets and self._runs(name):
                 number, rank = self.status.round, entry.rank
             heard = now(self.clock).timestamp
             beat = ParticipantStatus(spec.incarnation, spec.attempt, number, rank, heard, self.interval_seconds)

@@ -33,6 +33,9 @@ def check_write(spec: RendezvousSpec, old: RendezvousStatus, new: RendezvousStat
         assert not names_of_members & {*new.spares}, "a member is no spare"
     refused = {refusal.name for refusal in new.refused}
     assert len(refused) == len(new.refused) <= names.MAX_REFUSED
+    held_out = [entry.name for entry in new.held_out]
+    assert len({*held_out}) == len(held_out) <= names.MAX_HELD_OUT
+    assert all(len(entry.message) <= names.MAX_MESSAGE_LENGTH and entry.times >= 1 for entry in new.held_out)
     assert len(new.closed_runs) <= names.MAX_CLOSED_RUNS
     assert len(new.history) <= names.MAX_HISTORY
     assert not any(record.running for record in new.history[:-1]), "only the last round of the history may run"

@@ -1,13 +1,9 @@
 """Rule "restart budget": when failures have ended more rounds of a run than ``restarts.max``, the run is closed."""
 
-from collections.abc import Sequence
-
-from rendezvous_api.reasons import FAILURES, RoundEndReason
-from rendezvous_api.rendezvous import RoundRecord
+from rendezvous_api.reasons import RoundEndReason
+from rendezvous_operator.core import failures
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.verdict import Cause
-
-_FAILURES = frozenset(reason.value for reason in FAILURES)
 
 
 def is_spent(s: Situation, cause: Cause[RoundEndReason]) -> bool:
@@ -15,7 +11,6 @@ def is_spent(s: Situation, cause: Cause[RoundEndReason]) -> bool:
     return cause.failure and s.spec.restarts.max is not None and s.run.restarts >= s.spec.restarts.max
 
 
-def restarts(s: Situation, history: Sequence[RoundRecord]) -> int:
-    """``status.restarts`` of a round that is published after this history: one more if a failure ended the last."""
-    failed = s.run.has_round and history[-1].reason in _FAILURES
-    return s.run.restarts + failed
+def restarts(s: Situation) -> int:
+    """``status.restarts`` of a round that is published now: one more if the end of the last one is a listed failure."""
+    return s.run.restarts + (s.run.has_round and failures.of_current(s) is not None)

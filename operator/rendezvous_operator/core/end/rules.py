@@ -4,8 +4,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from rendezvous_api.reasons import ClosedReason, EventReason, RoundEndReason
+from rendezvous_operator.core import failures
 from rendezvous_operator.core.end import (
     budget,
+    fault,
     member_evicted,
     member_failed,
     member_lost,
@@ -16,7 +18,6 @@ from rendezvous_operator.core.end import (
     suspended,
     too_many_nodes,
 )
-from rendezvous_operator.core.rank import store_host
 from rendezvous_operator.core.run import Ended
 from rendezvous_operator.core.runs import close, refuse
 from rendezvous_operator.core.situation import Situation
@@ -55,8 +56,23 @@ def end_if_due(s: Situation, timers: Timers) -> Situation:
     found = first_cause((rule(s, timers) for rule in rules), s.now.monotonic)
     if found.cause is None:
         return s.with_run(s.run.checked_again_at(found.until))
-    s = replace(s, failed_check_ins=store_host.count_failed_check_ins(s, found.cause.reason))
-    return _closed(s, found.cause) if budget.is_spent(s, found.cause) else _asked(s, found.cause)
+    if budget.is_spent(s, found.cause) and not fault.may_be_excused(s, timers, found.cause):
+        return _closed(s, found.cause)
+    return _asked(s, found.cause)
+
+
+def find_fault(s: Situation, timers: Timers) -> Situation:
+    """The situation after the fault for the end of the round was found. Only then some failures spend the budget."""
+    if not fault.is_to_be_found(s, timers):
+        return s
+    s = fault.found(s, timers)
+    failure = failures.of_current(s)
+    if failure is None:
+        return s
+    last = s.status.history[-1]
+    message = (last.message if s.run.ended is None else s.run.ended.message) or ""
+    cause = Cause(failure.reason, message, node=failure.node)
+    return _closed(s, cause) if budget.is_spent(s, cause) else s
 
 
 def _asked(s: Situation, cause: Cause[RoundEndReason]) -> Situation:
@@ -65,16 +81,18 @@ def _asked(s: Situation, cause: Cause[RoundEndReason]) -> Situation:
         f"round {s.status.round} ends: {cause.reason}: {cause.message}",
         warning=cause.failure,
     )
-    failure = cause if cause.failure else None
-    ended = Ended(str(cause.reason), cause.message, asked=True, last_heard=cause.last_heard, failure=failure)
+    ended = Ended(str(cause.reason), cause.message, asked=True, last_heard=cause.last_heard)
     run = replace(s.run.with_event(event), asked=True, ended=ended, restart_request=s.restart_request)
-    return s.with_run(run)
+    # Whose fault a failed check-in was is known only when all say what they have seen.
+    listed = cause.failure and cause.reason is not RoundEndReason.CHECK_IN_FAILED
+    s = s.with_run(run)
+    return failures.with_current(s, cause.node, cause.reason) if listed else s
 
 
 def _closed(s: Situation, cause: Cause[RoundEndReason]) -> Situation:
     spent = Cause(
         ClosedReason.RESTART_BUDGET_EXHAUSTED, f"{cause.reason}: {cause.message}", last_heard=cause.last_heard
     )
-    run = close.closed(s.run, spent)
-    s = s.with_run(replace(run, ended=replace(run.ended, failure=cause) if run.ended is not None else None))
+    s = failures.with_current(s, fault.node_of(s, cause), cause.reason)
+    s = s.with_run(close.closed(s.run, spent))
     return s.with_run(refuse.answer_all(s))

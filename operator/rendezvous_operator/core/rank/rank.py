@@ -21,7 +21,7 @@ def by_stable_ranks(s: Situation, chosen: Sequence[Node]) -> tuple[Member, ...]:
     objects = [node.object for node in chosen]
     if not s.run.has_round:
         return stable.first_ranks(objects)
-    return store_host.moved_if_unfit(stable.later_ranks(objects, s.status.participants), s.failed_check_ins)
+    return store_host.moved_if_unfit(s, stable.later_ranks(objects, s.status.participants))
 
 
 rank: RankPolicy = by_stable_ranks

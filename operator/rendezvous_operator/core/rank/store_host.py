@@ -1,38 +1,63 @@
 """Rule "store host": a node whose store cannot be reached does not stay rank 0.
 
-After `FAILED_CHECK_INS` failed check-ins in a row at one host of the store, it changes ranks with the member of rank 1.
+The member with the fewest failed check-ins at its store changes ranks with it: at once if the others say that they did
+not reach the store, else after the second failure. `status.failures` has them, so a new leader counts them, too.
 """
+
+from collections import Counter
 
 from rendezvous_api.reasons import RoundEndReason
 from rendezvous_api.rendezvous import Member
+from rendezvous_operator.core import check_in, failures
 from rendezvous_operator.core.situation import Situation
-from rendezvous_operator.core.world import FailedCheckIns
 
-FAILED_CHECK_INS = 2
-"""Failed check-ins in a row at one host of the store, after which another member becomes rank 0."""
-
-
-def count_failed_check_ins(s: Situation, reason: RoundEndReason) -> FailedCheckIns | None:
-    """The failed check-ins in a row after the current round has ended for that reason.
-
-    A round in which all members checked in starts the count again. A round that lost a member does not change it: the
-    loss makes the check-in fail, whatever the host.
-    """
-    before = s.failed_check_ins if s.status.history[-1].checked_in is None else None
-    if reason is RoundEndReason.CHECK_IN_FAILED:
-        host = s.status.participants[0].name
-        earlier = before.count if before is not None and before.host == host else 0
-        return FailedCheckIns(host, earlier + 1)
-    return before if reason is RoundEndReason.MEMBER_LOST else None
+_CHECKED_IN = RoundEndReason.WORKER_FAILED.value
+"""Workers that failed have run, so all members had checked in."""
 
 
-def moved_if_unfit(ranked: tuple[Member, ...], failed: FailedCheckIns | None) -> tuple[Member, ...]:
+def failed_check_ins(s: Situation) -> Counter[str]:
+    """The failed check-ins of which the host was at fault, by its name, since all members of a round have met."""
+    met = [record.round for record in s.status.history if record.checked_in is not None or record.reason == _CHECKED_IN]
+    since = max(met, default=0)
+    return Counter(
+        failure.node
+        for failure in s.run.failures
+        if failure.reason is RoundEndReason.CHECK_IN_FAILED and failure.round > since
+    )
+
+
+def moved_if_unfit(s: Situation, ranked: tuple[Member, ...]) -> tuple[Member, ...]:
     """The members, with another rank 0 if check-ins failed too often at this one."""
-    unfit = failed is not None and failed.count >= FAILED_CHECK_INS and ranked[0].name == failed.host
-    if not unfit or len(ranked) == 1:
+    failed = failed_check_ins(s)
+    host, *others = ranked
+    if not others or not _is_unfit(s, host, failed[host.name]):
         return ranked
-    host, other, *others = ranked
-    return (_at(other, 0), _at(host, 1), *others)
+    # Those that have failed are not tried again before the others, also if there are more than are remembered: the
+    # host before this one has the rank from which this one came.
+    ranks = {member.name: member.rank for member in ranked}
+    before = [failure.node for failure in s.run.failures if failure.node in failed and failure.node != host.name]
+    first = ranks.get(before[-1], 0) + 1 if before else 1
+    other = min(others, key=lambda member: (failed[member.name], (member.rank - first) % len(ranked)))
+    if failed[other.name] > failed[host.name]:
+        return ranked
+    changed = {0: _at(other, 0), other.rank: _at(host, other.rank)}
+    return tuple(changed.get(member.rank, member) for member in ranked)
+
+
+def _is_unfit(s: Situation, host: Member, failed: int) -> bool:
+    """Whether another host is taken, after so many failed check-ins in a row at this one.
+
+    The second one decides where the others say nothing, as agents of earlier releases do, or nothing that is clear: a
+    check-in may fail for other causes.
+    """
+    if host.name != s.status.participants[0].name:
+        return failed > 0
+    failure = failures.of_current(s)
+    if failure is None or (failure.node, failure.reason) != (host.name, RoundEndReason.CHECK_IN_FAILED):
+        return False
+    seen = check_in.seen_together(s)
+    at_fault = 2 * seen.reached <= seen.others and seen.not_reached and 2 * seen.not_reached >= seen.others
+    return failed > (0 if at_fault else 1)
 
 
 def _at(member: Member, rank: int) -> Member:

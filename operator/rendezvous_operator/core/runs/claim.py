@@ -28,6 +28,8 @@ def claim_if_free(s: Situation) -> Run:
         id=first.run_id,
         closed_runs=tuple(closed for closed in run.closed_runs if closed.run_id != first.run_id),
         restarts=0,
+        failures=(),
+        held_out=(),
         spares=(),
         # A run that was abandoned comes back: its last round, which has ended, is followed by the next one.
         asked=run.round_run == first.run_id,

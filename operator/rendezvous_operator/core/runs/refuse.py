@@ -7,7 +7,7 @@ from typing import NamedTuple
 from rendezvous_api import names
 from rendezvous_api.reasons import AttemptReason, ClosedReason, ConditionReason, EventReason, RefusalReason
 from rendezvous_api.rendezvous import Refusal
-from rendezvous_operator.core.nodes import Node
+from rendezvous_operator.core.nodes import MemberView, Node
 from rendezvous_operator.core.run import Run
 from rendezvous_operator.core.run_names import launch_of
 from rendezvous_operator.core.situation import Situation
@@ -30,13 +30,49 @@ def answer_all(s: Situation) -> Run:
             answers[node.name] = Refusal(
                 node.name, spec.incarnation, spec.attempt, answer.reason, cut(answer.message), answer.closed_reason
             )
+    for refusal in s.run.refused:
+        # Also while its node is silent: it must not wait with this attempt when it is heard again.
+        if refusal.reason is RefusalReason.JOIN_ANEW and _may_ask_still(s, refusal):
+            answers.setdefault(refusal.name, refusal)
     standing = [answers.pop(old.name) for old in s.run.refused if old.name in answers]
     # The list is bounded; the remaining nodes get their answers when those in it have left.
     refused = (*standing, *(answers[name] for name in sorted(answers)))[: names.MAX_REFUSED]
-    if refused == s.run.refused:
+    return _with_refused(s.run, refused)
+
+
+def drop_members(s: Situation) -> Run:
+    """The run when a round is published without members of the last one that have not joined again in time.
+
+    Such an attempt never waits for a round again: an agent that lives makes another one, and an agent that sees no
+    answer would only fail the next check-in, too.
+    """
+    if not s.run.has_round:
         return s.run
-    run = replace(s.run, refused=refused)
-    new = [refusal for refusal in refused if refusal not in s.run.refused]
+    dropped = [view for view in s.members if view.node is not None and _is_dropped(view, view.node)]
+    message = f"it was a member of round {s.status.round} and did not join again in time; it joins with a new attempt"
+    new = tuple(
+        Refusal(view.name, view.member.incarnation, view.member.attempt, RefusalReason.JOIN_ANEW, message)
+        for view in sorted(dropped, key=lambda view: bool(view.silent))
+    )
+    return _with_refused(s.run, (*s.run.refused, *new)[: names.MAX_REFUSED])
+
+
+def _is_dropped(view: MemberView, node: Node) -> bool:
+    return node.left is None and node.dead is None and node.is_member(view.member)
+
+
+def _may_ask_still(s: Situation, refusal: Refusal) -> bool:
+    node = s.nodes.get(refusal.name)
+    if node is None or node.left is not None or node.dead is not None:
+        return False
+    spec = node.object.spec
+    return (spec.incarnation, spec.attempt) == (refusal.incarnation, refusal.attempt)
+
+
+def _with_refused(run: Run, refused: tuple[Refusal, ...]) -> Run:
+    """The run with these refusals, and an Event if some are new."""
+    new = [refusal for refusal in refused if refusal not in run.refused]
+    run = run if refused == run.refused else replace(run, refused=refused)
     if not new:
         return run
     more = f" (and {len(new) - 1} more)" if len(new) > 1 else ""

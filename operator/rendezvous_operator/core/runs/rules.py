@@ -1,7 +1,5 @@
 """The steps of a decision that concern runs: close, claim, refuse."""
 
-from dataclasses import replace
-
 from rendezvous_operator.core.runs import claim, close, refuse
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.timers import Timers
@@ -16,8 +14,6 @@ def close_claim_and_refuse(s: Situation, timers: Timers) -> Situation:
         # Its spares get their answers here: after another run has claimed the Rendezvous they are not listed any more.
         s = s.with_run(refuse.answer_all(s))
     claimed = s.with_run(claim.claim_if_free(s))
-    if claimed.run.id != s.run.id:
-        claimed = replace(claimed, failed_check_ins=None)  # they belong to the other run
     return claimed.with_run(refuse.answer_all(claimed))
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from rendezvous_api.rendezvous import HeldOut
 from rendezvous_operator.core.nodes import Node
 
 
@@ -17,3 +18,5 @@ class Selection:
     """Names of the nodes that wait although they could train, and so without a time limit, in their order."""
     newcomers: tuple[Node, ...] = ()
     """While a round runs: the nodes for which it will be ended."""
+    held_out: tuple[HeldOut, ...] = ()
+    """Who is passed over, whether it waits now or not."""

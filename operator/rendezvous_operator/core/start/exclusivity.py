@@ -15,6 +15,7 @@ from rendezvous_operator.core.blocking import (
 )
 from rendezvous_operator.core.select.selection import Selection
 from rendezvous_operator.core.situation import Situation
+from rendezvous_operator.core.start.missing import away, missing
 from rendezvous_operator.core.timers import Timers
 from rendezvous_operator.core.verdict import Met, Verdict, Waits, earliest
 from rendezvous_operator.core.words import listing, number_of_nodes
@@ -34,8 +35,8 @@ def verdict(s: Situation, timers: Timers, picked: Selection) -> Verdict:
     blocked_by += [Missing(node.name, f"still runs round {node.reported_round}") for node in others]
     return Waits(
         FormationReason.WAITING_FOR_MEMBERS,
-        f"{number_of_nodes(len(picked.queue))} joined; {listing([*blocked_by, *s.lost])}",
-        [*blocked_by, *s.lost, *s.known_but_missing],
+        f"{number_of_nodes(len(picked.queue))} joined; {listing([*blocked_by, *away(s, picked)])}",
+        [*blocked_by, *missing(s, picked)],
         until=earliest(
             overdue_at(s, timers) if members and asked else None,
             *(unlisted_overdue_at(s, timers, node) for node in others),

@@ -1,0 +1,118 @@
+"""Whose fault the end of a round was, once no member runs it any more (rule "hold-outs").
+
+A check-in that fails is the fault of those that did not reach a store that more than half of the others reached; else
+it is that of the host. A node that failed soon after its admission, and had failed before, is at fault for the end of
+that round. Who is at fault, and is not the host, is held out, and then that end costs no restart; unless too few nodes
+would be left. What all have seen is known only when all have joined again.
+"""
+
+from collections.abc import Sequence
+
+from rendezvous_api.reasons import FAILURES, HeldOutReason, RoundEndReason
+from rendezvous_operator.core import check_in, failures
+from rendezvous_operator.core.blocking import blocking
+from rendezvous_operator.core.check_in import FailedCheckIn
+from rendezvous_operator.core.nodes import MemberState, MemberView
+from rendezvous_operator.core.rank import store_host
+from rendezvous_operator.core.select import held_out
+from rendezvous_operator.core.select.held_out import Blame
+from rendezvous_operator.core.situation import Situation
+from rendezvous_operator.core.timers import Timer, Timers
+from rendezvous_operator.core.verdict import Cause
+
+_FAILURES = frozenset(reason.value for reason in FAILURES)
+
+
+def is_to_be_found(s: Situation, timers: Timers) -> bool:
+    """Whether this is the decision that notices that no member runs the round any more."""
+    asked = s.run.open and s.run.has_round and s.run.asked
+    return asked and s.status.history[-1].ended is None and not blocking(s, timers)
+
+
+def found(s: Situation, timers: Timers) -> Situation:
+    """The situation after the fault was found for the end of the round, if that was a failure."""
+    last = s.status.history[-1]
+    reason = last.reason if s.run.ended is None else s.run.ended.reason
+    if reason not in _FAILURES:
+        return s
+    crashed = [view for view in s.members_not_running if _has_crashed(view)]
+    if crashed:
+        return _of_crashed(s, timers, crashed)
+    return _of_check_in(s, timers) if reason == RoundEndReason.CHECK_IN_FAILED.value else s
+
+
+def node_of(s: Situation, cause: Cause[RoundEndReason]) -> str:
+    """The name of the node that a failure is listed with: of a check-in it is the host, whoever reports it first."""
+    return s.status.participants[0].name if cause.reason is RoundEndReason.CHECK_IN_FAILED else cause.node
+
+
+def may_be_excused(s: Situation, timers: Timers, cause: Cause[RoundEndReason]) -> bool:
+    """Whether a failure may turn out to cost no restart, so that the budget is not judged before all is known."""
+    if cause.reason is RoundEndReason.CHECK_IN_FAILED:
+        return check_in.said_by(s, s.nodes.get(cause.node)) is not None
+    # Workers of others fail with a node that crashes, and often that is seen first.
+    stay = (MemberState.REENTERED, MemberState.LEAVING)
+    suspects = {view.name for view in s.members if view.state not in stay and _crashes_again(s, timers, view)}
+    others = {view.name for view in s.members if not _has_crashed(view)}
+    others |= {node.name for node in held_out.eligible(s, timers)}
+    return bool(suspects) and s.sizes.fitting(len(others - suspects)) > 0
+
+
+def _of_check_in(s: Situation, timers: Timers) -> Situation:
+    seen = check_in.seen_together(s)
+    store = s.status.store
+    where = f" ({store.host}:{store.port})" if store is not None else ""
+    message = (
+        f"it did not reach the store of round {s.status.round}{where}, "
+        f"which {seen.reached} of {seen.others} others reached"
+    )
+    missing = seen.missing if _blames_the_missing(s, seen) else ()
+    excused = held_out.held(s, timers, [Blame(name, HeldOutReason.STORE_NOT_REACHED, message) for name in missing])
+    if excused is not None:
+        return failures.without_current(excused)
+    return failures.with_current(s, s.status.participants[0].name, RoundEndReason.CHECK_IN_FAILED)
+
+
+def _blames_the_missing(s: Situation, seen: FailedCheckIn) -> bool:
+    """Whether those that did not reach the store are at fault, and not its host.
+
+    Where one half reached it, another host is tried first. If no host was better, the larger part goes on without the
+    rest: else a group of three that has one sick node would never meet.
+    """
+    if 2 * seen.reached > seen.others:
+        return True
+    tried = store_host.failed_check_ins(s)
+    if 2 * seen.reached == seen.others and tried:
+        return True
+    return bool(seen.reached) and all(tried[member.name] for member in s.status.participants)
+
+
+def _of_crashed(s: Situation, timers: Timers, crashed: Sequence[MemberView]) -> Situation:
+    again = [view for view in crashed if _crashes_again(s, timers, view)]
+    number = s.status.round
+    message = f"it failed soon after round {number} began, and not for the first time"
+    blamed = [Blame(view.name, HeldOutReason.CRASH_LOOP, f"{message} ({view.why})") for view in again]
+    excused = held_out.held(s, timers, blamed)
+    others = [view for view in crashed if excused is None or view not in again]
+    if others:
+        reason = RoundEndReason.MEMBER_LOST if others[0].state is MemberState.LOST else RoundEndReason.MEMBER_FAILED
+        return failures.with_current(excused or s, others[0].name, reason)
+    return failures.without_current(excused or s)
+
+
+def _has_crashed(view: MemberView) -> bool:
+    """Whether it is lost, or has left without success; not by an eviction or a signal."""
+    gone = view.state is MemberState.LOST or (view.state is MemberState.LEFT and not view.terminated)
+    return gone and view.evicted is None
+
+
+def _crashes_again(s: Situation, timers: Timers, view: MemberView) -> bool:
+    """Whether its failure is one more of a row: it was admitted with the first attempt of its agent, not long ago."""
+    number = s.status.round
+    lasted = timers.began(Timer.ASKED, number) - timers.began(Timer.ROUND, number)
+    if view.member.attempt != 1 or lasted > held_out.SOON_SECONDS:
+        return False
+    before = (failure for failure in s.run.failures if failure.round != number)
+    return any(failure.node == view.name for failure in before) or any(
+        entry.name == view.name and entry.reason is HeldOutReason.CRASH_LOOP for entry in s.run.held_out
+    )

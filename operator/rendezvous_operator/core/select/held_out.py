@@ -1,0 +1,147 @@
+"""Rule "hold-outs": a node that made the others fail is passed over for a while, so that they can go on without it.
+
+It is held out for 30 s, and for twice as long each further time in a row, up to 10 minutes. `status.heldOut` has it, so
+a new leader knows it, too. Nobody is held out if the nodes that are left could form no round. `end/fault.py` finds the
+nodes.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from rendezvous_api import names
+from rendezvous_api.reasons import EventReason, HeldOutReason
+from rendezvous_api.rendezvous import HeldOut, Missing
+from rendezvous_operator.core.blocking import blocking
+from rendezvous_operator.core.nodes import Node
+from rendezvous_operator.core.situation import Situation
+from rendezvous_operator.core.timers import Timer, Timers
+from rendezvous_operator.core.verdict import earliest
+from rendezvous_operator.core.words import cut
+from rendezvous_operator.core.world import Event
+
+FIRST_SECONDS = 30
+LONGEST_SECONDS = 600
+
+SOON_SECONDS = 600
+"""A node that fails within this time of its admission fails soon. After the same time, the kubelet forgets that a
+container has crashed before."""
+
+
+@dataclass(frozen=True)
+class Blame:
+    """A node that is to be held out, and why."""
+
+    name: str
+    reason: HeldOutReason
+    message: str
+
+
+def renew_hold_outs(s: Situation, timers: Timers) -> Situation:
+    """The situation after the user has ended all hold-outs, and without those that need not be remembered any more."""
+    request = s.retry_request
+    if request is not None and request != s.run.retry_request:
+        return s.with_run(replace(s.run, held_out=(), retry_request=request))
+    kept = tuple(entry for entry in s.run.held_out if not _is_forgotten(s, timers, entry))
+    return s if kept == s.run.held_out else s.with_run(replace(s.run, held_out=kept))
+
+
+def held(s: Situation, timers: Timers, blamed: Sequence[Blame]) -> Situation | None:
+    """The situation in which these nodes are held out, too; None: they are not, since too few would be left."""
+    who = {blame.name for blame in blamed}
+    left = [node for node in eligible(s, timers) if node.name not in who]
+    if not who or not s.sizes.fitting(len(left)):
+        return None
+    before = {entry.name: entry for entry in s.run.held_out}
+    new = tuple(_entry(s, before.get(blame.name), blame) for blame in blamed)
+    others = (entry for entry in s.run.held_out if entry.name not in who)
+    run = replace(s.run, held_out=(*others, *new)[-names.MAX_HELD_OUT :])
+    more = f" (and {len(new) - 1} more)" if len(new) > 1 else ""
+    told = as_missing(new)[0]
+    event = Event(EventReason.NODE_HELD_OUT, f"{told.name} {told.message}{more}", warning=True)
+    return s.with_run(run.with_event(event))
+
+
+def active(s: Situation, timers: Timers) -> tuple[HeldOut, ...]:
+    """The hold-outs that have not ended yet."""
+    return tuple(entry for entry in s.run.held_out if not timers.passed(ends_at(s, timers, entry)))
+
+
+def passed_over(s: Situation, timers: Timers) -> tuple[HeldOut, ...]:
+    """The hold-outs that count now: none does while the nodes that are left could form no round."""
+    found = active(s, timers)
+    if not found or s.round_runs:
+        return found
+    who = {entry.name for entry in found}
+    left = sum(node.name not in who for node in s.waiting) + len(blocking(s, timers))
+    return found if s.sizes.fitting(left) else ()
+
+
+def eligible(s: Situation, timers: Timers) -> tuple[Node, ...]:
+    """The nodes that wait for the next round of the run and may become its members."""
+    who = {entry.name for entry in passed_over(s, timers)}
+    return tuple(node for node in s.waiting if node.name not in who) if who else s.waiting
+
+
+def ends_at(s: Situation, timers: Timers, entry: HeldOut) -> float:
+    """When a hold-out ends (monotonic seconds).
+
+    A new leader goes by the time in the status. The clocks of two operators may differ, so a hold-out never lasts
+    longer than its length from when this operator first saw it.
+    """
+    by_status = s.now.monotonic + (datetime.fromisoformat(entry.until) - s.now.wall).total_seconds()
+    began = timers.began(Timer.HELD_OUT, (entry.name, entry.until))
+    return min(by_status, began + _seconds(entry.times))
+
+
+def changes_at(s: Situation, timers: Timers) -> float | None:
+    """When the next hold-out ends or is forgotten by time (monotonic seconds); None: never."""
+    moments = (_changes_at(s, timers, entry) for entry in s.run.held_out)
+    return earliest(*(moment for moment in moments if moment is not None and not timers.passed(moment)))
+
+
+def as_missing(entries: Iterable[HeldOut]) -> tuple[Missing, ...]:
+    """Who is held out, why, and until when, for people."""
+    return tuple(Missing(entry.name, f"is held out until {entry.until}: {entry.message}") for entry in entries)
+
+
+def _seconds(times: int) -> int:
+    # The exponent is bounded, since the number comes from the status and only grows.
+    return min(FIRST_SECONDS << min(times - 1, 10), LONGEST_SECONDS)
+
+
+def _entry(s: Situation, before: HeldOut | None, blame: Blame) -> HeldOut:
+    times = before.times + 1 if before is not None and before.reason is blame.reason else 1
+    until = s.now.clock_time(s.now.monotonic + _seconds(times))
+    return HeldOut(blame.name, blame.reason, cut(blame.message), until, times)
+
+
+def _is_forgotten(s: Situation, timers: Timers, entry: HeldOut) -> bool:
+    """Whether the next time would be the first one again: the node has trained, or has been away for long."""
+    if s.round_runs and entry.name in s.entries:
+        if entry.reason is HeldOutReason.STORE_NOT_REACHED:
+            return s.status.history[-1].checked_in is not None or timers.holds(Timer.CHECKED_IN, s.status.round)
+        return timers.passed(_proved_at(s, timers))
+    return not _is_present(s, entry) and timers.passed(_forgotten_at(s, timers, entry))
+
+
+def _changes_at(s: Situation, timers: Timers, entry: HeldOut) -> float | None:
+    ends = ends_at(s, timers, entry)
+    if not timers.passed(ends):
+        return ends
+    if s.round_runs and entry.name in s.entries:
+        return None if entry.reason is HeldOutReason.STORE_NOT_REACHED else _proved_at(s, timers)
+    return None if _is_present(s, entry) else _forgotten_at(s, timers, entry)
+
+
+def _proved_at(s: Situation, timers: Timers) -> float:
+    return timers.began(Timer.ROUND, s.status.round) + SOON_SECONDS
+
+
+def _forgotten_at(s: Situation, timers: Timers, entry: HeldOut) -> float:
+    return ends_at(s, timers, entry) + LONGEST_SECONDS
+
+
+def _is_present(s: Situation, entry: HeldOut) -> bool:
+    node = s.nodes.get(entry.name)
+    return node is not None and node.present

@@ -1,0 +1,169 @@
+"""Rule "hold-outs": a node that fails soon after each admission interrupts the others ever more seldom."""
+
+from tests.unit.core.builders import now
+from tests.unit.core.worlds import Scenario
+
+from rendezvous_api.reasons import AttemptReason, HeldOutReason, LeaveReason
+from rendezvous_operator.core.select.held_out import SOON_SECONDS
+
+CRASH_LOOP = HeldOutReason.CRASH_LOOP
+
+
+def with_x(min_nodes: int = 2, max_nodes: int = 4, **spec: object) -> Scenario:
+    """The round of a, b, c and x runs."""
+    scenario = Scenario(min_nodes, max_nodes, **{"replacement_seconds": 0, **spec})
+    scenario.join("a", "b", "c", "x")
+    assert scenario.group == ["a", "b", "c", "x"]
+    return scenario
+
+
+def crash(scenario: Scenario, after: float = 20, name: str = "x") -> None:
+    """A member crashes, and the workers of the others fail with it, which is seen first."""
+    scenario.after(after)
+    others = [member for member in scenario.group if member != name]
+    scenario.silent(name)
+    scenario.reenter(*others, reason=AttemptReason.WORKER_FAILURE)
+    scenario.after(15)
+    assert name not in scenario.group
+
+
+def comes_back(scenario: Scenario, name: str = "x") -> None:
+    """A crashed node is started anew and becomes a member, as soon as it may."""
+    scenario.restart(name)
+    while name not in scenario.group:
+        scenario.after(5)
+        if scenario.asks:
+            scenario.all_join_again()
+
+
+def test_the_first_crash_is_only_remembered() -> None:
+    scenario = with_x()
+    crash(scenario)
+    assert scenario.held_out == {}
+    assert [(failure.node, str(failure.reason)) for failure in scenario.status.failures] == [("x", "MemberLost")]
+    scenario.restart("x")
+    assert scenario.ended_because == "ScaleUp", "it fills the group"
+    assert scenario.status.restarts == 1
+
+
+def test_from_the_second_crash_on_it_is_held_out_and_costs_no_restart() -> None:
+    scenario = with_x(max_restarts=1)
+    crash(scenario)
+    for times in range(1, 4):
+        comes_back(scenario)
+        crash(scenario)
+        assert scenario.held_out == {"x": (CRASH_LOOP, times)}
+        assert scenario.status.restarts == 1
+    (entry,) = scenario.status.held_out
+    assert entry.message.startswith(f"it failed soon after round {scenario.status.round - 1} began, and not for the")
+    assert entry.until == now(scenario.clock + 120).timestamp
+    assert scenario.closed_runs == {}
+
+
+def test_the_longest_undisturbed_stretch_grows() -> None:
+    """The node lives for 20 s; its container is started again after 10 s, 20 s ... 300 s, as the kubelet does it."""
+    scenario = with_x()
+    stretches: list[float] = []
+    pause = 10
+    while sum(stretches) < 2 * 3600:
+        crash(scenario)
+        published = scenario.clock
+        scenario.after(pause)
+        pause = min(300, 2 * pause)
+        comes_back(scenario)
+        stretches.append(scenario.clock - published)
+    assert max(stretches[:3]) <= 65
+    assert min(stretches[6:]) >= 590
+    assert len(stretches) > 8
+    assert scenario.status.restarts == 1
+
+
+def test_it_is_the_node_that_left_with_an_error() -> None:
+    scenario = with_x()
+    for held_out in ({}, {"x": (CRASH_LOOP, 1)}):
+        scenario.after(20)
+        scenario.leave("x", reason=LeaveReason.FAILED)
+        scenario.all_join_again()
+        assert scenario.held_out == held_out
+        comes_back(scenario)
+
+
+def test_what_is_no_crash_does_not_count() -> None:
+    scenario = with_x()
+    for _ in range(3):
+        scenario.after(20)
+        scenario.leave("x", reason=LeaveReason.TERMINATED)
+        scenario.all_join_again()
+        comes_back(scenario)
+    assert scenario.held_out == {}
+    assert scenario.status.failures == ()
+
+
+def test_a_crash_long_after_the_admission_is_not_soon() -> None:
+    scenario = with_x()
+    crash(scenario)
+    comes_back(scenario)
+    crash(scenario, after=SOON_SECONDS + 1)
+    assert scenario.held_out == {}
+    assert scenario.status.restarts == 2
+
+
+def test_a_node_that_trains_for_long_is_forgiven() -> None:
+    scenario = with_x()
+    for _ in range(2):
+        crash(scenario)
+        comes_back(scenario)
+    assert scenario.held_out == {"x": (CRASH_LOOP, 1)}
+    scenario.after(SOON_SECONDS)
+    assert scenario.held_out == {}
+
+
+def test_nobody_is_held_out_if_too_few_would_be_left() -> None:
+    scenario = with_x(min_nodes=4, max_restarts=3)
+    for restarts in range(1, 4):
+        scenario.after(20)
+        scenario.restart("x")
+        scenario.all_join_again()
+        assert scenario.group == ["a", "b", "c", "x"]
+        assert scenario.held_out == {}
+        assert scenario.status.restarts == restarts
+    scenario.restart("x")
+    assert scenario.closed_runs == {"run": "RestartBudgetExhausted"}
+
+
+def test_a_spent_budget_waits_for_the_fault_only_where_a_node_may_be_at_fault() -> None:
+    scenario = with_x(max_restarts=1)
+    crash(scenario)
+    comes_back(scenario)
+    scenario.after(20)
+    scenario.reenter("a", reason=AttemptReason.WORKER_FAILURE)
+    assert scenario.closed_runs == {}, "maybe x has crashed again"
+    scenario.all_join_again()
+    assert scenario.closed_runs == {"run": "RestartBudgetExhausted"}, "it has not"
+    assert [(failure.node, str(failure.reason)) for failure in scenario.status.failures][-1] == ("a", "WorkerFailed")
+
+
+def test_the_fault_of_another_node_in_the_same_round_still_costs_a_restart() -> None:
+    scenario = with_x()
+    crash(scenario)
+    comes_back(scenario)
+    scenario.after(20)
+    scenario.leave("c", "x")
+    scenario.all_join_again()
+    assert scenario.held_out == {"x": (CRASH_LOOP, 1)}
+    assert scenario.group == ["a", "b"]
+    assert scenario.status.restarts == 2
+    assert [failure.node for failure in scenario.status.failures] == ["x", "c"]
+
+
+def test_a_new_leader_knows_who_has_failed_before() -> None:
+    scenario = with_x()
+    crash(scenario)
+    scenario.new_leader()
+    comes_back(scenario)
+    crash(scenario)
+    assert scenario.held_out == {"x": (CRASH_LOOP, 1)}
+    scenario.new_leader()
+    comes_back(scenario)
+    crash(scenario)
+    assert scenario.held_out == {"x": (CRASH_LOOP, 2)}

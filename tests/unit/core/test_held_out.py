@@ -1,0 +1,318 @@
+"""Rule "hold-outs": nobody pays for the fault of another node."""
+
+from dataclasses import replace
+
+from tests.unit.core.builders import now
+from tests.unit.core.worlds import Scenario
+
+from rendezvous_api.reasons import AttemptReason, HeldOutReason, LeaveReason
+from rendezvous_api.rendezvous import AllowedSizes, HeldOut
+from rendezvous_operator.core.select.held_out import LONGEST_SECONDS
+
+STORE_NOT_REACHED, CRASH_LOOP = HeldOutReason.STORE_NOT_REACHED, HeldOutReason.CRASH_LOOP
+CHECK_IN_SECONDS = 61
+
+
+def trains_and_x_comes(**spec: object) -> Scenario:
+    """The round of a, b and c has trained for ten minutes when x joins, which reaches the API server but no store."""
+    scenario = Scenario(2, 4, **{"last_call_seconds": 0, "replacement_seconds": 30, **spec})
+    scenario.complete = False
+    scenario.join("a", "b", "c")
+    scenario.complete = True
+    scenario.settle()
+    scenario.after(600)
+    scenario.join("x")
+    scenario.meets = False
+    scenario.all_join_again()
+    assert scenario.group == ["a", "b", "c", "x"]
+    scenario.after(CHECK_IN_SECONDS)
+    return scenario
+
+
+def x_is_held_out(**spec: object) -> Scenario:
+    scenario = trains_and_x_comes(**spec)
+    scenario.fail_to_check_in("x")
+    scenario.meets = True
+    assert scenario.group == ["a", "b", "c"]
+    assert scenario.held_out == {"x": (STORE_NOT_REACHED, 1)}
+    return scenario
+
+
+def test_a_newcomer_that_does_not_reach_the_store_costs_one_check_in() -> None:
+    scenario = x_is_held_out(max_restarts=0)
+    assert scenario.status.restarts == 0
+    assert scenario.status.failures == ()
+    assert scenario.closed_runs == {}
+    assert scenario.status.spares == ()
+    until = now(scenario.clock + 30).timestamp
+    message = "it did not reach the store of round 2 (a.local:20002), which 2 of 3 others reached"
+    assert scenario.status.held_out == (HeldOut("x", STORE_NOT_REACHED, message, until, 1),)
+    assert scenario.messages()[-2:] == ["NodeHeldOut", "RoundPublished"]
+    assert scenario.events[-2].message == f"x is held out until {until}: {message}"
+
+
+def test_people_read_who_is_held_out_why_and_until_when() -> None:
+    scenario = x_is_held_out()
+    told = f"x is held out until {now(scenario.clock + 30).timestamp}: it did not reach the store of round 2"
+    degraded = scenario.condition("Degraded")
+    assert (degraded.status, degraded.reason) == ("True", "NodeHeldOut")
+    assert degraded.message.startswith(told)
+    assert f"round 3 runs with 3 nodes; {told}" in scenario.explanation
+    scenario.reenter("a", reason=AttemptReason.WORKER_FAILURE)
+    assert scenario.status.formation is not None
+    missing = {item.name: item.message for item in scenario.status.formation.missing}
+    assert missing["x"].startswith("is held out until ")
+    assert told in scenario.status.formation.message
+    assert scenario.condition("Degraded").reason == "AsExpected"
+
+
+def test_while_it_is_held_out_it_ends_no_round_and_is_in_none() -> None:
+    scenario = x_is_held_out(scale_up_interval_seconds=0)
+    scenario.after(29)
+    assert not scenario.asks
+    assert scenario.status.formation is None
+    scenario.reenter("a", "b", "c", reason=AttemptReason.WORKER_FAILURE)
+    assert scenario.group == ["a", "b", "c"], "nor is it waited for"
+    scenario.after(1)
+    assert scenario.ended_because == "ScaleUp"
+
+
+def test_it_never_fills_the_group_at_once_again() -> None:
+    scenario = x_is_held_out(scale_up_interval_seconds=300)
+    scenario.after(299)
+    assert not scenario.asks
+    scenario.after(1)
+    assert scenario.ended_because == "ScaleUp"
+
+
+def test_another_node_that_fills_the_group_is_taken_in_at_once() -> None:
+    scenario = x_is_held_out(scale_up_interval_seconds=300)
+    scenario.join("d")
+    assert scenario.ended_because == "ScaleUp"
+    scenario.all_join_again()
+    assert scenario.group == ["a", "b", "c", "d"]
+    scenario.after(600)
+    assert scenario.status.spares == ("x",)
+
+
+def test_each_time_it_is_held_out_for_longer() -> None:
+    scenario = x_is_held_out()
+    stretches: list[float] = []
+    published = scenario.clock
+    while len(stretches) < 7:
+        scenario.after(5)
+        if scenario.asks:
+            stretches.append(scenario.clock - published)
+            scenario.meets = False
+            scenario.all_join_again()
+            assert scenario.group == ["a", "b", "c", "x"]
+            scenario.after(CHECK_IN_SECONDS)
+            scenario.fail_to_check_in("x")
+            scenario.meets, published = True, scenario.clock
+    assert stretches == [60, 60, 120, 240, 480, LONGEST_SECONDS, LONGEST_SECONDS]
+    assert scenario.held_out == {"x": (STORE_NOT_REACHED, 8)}
+    assert scenario.status.restarts == 0
+
+
+def test_once_it_has_checked_in_all_is_forgiven() -> None:
+    scenario = x_is_held_out()
+    scenario.after(60)
+    scenario.all_join_again()
+    assert scenario.group == ["a", "b", "c", "x"]
+    scenario.settle()
+    assert scenario.status.history[-1].checked_in is not None
+    assert scenario.held_out == {}
+
+
+def test_who_has_gone_is_forgotten_after_a_while() -> None:
+    scenario = x_is_held_out()
+    scenario.leave("x", reason=LeaveReason.TIMED_OUT)
+    scenario.after(30 + LONGEST_SECONDS - 1)
+    assert scenario.held_out == {"x": (STORE_NOT_REACHED, 1)}
+    scenario.after(1)
+    assert scenario.held_out == {}
+
+
+def test_a_new_leader_goes_on_with_what_is_left() -> None:
+    scenario = x_is_held_out(scale_up_interval_seconds=0)
+    scenario.after(20)
+    scenario.new_leader()
+    scenario.after(9)
+    assert not scenario.asks
+    scenario.after(1)
+    assert scenario.asks
+
+
+def test_a_leader_whose_clock_is_behind_makes_no_hold_out_longer_than_it_was() -> None:
+    scenario = x_is_held_out(scale_up_interval_seconds=0)
+    (entry,) = scenario.status.held_out
+    late = now(scenario.clock + 3600).timestamp
+    scenario.status = replace(scenario.status, held_out=(replace(entry, until=late),))
+    scenario.new_leader()
+    scenario.after(29)
+    assert not scenario.asks
+    scenario.after(1)
+    assert scenario.asks
+
+
+def test_the_user_ends_all_hold_outs() -> None:
+    scenario = x_is_held_out(scale_up_interval_seconds=0)
+    scenario.request_retry("2030-01-01")
+    assert scenario.held_out == {}
+    assert scenario.ended_because == "ScaleUp"
+    scenario.all_join_again()
+    scenario.fail_to_check_in("x")
+    assert scenario.held_out == {"x": (STORE_NOT_REACHED, 1)}, "only a change counts"
+    scenario.new_leader()
+    assert scenario.held_out == {"x": (STORE_NOT_REACHED, 1)}
+    scenario.request_retry("2030-01-02")
+    assert scenario.held_out == {}
+
+
+def test_nobody_is_held_out_if_too_few_would_be_left() -> None:
+    scenario = Scenario(4, 4)
+    scenario.join("a", "b", "c", "x")
+    scenario.fail_to_check_in("x")
+    assert scenario.group == ["a", "b", "c", "x"]
+    assert scenario.held_out == {}
+    assert scenario.status.restarts == 1
+    scenario.fail_to_check_in("x")
+    assert scenario.group[0] == "b", "maybe x reaches another host"
+
+
+def test_only_sizes_that_are_allowed_count_as_enough() -> None:
+    scenario = Scenario(4, 8, sizes=AllowedSizes(list=(4, 8)))
+    scenario.complete = False
+    scenario.join(*"abcdefgx")
+    scenario.complete = True
+    scenario.settle()
+    scenario.fail_to_check_in("x")
+    assert scenario.held_out == {"x": (STORE_NOT_REACHED, 1)}
+    assert scenario.group == ["a", "b", "c", "d"]
+    scenario.fail_to_check_in("d")
+    assert scenario.held_out == {"x": (STORE_NOT_REACHED, 1), "d": (STORE_NOT_REACHED, 1)}
+    assert scenario.group == ["a", "b", "c", "e"]
+
+
+def test_who_is_held_out_helps_where_the_others_are_too_few() -> None:
+    scenario = x_is_held_out()
+    scenario.gone("b", "c")
+    scenario.all_join_again()
+    scenario.after(29)
+    assert scenario.group == ["a", "b", "c"]
+    scenario.after(1)
+    assert scenario.group == ["a", "x"]
+
+
+def test_while_members_may_still_join_again_nobody_else_is_needed() -> None:
+    scenario = x_is_held_out()
+    scenario.reenter("a", reason=AttemptReason.WORKER_FAILURE)
+    assert scenario.status.formation is not None
+    assert scenario.status.formation.joined == 1
+    scenario.reenter("b", "c")
+    assert scenario.group == ["a", "b", "c"]
+
+
+def test_a_node_that_says_nothing_is_missing_if_most_who_reached_the_store_say_so() -> None:
+    scenario = trains_and_x_comes()
+    scenario.fail_to_check_in("x", silent=["x"])
+    assert scenario.group == ["a", "b", "c", "x"], "it may still come"
+    scenario.after(330)
+    assert scenario.group == ["a", "b", "c"]
+    assert scenario.held_out == {"x": (STORE_NOT_REACHED, 1)}
+    assert scenario.status.restarts == 0
+
+
+def test_one_that_lies_makes_no_other_node_missing() -> None:
+    scenario = Scenario(2, 4)
+    scenario.join("a", "b", "c", "x")
+    scenario.complete = False
+    scenario.fail_to_check_in()
+    for name in "bc":
+        seen = scenario.seen[name]
+        assert seen.object.spec.check_in is not None
+        assert seen.object.spec.check_in.reached_store
+    liar = scenario.seen["x"]
+    assert liar.object.spec.check_in is not None
+    lie = replace(liar.object.spec.check_in, missing=("b", "c"))
+    scenario.seen["x"] = replace(liar, object=replace(liar.object, spec=replace(liar.object.spec, check_in=lie)))
+    scenario.complete = True
+    scenario.settle()
+    assert scenario.held_out == {}
+    assert scenario.group == ["a", "b", "c", "x"]
+
+
+def test_in_a_group_of_three_another_host_is_tried_before_one_is_held_out() -> None:
+    scenario = Scenario(2, 3)
+    scenario.join("a", "b", "x")
+    scenario.fail_to_check_in("x")
+    assert scenario.group == ["b", "a", "x"], "one of two others reached it: that says little"
+    scenario.fail_to_check_in("x")
+    assert scenario.group == ["b", "a"]
+    assert scenario.held_out == {"x": (STORE_NOT_REACHED, 1)}
+    assert scenario.status.restarts == 1
+
+
+def test_the_larger_part_goes_on_when_every_host_has_been_tried() -> None:
+    """Of five nodes two reach each other, and nobody else reaches anybody."""
+    scenario = Scenario(2, 5)
+    scenario.join("a", "b", "x", "y", "z")
+    hosts = []
+    while len(scenario.group) == 5:
+        hosts.append(scenario.group[0])
+        met = {"a", "b"} if scenario.group[0] in "ab" else {scenario.group[0]}
+        scenario.fail_to_check_in(*(name for name in scenario.group if name not in met))
+    assert hosts == ["a", "b", "x", "y", "z", "a"]
+    assert scenario.group == ["a", "b"]
+    assert {*scenario.held_out} == {"x", "y", "z"}
+
+
+def test_agents_that_say_nothing_hold_out_nobody() -> None:
+    scenario = trains_and_x_comes(max_restarts=3)
+    for restarts in range(1, 4):
+        scenario.reenter(*scenario.group, reason=AttemptReason.CHECK_IN_FAILED)
+        assert scenario.status.restarts == restarts
+        assert set(scenario.group) == {*"abcx"}
+        assert scenario.held_out == {}
+    scenario.reenter("a", reason=AttemptReason.CHECK_IN_FAILED)
+    assert scenario.closed_runs == {"run": "RestartBudgetExhausted"}, "without waiting for the others"
+
+
+def test_a_spent_budget_closes_the_run_when_the_host_is_at_fault() -> None:
+    scenario = Scenario(2, 2, max_restarts=0)
+    scenario.join("a", "b")
+    scenario.complete = False
+    scenario.fail_to_check_in(host_is_reached=False)
+    scenario.complete = True
+    scenario.settle()
+    assert scenario.closed_runs == {"run": "RestartBudgetExhausted"}
+    assert [(failure.node, str(failure.reason)) for failure in scenario.status.failures] == [("a", "CheckInFailed")]
+    assert {*scenario.refused} == {"a", "b"}
+
+
+def test_a_member_that_dies_in_the_check_in_is_lost_and_its_host_is_not_at_fault() -> None:
+    scenario = Scenario(2, 4, replacement_seconds=0)
+    scenario.join("a", "b", "c", "x")
+    scenario.meets = False
+    scenario.fail_to_check_in("x", silent=["x"])
+    scenario.gone("x")
+    assert scenario.group == ["a", "b", "c"]
+    assert scenario.held_out == {}
+    assert scenario.status.restarts == 1
+    assert [(failure.node, str(failure.reason)) for failure in scenario.status.failures] == [("x", "MemberLost")]
+
+
+def test_what_was_seen_in_a_round_that_ended_for_another_cause_is_no_evidence() -> None:
+    scenario = trains_and_x_comes()
+    scenario.edit(max_nodes=3)
+    assert scenario.ended_because == "TooManyNodes"
+    scenario.fail_to_check_in("x")
+    assert scenario.held_out == {}
+
+
+def test_another_run_begins_without_hold_outs() -> None:
+    scenario = x_is_held_out()
+    scenario.leave("a", "b", "c", reason=LeaveReason.SUCCEEDED)
+    scenario.leave("x")
+    scenario.join("y", run="another")
+    assert scenario.held_out == {}
