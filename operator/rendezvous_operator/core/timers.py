@@ -32,6 +32,8 @@ class Timer(Enum):
     """Key: names of the waiting nodes. They are exactly the nodes of all known pods."""
     NO_NODE_LEFT = "no node left"
     """Key: the run. No node and no pod of it is left, and a node has failed."""
+    UNATTENDED = "unattended"
+    """Key: the run. No node and no pod of it is left."""
     LEFT = "left"
     """Key: name, incarnation. The node has left."""
     EMPTY = "empty"

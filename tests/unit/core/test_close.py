@@ -48,6 +48,19 @@ def test_a_run_has_failed_when_no_node_is_left_and_one_has_failed() -> None:
     assert scenario.closed_runs == {"one": "RunFailed"}
 
 
+def test_pods_of_another_job_that_are_pending_do_not_keep_a_run_from_failing() -> None:
+    scenario = Scenario(2, 2, join_seconds=600)
+    scenario.pod("c", "d", run_id="job-2", workload="job-2", phase="Pending")
+    scenario.pod("a", "b", run_id="job-1", workload="job-1")
+    scenario.join_from_pods("a", "b", run=None)
+    scenario.leave("a", "b")
+    scenario.pod("a", "b", run_id="job-1", workload="job-1", phase="Failed")
+    scenario.after(599)
+    assert scenario.closed_runs == {}
+    scenario.after(1)
+    assert scenario.closed_runs == {"job-1": "RunFailed"}
+
+
 def test_a_group_that_was_stopped_as_a_whole_may_come_back() -> None:
     scenario = two("one", join_seconds=60)
     scenario.leave("a", "b", reason=LeaveReason.TERMINATED)

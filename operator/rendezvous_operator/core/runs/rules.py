@@ -15,7 +15,7 @@ def close_claim_and_refuse(s: Situation, timers: Timers) -> Situation:
     if was_open and not s.run.open:
         # Its spares get their answers here: after another run has claimed the Rendezvous they are not listed any more.
         s = s.with_run(refuse.answer_all(s))
-    claimed = s.with_run(claim.claim_if_free(s))
+    claimed = s.with_run(claim.claim_if_free(s, timers))
     if claimed.run.id != s.run.id:
         claimed = replace(claimed, failed_check_ins=None)  # they belong to the other run
     return claimed.with_run(refuse.answer_all(claimed))
