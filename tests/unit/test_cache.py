@@ -102,6 +102,32 @@ def test_a_participant_that_has_come_back_while_a_read_was_under_way_is_there(ca
     assert read(cache, target, None) == {KEY}
 
 
+def test_of_the_metadata_only_that_is_kept_on_which_a_decision_depends(cache: Cache) -> None:
+    """Agents may write as much as the API server takes, and the operator's memory has a limit."""
+    large = {f"{n}": "x" * 250_000 for n in range(4)}
+    fields = [{"manager": f"{n}", "operation": "Apply" if n else "Update"} for n in range(1000)]
+    restart, applied = names.ANNOTATION_RESTART_REQUESTED_AT, names.ANNOTATION_LAST_APPLIED
+    for kind, item in ((names.PARTICIPANT_KIND, participant()), (names.RENDEZVOUS_KIND, rendezvous(version=2))):
+        item["metadata"] |= {"labels": {**large, names.LABEL_CREATED_BY: "agent"}, "managedFields": fields}
+        item["metadata"]["annotations"] = {**large, restart: "now" + "x" * 250_000, applied: "y" * 250_000}
+        cache.take(Shown(kind, item))
+    for metadata in (world(cache).rendezvous.metadata, world(cache).participants["train.a"].object.metadata):
+        assert (set(metadata.labels), set(metadata.annotations)) == ({names.LABEL_CREATED_BY}, {restart, applied})
+        assert metadata.annotations[restart].startswith("now")
+        assert len(metadata.managed_fields) == 1
+        assert len(str(metadata)) < 1000
+
+
+def test_a_long_request_for_a_restart_differs_from_another_that_begins_alike(cache: Cache) -> None:
+    requests = set()
+    for version, end in enumerate("abb", start=2):
+        item = rendezvous(version=version)
+        item["metadata"]["annotations"] = {names.ANNOTATION_RESTART_REQUESTED_AT: "x" * 1000 + end}
+        cache.take(Shown(names.RENDEZVOUS_KIND, item))
+        requests.add(world(cache).rendezvous.metadata.annotations[names.ANNOTATION_RESTART_REQUESTED_AT])
+    assert len(requests) == 2
+
+
 def test_what_has_come_while_a_list_was_made_is_newer_than_the_list(cache: Cache) -> None:
     cache.take(Shown(names.POD_KIND, pod("p-0")))
     asked = {kind: cache.asks(kind) for kind in KINDS}

@@ -27,6 +27,7 @@ from rendezvous_operator.watch.seen import (
     Seen,
     Shown,
     reference_of,
+    slim,
     version_of,
 )
 
@@ -156,9 +157,9 @@ class Cache:
             return self._pod_seen(item)
         try:
             if kind == names.RENDEZVOUS_KIND:
-                return self._rendezvous_seen(decode(Rendezvous, item))
+                return self._rendezvous_seen(decode(Rendezvous, slim(item)))
             try:
-                return self._participant_seen(decode(Participant, item), read)
+                return self._participant_seen(decode(Participant, slim(item)), read)
             except DecodeError as error:
                 return self._unknown_participant_seen(item, error, read)
         except DecodeError as error:
@@ -249,7 +250,7 @@ class Cache:
 
     def _unknown_participant_seen(self, item: Json, error: DecodeError, read: Asked | None) -> set[Key]:
         """A participant that does not fit its CRD: written by an agent of a later release, or by a person."""
-        metadata = decode(ObjectMeta, item["metadata"])
+        metadata = decode(ObjectMeta, slim(item)["metadata"])
         key = Key(metadata.namespace, _rendezvous_name(item))
         entry = self._entries.setdefault(key, Entry())
         seen = entry.participants.get(metadata.name)
