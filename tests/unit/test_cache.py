@@ -1,5 +1,6 @@
 """What the cache makes of events, lists and reads, on a clock of the test's own."""
 
+import time
 from typing import Any
 
 import pytest
@@ -100,6 +101,30 @@ def test_a_participant_that_has_come_back_while_a_read_was_under_way_is_there(ca
     assert read(cache, target, None, asked) == set()
     assert (set(world(cache).participants), world(cache).absent) == ({"train.a"}, frozenset())
     assert read(cache, target, None) == {KEY}
+
+
+def _seconds_until_all_are_gone(count: int) -> float:
+    cache = complete_cache(Clock())
+    pods = [pod(f"p-{n}") for n in range(count)]
+    agents = [
+        participant(f"train.a{n}", podName=pods[n]["metadata"]["name"], podUID=f"p-{n}", version=n + 2)
+        for n in range(count)
+    ]
+    for kind, items in ((names.PARTICIPANT_KIND, agents), (names.POD_KIND, pods)):
+        for item in items:
+            cache.take(Shown(kind, item))
+    began = time.process_time()
+    for kind, items in ((names.POD_KIND, pods), (names.PARTICIPANT_KIND, agents)):
+        for item in items:
+            cache.take(Gone(kind, item))
+    assert (world(cache).participants, world(cache).vanished) == ({}, frozenset())
+    return time.process_time() - began
+
+
+def test_eight_times_as_many_nodes_that_go_at_once_cost_about_eight_times_as_much() -> None:
+    """All namespaces share one event loop."""
+    few, many = (min(_seconds_until_all_are_gone(count) for _ in range(3)) for count in (250, 2000))
+    assert many < 24 * few
 
 
 def test_of_the_metadata_only_that_is_kept_on_which_a_decision_depends(cache: Cache) -> None:
