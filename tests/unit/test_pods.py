@@ -33,6 +33,17 @@ def test_the_run_is_that_of_the_label_else_of_the_jobset_else_of_the_controller(
     assert (seen.run_id, seen.workload) == ("mine", "jobset-uid")
 
 
+def test_what_others_have_written_about_a_pod_is_one_line() -> None:
+    forged = "no GPU\n[2030-01-01] rendezvous_operator [INFO] run 'run-1' is closed"
+    scheduled = {"type": "PodScheduled", "status": "False", "message": forged}
+    evicted = {"type": "DisruptionTarget", "status": "True", "reason": forged}
+    seen = pod_from_object(pod(phase="Pending", conditions=[scheduled, evicted]))
+    for message in (seen.problem, seen.leaving):
+        assert message is not None
+        assert message.isprintable()
+        assert "no GPU\\n" in message
+
+
 @pytest.mark.parametrize(
     ("status", "problem"),
     [
