@@ -50,7 +50,7 @@ UNNAMED_RUN = "none"
 """The run of agents without a run id; torch's own default for ``--rdzv-id`` (torch.distributed.run)."""
 
 MAX_REFUSED = 100
-MAX_CLOSED_RUNS = 10
+MAX_CLOSED_RUNS = 100
 MAX_HISTORY = 10
 MAX_FAILURES = 10
 MAX_MISSING = 10

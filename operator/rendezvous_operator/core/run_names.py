@@ -43,6 +43,18 @@ def last_launch(workload: str | None, run_id: str | None, closed_runs: Iterable[
     return max((launch for launch in found if launch is not None), default=None)
 
 
+def remembered(closed_runs: Iterable[ClosedRun]) -> tuple[ClosedRun, ...]:
+    """As many of the closed runs as the status has room for; the newest one is the last.
+
+    An abandoned run may come back, so it is forgotten first, unless its name says that earlier launches have ended.
+    """
+    kept = list(closed_runs)
+    while len(kept) > names.MAX_CLOSED_RUNS:
+        abandoned = (run for run in kept[:-1] if run.reason is ClosedReason.ABANDONED and "/" not in run.run_id)
+        kept.remove(next(abandoned, kept[0]))
+    return tuple(kept)
+
+
 def without_earlier(closed_runs: Iterable[ClosedRun], run_id: str) -> tuple[ClosedRun, ...]:
     """The closed runs without those that need no place of their own once this run is closed, too.
 

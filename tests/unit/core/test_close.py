@@ -23,6 +23,16 @@ def test_a_member_that_succeeds_closes_the_run_and_the_others_go_on() -> None:
     assert not scenario.asks
 
 
+def test_a_late_node_does_not_start_a_run_again_that_has_succeeded_many_runs_ago() -> None:
+    scenario = Scenario(1, 1, last_call_seconds=0)
+    for number in range(30):
+        scenario.join(f"n{number}", run=f"run-{number}")
+        scenario.leave(f"n{number}", reason=SUCCEEDED)
+        scenario.after(1)
+    scenario.join("late", run="run-0")
+    assert (scenario.refused, scenario.status.round) == ({"late": RefusalReason.RUN_CLOSED}, 30)
+
+
 def test_a_spare_that_leaves_with_success_closes_nothing() -> None:
     scenario = two("one")
     scenario.join("s", run="one")

@@ -4,7 +4,7 @@ import pytest
 
 from rendezvous_api.reasons import ClosedReason
 from rendezvous_api.rendezvous import ClosedRun
-from rendezvous_operator.core.run_names import last_launch, launch_of, name_of, without_earlier
+from rendezvous_operator.core.run_names import last_launch, launch_of, name_of, remembered, without_earlier
 
 JOB = "5f0c2f9e-6d0b-4c8c-8f4e-0d7f3b1c2a10"
 
@@ -58,3 +58,16 @@ def test_a_later_launch_stands_for_the_earlier_ones_of_its_workload(
     closes: str, before: tuple[ClosedRun, ...], kept: tuple[ClosedRun, ...]
 ) -> None:
     assert without_earlier(before, closes) == kept
+
+
+def test_the_last_hundred_closed_runs_are_remembered_and_abandoned_ones_are_forgotten_first() -> None:
+    succeeded = closed(*(f"run-{n}" for n in range(100)))
+    assert remembered(succeeded) == succeeded
+    assert remembered((*succeeded, *closed("new"))) == (*succeeded[1:], *closed("new"))
+    abandoned = closed("gone", reason=ClosedReason.ABANDONED)
+    later_launch = closed(f"{JOB}/2", reason=ClosedReason.ABANDONED)
+    assert remembered((*later_launch, *succeeded[2:], *abandoned, *closed("new"))) == (
+        *later_launch,
+        *succeeded[2:],
+        *closed("new"),
+    )
