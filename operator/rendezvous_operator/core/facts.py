@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 
 from rendezvous_operator.core.blocking import blocking, reports_unlisted, unlisted_key
-from rendezvous_operator.core.runs import close
+from rendezvous_operator.core.runs import close, refuse
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.timers import Fact, Timer, Timers
 from rendezvous_operator.core.world import Memory
@@ -53,6 +53,11 @@ def _no_node_left(s: Situation) -> Iterator[Fact]:
         yield Timer.NO_NODE_LEFT, s.run.id
 
 
+def _answers(s: Situation) -> Iterator[Fact]:
+    if refuse.owes_answers(s):
+        yield Timer.OWES_ANSWERS, s.run.id
+
+
 def _participants(s: Situation) -> Iterator[Fact]:
     for node in s.nodes.values():
         if node.left is not None:
@@ -61,7 +66,15 @@ def _participants(s: Situation) -> Iterator[Fact]:
         yield Timer.EMPTY, None
 
 
-FACTS: tuple[Facts, ...] = (_all_silent, _rounds, _unlisted_nodes, _first_round, _no_node_left, _participants)
+FACTS: tuple[Facts, ...] = (
+    _all_silent,
+    _rounds,
+    _unlisted_nodes,
+    _first_round,
+    _no_node_left,
+    _answers,
+    _participants,
+)
 """All facts; their order means nothing."""
 
 

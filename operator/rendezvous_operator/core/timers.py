@@ -34,6 +34,8 @@ class Timer(Enum):
     """Key: the run. No node and no pod of it is left, and a node has failed."""
     UNATTENDED = "unattended"
     """Key: the run. No node and no pod of it is left."""
+    OWES_ANSWERS = "owes answers"
+    """Key: the run. It is closed, and spares of it have no answer yet, since the list of answers is full."""
     LEFT = "left"
     """Key: name, incarnation. The node has left."""
     EMPTY = "empty"

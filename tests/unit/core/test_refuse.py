@@ -4,6 +4,7 @@ import pytest
 from tests.unit.core.worlds import Scenario, two
 
 from rendezvous_api.reasons import AttemptReason, LeaveReason, RefusalReason
+from rendezvous_operator.core.runs.refuse import ANSWER_SECONDS
 
 MEMBERSHIP_CHANGE = AttemptReason.MEMBERSHIP_CHANGE
 WORKER_FAILURE = AttemptReason.WORKER_FAILURE
@@ -137,6 +138,43 @@ def test_the_list_of_answers_is_bounded_and_every_node_gets_one() -> None:
     answered = [*scenario.refused]
     scenario.leave(*answered)
     assert set(scenario.refused) == {*crowd} - {*answered}
+
+
+def test_all_spares_are_answered_before_another_run_claims() -> None:
+    """In several writes: the list of answers is bounded."""
+    scenario = two("one")
+    spares = [f"s{number:03}" for number in range(150)]
+    scenario.join(*spares, run="one")
+    scenario.complete = False
+    scenario.leave("a", "b", reason=SUCCEEDED)
+    scenario.join("c", "d", run="two")
+    scenario.complete = True
+    scenario.settle()
+    assert (len(scenario.refused), scenario.status.run_id) == (100, "one")
+    answered = {*scenario.refused}
+    scenario.leave(*answered, reason=SUCCEEDED)
+    assert {*scenario.refused} == {*spares} - answered
+    assert set(scenario.refused.values()) == {RefusalReason.RUN_SUCCEEDED}
+    assert (scenario.status.run_id, scenario.group) == ("two", ["c", "d"])
+
+
+def test_spares_that_stay_after_their_answers_do_not_keep_the_rendezvous() -> None:
+    scenario = two("one")
+    scenario.join(*(f"s{number:03}" for number in range(250)), run="one")
+    scenario.leave("a", "b", reason=SUCCEEDED)
+    scenario.join("c", "d", run="two")
+    scenario.after(ANSWER_SECONDS - 1)
+    assert scenario.status.run_id == "one"
+    scenario.after(1)
+    assert (scenario.status.run_id, scenario.group) == ("two", ["c", "d"])
+
+
+def test_one_pod_with_many_names_does_not_keep_others_from_their_answers() -> None:
+    scenario = two("one")
+    scenario.join(*(f"a{number:03}" for number in range(200)), run="two", pod="greedy")
+    scenario.join("v", "w", run="two")
+    assert len(scenario.refused) == 100
+    assert {"v", "w"} < {*scenario.refused}
 
 
 def test_who_is_refused_forms_no_round_also_where_the_list_of_answers_is_full() -> None:

@@ -1,5 +1,6 @@
 """The answers to waiting nodes that may not join. An agent acts on its answer and never compares run ids."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
@@ -14,9 +15,15 @@ from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.words import budget_is_spent, cut
 from rendezvous_operator.core.world import Event, Target
 
+ANSWER_SECONDS = 60
+"""How long a free Rendezvous waits at most, for the spares of the last run that have no answer yet."""
+
 
 def answer_all(s: Situation) -> Run:
-    """Refuse every waiting node that may not join. A refusal stays until its agent leaves or tries again."""
+    """Refuse every waiting node that may not join. A refusal stays until its agent leaves or tries again.
+
+    The list is bounded. The others get their answers when those in it have left.
+    """
     answers: dict[str, Refusal] = {}
     before = {refusal.name: refusal for refusal in s.run.refused}
     for node in s.all_waiting:
@@ -31,8 +38,7 @@ def answer_all(s: Situation) -> Run:
                 node.name, spec.incarnation, spec.attempt, answer.reason, cut(answer.message), answer.closed_reason
             )
     standing = [answers.pop(old.name) for old in s.run.refused if old.name in answers]
-    # The list is bounded; the remaining nodes get their answers when those in it have left.
-    refused = (*standing, *(answers[name] for name in sorted(answers)))[: names.MAX_REFUSED]
+    refused = tuple(_in_turn(s, [*standing, *(answers[name] for name in sorted(answers))])[: names.MAX_REFUSED])
     if refused == s.run.refused:
         return s.run
     run = replace(s.run, refused=refused)
@@ -43,6 +49,31 @@ def answer_all(s: Situation) -> Run:
     return run.with_event(
         Event(EventReason.PARTICIPANT_REFUSED, f"{new[0].name}: {new[0].message}{more}", warning=True)
     )
+
+
+def _in_turn(s: Situation, answers: list[Refusal]) -> list[Refusal]:
+    """As they are, if there is room for all; else the first one of each pod, then the second ones, and so on.
+
+    So a pod that takes many names, and never acts on an answer, keeps no other pod from its own.
+    """
+    if len(answers) <= names.MAX_REFUSED:
+        return answers
+    of_pod: Counter[str] = Counter()
+    places: list[int] = []
+    for answer in answers:
+        pod = s.nodes[answer.name].object.spec.pod_uid or answer.name
+        places.append(of_pod[pod])
+        of_pod[pod] += 1
+    return [answer for _, answer in sorted(zip(places, answers, strict=True), key=lambda placed: placed[0])]
+
+
+def owes_answers(s: Situation) -> bool:
+    """Whether spares of a closed run have no answer yet: they are not listed any more after the next claim."""
+    if s.run.open or len(s.run.refused) < names.MAX_REFUSED:
+        return False
+    answered = {refusal.name for refusal in s.run.refused}
+    spares = frozenset(s.run.spares) - answered
+    return any(node.name in spares and node.run_id == s.run.id for node in s.all_waiting)
 
 
 def unread(s: Situation) -> Iterator[Target]:
