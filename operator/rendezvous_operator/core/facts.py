@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 
-from rendezvous_operator.core.blocking import blocking, reports_unlisted, unlisted_key
+from rendezvous_operator.core.blocking import blocking, may_run_unlisted, unlisted_key
 from rendezvous_operator.core.runs import close, refuse
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.timers import Fact, Timer, Timers
@@ -35,7 +35,7 @@ def _all_run(s: Situation, number: int) -> bool:
 
 
 def _unlisted_nodes(s: Situation) -> Iterator[Fact]:
-    for node in reports_unlisted(s):
+    for node in may_run_unlisted(s):
         yield Timer.UNLISTED, unlisted_key(node)
 
 
