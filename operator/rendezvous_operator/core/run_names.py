@@ -2,6 +2,7 @@
 
 ``5f0c…`` is the run of the first torchrun in each pod of the Job with that UID, ``5f0c…/2`` that of the second one.
 Agents without a workload all belong to ``none``, ``none/2`` and so on, one after the other (rule "launches").
+An ``--rdzv-id`` is the name of its run. But the run of ``exp/2`` is ``exp/2/``: no launch of a workload ``exp``.
 """
 
 import re
@@ -11,12 +12,19 @@ from rendezvous_api import names
 from rendezvous_api.reasons import ClosedReason
 from rendezvous_api.rendezvous import ClosedRun
 
+_LIKE_A_LAUNCH = re.compile(r"[^/]{1,63}/[1-9]\d{0,8}/*")
+"""Workloads are labels and UIDs, so they have no slash and are not longer. ``exp/2`` and ``exp/2/`` stay two ids."""
 _UID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def name_of(workload: str, launch: int) -> str:
     """The run of one launch of a workload; the first one is 0."""
     return f"{workload}/{launch + 1}" if launch else workload
+
+
+def name_of_id(run_id: str) -> str:
+    """The run of an ``--rdzv-id``: the id, with a slash after what could be the name of a second or later launch."""
+    return f"{run_id}/" if _LIKE_A_LAUNCH.fullmatch(run_id) else run_id
 
 
 def launch_of(run_id: str | None, workload: str | None) -> int | None:

@@ -111,7 +111,7 @@ class Situation:
 
     def allows(self, node: Node) -> bool:
         """Whether the spec lets the node join. Of those that it does not, some may be missing in `status.refused`."""
-        return self.spec.run_id in (None, node.run_id, node.run.workload)
+        return self.spec.run_id in (None, node.run_id, node.run.workload, node.object.spec.run_id)
 
     @cached_property
     def members(self) -> tuple[MemberView, ...]:

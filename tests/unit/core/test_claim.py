@@ -129,6 +129,22 @@ def test_pending_pods_of_the_run_itself_keep_it() -> None:
     assert (scenario.status.run_id, scenario.closed_runs) == ("job-1", {})
 
 
+def test_an_id_that_looks_like_a_launch_is_another_run_than_that_launch() -> None:
+    scenario = Scenario(2, 2)
+    scenario.join("a", "b", run="exp/2")
+    scenario.leave("a", "b", reason=SUCCEEDED)
+    scenario.pod("c", "d", run_id="exp", workload="job")
+    scenario.join_from_pods("c", "d", run=None)
+    assert (scenario.status.run_id, scenario.group) == ("exp", ["c", "d"]), "not taken for a launch before exp/2"
+    assert scenario.closed_runs == {"exp/2/": "RunSucceeded"}
+
+
+def test_the_spec_may_name_an_id_that_looks_like_a_launch() -> None:
+    scenario = Scenario(2, 2, run_id="exp/2")
+    scenario.join("a", "b", run="exp/2")
+    assert (scenario.group, scenario.refused) == (["a", "b"], {})
+
+
 def test_a_new_run_uses_the_object_again_and_rounds_go_on() -> None:
     scenario = two("one", max_restarts=5)
     scenario.reenter("a", "b", reason=WORKER_FAILURE)
