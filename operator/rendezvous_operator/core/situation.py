@@ -7,7 +7,7 @@ from functools import cached_property
 
 from rendezvous_api import names
 from rendezvous_api.meta import ObjectMeta
-from rendezvous_api.reasons import RoundEndReason
+from rendezvous_api.reasons import LeaveReason, RoundEndReason
 from rendezvous_api.rendezvous import Member, Missing, RendezvousSpec, RendezvousStatus
 from rendezvous_operator.core.liveness import Liveness
 from rendezvous_operator.core.nodes import MemberState, MemberView, Node
@@ -174,6 +174,22 @@ class Situation:
             return launch_of(self.run.id, pod.run_id) is not None or of_workload.get(pod.workload)
 
         return tuple((pod, belongs_to_run(pod)) for pod in self.world.pods.values() if pod.known and pod.live)
+
+    @cached_property
+    def labels_with_success(self) -> frozenset[tuple[str | None, str | None]]:
+        """Owner and run of known pods of which one has ended well, or has been in a round: another one of them is late.
+
+        Bare pods with the same label are together.
+        """
+        ended_well = {(pod.workload, pod.run_id) for pod in self.world.pods.values() if pod.phase == "Succeeded"}
+        for node in self.nodes.values():
+            spec = node.object.spec
+            been_in_a_round = (
+                node.is_member(self.entries.get(node.name)) or spec.last_run_id is not None or bool(spec.launch)
+            )
+            if node.pod is not None and (node.left is LeaveReason.SUCCEEDED or been_in_a_round):
+                ended_well.add((node.pod.workload, node.pod.run_id))
+        return frozenset(ended_well)
 
     @cached_property
     def expected_pods(self) -> tuple[Pod, ...]:

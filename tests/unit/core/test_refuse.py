@@ -75,6 +75,45 @@ def test_after_success_a_start_of_the_same_workload_has_nothing_left_to_do() -> 
     assert scenario.refused == {"a2": RefusalReason.RUN_SUCCEEDED}
 
 
+@pytest.mark.parametrize(
+    ("others", "reason"), [("are there", RefusalReason.RUN_SUCCEEDED), ("are deleted", RefusalReason.RUN_CLOSED)]
+)
+def test_after_success_a_bare_pod_with_the_label_is_late_if_others_are_there(
+    others: str, reason: RefusalReason
+) -> None:
+    scenario = Scenario(2, 2)
+    scenario.pod("a", "b", run_id="exp", workload=None)
+    scenario.join_from_pods("a", "b", run=None)
+    scenario.leave("a", "b", reason=SUCCEEDED)
+    if others == "are deleted":
+        scenario.gone("a", "b")
+        scenario.pod_gone("a", "b")
+    scenario.pod("c", run_id="exp", workload=None)
+    scenario.join_from_pods("c", run=None)
+    assert scenario.refused == {"c": reason}
+
+
+@pytest.mark.parametrize("first_job", ["is there", "is deleted"])
+def test_after_success_another_job_with_the_same_label_is_no_late_start_of_the_first_one(first_job: str) -> None:
+    """Exit code 0 is never the answer to a launch of which nothing is done."""
+    scenario = Scenario(2, 2)
+    scenario.pod("a", "b", run_id="exp", workload="job-1")
+    scenario.join_from_pods("a", "b", run=None)
+    scenario.leave("a", "b", reason=SUCCEEDED)
+    scenario.pod("a", "b", run_id="exp", workload="job-1", phase="Succeeded")
+    scenario.pod("late", run_id="exp", workload="job-1")
+    scenario.join_from_pods("late", run=None)
+    assert scenario.refused == {"late": RefusalReason.RUN_SUCCEEDED}
+    scenario.leave("late", reason=SUCCEEDED)
+    if first_job == "is deleted":
+        scenario.gone("a", "b", "late")
+        scenario.pod_gone("a", "b", "late")
+    scenario.pod("c", "d", run_id="exp", workload="job-2")
+    scenario.join_from_pods("c", "d", run=None)
+    assert scenario.refused == {"c": RefusalReason.RUN_CLOSED, "d": RefusalReason.RUN_CLOSED}
+    assert "another --rdzv-id or label rdzv.dev/run-id" in scenario.status.refused[0].message
+
+
 @pytest.mark.parametrize("together", [False, True])
 def test_after_success_workers_of_the_same_workload_that_failed_are_no_success(together: bool) -> None:
     scenario = Scenario(2, 2)

@@ -121,7 +121,8 @@ def _answer(s: Situation, node: Node) -> _Answer | None:
         because = str(closed)
         if closed is ClosedReason.RESTART_BUDGET_EXHAUSTED and node.run_id == run.id:
             because = f"{closed}: {budget_is_spent(run.restarts)}"
-        message = f"run {node.run_id!r} is closed ({because}); start with another --rdzv-id"
+        other = "--rdzv-id" if node.run.workload is None else f"--rdzv-id or label {names.LABEL_RUN_ID}"
+        message = f"run {node.run_id!r} is closed ({because}); start with another {other}"
         return _Answer(RefusalReason.RUN_CLOSED, message, str(closed))
     if not s.allows(node):
         message = f"only run {s.spec.run_id!r} may join (spec.runID of Rendezvous {name!r}), not run {node.run_id!r}"
@@ -140,4 +141,8 @@ def _is_done(s: Situation, node: Node) -> bool:
     spec = node.object.spec
     if spec.attempt_reason is AttemptReason.MEMBERSHIP_CHANGE or node.name in s.listed_spares:
         return True
-    return spec.attempt_reason is AttemptReason.START and node.run.workload not in (None, names.UNNAMED_RUN)
+    if spec.attempt_reason is not AttemptReason.START or node.run.workload in (None, names.UNNAMED_RUN):
+        return False
+    # A label is an id that somebody has chosen, and another Job may have the same one: that is a launch of its own.
+    pod = node.pod
+    return pod is None or pod.run_id == pod.workload or (pod.workload, pod.run_id) in s.labels_with_success
