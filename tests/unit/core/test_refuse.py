@@ -37,6 +37,7 @@ def test_the_spec_may_name_the_only_run() -> None:
         ("a member that re-enters because the membership changed", RefusalReason.RUN_SUCCEEDED),
         ("a member whose workers failed", RefusalReason.RUN_CLOSED),
         ("a member whose workers failed at the same time", RefusalReason.RUN_CLOSED),
+        ("a member whose check-in failed", RefusalReason.RUN_CLOSED),
         ("a fresh start with the same id", RefusalReason.RUN_CLOSED),
     ],
 )
@@ -54,7 +55,9 @@ def test_after_success(who: str, reason: RefusalReason) -> None:
         scenario.complete = False
     scenario.leave("a", reason=SUCCEEDED)
     if who.startswith("a member"):
-        scenario.reenter("b", reason=WORKER_FAILURE if "failed" in who else MEMBERSHIP_CHANGE)
+        reason_of = {"workers failed": WORKER_FAILURE, "check-in": AttemptReason.CHECK_IN_FAILED}
+        asks = next((found for words, found in reason_of.items() if words in who), MEMBERSHIP_CHANGE)
+        scenario.reenter("b", reason=asks)
         scenario.complete = True
         scenario.settle()
         assert scenario.refused == {"b": reason}
