@@ -85,3 +85,24 @@ def test_a_pod_leaves_when_it_is_deleted_or_evicted() -> None:
 )
 def test_an_ended_pod_is_not_live(phase: str, live: bool) -> None:
     assert pod_from_object(pod(phase=phase)).live is live
+
+
+@pytest.mark.parametrize(
+    ("spec", "annotations", "known"),
+    [
+        ({}, {}, True),
+        ({"hostNetwork": True}, {}, False),
+        ({"resourceClaims": [{"name": "nic"}]}, {}, False),
+        ({}, {names.ANNOTATION_NETWORKS: "rdma"}, False),
+    ],
+)
+def test_the_addresses_of_a_pod_are_known_if_all_are_in_its_status(
+    spec: dict[str, Any], annotations: dict[str, str], known: bool
+) -> None:
+    item = pod(podIPs=[{"ip": "10.1.0.5"}, {"ip": "fd00::5"}], hostIPs=[{"ip": "192.168.0.7"}])
+    item["spec"] = spec
+    item["metadata"]["annotations"] = annotations
+    found = pod_from_object(item).addresses
+    assert found == (frozenset({"10.1.0.5", "fd00::5", "192.168.0.7"}) if known else frozenset())
+    del item["status"]["podIPs"]
+    assert pod_from_object(item).addresses == frozenset()

@@ -110,7 +110,9 @@ class Situation:
         )
 
     def allows(self, node: Node) -> bool:
-        """Whether the spec lets the node join. Of those that it does not, some may be missing in `status.refused`."""
+        """Whether spec and address let the node join. Of the others, some may be missing in `status.refused`."""
+        if node.has_wrong_address:
+            return False
         return self.spec.run_id in (None, node.run_id, node.run.workload, node.object.spec.run_id)
 
     @cached_property

@@ -23,6 +23,7 @@ def pod_from_object(item: Json) -> Pod:
         run_id=labels.get(names.LABEL_RUN_ID) or workload,
         workload=workload,
         owner=owner,
+        addresses=_addresses(item),
         problem=_problem(phase, status),
     )
 
@@ -37,6 +38,17 @@ def _workload(metadata: Json) -> tuple[str | None, Owner | None]:
         if reference.get("controller"):
             return reference["uid"], Owner(reference["kind"], reference["name"])
     return None, None
+
+
+def _addresses(item: Json) -> frozenset[str]:
+    """None if it has interfaces that are not in its status: those of its machine, of Multus, or of claimed devices."""
+    spec, annotations = item.get("spec", {}), item["metadata"].get("annotations", {})
+    if spec.get("hostNetwork") or spec.get("resourceClaims") or names.ANNOTATION_NETWORKS in annotations:
+        return frozenset()
+    status = item.get("status", {})
+    if not status.get("podIPs"):
+        return frozenset()
+    return frozenset(found["ip"] for field in ("podIPs", "hostIPs") for found in status.get(field, []))
 
 
 def _leaving(metadata: Json, status: Json) -> str | None:

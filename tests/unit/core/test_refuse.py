@@ -172,6 +172,41 @@ def test_an_answer_stays_until_its_agent_has_left() -> None:
     assert scenario.refused == {}
 
 
+@pytest.mark.parametrize(
+    ("address", "refused"),
+    [
+        ("10.1.0.5", False),
+        ("192.168.0.7", False),
+        ("fd00:0:0::5", False),
+        ("::ffff:10.1.0.5", False),
+        ("node-5.train.svc", False),
+        ("10.1.0.6", True),
+        ("169.254.169.254", True),
+        ("fd00::6", True),
+    ],
+)
+def test_an_address_of_a_third_party_is_refused(address: str, refused: bool) -> None:
+    """If it became rank 0, all others would connect to that third party."""
+    scenario = Scenario(1, 2, last_call_seconds=0)
+    addresses = frozenset({"10.1.0.5", "fd00::5", "192.168.0.7"})
+    scenario.pod("a", addresses=addresses)
+    scenario.join_from_pods("a", address=address)
+    assert (scenario.group, scenario.status.run_id) == (([], None) if refused else (["a"], "run"))
+    if refused:
+        assert scenario.refused == {"a": RefusalReason.WRONG_ADDRESS}
+        assert f"spec.address is '{address}', and pod a has 10.1.0.5, 192.168.0.7, fd00::5" in (
+            scenario.status.refused[0].message
+        )
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_no_address_is_refused_of_a_pod_whose_own_ones_are_not_known(known: bool) -> None:
+    scenario = Scenario(1, 2, last_call_seconds=0)
+    scenario.pod("a", known=known, addresses=frozenset() if known else frozenset({"10.1.0.5"}))
+    scenario.join_from_pods("a", address="10.1.0.6")
+    assert scenario.group == ["a"]
+
+
 def test_the_list_of_answers_is_bounded_and_every_node_gets_one() -> None:
     scenario = two("one")
     crowd = [f"c{number:03}" for number in range(150)]

@@ -90,12 +90,13 @@ def _must_be_read(s: Situation, node: Node) -> bool:
 def _is_final(refusal: Refusal, node: Node) -> bool:
     """Whether this attempt has its answer: a closed run ends its agent, even if another run has begun since.
 
-    What the spec refuses, or another run, may join once that has changed.
+    What the spec refuses, or another run, may join once that has changed. So may a pod whose status comes late.
     """
     spec = node.object.spec
     same = (refusal.incarnation, refusal.attempt) == (spec.incarnation, spec.attempt)
     by_spec = refusal.closed_reason == ConditionReason.CLOSED_BY_SPEC
-    return same and refusal.reason is not RefusalReason.OTHER_RUN_ACTIVE and not by_spec
+    may_change = refusal.reason in (RefusalReason.OTHER_RUN_ACTIVE, RefusalReason.WRONG_ADDRESS)
+    return same and not may_change and not by_spec
 
 
 class _Answer(NamedTuple):
@@ -124,6 +125,8 @@ def _answer(s: Situation, node: Node) -> _Answer | None:
         other = "--rdzv-id" if node.run.workload is None else f"--rdzv-id or label {names.LABEL_RUN_ID}"
         message = f"run {node.run_id!r} is closed ({because}); start with another {other}"
         return _Answer(RefusalReason.RUN_CLOSED, message, str(closed))
+    if node.has_wrong_address:
+        return _Answer(RefusalReason.WRONG_ADDRESS, _wrong_address(node))
     if not s.allows(node):
         message = f"only run {s.spec.run_id!r} may join (spec.runID of Rendezvous {name!r}), not run {node.run_id!r}"
         return _Answer(RefusalReason.OTHER_RUN_ACTIVE, message)
@@ -134,6 +137,15 @@ def _answer(s: Situation, node: Node) -> _Answer | None:
         )
         return _Answer(RefusalReason.OTHER_RUN_ACTIVE, message)
     return None
+
+
+def _wrong_address(node: Node) -> str:
+    pod = node.pod
+    assert pod is not None
+    return (
+        f"spec.address is {node.object.spec.address!r}, and pod {pod.name} has {', '.join(sorted(pod.addresses))}: "
+        "leave --local-addr out, or give one of these or a name"
+    )
 
 
 def _is_done(s: Situation, node: Node) -> bool:
