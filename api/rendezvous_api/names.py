@@ -25,6 +25,9 @@ CREATED_BY_AGENT = "agent"
 ANNOTATION_LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 """Set by ``kubectl apply`` on what it has written."""
 
+ANNOTATION_NETWORKS = "k8s.v1.cni.cncf.io/networks"
+"""On a pod: further networks, whose addresses are not in its status (Multus)."""
+
 LABEL_JOBSET_UID = "jobset.sigs.k8s.io/jobset-uid"
 """Set by JobSet on its pods; all child jobs of one JobSet are one workload, and each launch of it is a run."""
 
@@ -54,7 +57,7 @@ UNNAMED_RUN = "none"
 
 MAX_REFUSED = 100
 MAX_HELD_OUT = 100
-MAX_CLOSED_RUNS = 10
+MAX_CLOSED_RUNS = 100
 MAX_HISTORY = 10
 MAX_FAILURES = 10
 MAX_MISSING = 10

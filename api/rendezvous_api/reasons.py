@@ -62,6 +62,8 @@ class RefusalReason(Reason):
     RUN_SUCCEEDED = "RunSucceeded"
     RUN_CLOSED = "RunClosed"
     OTHER_RUN_ACTIVE = "OtherRunActive"
+    WRONG_ADDRESS = "WrongAddress"
+    """The address that it gives for the store is none of its pod."""
     JOIN_ANEW = "JoinAnew"
     """This attempt was admitted to a round and dropped. Its agent goes on with a new attempt, and does not end."""
 

@@ -22,7 +22,7 @@ from rendezvous_operator.kube.request_trace import trace
 from rendezvous_operator.options import PROGRAM, Options, parse
 from rendezvous_operator.reconcile.fence import Fence
 from rendezvous_operator.reconcile.reader import Reader
-from rendezvous_operator.reconcile.reconciler import Reconciler
+from rendezvous_operator.reconcile.reconciler import WORKERS, Reconciler
 from rendezvous_operator.reconcile.train_jobs import TIMEOUT_SECONDS as TRAIN_JOBS_TIMEOUT
 from rendezvous_operator.reconcile.train_jobs import TrainJobs
 from rendezvous_operator.reconcile.work_queue import WorkQueue
@@ -65,7 +65,7 @@ class Operator:
         self._election = Election(self._identity, options.timing) if options.leader_elect else None
         self._clock = OutageClock(time.monotonic)
         self._cache = Cache(self._clock)
-        self._queue: WorkQueue[Key] = WorkQueue(time.monotonic)
+        self._queue: WorkQueue[Key] = WorkQueue(time.monotonic, lambda key: key.namespace, WORKERS // 2)
         self._metrics = Metrics(self._cache, self._queue, time.monotonic, lambda: self._term() is not None)
         self._trace = trace(lambda _: None, self._metrics.request_answered)
         self._relisting = Relisting()

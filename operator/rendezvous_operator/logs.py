@@ -7,10 +7,23 @@ from collections.abc import Callable
 
 import kopf
 
+from rendezvous_api.text import one_line
 from rendezvous_operator.rate_limit import RateLimit
 
 _FORMAT = "[%(asctime)s] %(name)s [%(levelname)s] %(message)s"
 _ATTEMPT = re.compile(r"Request attempt #\d+ failed; will retry: (?P<what>\w+ [^?\s]+)")
+
+
+_MOST_CHARACTERS = 4096
+
+
+class OneLine(logging.Formatter):
+    """Text logs: each message is one line, whatever names and values of others are in it. Tracebacks have more."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        """The line of a record."""
+        record.message = one_line(record.message[:_MOST_CHARACTERS])
+        return super().formatMessage(record)
 
 
 class RetryLimit(logging.Filter):
@@ -34,7 +47,7 @@ def configure(*, json: bool, verbose: bool) -> None:
         handler.addFilter(RetryLimit())
         if not json:
             # kopf's own format cuts the names of loggers.
-            handler.setFormatter(logging.Formatter(_FORMAT))
+            handler.setFormatter(OneLine(_FORMAT))
     if not verbose:
         # kopf logs for each event that its handler succeeded, so for each of a thousand heartbeats.
         logging.getLogger("kopf.objects").setLevel(logging.WARNING)

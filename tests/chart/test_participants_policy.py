@@ -202,10 +202,21 @@ def test_a_pod_does_not_make_one_of_nobody(pods: tuple[Pod, Pod], as_first: Clie
         (
             {},
             {"name": "train.train-7"},
-            'metadata.name is "train.train-7", and must be train.train-0 or train.train-0.N',
+            'metadata.name is "train.train-7", and must be train.train-0 or train.train-0.N with N from 1 to 99',
         ),
+        *(({}, {"name": f"train.train-0.{n}"}, f'metadata.name is "train.train-0.{n}", and') for n in (0, "01", 100)),
         ({}, {"labels": None}, 'the label rdzv.dev/rendezvous is "", and must be spec.rendezvousName, "train"'),
         ({}, {"labels": {"rdzv.dev/rendezvous": "eval"}}, 'the label rdzv.dev/rendezvous is "eval", and must be'),
+        (
+            {},
+            {"labels": {"rdzv.dev/rendezvous": "train", **dict.fromkeys(map(str, range(9)), "x")}},
+            "metadata.labels has 10 labels: an agent sets none but rdzv.dev/rendezvous",
+        ),
+        (
+            {},
+            {"annotations": {"example.com/a": "x" * 200_000}},
+            "metadata.annotations has 1 annotations: an agent adds none, and changes none",
+        ),
         ({}, {"finalizers": ["example.com/keep"]}, 'metadata.finalizers is ["example.com/keep"]: an agent adds no'),
     ],
 )
@@ -225,7 +236,8 @@ def test_a_pod_that_had_no_node_yet_names_none(control_plane: LocalControlPlane,
 def test_an_object_goes_with_its_own_pod_only(pods: tuple[Pod, Pod], as_first: Client) -> None:
     first, second = pods
     config_map = {"apiVersion": "v1", "kind": "ConfigMap", "name": "keep", "uid": "0b5c7d5e"}
-    for owners in ([second.owner], [first.owner, config_map]):
+    renamed = {**first.owner, "name": "x" * 1000}
+    for owners in ([second.owner], [first.owner, config_map], [renamed]):
         body = changed(participant(first, suffix=".1"), ownerReferences=owners)
         said = refusal(partial(as_first.create, body))
         assert said.startswith("metadata.ownerReferences names ")
@@ -238,11 +250,15 @@ def test_metadata_does_not_change_for_the_worse(pods: tuple[Pod, Pod], as_first:
     for patch in (
         '{"metadata":{"finalizers":["example.com/a"]}}',
         '{"metadata":{"labels":{"rdzv.dev/rendezvous":null}}}',
+        '{"metadata":{"labels":{"a":"b"}}}',
+        '{"metadata":{"annotations":{"a":"b"}}}',
     ):
         assert refusal(partial(as_first.patch, namespace, name, patch))
     # What somebody else has added is no reason to refuse what the agent writes from then on.
-    as_admin.patch(namespace, name, '{"metadata":{"finalizers":["example.com/a"]}}')
+    mine = '{"metadata":{"finalizers":["example.com/a"],"labels":{"a":"b"},"annotations":{"a":"b"}}}'
+    as_admin.patch(namespace, name, mine)
     as_first.patch(namespace, name, '{"spec":{"attempt":2}}')
+    assert refusal(partial(as_first.patch, namespace, name, '{"metadata":{"annotations":{"a":"c"}}}'))
     as_admin.patch(namespace, name, '{"metadata":{"labels":{"rdzv.dev/rendezvous":"eval"},"finalizers":null}}')
     as_first.beat(namespace, name)
 

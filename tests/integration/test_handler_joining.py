@@ -113,6 +113,7 @@ def test_worker_failure_is_named(operator: PlayedOperator, nodes: Nodes) -> None
         ("RunSucceeded", RendezvousGracefulExitError),
         ("RunClosed", RendezvousClosedError),
         ("OtherRunActive", RendezvousStateError),
+        ("WrongAddress", RendezvousStateError),
     ],
 )
 def test_refusals(operator: PlayedOperator, nodes: Nodes, reason: str, error: type[Exception]) -> None:

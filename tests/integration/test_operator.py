@@ -143,7 +143,8 @@ def test_a_closed_rendezvous_is_deleted_when_its_time_has_come(operators: Operat
     for node in ("a", "b"):
         group.join(node)
     group.wait_for_round(1)
-    group.join("a", state="Left", leaveReason="Succeeded")
+    for node in ("a", "b"):
+        group.join(node, state="Left", leaveReason="Succeeded")
     wait_until(lambda: not group.is_there, "the Rendezvous to be deleted")
 
 

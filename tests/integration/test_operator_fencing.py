@@ -8,6 +8,7 @@ import pytest
 from kubernetes.aio.config import kube_config
 from tests.integration.operator_support import Group
 
+from rendezvous_api import names
 from rendezvous_api.rendezvous import RendezvousStatus
 from rendezvous_controlplane import LocalControlPlane
 from rendezvous_operator.kube.client import Client
@@ -125,13 +126,15 @@ def test_a_round_decided_in_a_term_that_is_over_is_not_published(
 
 
 def test_what_was_to_be_deleted_in_a_term_that_is_over_is_kept(play: Play, group: Group) -> None:
-    group.create(ttlSecondsAfterFinished=2)
+    group.create(ttlSecondsAfterFinished=0)
     group.join("a", closeRequested=True)
 
     async def scenario(place: Place) -> None:
         place.reconciler.lead()
         await until(lambda: group.status.holds("Failed"), "the end of the run")
         place.lose_the_lease_after_the_next_decision()
+        group.join("a", closeRequested=True, state="Left", leaveReason="Failed")
+        await place.reconciler.list(names.PARTICIPANT_KIND)
         await until(lambda: place.decisions, "the decision to delete it")
         await asyncio.sleep(0.5)
         assert group.is_there

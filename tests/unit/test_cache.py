@@ -1,5 +1,6 @@
 """What the cache makes of events, lists and reads, on a clock of the test's own."""
 
+import time
 from typing import Any
 
 import pytest
@@ -100,6 +101,56 @@ def test_a_participant_that_has_come_back_while_a_read_was_under_way_is_there(ca
     assert read(cache, target, None, asked) == set()
     assert (set(world(cache).participants), world(cache).absent) == ({"train.a"}, frozenset())
     assert read(cache, target, None) == {KEY}
+
+
+def _seconds_until_all_are_gone(count: int) -> float:
+    cache = complete_cache(Clock())
+    pods = [pod(f"p-{n}") for n in range(count)]
+    agents = [
+        participant(f"train.a{n}", podName=pods[n]["metadata"]["name"], podUID=f"p-{n}", version=n + 2)
+        for n in range(count)
+    ]
+    for kind, items in ((names.PARTICIPANT_KIND, agents), (names.POD_KIND, pods)):
+        for item in items:
+            cache.take(Shown(kind, item))
+    began = time.process_time()
+    for kind, items in ((names.POD_KIND, pods), (names.PARTICIPANT_KIND, agents)):
+        for item in items:
+            cache.take(Gone(kind, item))
+    assert (world(cache).participants, world(cache).vanished) == ({}, frozenset())
+    return time.process_time() - began
+
+
+def test_eight_times_as_many_nodes_that_go_at_once_cost_about_eight_times_as_much() -> None:
+    """All namespaces share one event loop."""
+    few, many = (min(_seconds_until_all_are_gone(count) for _ in range(3)) for count in (250, 2000))
+    assert many < 24 * few
+
+
+def test_of_the_metadata_only_that_is_kept_on_which_a_decision_depends(cache: Cache) -> None:
+    """Agents may write as much as the API server takes, and the operator's memory has a limit."""
+    large = {f"{n}": "x" * 250_000 for n in range(4)}
+    fields = [{"manager": f"{n}", "operation": "Apply" if n else "Update"} for n in range(1000)]
+    restart, applied = names.ANNOTATION_RESTART_REQUESTED_AT, names.ANNOTATION_LAST_APPLIED
+    for kind, item in ((names.PARTICIPANT_KIND, participant()), (names.RENDEZVOUS_KIND, rendezvous(version=2))):
+        item["metadata"] |= {"labels": {**large, names.LABEL_CREATED_BY: "agent"}, "managedFields": fields}
+        item["metadata"]["annotations"] = {**large, restart: "now" + "x" * 250_000, applied: "y" * 250_000}
+        cache.take(Shown(kind, item))
+    for metadata in (world(cache).rendezvous.metadata, world(cache).participants["train.a"].object.metadata):
+        assert (set(metadata.labels), set(metadata.annotations)) == ({names.LABEL_CREATED_BY}, {restart, applied})
+        assert metadata.annotations[restart].startswith("now")
+        assert len(metadata.managed_fields) == 1
+        assert len(str(metadata)) < 1000
+
+
+def test_a_long_request_for_a_restart_differs_from_another_that_begins_alike(cache: Cache) -> None:
+    requests = set()
+    for version, end in enumerate("abb", start=2):
+        item = rendezvous(version=version)
+        item["metadata"]["annotations"] = {names.ANNOTATION_RESTART_REQUESTED_AT: "x" * 1000 + end}
+        cache.take(Shown(names.RENDEZVOUS_KIND, item))
+        requests.add(world(cache).rendezvous.metadata.annotations[names.ANNOTATION_RESTART_REQUESTED_AT])
+    assert len(requests) == 2
 
 
 def test_what_has_come_while_a_list_was_made_is_newer_than_the_list(cache: Cache) -> None:

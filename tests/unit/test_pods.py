@@ -33,6 +33,17 @@ def test_the_run_is_that_of_the_label_else_of_the_jobset_else_of_the_controller(
     assert (seen.run_id, seen.workload) == ("mine", "jobset-uid")
 
 
+def test_what_others_have_written_about_a_pod_is_one_line() -> None:
+    forged = "no GPU\n[2030-01-01] rendezvous_operator [INFO] run 'run-1' is closed"
+    scheduled = {"type": "PodScheduled", "status": "False", "message": forged}
+    evicted = {"type": "DisruptionTarget", "status": "True", "reason": forged}
+    seen = pod_from_object(pod(phase="Pending", conditions=[scheduled, evicted]))
+    for message in (seen.problem, seen.leaving):
+        assert message is not None
+        assert message.isprintable()
+        assert "no GPU\\n" in message
+
+
 @pytest.mark.parametrize(
     ("status", "problem"),
     [
@@ -74,3 +85,24 @@ def test_a_pod_leaves_when_it_is_deleted_or_evicted() -> None:
 )
 def test_an_ended_pod_is_not_live(phase: str, live: bool) -> None:
     assert pod_from_object(pod(phase=phase)).live is live
+
+
+@pytest.mark.parametrize(
+    ("spec", "annotations", "known"),
+    [
+        ({}, {}, True),
+        ({"hostNetwork": True}, {}, False),
+        ({"resourceClaims": [{"name": "nic"}]}, {}, False),
+        ({}, {names.ANNOTATION_NETWORKS: "rdma"}, False),
+    ],
+)
+def test_the_addresses_of_a_pod_are_known_if_all_are_in_its_status(
+    spec: dict[str, Any], annotations: dict[str, str], known: bool
+) -> None:
+    item = pod(podIPs=[{"ip": "10.1.0.5"}, {"ip": "fd00::5"}], hostIPs=[{"ip": "192.168.0.7"}])
+    item["spec"] = spec
+    item["metadata"]["annotations"] = annotations
+    found = pod_from_object(item).addresses
+    assert found == (frozenset({"10.1.0.5", "fd00::5", "192.168.0.7"}) if known else frozenset())
+    del item["status"]["podIPs"]
+    assert pod_from_object(item).addresses == frozenset()

@@ -109,3 +109,33 @@ def test_a_key_that_is_due_and_worked_on_does_not_hide_when_the_next_one_is_due(
         assert await asyncio.wait_for(queue.get(), 5) == "near"
 
     asyncio.run(scenario())
+
+
+def test_tenants_take_turns_however_many_keys_of_one_are_due() -> None:
+    async def scenario() -> None:
+        queue: WorkQueue[str] = WorkQueue(Clock(), lambda key: key[0], most_of_one=8)
+        for number in range(100):
+            queue.add(f"a{number}")
+        assert await due(queue.get()) == "a0"
+        queue.add("b0")
+        queue.add("b1")
+        queue.add("c0")
+        assert [await due(queue.get()) for _ in range(6)] == ["a1", "b0", "c0", "a2", "b1", "a3"]
+
+    asyncio.run(scenario())
+
+
+def test_no_tenant_has_all_workers() -> None:
+    """A write that gets no answer holds its worker, and may do so for all keys of a namespace."""
+
+    async def scenario() -> None:
+        queue: WorkQueue[str] = WorkQueue(Clock(), lambda key: key[0], most_of_one=2)
+        for key in ("a0", "a1", "a2"):
+            queue.add(key)
+        assert [await due(queue.get()) for _ in range(3)] == ["a0", "a1", None]
+        queue.add("b0")
+        assert [await due(queue.get()) for _ in range(2)] == ["b0", None]
+        queue.done("a0")
+        assert await due(queue.get()) == "a2"
+
+    asyncio.run(scenario())

@@ -15,15 +15,19 @@ def blocking(s: Situation, timers: Timers) -> tuple[MemberView, ...]:
 
 
 def unlisted(s: Situation) -> Iterator[Node]:
-    """Nodes that are heard and report a round in which they are not listed, so that they may still train."""
-    return (node for node in reports_unlisted(s) if node.present)
+    """Nodes that are heard and may still train in a round in which they are not listed."""
+    return (node for node in may_run_unlisted(s) if node.present)
 
 
-def reports_unlisted(s: Situation) -> Iterator[Node]:
-    """The same, also while they are silent."""
+def may_run_unlisted(s: Situation) -> Iterator[Node]:
+    """The same, also while they are silent: they report such a round, or have not asked this Rendezvous yet.
+
+    These have asked a deleted one of the same name. It may have published a round of which no heartbeat has told yet.
+    """
     for node in s.nodes.values():
         lives = node.left is None and node.dead is None
-        if node.reported_round and lives and not node.is_member(s.entries.get(node.name)):
+        may_run = node.reported_round or (node.understood and not node.addressed)
+        if may_run and lives and not node.is_member(s.entries.get(node.name)):
             yield node
 
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterable, Iterator
 
-from rendezvous_operator.core.blocking import blocking, reports_unlisted, unlisted_key
-from rendezvous_operator.core.runs import close
+from rendezvous_operator.core.blocking import blocking, may_run_unlisted, unlisted_key
+from rendezvous_operator.core.runs import close, refuse
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.timers import Fact, Timer, Timers
 from rendezvous_operator.core.world import Memory
@@ -35,7 +35,7 @@ def _all_run(s: Situation, number: int) -> bool:
 
 
 def _unlisted_nodes(s: Situation) -> Iterator[Fact]:
-    for node in reports_unlisted(s):
+    for node in may_run_unlisted(s):
         yield Timer.UNLISTED, unlisted_key(node)
 
 
@@ -52,8 +52,15 @@ def _held_out(s: Situation) -> Iterator[Fact]:
 
 
 def _no_node_left(s: Situation) -> Iterator[Fact]:
+    if s.run.open and not s.has_nodes_left:
+        yield Timer.UNATTENDED, s.run.id
     if close.no_node_is_left(s):
         yield Timer.NO_NODE_LEFT, s.run.id
+
+
+def _answers(s: Situation) -> Iterator[Fact]:
+    if refuse.owes_answers(s):
+        yield Timer.OWES_ANSWERS, s.run.id
 
 
 def _participants(s: Situation) -> Iterator[Fact]:
@@ -71,6 +78,7 @@ FACTS: tuple[Facts, ...] = (
     _first_round,
     _held_out,
     _no_node_left,
+    _answers,
     _participants,
 )
 """All facts; their order means nothing."""

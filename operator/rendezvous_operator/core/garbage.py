@@ -87,11 +87,16 @@ def _rendezvous(s: Situation, timers: Timers) -> Iterator[_Due]:
         why = "it has had no participants for an hour"
         yield _Due(names.RENDEZVOUS_KIND, s.metadata, empty_since + RETENTION_SECONDS, why)
     ttl, finished = s.spec.ttl_seconds_after_finished, _finished(s)
-    if ttl is not None and finished is not None:
+    if ttl is not None and finished is not None and not _has_present_agent(s):
         # The only decision that depends on a time from the status: it must survive a restart of the operator.
         expires = datetime.fromisoformat(finished.last_transition_time) + timedelta(seconds=ttl)
         at = s.now.monotonic + (expires - s.now.wall).total_seconds()
         yield _Due(names.RENDEZVOUS_KIND, s.metadata, at, f"its run ended {ttl} s ago")
+
+
+def _has_present_agent(s: Situation) -> bool:
+    """Whether somebody is left who has not read its answer yet, or still trains."""
+    return bool(s.blocking_members) or any(node.present for node in s.nodes.values())
 
 
 def _finished(s: Situation) -> Condition | None:

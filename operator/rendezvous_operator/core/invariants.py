@@ -64,7 +64,8 @@ def _may_train(s: Situation, timers: Timers, node: Node) -> bool:
     limit = s.spec.timeouts.reentry_seconds
     if node.is_member(s.entries.get(node.name)):
         return not timers.passed(timers.began(Timer.ASKED, s.status.round) + limit)
-    return node.reported_round > 0 and not timers.passed(timers.began(Timer.UNLISTED, unlisted_key(node)) + limit)
+    may_run = node.reported_round > 0 or (node.understood and not node.addressed)
+    return may_run and not timers.passed(timers.began(Timer.UNLISTED, unlisted_key(node)) + limit)
 
 
 def _expect(is_true: bool, otherwise: str) -> None:

@@ -1,5 +1,6 @@
 """One node, and one member of the current round, as the operator sees them (rules "waiting" and "liveness")."""
 
+import ipaddress
 from enum import Enum, IntEnum
 from typing import NamedTuple
 
@@ -75,6 +76,18 @@ class Node(NamedTuple):
     def present(self) -> bool:
         """Has not left, is not dead, is not silent."""
         return self.left is None and self.dead is None and self.silence is Silence.NONE
+
+    @property
+    def has_wrong_address(self) -> bool:
+        """Whether it gives an IP address that its known pod does not have: other nodes would connect to a third party.
+
+        A name is not looked up here.
+        """
+        pod, address = self.pod, self.object.spec.address
+        if pod is None or not pod.known or not pod.addresses or address in pod.addresses:
+            return False
+        given = _ip_address(address)
+        return given is not None and given not in {_ip_address(found) for found in pod.addresses}
 
     @property
     def leaving(self) -> str | None:
@@ -155,6 +168,14 @@ class MemberView(NamedTuple):
     def lost_if_silent(self) -> "MemberView":
         """The same, lost if it is silent at all."""
         return self._replace(state=MemberState.LOST, why=self.silent) if self.silent else self
+
+
+def _ip_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        found = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    return (found.ipv4_mapped or found) if isinstance(found, ipaddress.IPv6Address) else found
 
 
 def see_node(world: World, name: str, seen: SeenParticipant, known: KnownRuns) -> Node:

@@ -47,7 +47,7 @@ def _outdated_for(s: Situation) -> Node | None:
 def _is_of_next_launch(s: Situation, node: Node) -> bool:
     spec = node.object.spec
     starts = spec.attempt_reason is AttemptReason.START and spec.last_run_id is None
-    may_claim = node.run_id == s.run.id or not s.run.open or not s.has_nodes_left
+    may_claim = node.run_id == s.run.id or not s.run.open or not (s.has_nodes_left or s.unspoken_pods)
     waits = node.run_unread is None and node.waits(s.entries.get(node.name))
     return starts and waits and may_claim and s.run.why_over(node.run) is None and s.allows(node)
 

@@ -1,7 +1,7 @@
 """Which events need a decision, and which statuses must be written at once.
 
 Most events of the watches are heartbeats that cannot change a decision. And every write of a Rendezvous is sent to all
-of its agents, so a change that only people read may wait.
+of its agents, so what no agent waits for may wait: else each coming and going of one node would be a write.
 """
 
 from dataclasses import replace
@@ -54,16 +54,23 @@ def _is_same_but_time(before: Participant, after: Participant) -> bool:
 
 
 def is_urgent(before: RendezvousStatus, after: RendezvousStatus) -> bool:
-    """Whether two statuses differ in more than counts, messages and the time at which a round ended."""
-    return _without_details(before) != _without_details(after)
+    """Whether somebody waits for the newer one: for a round, the end of one, that of a run, or a new refusal.
+
+    The spares, what the next round waits for, conditions and counts may be written later. Conditions that say how a
+    round or a run ended come with its end.
+    """
+    answers = set(after.refused).difference(before.refused)
+    return bool(answers) or _without_details(before) != _without_details(after)
 
 
 def _without_details(status: RendezvousStatus) -> RendezvousStatus:
     return replace(
         status,
         waiting_nodes=min(status.waiting_nodes, 1),
-        summary=None if status.summary is None else replace(status.summary, nodes=""),
-        formation=None if status.formation is None else replace(status.formation, message="", joined=0, missing=()),
-        conditions=tuple(replace(condition, message="") for condition in status.conditions),
+        refused=(),
+        spares=(),
+        summary=None,
+        formation=None,
+        conditions=(),
         history=tuple(replace(record, ended=None) for record in status.history),
     )

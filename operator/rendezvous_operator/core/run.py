@@ -4,9 +4,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from rendezvous_api import names
-from rendezvous_api.reasons import ClosedReason
+from rendezvous_api.reasons import ClosedReason, RoundEndReason
 from rendezvous_api.rendezvous import ClosedRun, Failure, HeldOut, Refusal, RendezvousStatus, closed_reason
-from rendezvous_operator.core.run_names import last_launch, without_earlier
+from rendezvous_operator.core.run_names import last_launch, remembered, without_earlier
 from rendezvous_operator.core.run_of_node import RunOfNode
 from rendezvous_operator.core.verdict import Cause, earliest
 from rendezvous_operator.core.world import Event
@@ -118,7 +118,7 @@ class Run:
         calls_back = cause.reason is ClosedReason.RESTART_BUDGET_EXHAUSTED
         return replace(
             self,
-            closed_runs=(*earlier, ClosedRun(run_id, cause.reason))[-names.MAX_CLOSED_RUNS :],
+            closed_runs=remembered((*earlier, ClosedRun(run_id, cause.reason))),
             asked=False,
             spares=spares,
             ended=Ended(str(cause.reason), cause.message, calls_back, cause.last_heard),

@@ -2,6 +2,7 @@
 
 ``5f0c…`` is the run of the first torchrun in each pod of the Job with that UID, ``5f0c…/2`` that of the second one.
 Agents without a workload all belong to ``none``, ``none/2`` and so on, one after the other (rule "launches").
+An ``--rdzv-id`` is the name of its run. But the run of ``exp/2`` is ``exp/2/``: no launch of a workload ``exp``.
 """
 
 import re
@@ -11,12 +12,19 @@ from rendezvous_api import names
 from rendezvous_api.reasons import ClosedReason
 from rendezvous_api.rendezvous import ClosedRun
 
+_LIKE_A_LAUNCH = re.compile(r"[^/]{1,63}/[1-9]\d{0,8}/*")
+"""Workloads are labels and UIDs, so they have no slash and are not longer. ``exp/2`` and ``exp/2/`` stay two ids."""
 _UID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def name_of(workload: str, launch: int) -> str:
     """The run of one launch of a workload; the first one is 0."""
     return f"{workload}/{launch + 1}" if launch else workload
+
+
+def name_of_id(run_id: str) -> str:
+    """The run of an ``--rdzv-id``: the id, with a slash after what could be the name of a second or later launch."""
+    return f"{run_id}/" if _LIKE_A_LAUNCH.fullmatch(run_id) else run_id
 
 
 def launch_of(run_id: str | None, workload: str | None) -> int | None:
@@ -41,6 +49,18 @@ def last_launch(workload: str | None, run_id: str | None, closed_runs: Iterable[
         return None
     found = [launch_of(known, workload) for known in (run_id, *(run.run_id for run in closed_runs))]
     return max((launch for launch in found if launch is not None), default=None)
+
+
+def remembered(closed_runs: Iterable[ClosedRun]) -> tuple[ClosedRun, ...]:
+    """As many of the closed runs as the status has room for; the newest one is the last.
+
+    An abandoned run may come back, so it is forgotten first, unless its name says that earlier launches have ended.
+    """
+    kept = list(closed_runs)
+    while len(kept) > names.MAX_CLOSED_RUNS:
+        abandoned = (run for run in kept[:-1] if run.reason is ClosedReason.ABANDONED and "/" not in run.run_id)
+        kept.remove(next(abandoned, kept[0]))
+    return tuple(kept)
 
 
 def without_earlier(closed_runs: Iterable[ClosedRun], run_id: str) -> tuple[ClosedRun, ...]:

@@ -8,7 +8,7 @@ from rendezvous_api import names
 from rendezvous_api.participant import ParticipantSpec
 from rendezvous_api.reasons import AttemptReason, ParticipantState
 from rendezvous_api.rendezvous import Member, Refusal, RendezvousStatus, closed_reason
-from rendezvous_operator.core.run_names import last_launch, launch_of, name_of
+from rendezvous_operator.core.run_names import last_launch, launch_of, name_of, name_of_id
 from rendezvous_operator.core.world import Pod
 
 
@@ -62,7 +62,7 @@ def run_of(name: str, spec: ParticipantSpec, pod: Pod | None, known: KnownRuns) 
         known: what the status says.
     """
     if spec.run_id is not None:
-        return RunOfNode(spec.run_id)
+        return RunOfNode(name_of_id(spec.run_id))
     workload = (pod.run_id if pod is not None and pod.known else None) or names.UNNAMED_RUN
     run_id = spec.last_run_id
     member = known.members.get(name)

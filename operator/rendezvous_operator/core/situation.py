@@ -7,7 +7,7 @@ from functools import cached_property
 
 from rendezvous_api import names
 from rendezvous_api.meta import ObjectMeta
-from rendezvous_api.reasons import RoundEndReason
+from rendezvous_api.reasons import LeaveReason, RoundEndReason
 from rendezvous_api.rendezvous import Member, Missing, RendezvousSpec, RendezvousStatus
 from rendezvous_operator.core.liveness import Liveness
 from rendezvous_operator.core.nodes import MemberState, MemberView, Node
@@ -117,8 +117,10 @@ class Situation:
         )
 
     def allows(self, node: Node) -> bool:
-        """Whether the spec lets the node join. Of those that it does not, some may be missing in `status.refused`."""
-        return self.spec.run_id in (None, node.run_id, node.run.workload)
+        """Whether spec and address let the node join. Of the others, some may be missing in `status.refused`."""
+        if node.has_wrong_address:
+            return False
+        return self.spec.run_id in (None, node.run_id, node.run.workload, node.object.spec.run_id)
 
     @cached_property
     def members(self) -> tuple[MemberView, ...]:
@@ -152,11 +154,20 @@ class Situation:
 
     @cached_property
     def pods_of_run(self) -> tuple[Pod, ...]:
-        """Live known pods that belong, or may yet belong, to the run.
+        """Live known pods that belong to the run: their agents, or others of their workload, have joined it.
 
-        A pod whose agent has joined belongs to the run of that agent. Before, it may belong to any run, since
-        ``--rdzv-id`` is not visible from outside, unless all agents of its workload have joined other runs.
+        Where no agent has an ``--rdzv-id``, the run is that of their workload.
         """
+        return tuple(pod for pod, belongs in self._known_pods if belongs)
+
+    @cached_property
+    def unspoken_pods(self) -> tuple[Pod, ...]:
+        """Live known pods of workloads of which no agent has joined yet: no one can tell their ``--rdzv-id``."""
+        return tuple(pod for pod, belongs in self._known_pods if belongs is None)
+
+    @cached_property
+    def _known_pods(self) -> tuple[tuple[Pod, bool | None], ...]:
+        """All live known pods, and whether they belong to the run; None: they may belong to any run."""
         of_pod: dict[str | None, bool] = {}
         of_workload: dict[str | None, bool] = {}
         for node in self.nodes.values():
@@ -166,22 +177,38 @@ class Situation:
             if node.pod is not None:
                 of_workload[node.pod.workload] = belongs or of_workload.get(node.pod.workload, False)
 
-        def may_belong(pod: Pod) -> bool:
+        def belongs_to_run(pod: Pod) -> bool | None:
             if pod.uid in of_pod:
                 return of_pod[pod.uid]
-            return launch_of(self.run.id, pod.run_id) is not None or of_workload.get(pod.workload, True)
+            return launch_of(self.run.id, pod.run_id) is not None or of_workload.get(pod.workload)
 
-        return tuple(pod for pod in self.world.pods.values() if pod.known and pod.live and may_belong(pod))
+        return tuple((pod, belongs_to_run(pod)) for pod in self.world.pods.values() if pod.known and pod.live)
+
+    @cached_property
+    def labels_with_success(self) -> frozenset[tuple[str | None, str | None]]:
+        """Owner and run of known pods of which one has ended well, or has been in a round: another one of them is late.
+
+        Bare pods with the same label are together.
+        """
+        ended_well = {(pod.workload, pod.run_id) for pod in self.world.pods.values() if pod.phase == "Succeeded"}
+        for node in self.nodes.values():
+            spec = node.object.spec
+            been_in_a_round = (
+                node.is_member(self.entries.get(node.name)) or spec.last_run_id is not None or bool(spec.launch)
+            )
+            if node.pod is not None and (node.left is LeaveReason.SUCCEEDED or been_in_a_round):
+                ended_well.add((node.pod.workload, node.pod.run_id))
+        return frozenset(ended_well)
 
     @cached_property
     def expected_pods(self) -> tuple[Pod, ...]:
-        """The pods of `pods_of_run` whose agents have not left this run."""
+        """The pods that belong, or may yet belong, to the run, and whose agents have not left it."""
         gone = {
             node.object.spec.pod_uid
             for node in self.nodes.values()
             if node.left is not None and node.run_id == self.run.id
         }
-        return tuple(pod for pod in self.pods_of_run if pod.uid not in gone)
+        return tuple(pod for pod in (*self.pods_of_run, *self.unspoken_pods) if pod.uid not in gone)
 
     @property
     def all_known_wait(self) -> bool:

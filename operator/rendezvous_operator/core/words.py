@@ -39,6 +39,6 @@ def cut(message: str, most: int = names.MAX_MESSAGE_LENGTH) -> str:
     return message if len(message) <= most else message[: most - 3] + "..."
 
 
-def shortened(value: str) -> str:
+def quoted(value: str) -> str:
     """A value that a user has set, as a part of a message."""
-    return cut(value, most=64)
+    return cut(repr(value), most=64)

@@ -56,6 +56,8 @@ class Pod:
     """JobSet's UID, or that of its TrainJob, else the UID of the controller: the same for all pods of one workload."""
     owner: Owner | None = None
     """Kind and name of that workload."""
+    addresses: frozenset[str] = frozenset()
+    """IP addresses of the pod and its machine. Empty: not known yet, or it may have others, which its status lacks."""
     problem: str | None = None
     """Why it is not running yet, for people: ``Pending (0/3 nodes are available: Insufficient nvidia.com/gpu)``."""
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import heapq
+from collections import Counter, deque
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
@@ -13,11 +14,28 @@ BACKOFF = Backoff(first=0.2, longest=30.0)
 
 
 class WorkQueue(Generic[K]):
-    """Keys in the order in which they are due. Adding a queued key can only make it due earlier."""
+    """Keys in the order in which they are due. Adding a queued key can only make it due earlier.
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    Tenants take turns: however many keys of one tenant are due, one of another tenant waits for one of them at most, if
+    there is a worker, and no tenant has all workers.
+    """
+
+    def __init__(
+        self, clock: Callable[[], float], tenant_of: Callable[[K], Hashable] = lambda key: key, most_of_one: int = 1
+    ) -> None:
+        """An empty queue.
+
+        Args:
+            clock: monotonic seconds, in outages, too: a retry must come.
+            tenant_of: the tenant of a key; each key is one of its own if this is not given.
+            most_of_one: how many keys of one tenant may be worked on at the same time.
+        """
         self.clock = clock
-        """Monotonic seconds, in outages, too: a retry must come."""
+        self._tenant_of = tenant_of
+        self._most_of_one = most_of_one
+        self._ready: dict[Hashable, deque[K]] = {}
+        """Keys that are due, by tenant, in the order in which they became due; the next tenant is the first one."""
+        self._are_ready: set[K] = set()
         self._due: dict[K, float] = {}
         self._heap: list[tuple[float, int, K]] = []
         self._counter = 0
@@ -58,6 +76,8 @@ class WorkQueue(Generic[K]):
         """Forget all keys and their failures. Workers finish the keys that they have."""
         self._due.clear()
         self._heap.clear()
+        self._ready.clear()
+        self._are_ready.clear()
         self._failures.clear()
 
     async def get(self) -> K:
@@ -65,29 +85,40 @@ class WorkQueue(Generic[K]):
         while True:
             self._changed.clear()
             now = self.clock()
-            waiting: list[tuple[float, int, K]] = []
-            found: K | None = None
-            while self._heap and self._heap[0][0] <= now:
-                moment, order, key = heapq.heappop(self._heap)
-                if self._due.get(key) != moment:
-                    continue  # it was made due earlier, and was processed since
-                if key in self._working:
-                    waiting.append((moment, order, key))
-                    continue
-                found = key
-                break
-            for item in waiting:
-                heapq.heappush(self._heap, item)
+            self._note_ready(now)
+            found = self._next()
             if found is not None:
-                del self._due[found]
-                self._working.add(found)
                 return found
-            # Not always the first of the heap: that one may be due and have a worker.
-            later = min((moment for moment, _, _ in self._heap if moment > now), default=None)
+            later = self._heap[0][0] - now if self._heap else None
             try:
-                await asyncio.wait_for(self._changed.wait(), later - now if later is not None else None)
+                await asyncio.wait_for(self._changed.wait(), later)
             except TimeoutError:
                 continue
+
+    def _note_ready(self, now: float) -> None:
+        while self._heap and self._heap[0][0] <= now:
+            moment, _, key = heapq.heappop(self._heap)
+            # Otherwise it was made due earlier, and may have been processed since.
+            if self._due.get(key) == moment and key not in self._are_ready:
+                self._are_ready.add(key)
+                self._ready.setdefault(self._tenant_of(key), deque()).append(key)
+
+    def _next(self) -> K | None:
+        """The first key of the next tenant that has one without a worker."""
+        busy = Counter(map(self._tenant_of, self._working))
+        for tenant, keys in self._ready.items():
+            found = next((key for key in keys if key not in self._working), None)
+            if found is None or busy[tenant] >= self._most_of_one:
+                continue
+            keys.remove(found)
+            self._are_ready.remove(found)
+            del self._ready[tenant]
+            if keys:
+                self._ready[tenant] = keys  # after all others
+            del self._due[found]
+            self._working.add(found)
+            return found
+        return None
 
     def done(self, key: K) -> None:
         """Note that the worker that got the key has finished."""

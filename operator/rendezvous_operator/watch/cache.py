@@ -27,6 +27,7 @@ from rendezvous_operator.watch.seen import (
     Seen,
     Shown,
     reference_of,
+    slim,
     version_of,
 )
 
@@ -156,9 +157,9 @@ class Cache:
             return self._pod_seen(item)
         try:
             if kind == names.RENDEZVOUS_KIND:
-                return self._rendezvous_seen(decode(Rendezvous, item))
+                return self._rendezvous_seen(decode(Rendezvous, slim(item)))
             try:
-                return self._participant_seen(decode(Participant, item), read)
+                return self._participant_seen(decode(Participant, slim(item)), read)
             except DecodeError as error:
                 return self._unknown_participant_seen(item, error, read)
         except DecodeError as error:
@@ -231,9 +232,9 @@ class Cache:
         """Participants come by another watch, which may be older than this round: none of them counts as read."""
         for asked in self._asked:
             asked.outdated.add(key)
-        for name, seen in entry.participants.items():
+        for seen in entry.participants.values():
             if seen.read_at is not None:
-                entry.participants[name] = replace(seen, read_at=None)
+                entry.keep(replace(seen, read_at=None))
         entry.absent = {target for target in entry.absent if target.kind == names.POD_KIND}
 
     def _participant_seen(self, participant: Participant, read: Asked | None) -> set[Key]:
@@ -249,7 +250,7 @@ class Cache:
 
     def _unknown_participant_seen(self, item: Json, error: DecodeError, read: Asked | None) -> set[Key]:
         """A participant that does not fit its CRD: written by an agent of a later release, or by a person."""
-        metadata = decode(ObjectMeta, item["metadata"])
+        metadata = decode(ObjectMeta, slim(item)["metadata"])
         key = Key(metadata.namespace, _rendezvous_name(item))
         entry = self._entries.setdefault(key, Entry())
         seen = entry.participants.get(metadata.name)
@@ -286,11 +287,11 @@ class Cache:
             read_at = min(read.at, self.clock())
         if seen is not None and _is_older(participant, seen.object):
             # A watch has shown a newer version while the answer was on its way. It counts as read all the same.
-            entry.participants[name] = replace(seen, read_at=read_at)
+            entry.keep(replace(seen, read_at=read_at))
             return False
         entry.absent.discard(Target(names.PARTICIPANT_KIND, name))
         beat_at = self.clock() if seen is None or beats else seen.beat_at
-        entry.participants[name] = SeenParticipant(participant, beat_at, read_at, understood)
+        entry.keep(SeenParticipant(participant, beat_at, read_at, understood))
         return True
 
     def _pod_seen(self, item: Json) -> set[Key]:
@@ -336,7 +337,7 @@ class Cache:
         elif kind == names.POD_KIND:
             entry.pods.pop(uid, None)
             self._pods.pop((key.namespace, uid), None)
-            if any(seen.object.spec.pod_uid == uid for seen in entry.participants.values()):
+            if entry.has_participant_of(uid):
                 entry.vanished.add(Target(names.POD_KIND, name, uid))
         if entry.empty:
             del self._entries[key]
@@ -344,11 +345,13 @@ class Cache:
 
     def _participant_gone(self, key: Key, entry: Entry, name: str) -> None:
         # It is not `absent`: if this watch is late, there may be a new one of the name, which is a member already.
-        pod_uid = entry.participants.pop(name).object.spec.pod_uid
-        if not any(seen.object.spec.pod_uid == pod_uid for seen in entry.participants.values()):
-            entry.absent = {target for target in entry.absent if target.uid != pod_uid or not pod_uid}
-            entry.vanished = {target for target in entry.vanished if target.uid != pod_uid}
-            pod = entry.pods.get(pod_uid or "")
+        spec = entry.drop(name).object.spec
+        pod_uid = spec.pod_uid
+        if pod_uid is not None and not entry.has_participant_of(pod_uid):
+            target = Target(names.POD_KIND, spec.pod_name or "", pod_uid)
+            entry.absent.discard(target)
+            entry.vanished.discard(target)
+            pod = entry.pods.get(pod_uid)
             if pod is not None and not pod.known:
                 del entry.pods[pod.uid]
                 place = self._pods.get((key.namespace, pod.uid))

@@ -18,6 +18,32 @@ class Entry:
     pods: dict[str, Pod] = field(default_factory=dict)
     absent: set[Target] = field(default_factory=set)
     vanished: set[Target] = field(default_factory=set)
+    _of_pod: dict[str | None, set[str]] = field(default_factory=dict)
+    """Names of the participants in each pod, by UID, so that thousands that go at once cost no more each than one."""
+
+    def keep(self, seen: SeenParticipant) -> None:
+        """Hold a participant, in the place of an earlier version of it."""
+        name, pod_uid = seen.object.metadata.name, seen.object.spec.pod_uid
+        before = self.participants.get(name)
+        if before is not None and before.object.spec.pod_uid != pod_uid:
+            self._leave_pod(name, before.object.spec.pod_uid)
+        self._of_pod.setdefault(pod_uid, set()).add(name)
+        self.participants[name] = seen
+
+    def drop(self, name: str) -> SeenParticipant:
+        """Hold that participant no more."""
+        seen = self.participants.pop(name)
+        self._leave_pod(name, seen.object.spec.pod_uid)
+        return seen
+
+    def has_participant_of(self, pod_uid: str | None) -> bool:
+        """Whether a participant in that pod is held; None: one in no pod."""
+        return pod_uid in self._of_pod
+
+    def _leave_pod(self, name: str, pod_uid: str | None) -> None:
+        self._of_pod[pod_uid].discard(name)
+        if not self._of_pod[pod_uid]:
+            del self._of_pod[pod_uid]
 
     @property
     def empty(self) -> bool:

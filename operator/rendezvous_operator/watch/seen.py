@@ -1,9 +1,11 @@
 """What the API server has shown: by watches, and as the answers to lists and reads."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from rendezvous_api import names
 from rendezvous_api.meta import ObjectMeta, version_number
 from rendezvous_api.participant import Participant, ParticipantSpec
 from rendezvous_api.reasons import AttemptReason, ParticipantState
@@ -95,6 +97,31 @@ class Read:
 
 
 Seen = Shown | Gone | Listed | Read
+
+
+_LONGEST_VALUE = 128
+"""Of an annotation that is kept as it is."""
+
+
+def slim(item: Json) -> Json:
+    """The object without the metadata on which no decision depends, however much of it somebody has written."""
+    metadata = {key: value for key, value in item["metadata"].items() if key not in ("labels", "managedFields")}
+    labels, annotations = item["metadata"].get("labels", {}), metadata.pop("annotations", {})
+    if names.LABEL_CREATED_BY in labels:
+        metadata["labels"] = {names.LABEL_CREATED_BY: labels[names.LABEL_CREATED_BY]}
+    kept = {names.ANNOTATION_LAST_APPLIED: "", names.ANNOTATION_RESTART_REQUESTED_AT: None}
+    metadata["annotations"] = {
+        name: _bounded(annotations[name]) if value is None else value
+        for name, value in kept.items()
+        if name in annotations
+    }
+    applied = [fields for fields in item["metadata"].get("managedFields", []) if fields.get("operation") == "Apply"]
+    return {**item, "metadata": {**metadata, "managedFields": applied[:1]}}
+
+
+def _bounded(value: str) -> str:
+    """A value of which only equality and its beginning count."""
+    return value if len(value) <= _LONGEST_VALUE else value[:64] + hashlib.sha256(value.encode()).hexdigest()
 
 
 def reference_of(item: Json) -> Reference:

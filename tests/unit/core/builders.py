@@ -30,6 +30,7 @@ def participant(
     pod: str | None = None,
     created: float = 0,
     rendezvous_uid: str = UID,
+    address: str | None = None,
 ) -> Participant:
     """A participant that has just joined. ``pod`` is the name of the pod that owns it."""
     owners = (OwnerReference("Pod", pod, f"uid-of-{pod}"),) if pod else ()
@@ -48,7 +49,7 @@ def participant(
             incarnation=incarnation,
             attempt=attempt,
             attempt_reason=reason,
-            address=f"{name}.local",
+            address=address or f"{name}.local",
             store_port=20000 + attempt,
             state=ParticipantState.JOINED,
             run_id=run,

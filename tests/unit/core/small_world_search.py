@@ -370,6 +370,7 @@ _IN_TIME = (
     Timer.ASKED,
     Timer.UNLISTED,
     Timer.NO_NODE_LEFT,
+    Timer.UNATTENDED,
 )
 """The timers that a fair schedule lets pass."""
 

@@ -63,3 +63,20 @@ def test_a_new_run_has_a_budget_of_its_own() -> None:
     scenario.reenter("c", "d", reason=WORKER_FAILURE)
     assert scenario.closed_runs == {"one": "RunSucceeded"}
     assert scenario.status.restarts == 1
+
+
+@pytest.mark.parametrize(("the_other_trains", "restarts"), [(False, 1), (True, 0)])
+def test_an_abandoned_run_that_comes_back_has_a_new_budget(the_other_trains: bool, restarts: int) -> None:
+    """Only the failure that ended its last round still counts, if that is the round before its next one."""
+    scenario = two("one", max_restarts=4)
+    for _ in range(3):
+        scenario.reenter("a", "b", reason=WORKER_FAILURE)
+    assert scenario.status.restarts == 3
+    scenario.gone("a", "b")
+    assert scenario.ended_because == "MemberLost"
+    others = ("c", "d") if the_other_trains else ("c",)
+    scenario.join(*others, run="two")
+    assert scenario.closed_runs == {"one": "Abandoned"}
+    scenario.gone(*others)
+    scenario.join("a", "b", run="one", incarnation="second")
+    assert (scenario.status.run_id, scenario.status.restarts) == ("one", restarts)

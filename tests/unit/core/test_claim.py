@@ -103,6 +103,48 @@ def test_pods_of_another_workload_do_not_keep_a_run() -> None:
     assert scenario.group == ["c", "d"]
 
 
+def test_a_pod_that_never_speaks_keeps_an_abandoned_run_no_longer_than_a_node_would_wait() -> None:
+    """Nobody can tell its run: a board of the training, a launcher."""
+    scenario = Scenario(2, 2, join_seconds=600)
+    scenario.pod("board", workload="deployment")
+    scenario.join("a", "b", run="one")
+    scenario.gone("a", "b")
+    scenario.after(100)
+    scenario.join("c", "d", run="two")
+    scenario.after(499)
+    assert scenario.refused == {"c": RefusalReason.OTHER_RUN_ACTIVE, "d": RefusalReason.OTHER_RUN_ACTIVE}
+    scenario.after(1)
+    assert scenario.closed_runs == {"one": "Abandoned"}
+    assert (scenario.status.run_id, scenario.group) == ("two", ["c", "d"])
+
+
+def test_pending_pods_of_the_run_itself_keep_it() -> None:
+    scenario = Scenario(2, 2, join_seconds=600)
+    scenario.pod("a", "b", run_id="job-1", workload="job-1")
+    scenario.join_from_pods("a", "b", run=None)
+    scenario.gone("a", "b")
+    scenario.pod("a", "b", run_id="job-1", workload="job-1", phase="Pending")
+    scenario.join("c", "d", run="two")
+    scenario.after(10_000)
+    assert (scenario.status.run_id, scenario.closed_runs) == ("job-1", {})
+
+
+def test_an_id_that_looks_like_a_launch_is_another_run_than_that_launch() -> None:
+    scenario = Scenario(2, 2)
+    scenario.join("a", "b", run="exp/2")
+    scenario.leave("a", "b", reason=SUCCEEDED)
+    scenario.pod("c", "d", run_id="exp", workload="job")
+    scenario.join_from_pods("c", "d", run=None)
+    assert (scenario.status.run_id, scenario.group) == ("exp", ["c", "d"]), "not taken for a launch before exp/2"
+    assert scenario.closed_runs == {"exp/2/": "RunSucceeded"}
+
+
+def test_the_spec_may_name_an_id_that_looks_like_a_launch() -> None:
+    scenario = Scenario(2, 2, run_id="exp/2")
+    scenario.join("a", "b", run="exp/2")
+    assert (scenario.group, scenario.refused) == (["a", "b"], {})
+
+
 def test_a_new_run_uses_the_object_again_and_rounds_go_on() -> None:
     scenario = two("one", max_restarts=5)
     scenario.reenter("a", "b", reason=WORKER_FAILURE)

@@ -23,6 +23,16 @@ def test_a_member_that_succeeds_closes_the_run_and_the_others_go_on() -> None:
     assert not scenario.asks
 
 
+def test_a_late_node_does_not_start_a_run_again_that_has_succeeded_many_runs_ago() -> None:
+    scenario = Scenario(1, 1, last_call_seconds=0)
+    for number in range(30):
+        scenario.join(f"n{number}", run=f"run-{number}")
+        scenario.leave(f"n{number}", reason=SUCCEEDED)
+        scenario.after(1)
+    scenario.join("late", run="run-0")
+    assert (scenario.refused, scenario.status.round) == ({"late": RefusalReason.RUN_CLOSED}, 30)
+
+
 def test_a_spare_that_leaves_with_success_closes_nothing() -> None:
     scenario = two("one")
     scenario.join("s", run="one")
@@ -46,6 +56,19 @@ def test_a_run_has_failed_when_no_node_is_left_and_one_has_failed() -> None:
     assert scenario.closed_runs == {}
     scenario.after(1)
     assert scenario.closed_runs == {"one": "RunFailed"}
+
+
+def test_pods_of_another_job_that_are_pending_do_not_keep_a_run_from_failing() -> None:
+    scenario = Scenario(2, 2, join_seconds=600)
+    scenario.pod("c", "d", run_id="job-2", workload="job-2", phase="Pending")
+    scenario.pod("a", "b", run_id="job-1", workload="job-1")
+    scenario.join_from_pods("a", "b", run=None)
+    scenario.leave("a", "b")
+    scenario.pod("a", "b", run_id="job-1", workload="job-1", phase="Failed")
+    scenario.after(599)
+    assert scenario.closed_runs == {}
+    scenario.after(1)
+    assert scenario.closed_runs == {"job-1": "RunFailed"}
 
 
 def test_a_group_that_was_stopped_as_a_whole_may_come_back() -> None:

@@ -64,6 +64,29 @@ def test_a_node_that_reports_a_round_in_which_it_is_not_listed_blocks_the_next_o
     assert set(scenario.group) == {"a", "b", "c"}
 
 
+def test_members_of_a_deleted_rendezvous_of_the_same_name_hold_the_next_round_before_they_report_theirs() -> None:
+    """It was made anew right after it had published their round."""
+    scenario = Scenario(2, 2, reentry_seconds=330)
+    scenario.join("a", "b", rendezvous_uid="of the deleted one")
+    scenario.join("c", "d")
+    assert scenario.status.round == 0
+    assert "a may run a round of the deleted Rendezvous of this name" in scenario.explanation
+    scenario.gone("a")
+    scenario.after(329)
+    assert scenario.status.round == 0
+    scenario.after(1)
+    assert scenario.group == ["c", "d"]
+
+
+def test_who_joins_again_after_its_rendezvous_was_made_anew_holds_nobody() -> None:
+    scenario = Scenario(2, 4, last_call_seconds=30)
+    scenario.join("a", "b", rendezvous_uid="of the deleted one")
+    scenario.join("c", "d")
+    scenario.after(5)
+    scenario.join("a", "b", attempt=2)
+    assert set(scenario.group) == {"a", "b", "c", "d"}
+
+
 def test_a_new_run_waits_for_members_of_the_old_one_that_still_run_and_does_not_ask_them() -> None:
     scenario = two("one")
     scenario.leave("a", reason=SUCCEEDED)

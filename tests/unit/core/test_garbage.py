@@ -4,7 +4,7 @@ import pytest
 from tests.unit.core.builders import now
 from tests.unit.core.worlds import Scenario, three, two
 
-from rendezvous_api.reasons import AttemptReason, LeaveReason
+from rendezvous_api.reasons import AttemptReason, LeaveReason, RefusalReason
 from rendezvous_operator.core import garbage
 from rendezvous_operator.core.world import SeenParticipant, Target
 
@@ -51,15 +51,30 @@ def test_a_rendezvous_of_a_user_is_kept() -> None:
 def test_a_rendezvous_is_deleted_after_the_ttl_of_its_run_by_any_leader(succeeds: bool) -> None:
     scenario = three(ttl_seconds_after_finished=600)
     if succeeds:
-        scenario.leave("a", reason=LeaveReason.SUCCEEDED)
+        scenario.leave("a", "b", "c", reason=LeaveReason.SUCCEEDED)
     else:
         scenario.request_close("a")
+        scenario.leave("a", "b", "c")
     scenario.after(300)
     scenario.new_leader()
     scenario.after(299)
     assert not any(deletion.kind == "Rendezvous" for deletion in scenario.deletions)
     scenario.after(1)
     assert any(deletion.kind == "Rendezvous" for deletion in scenario.deletions)
+
+
+def test_a_rendezvous_is_kept_until_all_have_read_their_answers() -> None:
+    scenario = three(ttl_seconds_after_finished=0)
+    scenario.join("spare")
+    scenario.leave("a", reason=LeaveReason.SUCCEEDED)
+    scenario.leave("b", reason=LeaveReason.SUCCEEDED)
+    scenario.after(10)
+    assert scenario.refused == {"spare": RefusalReason.RUN_SUCCEEDED}
+    scenario.leave("spare", reason=LeaveReason.SUCCEEDED)
+    assert scenario.deletions == [], "c still trains"
+    scenario.silent("c")
+    scenario.after(3 * HOUR)
+    assert [deletion.kind for deletion in scenario.deletions].count("Rendezvous") > 0
 
 
 def test_a_rendezvous_whose_run_has_not_ended_has_no_ttl() -> None:

@@ -62,7 +62,7 @@ HAPPENINGS: list[tuple[str, Callable[[Scenario], None]]] = [
     ("b: its participant object is gone", lambda group: group.gone("b")),
     ("b: its agent restarted", lambda group: group.restart("b")),
     ("3 nodes, but spec.maxNodes is 2", lambda group: group.edit(max_nodes=2)),
-    ("the annotation was set to today", lambda group: group.request_restart("today")),
+    ("the annotation was set to 'today'", lambda group: group.request_restart("today")),
 ]
 
 

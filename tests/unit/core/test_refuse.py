@@ -4,6 +4,7 @@ import pytest
 from tests.unit.core.worlds import Scenario, two
 
 from rendezvous_api.reasons import AttemptReason, LeaveReason, RefusalReason
+from rendezvous_operator.core.runs.refuse import ANSWER_SECONDS
 
 MEMBERSHIP_CHANGE = AttemptReason.MEMBERSHIP_CHANGE
 WORKER_FAILURE = AttemptReason.WORKER_FAILURE
@@ -36,6 +37,7 @@ def test_the_spec_may_name_the_only_run() -> None:
         ("a member that re-enters because the membership changed", RefusalReason.RUN_SUCCEEDED),
         ("a member whose workers failed", RefusalReason.RUN_CLOSED),
         ("a member whose workers failed at the same time", RefusalReason.RUN_CLOSED),
+        ("a member whose check-in failed", RefusalReason.RUN_CLOSED),
         ("a fresh start with the same id", RefusalReason.RUN_CLOSED),
     ],
 )
@@ -53,7 +55,9 @@ def test_after_success(who: str, reason: RefusalReason) -> None:
         scenario.complete = False
     scenario.leave("a", reason=SUCCEEDED)
     if who.startswith("a member"):
-        scenario.reenter("b", reason=WORKER_FAILURE if "failed" in who else MEMBERSHIP_CHANGE)
+        reason_of = {"workers failed": WORKER_FAILURE, "check-in": AttemptReason.CHECK_IN_FAILED}
+        asks = next((found for words, found in reason_of.items() if words in who), MEMBERSHIP_CHANGE)
+        scenario.reenter("b", reason=asks)
         scenario.complete = True
         scenario.settle()
         assert scenario.refused == {"b": reason}
@@ -72,6 +76,45 @@ def test_after_success_a_start_of_the_same_workload_has_nothing_left_to_do() -> 
     scenario.pod("a2", run_id="job", workload="job")
     scenario.join_from_pods("a2", run=None)
     assert scenario.refused == {"a2": RefusalReason.RUN_SUCCEEDED}
+
+
+@pytest.mark.parametrize(
+    ("others", "reason"), [("are there", RefusalReason.RUN_SUCCEEDED), ("are deleted", RefusalReason.RUN_CLOSED)]
+)
+def test_after_success_a_bare_pod_with_the_label_is_late_if_others_are_there(
+    others: str, reason: RefusalReason
+) -> None:
+    scenario = Scenario(2, 2)
+    scenario.pod("a", "b", run_id="exp", workload=None)
+    scenario.join_from_pods("a", "b", run=None)
+    scenario.leave("a", "b", reason=SUCCEEDED)
+    if others == "are deleted":
+        scenario.gone("a", "b")
+        scenario.pod_gone("a", "b")
+    scenario.pod("c", run_id="exp", workload=None)
+    scenario.join_from_pods("c", run=None)
+    assert scenario.refused == {"c": reason}
+
+
+@pytest.mark.parametrize("first_job", ["is there", "is deleted"])
+def test_after_success_another_job_with_the_same_label_is_no_late_start_of_the_first_one(first_job: str) -> None:
+    """Exit code 0 is never the answer to a launch of which nothing is done."""
+    scenario = Scenario(2, 2)
+    scenario.pod("a", "b", run_id="exp", workload="job-1")
+    scenario.join_from_pods("a", "b", run=None)
+    scenario.leave("a", "b", reason=SUCCEEDED)
+    scenario.pod("a", "b", run_id="exp", workload="job-1", phase="Succeeded")
+    scenario.pod("late", run_id="exp", workload="job-1")
+    scenario.join_from_pods("late", run=None)
+    assert scenario.refused == {"late": RefusalReason.RUN_SUCCEEDED}
+    scenario.leave("late", reason=SUCCEEDED)
+    if first_job == "is deleted":
+        scenario.gone("a", "b", "late")
+        scenario.pod_gone("a", "b", "late")
+    scenario.pod("c", "d", run_id="exp", workload="job-2")
+    scenario.join_from_pods("c", "d", run=None)
+    assert scenario.refused == {"c": RefusalReason.RUN_CLOSED, "d": RefusalReason.RUN_CLOSED}
+    assert "another --rdzv-id or label rdzv.dev/run-id" in scenario.status.refused[0].message
 
 
 @pytest.mark.parametrize("together", [False, True])
@@ -129,6 +172,41 @@ def test_an_answer_stays_until_its_agent_has_left() -> None:
     assert scenario.refused == {}
 
 
+@pytest.mark.parametrize(
+    ("address", "refused"),
+    [
+        ("10.1.0.5", False),
+        ("192.168.0.7", False),
+        ("fd00:0:0::5", False),
+        ("::ffff:10.1.0.5", False),
+        ("node-5.train.svc", False),
+        ("10.1.0.6", True),
+        ("169.254.169.254", True),
+        ("fd00::6", True),
+    ],
+)
+def test_an_address_of_a_third_party_is_refused(address: str, refused: bool) -> None:
+    """If it became rank 0, all others would connect to that third party."""
+    scenario = Scenario(1, 2, last_call_seconds=0)
+    addresses = frozenset({"10.1.0.5", "fd00::5", "192.168.0.7"})
+    scenario.pod("a", addresses=addresses)
+    scenario.join_from_pods("a", address=address)
+    assert (scenario.group, scenario.status.run_id) == (([], None) if refused else (["a"], "run"))
+    if refused:
+        assert scenario.refused == {"a": RefusalReason.WRONG_ADDRESS}
+        assert f"spec.address is '{address}', and pod a has 10.1.0.5, 192.168.0.7, fd00::5" in (
+            scenario.status.refused[0].message
+        )
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_no_address_is_refused_of_a_pod_whose_own_ones_are_not_known(known: bool) -> None:
+    scenario = Scenario(1, 2, last_call_seconds=0)
+    scenario.pod("a", known=known, addresses=frozenset() if known else frozenset({"10.1.0.5"}))
+    scenario.join_from_pods("a", address="10.1.0.6")
+    assert scenario.group == ["a"]
+
+
 def test_the_list_of_answers_is_bounded_and_every_node_gets_one() -> None:
     scenario = two("one")
     crowd = [f"c{number:03}" for number in range(150)]
@@ -137,6 +215,43 @@ def test_the_list_of_answers_is_bounded_and_every_node_gets_one() -> None:
     answered = [*scenario.refused]
     scenario.leave(*answered)
     assert set(scenario.refused) == {*crowd} - {*answered}
+
+
+def test_all_spares_are_answered_before_another_run_claims() -> None:
+    """In several writes: the list of answers is bounded."""
+    scenario = two("one")
+    spares = [f"s{number:03}" for number in range(150)]
+    scenario.join(*spares, run="one")
+    scenario.complete = False
+    scenario.leave("a", "b", reason=SUCCEEDED)
+    scenario.join("c", "d", run="two")
+    scenario.complete = True
+    scenario.settle()
+    assert (len(scenario.refused), scenario.status.run_id) == (100, "one")
+    answered = {*scenario.refused}
+    scenario.leave(*answered, reason=SUCCEEDED)
+    assert {*scenario.refused} == {*spares} - answered
+    assert set(scenario.refused.values()) == {RefusalReason.RUN_SUCCEEDED}
+    assert (scenario.status.run_id, scenario.group) == ("two", ["c", "d"])
+
+
+def test_spares_that_stay_after_their_answers_do_not_keep_the_rendezvous() -> None:
+    scenario = two("one")
+    scenario.join(*(f"s{number:03}" for number in range(250)), run="one")
+    scenario.leave("a", "b", reason=SUCCEEDED)
+    scenario.join("c", "d", run="two")
+    scenario.after(ANSWER_SECONDS - 1)
+    assert scenario.status.run_id == "one"
+    scenario.after(1)
+    assert (scenario.status.run_id, scenario.group) == ("two", ["c", "d"])
+
+
+def test_one_pod_with_many_names_does_not_keep_others_from_their_answers() -> None:
+    scenario = two("one")
+    scenario.join(*(f"a{number:03}" for number in range(200)), run="two", pod="greedy")
+    scenario.join("v", "w", run="two")
+    assert len(scenario.refused) == 100
+    assert {"v", "w"} < {*scenario.refused}
 
 
 def test_who_is_refused_forms_no_round_also_where_the_list_of_answers_is_full() -> None:

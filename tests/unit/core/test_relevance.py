@@ -4,11 +4,20 @@ from dataclasses import replace
 
 import pytest
 from tests.support.specs import spec_of
+from tests.unit.core.worlds import Scenario
 
 from rendezvous_api.meta import Condition, ObjectMeta
 from rendezvous_api.participant import Participant, ParticipantSpec, ParticipantStatus
-from rendezvous_api.reasons import AttemptReason, FormationReason, ParticipantState
-from rendezvous_api.rendezvous import Formation, Missing, RendezvousSpec, RendezvousStatus, RoundRecord
+from rendezvous_api.reasons import AttemptReason, ClosedReason, FormationReason, ParticipantState, RefusalReason
+from rendezvous_api.rendezvous import (
+    ClosedRun,
+    Formation,
+    Missing,
+    Refusal,
+    RendezvousSpec,
+    RendezvousStatus,
+    RoundRecord,
+)
 from rendezvous_operator.core.relevance import is_heartbeat, is_urgent, matters
 from rendezvous_operator.core.world import SeenParticipant
 
@@ -78,12 +87,14 @@ def test_what_others_write_is_no_heartbeat_and_ends_no_silence() -> None:
 TIME = "2030-01-01T00:16:40Z"
 FORMATION = Formation(FormationReason.WAITING_FOR_MEMBERS, "", TIME, 1)
 LAST = RoundRecord(1, "run", 3, TIME)
+REFUSAL = Refusal("r", "aaaaaaaa", 1, RefusalReason.OTHER_RUN_ACTIVE, "")
 BEFORE = RendezvousStatus(
     round=1,
     waiting_nodes=1,
     formation=FORMATION,
     conditions=(Condition("Running", "True", "Running", "", TIME),),
     history=(LAST,),
+    refused=(REFUSAL,),
 )
 
 
@@ -94,9 +105,14 @@ BEFORE = RendezvousStatus(
         replace(BEFORE, formation=replace(FORMATION, message="m", joined=2, missing=(Missing("x", "y"),))),
         replace(BEFORE, conditions=tuple(replace(condition, message="m") for condition in BEFORE.conditions)),
         replace(BEFORE, history=(replace(LAST, ended="t"),)),
+        replace(BEFORE, spares=("s",)),
+        replace(BEFORE, formation=None),
+        replace(BEFORE, formation=replace(FORMATION, reason=FormationReason.LAST_CALL)),
+        replace(BEFORE, conditions=tuple(replace(condition, status="Unknown") for condition in BEFORE.conditions)),
+        replace(BEFORE, refused=()),
     ],
 )
-def test_counts_messages_and_the_end_of_a_round_may_wait(after: RendezvousStatus) -> None:
+def test_what_no_agent_waits_for_may_wait(after: RendezvousStatus) -> None:
     assert after != BEFORE
     assert not is_urgent(BEFORE, after)
 
@@ -106,13 +122,38 @@ def test_counts_messages_and_the_end_of_a_round_may_wait(after: RendezvousStatus
     [
         replace(BEFORE, waiting_nodes=0),
         replace(BEFORE, round=2),
-        replace(BEFORE, spares=("s",)),
-        replace(BEFORE, formation=None),
-        replace(BEFORE, formation=replace(FORMATION, reason=FormationReason.LAST_CALL)),
-        replace(BEFORE, conditions=tuple(replace(condition, status="Unknown") for condition in BEFORE.conditions)),
+        replace(BEFORE, closed_runs=(ClosedRun("run", ClosedReason.RUN_SUCCEEDED),)),
+        replace(BEFORE, refused=(REFUSAL, replace(REFUSAL, name="s"))),
+        replace(BEFORE, refused=(replace(REFUSAL, attempt=2),)),
         replace(BEFORE, history=(replace(LAST, reason="MemberLost"),)),
         replace(BEFORE, history=(replace(LAST, checked_in="t"),)),
     ],
 )
 def test_what_agents_act_on_may_not(after: RendezvousStatus) -> None:
     assert is_urgent(BEFORE, after)
+
+
+class _Urgent(Scenario):
+    """Counts the writes that may not wait."""
+
+    urgent = 0
+
+    def written(self, before: RendezvousStatus) -> None:
+        self.urgent += is_urgent(before, self.status)
+
+
+@pytest.mark.parametrize("most", [2, 4])
+def test_a_node_that_comes_and_goes_beside_a_running_round_causes_no_urgent_write(most: int) -> None:
+    """Each write is sent to the watches of all agents. It is a spare, or it waits for the next scale-up."""
+    scenario = _Urgent(2, most)
+    scenario.join("a", "b")
+    scenario.after(30)
+    scenario.settle()  # all report the round
+    urgent, writes = scenario.urgent, scenario.writes
+    assert scenario.status.round == 1
+    scenario.join("x")
+    scenario.leave("x")
+    for _ in range(10):
+        scenario.restart("x")
+        scenario.leave("x")
+    assert (scenario.urgent - urgent, scenario.writes - writes) == (0, 22)

@@ -8,7 +8,7 @@ from tests.unit.core.worlds import Scenario, running
 from rendezvous_api.reasons import RoundEndReason
 
 
-@pytest.mark.parametrize("value", ["2026-01-01", "", "a" * 200_000, "\u00fc"])
+@pytest.mark.parametrize("value", ["2026-01-01", "", "a" * 200_000, "\u00fc", "x\n2030 INFO forged", "\u2028"])
 def test_an_annotation_of_the_user_asks_once_for_a_new_round(value: str) -> None:
     scenario = running("a", "b")
     scenario.request_restart(value)
@@ -22,6 +22,7 @@ def test_an_annotation_of_the_user_asks_once_for_a_new_round(value: str) -> None
     assert record.message is not None
     assert record.message.startswith("the annotation was set to ")
     assert len(record.message) < 100
+    assert all(event.message.isprintable() for event in scenario.events)
 
 
 def test_one_request_of_the_user_is_one_round_and_an_old_one_is_none() -> None:

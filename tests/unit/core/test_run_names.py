@@ -4,7 +4,7 @@ import pytest
 
 from rendezvous_api.reasons import ClosedReason
 from rendezvous_api.rendezvous import ClosedRun
-from rendezvous_operator.core.run_names import last_launch, launch_of, name_of, without_earlier
+from rendezvous_operator.core.run_names import last_launch, launch_of, name_of, name_of_id, remembered, without_earlier
 
 JOB = "5f0c2f9e-6d0b-4c8c-8f4e-0d7f3b1c2a10"
 
@@ -58,3 +58,25 @@ def test_a_later_launch_stands_for_the_earlier_ones_of_its_workload(
     closes: str, before: tuple[ClosedRun, ...], kept: tuple[ClosedRun, ...]
 ) -> None:
     assert without_earlier(before, closes) == kept
+
+
+def test_the_last_hundred_closed_runs_are_remembered_and_abandoned_ones_are_forgotten_first() -> None:
+    succeeded = closed(*(f"run-{n}" for n in range(100)))
+    assert remembered(succeeded) == succeeded
+    assert remembered((*succeeded, *closed("new"))) == (*succeeded[1:], *closed("new"))
+    abandoned = closed("gone", reason=ClosedReason.ABANDONED)
+    later_launch = closed(f"{JOB}/2", reason=ClosedReason.ABANDONED)
+    assert remembered((*later_launch, *succeeded[2:], *abandoned, *closed("new"))) == (
+        *later_launch,
+        *succeeded[2:],
+        *closed("new"),
+    )
+
+
+def test_no_id_of_a_user_is_the_name_of_a_launch() -> None:
+    unchanged = ["exp", "exp/x", "a/b", "exp/2x", "exp/0", "2030/01/29", "x" * 64 + "/2"]
+    assert [name_of_id(given) for given in unchanged] == unchanged
+    ids = ["exp", "exp/1", "exp/2", "exp/2/", "exp/2//", "exp/2/1", "exp/12"]
+    assert len({name_of_id(given) for given in ids}) == len(ids)
+    launches = {name_of("exp", launch) for launch in range(20)}
+    assert launches.isdisjoint(name_of_id(given) for given in ids[1:])

@@ -127,7 +127,7 @@ def test_an_id_of_the_user_is_no_launch() -> None:
     scenario.join("c", "d", run="exp")
     assert (scenario.status.run_id, scenario.group) == ("exp", ["c", "d"])
     scenario.leave("c", "d", reason=SUCCEEDED)
-    assert scenario.closed_runs == {"exp/2": "RunSucceeded", "exp": "RunSucceeded"}
+    assert scenario.closed_runs == {"exp/2/": "RunSucceeded", "exp": "RunSucceeded"}
 
 
 def test_a_participant_of_a_live_pod_is_kept_for_the_next_launch() -> None:

@@ -2,6 +2,7 @@
 
 from rendezvous_api import names
 from rendezvous_api.rendezvous import Missing
+from rendezvous_api.text import one_line
 from rendezvous_operator.core.words import cut, listing, more_nodes, number_of_nodes
 
 
@@ -21,3 +22,8 @@ def test_a_message_is_never_too_long_for_the_schema() -> None:
     most = names.MAX_MESSAGE_LENGTH
     assert cut("x" * most) == "x" * most
     assert cut("x" * (most + 1)) == "x" * (most - 3) + "..."
+
+
+def test_a_text_of_others_is_one_line() -> None:
+    assert one_line("Pod \u00fc is Pending") == "Pod \u00fc is Pending"
+    assert one_line("a\nb\r\x1b[31m\u2028c") == "a\\nb\\r\\x1b[31m\\u2028c"

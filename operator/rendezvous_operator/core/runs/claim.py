@@ -1,5 +1,6 @@
 """How a run claims a free Rendezvous: by its earliest waiting participant."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -9,15 +10,21 @@ from rendezvous_operator.core.run import Run
 from rendezvous_operator.core.run_names import launch_of
 from rendezvous_operator.core.runs.close import closed
 from rendezvous_operator.core.situation import Situation
+from rendezvous_operator.core.timers import Timer, Timers
 from rendezvous_operator.core.verdict import Cause
 from rendezvous_operator.core.world import Event, Target
 
 
-def claim_if_free(s: Situation) -> Run:
-    """The run, or another one that claims the Rendezvous if the run is closed or no node of it is left."""
-    first = _first_to_claim(s)
+def claim_if_free(s: Situation, timers: Timers) -> Run:
+    """The run, or another one that claims the Rendezvous if the run is closed or no node of it is left.
+
+    A pod of which no agent has joined yet may belong to any run: it keeps the Rendezvous for this one, but no longer
+    than a node of it would wait.
+    """
+    free_at = _free_at(s, timers)
+    first = _first_to_claim(s, free=timers.passed(free_at))
     if first is None or first.run_unread is not None:
-        return s.run
+        return s.run if timers.passed(free_at) or math.isinf(free_at) else s.run.checked_again_at(free_at)
     run = s.run
     if run.open:
         abandoned = Cause(ClosedReason.ABANDONED, "no node of it is left, and another run asks to join")
@@ -39,16 +46,25 @@ def claim_if_free(s: Situation) -> Run:
 
 def unread(s: Situation) -> Iterator[Target]:
     """The pod from which the run that claims a free Rendezvous follows."""
-    first = _first_to_claim(s)
+    first = _first_to_claim(s, free=not s.run.open or not s.has_nodes_left)
     if first is not None and first.run_unread is not None:
         yield first.run_unread
 
 
-def _first_to_claim(s: Situation) -> Node | None:
+def _free_at(s: Situation, timers: Timers) -> float:
+    """When the Rendezvous is free, if nobody comes (monotonic seconds); infinity: not by time."""
+    if not s.run.open:
+        return timers.now
+    if s.has_nodes_left:
+        return math.inf
+    unattended = timers.began(Timer.UNATTENDED, s.run.id)
+    return unattended + s.spec.timeouts.join_seconds if s.unspoken_pods else unattended
+
+
+def _first_to_claim(s: Situation, *, free: bool) -> Node | None:
     """The earliest node whose run may claim the Rendezvous, or an earlier one whose run is not certain."""
     if s.spec.closed or (s.run.open and s.has_agents_left):
         return None
-    free = not s.run.open or not s.has_nodes_left
     for node in sorted(s.all_waiting, key=lambda node: (node.object.metadata.creation_timestamp, node.name)):
         if free and node.run_unread is not None:
             return node

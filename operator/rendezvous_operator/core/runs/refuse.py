@@ -1,5 +1,6 @@
 """The answers to waiting nodes that may not join. An agent acts on its answer and never compares run ids."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
@@ -14,9 +15,15 @@ from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.words import budget_is_spent, cut
 from rendezvous_operator.core.world import Event, Target
 
+ANSWER_SECONDS = 60
+"""How long a free Rendezvous waits at most, for the spares of the last run that have no answer yet."""
+
 
 def answer_all(s: Situation) -> Run:
-    """Refuse every waiting node that may not join. A refusal stays until its agent leaves or tries again."""
+    """Refuse every waiting node that may not join. A refusal stays until its agent leaves or tries again.
+
+    The list is bounded. The others get their answers when those in it have left.
+    """
     answers: dict[str, Refusal] = {}
     before = {refusal.name: refusal for refusal in s.run.refused}
     for node in s.all_waiting:
@@ -36,7 +43,7 @@ def answer_all(s: Situation) -> Run:
             answers.setdefault(refusal.name, refusal)
     standing = [answers.pop(old.name) for old in s.run.refused if old.name in answers]
     # The list is bounded; the remaining nodes get their answers when those in it have left.
-    refused = (*standing, *(answers[name] for name in sorted(answers)))[: names.MAX_REFUSED]
+    refused = tuple(_in_turn(s, [*standing, *(answers[name] for name in sorted(answers))])[: names.MAX_REFUSED])
     return _with_refused(s.run, refused)
 
 
@@ -81,6 +88,31 @@ def _with_refused(run: Run, refused: tuple[Refusal, ...]) -> Run:
     )
 
 
+def _in_turn(s: Situation, answers: list[Refusal]) -> list[Refusal]:
+    """As they are, if there is room for all; else the first one of each pod, then the second ones, and so on.
+
+    So a pod that takes many names, and never acts on an answer, keeps no other pod from its own.
+    """
+    if len(answers) <= names.MAX_REFUSED:
+        return answers
+    of_pod: Counter[str] = Counter()
+    places: list[int] = []
+    for answer in answers:
+        pod = s.nodes[answer.name].object.spec.pod_uid or answer.name
+        places.append(of_pod[pod])
+        of_pod[pod] += 1
+    return [answer for _, answer in sorted(zip(places, answers, strict=True), key=lambda placed: placed[0])]
+
+
+def owes_answers(s: Situation) -> bool:
+    """Whether spares of a closed run have no answer yet: they are not listed any more after the next claim."""
+    if s.run.open or len(s.run.refused) < names.MAX_REFUSED:
+        return False
+    answered = {refusal.name for refusal in s.run.refused}
+    spares = frozenset(s.run.spares) - answered
+    return any(node.name in spares and node.run_id == s.run.id for node in s.all_waiting)
+
+
 def unread(s: Situation) -> Iterator[Target]:
     """The pods of nodes that would be refused for a run that is not certain."""
     for node in s.all_waiting:
@@ -95,12 +127,13 @@ def _must_be_read(s: Situation, node: Node) -> bool:
 def _is_final(refusal: Refusal, node: Node) -> bool:
     """Whether this attempt has its answer: a closed run ends its agent, even if another run has begun since.
 
-    What the spec refuses, or another run, may join once that has changed.
+    What the spec refuses, or another run, may join once that has changed. So may a pod whose status comes late.
     """
     spec = node.object.spec
     same = (refusal.incarnation, refusal.attempt) == (spec.incarnation, spec.attempt)
     by_spec = refusal.closed_reason == ConditionReason.CLOSED_BY_SPEC
-    return same and refusal.reason is not RefusalReason.OTHER_RUN_ACTIVE and not by_spec
+    may_change = refusal.reason in (RefusalReason.OTHER_RUN_ACTIVE, RefusalReason.WRONG_ADDRESS)
+    return same and not may_change and not by_spec
 
 
 class _Answer(NamedTuple):
@@ -126,8 +159,11 @@ def _answer(s: Situation, node: Node) -> _Answer | None:
         because = str(closed)
         if closed is ClosedReason.RESTART_BUDGET_EXHAUSTED and node.run_id == run.id:
             because = f"{closed}: {budget_is_spent(run.restarts)}"
-        message = f"run {node.run_id!r} is closed ({because}); start with another --rdzv-id"
+        other = "--rdzv-id" if node.run.workload is None else f"--rdzv-id or label {names.LABEL_RUN_ID}"
+        message = f"run {node.run_id!r} is closed ({because}); start with another {other}"
         return _Answer(RefusalReason.RUN_CLOSED, message, str(closed))
+    if node.has_wrong_address:
+        return _Answer(RefusalReason.WRONG_ADDRESS, _wrong_address(node))
     if not s.allows(node):
         message = f"only run {s.spec.run_id!r} may join (spec.runID of Rendezvous {name!r}), not run {node.run_id!r}"
         return _Answer(RefusalReason.OTHER_RUN_ACTIVE, message)
@@ -140,9 +176,22 @@ def _answer(s: Situation, node: Node) -> _Answer | None:
     return None
 
 
+def _wrong_address(node: Node) -> str:
+    pod = node.pod
+    assert pod is not None
+    return (
+        f"spec.address is {node.object.spec.address!r}, and pod {pod.name} has {', '.join(sorted(pod.addresses))}: "
+        "leave --local-addr out, or give one of these or a name"
+    )
+
+
 def _is_done(s: Situation, node: Node) -> bool:
     """Whether it has waited for a run that succeeded, so that it is done, or wants to start that run again."""
     spec = node.object.spec
     if spec.attempt_reason is AttemptReason.MEMBERSHIP_CHANGE or node.name in s.listed_spares:
         return True
-    return spec.attempt_reason is AttemptReason.START and node.run.workload not in (None, names.UNNAMED_RUN)
+    if spec.attempt_reason is not AttemptReason.START or node.run.workload in (None, names.UNNAMED_RUN):
+        return False
+    # A label is an id that somebody has chosen, and another Job may have the same one: that is a launch of its own.
+    pod = node.pod
+    return pod is None or pod.run_id == pod.workload or (pod.workload, pod.run_id) in s.labels_with_success

@@ -1,7 +1,7 @@
 """Rule "exclusivity": no two rounds run at the same time.
 
 A new round is published only when every member of the running one has joined again, has left, is dead, or was asked to
-join again ``timeouts.reentrySeconds`` ago. The same applies to every other node that reports a round.
+join again ``timeouts.reentrySeconds`` ago. The same applies to every other node that may run a round.
 """
 
 from rendezvous_api.reasons import FormationReason
@@ -13,12 +13,19 @@ from rendezvous_operator.core.blocking import (
     overdue_at,
     unlisted_overdue_at,
 )
+from rendezvous_operator.core.nodes import Node
 from rendezvous_operator.core.select.selection import Selection
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.start.missing import away, missing
 from rendezvous_operator.core.timers import Timers
 from rendezvous_operator.core.verdict import Met, Verdict, Waits, earliest
 from rendezvous_operator.core.words import listing, number_of_nodes
+
+
+def _why(node: Node) -> str:
+    if node.addressed:
+        return f"still runs round {node.reported_round}"
+    return "may run a round of the deleted Rendezvous of this name, and has not joined this one"
 
 
 def verdict(s: Situation, timers: Timers, picked: Selection) -> Verdict:
@@ -32,7 +39,7 @@ def verdict(s: Situation, timers: Timers, picked: Selection) -> Verdict:
         why = f" ({view.why})" if view.why else ""
         text = f"has not joined again{why}" if asked else f"still runs round {s.status.round} of another run{why}"
         blocked_by.append(Missing(view.name, text))
-    blocked_by += [Missing(node.name, f"still runs round {node.reported_round}") for node in others]
+    blocked_by += [Missing(node.name, _why(node)) for node in others]
     return Waits(
         FormationReason.WAITING_FOR_MEMBERS,
         f"{number_of_nodes(len(picked.queue))} joined; {listing([*blocked_by, *away(s, picked)])}",
