@@ -37,6 +37,9 @@ LABEL_JOB_COMPLETION_INDEX = "batch.kubernetes.io/job-completion-index"
 ANNOTATION_RESTART_REQUESTED_AT = f"{GROUP}/restart-requested-at"
 """On a Rendezvous: any new value asks for a new round (compare ``kubectl rollout restart``)."""
 
+ANNOTATION_RETRY_AT = f"{GROUP}/retry-at"
+"""On a Rendezvous: any new value lets all nodes that are held out take part again."""
+
 CONDITION_RUNNING = "Running"
 CONDITION_COMPLETE = "Complete"
 CONDITION_FAILED = "Failed"
@@ -50,6 +53,7 @@ UNNAMED_RUN = "none"
 """The run of agents without a run id; torch's own default for ``--rdzv-id`` (torch.distributed.run)."""
 
 MAX_REFUSED = 100
+MAX_HELD_OUT = 100
 MAX_CLOSED_RUNS = 10
 MAX_HISTORY = 10
 MAX_FAILURES = 10

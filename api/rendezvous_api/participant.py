@@ -7,6 +7,18 @@ from rendezvous_api.reasons import AttemptReason, LeaveReason, ParticipantState
 
 
 @dataclass(frozen=True, slots=True)
+class CheckIn:
+    """``spec.checkIn``: what a member saw of a check-in that has failed."""
+
+    round: int
+    """The round whose members did not all meet."""
+    reached_store: bool
+    """Whether this member could talk to the store of that round."""
+    missing: tuple[str, ...] = ()
+    """Names of the participants that had not arrived, as far as it saw: at most `names.MAX_MISSING`."""
+
+
+@dataclass(frozen=True, slots=True)
 class ParticipantSpec:
     """The identity of the node and its present attempt to join."""
 
@@ -37,6 +49,8 @@ class ParticipantSpec:
     pod_uid: str | None = None
     node_name: str | None = None
     pod_index: int | None = None
+    check_in: CheckIn | None = None
+    """Of an attempt with the reason CheckInFailed; None: of another one, or by an agent of an earlier release."""
     leave_reason: LeaveReason | None = None
     close_requested: bool | None = None
     """True: close the run (torch: RendezvousHandler.set_closed)."""

@@ -62,6 +62,17 @@ class RefusalReason(Reason):
     RUN_SUCCEEDED = "RunSucceeded"
     RUN_CLOSED = "RunClosed"
     OTHER_RUN_ACTIVE = "OtherRunActive"
+    JOIN_ANEW = "JoinAnew"
+    """This attempt was admitted to a round and dropped. Its agent goes on with a new attempt, and does not end."""
+
+
+class HeldOutReason(Reason):
+    """Rendezvous ``status.heldOut[].reason``: why a node may not take part for a while."""
+
+    STORE_NOT_REACHED = "StoreNotReached"
+    """It did not reach the store of a round that more than half of the others reached."""
+    CRASH_LOOP = "CrashLoop"
+    """It failed soon after it was admitted to a round, and again."""
 
 
 class ClosedReason(Reason):

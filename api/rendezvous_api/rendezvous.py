@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from rendezvous_api.meta import Condition, ObjectMeta
-from rendezvous_api.reasons import ClosedReason, FormationReason, RefusalReason, RoundEndReason, State
+from rendezvous_api.reasons import ClosedReason, FormationReason, HeldOutReason, RefusalReason, RoundEndReason, State
 
 HEARTBEATS_PER_SECOND = 50
 """The most of all agents of one Rendezvous together, if there are no more of them than maxNodes.
@@ -178,8 +178,22 @@ class Store:
 
 
 @dataclass(frozen=True)
+class HeldOut:
+    """``status.heldOut[]``: a node that becomes no member of a round for a while, so that the others can go on."""
+
+    name: str
+    """Of its participant object."""
+    reason: HeldOutReason
+    message: str
+    until: str
+    """It may take part again from then on. The entry stays after that for a while, so that ``times`` is known."""
+    times: int
+    """How often in a row it was held out for this reason."""
+
+
+@dataclass(frozen=True)
 class Refusal:
-    """``status.refused[]``: the answer to one attempt of an agent that may not join."""
+    """``status.refused[]``: the answer to one attempt of an agent that may not join with it."""
 
     name: str
     incarnation: str
@@ -264,6 +278,7 @@ class RendezvousStatus:
     run: RunReference | None = None
     closed_runs: tuple[ClosedRun, ...] = ()
     refused: tuple[Refusal, ...] = ()
+    held_out: tuple[HeldOut, ...] = ()
     round: int = 0
     nodes: int = 0
     participants: tuple[Member, ...] = ()
@@ -273,6 +288,8 @@ class RendezvousStatus:
     waiting_nodes: int = 0
     observed_restart_request: str | None = None
     """SHA-256 of the annotation's value, in hexadecimal digits."""
+    observed_retry_request: str | None = None
+    """The same of the annotation that ends all hold-outs."""
     restarts: int = 0
     formation: Formation | None = None
     failures: tuple[Failure, ...] = ()

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from rendezvous_api.codec import DecodeError, decode, encode, json_name
-from rendezvous_api.reasons import AttemptReason
+from rendezvous_api.participant import CheckIn
+from rendezvous_api.reasons import AttemptReason, HeldOutReason
 from rendezvous_api.rendezvous import (
     AllowedSizes,
+    HeldOut,
     Member,
     RankOwner,
     Rendezvous,
@@ -95,6 +97,46 @@ def test_the_sizes_of_a_spec(found: dict[str, object], sizes: AllowedSizes | Non
 def test_unknown_fields_are_ignored() -> None:
     spec = decode(RendezvousSpec, {"minNodes": 1, "maxNodes": 2, "fromTheFuture": {}})
     assert spec == RendezvousSpec(1, 2)
+
+
+@pytest.mark.parametrize(
+    ("check_in", "expected"),
+    [
+        (CheckIn(3, reached_store=True, missing=("t.b", "t.c")), {"reachedStore": True, "missing": ["t.b", "t.c"]}),
+        (CheckIn(3, reached_store=False), {"reachedStore": False}),
+    ],
+)
+def test_what_a_member_says_of_a_failed_check_in(check_in: CheckIn, expected: dict[str, object]) -> None:
+    encoded = encode(check_in)
+    assert encoded == {"round": 3, **expected}
+    assert decode(CheckIn, encoded) == check_in
+
+
+def test_a_node_that_is_held_out() -> None:
+    status = RendezvousStatus(
+        held_out=(HeldOut("t.b", HeldOutReason.STORE_NOT_REACHED, "why", "2026-07-01T00:00:00Z", 2),),
+        observed_retry_request="0" * 64,
+    )
+    encoded = encode(status)
+    assert encoded["heldOut"] == [
+        {"name": "t.b", "reason": "StoreNotReached", "message": "why", "until": "2026-07-01T00:00:00Z", "times": 2}
+    ]
+    assert encoded["observedRetryRequest"] == "0" * 64
+    assert decode(RendezvousStatus, encoded) == status
+
+
+@pytest.mark.parametrize(
+    ("check_in", "message"),
+    [
+        ({"round": 3}, "checkIn.reachedStore: is required"),
+        ({"round": 3, "reachedStore": "yes"}, "checkIn.reachedStore: 'yes' is no bool"),
+        ({"round": 3, "reachedStore": True, "missing": "t.b"}, "checkIn.missing: 't.b' is no list"),
+        ({"round": "3", "reachedStore": True}, "checkIn.round: '3' is no int"),
+    ],
+)
+def test_what_is_no_check_in(check_in: dict[str, object], message: str) -> None:
+    with pytest.raises(DecodeError, match=f"^{message}$"):
+        decode(CheckIn, check_in, "checkIn")
 
 
 @pytest.mark.parametrize(

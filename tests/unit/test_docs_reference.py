@@ -84,6 +84,7 @@ def test_every_label_and_annotation_is_in_the_reference() -> None:
     [
         ("### Why a round ended", {*reasons.RoundEndReason}),
         ("### Why an agent may not join", {*reasons.RefusalReason}),
+        ("### Why a node is held out", {*reasons.HeldOutReason}),
         ("### State", {*reasons.State}),
         ("### Why a run is closed", {*reasons.ClosedReason}),
     ],
