@@ -55,10 +55,12 @@ def found(package: str, environment: dict[str, str]) -> Path:
     return Path(subprocess.check_output([sys.executable, "-c", code], env={**os.environ, **environment}, text=True))
 
 
-def train(job: Job, environment: dict[str, str] | None) -> None:
-    """A worker crashes, all start again, and the run ends well."""
+def train(job: Job, environment: dict[str, str] | None, earlier: frozenset[str] = frozenset(NODES)) -> None:
+    """A worker crashes, all start again, and the run ends well; these nodes have the environment."""
     job.create(2, 2)
-    agents = [job.agent(node, together=True, environment=environment) for node in sorted(NODES)]
+    agents = [
+        job.agent(node, together=True, environment=environment if node in earlier else None) for node in sorted(NODES)
+    ]
     job.wait_for_training(NODES)
     job.crash("n1")
     second = job.wait_for_round(NODES, after=1)
@@ -74,6 +76,12 @@ def test_the_handler_of_the_first_release_with_this_operator(job: Job, earlier: 
     environment = path(earlier, "handler")
     assert found("rendezvous_handler", environment).is_relative_to(earlier)
     train(job, environment)
+
+
+@pytest.mark.parametrize("node", [pytest.param("n0", id="rank 0"), pytest.param("n1", id="rank 1")])
+def test_a_handler_of_the_first_release_meets_one_of_this(job: Job, earlier: Path, node: str) -> None:
+    """They check in at one store, and torch's agents exchange their keys there."""
+    train(job, path(earlier, "handler"), frozenset({node}))
 
 
 @pytest.fixture

@@ -120,6 +120,7 @@ class PlayedOperator:
             "store": store,
             "waitingNodes": 0,
             "roundStartTime": NOW,
+            "formation": None,
             "conditions": self.running("Running", f"round {round_number}", "True"),
         }
         return self.write(**{**published, **status})

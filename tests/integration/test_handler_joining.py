@@ -1,10 +1,11 @@
 """Joining, rounds and re-entry against a real API server; the test plays the operator."""
 
 import threading
+import time
 from datetime import timedelta
 
 import pytest
-from tests.integration.handler_support import Nodes, PlayedOperator
+from tests.integration.handler_support import NOW, Json, Nodes, PlayedOperator
 from tests.support.waiting import wait_until
 from torch.distributed import TCPStore
 from torch.distributed.elastic.rendezvous import (
@@ -56,7 +57,7 @@ def test_workers_find_the_store_without_a_prefix(operator: PlayedOperator, nodes
     info = node.returned().bootstrap_store_info
     assert info is not None
     worker = TCPStore(info.master_addr, info.master_port, is_master=False, timeout=timedelta(seconds=10))
-    assert worker.num_keys() <= 4  # ours alone: check-in, complete and what torch itself keeps
+    assert worker.num_keys() <= 6  # ours alone: four of the check-in, and what torch itself keeps
 
 
 def test_unshared_store_agrees_on_another_port(
@@ -170,41 +171,6 @@ def test_a_spare_waits_without_a_deadline(operator: PlayedOperator, nodes: Nodes
     assert type(a.raised(60)) is RendezvousTimeoutError
 
 
-def test_a_missing_member_makes_the_others_join_again(operator: PlayedOperator, nodes: Nodes) -> None:
-    operator.create()
-    a, b = nodes.node("a", read_timeout=6).join(), nodes.node("b", read_timeout=6).join()
-    members = operator.joined({"train.a": 1, "train.b": 1})
-    ghost = {"spec": {"incarnation": "00000000", "attempt": 1, "address": "127.0.0.1", "storePort": 1}}
-    operator.publish({**members, "train.z": ghost})
-    members = operator.joined({"train.a": 2, "train.b": 2}, timeout=60)
-    assert {item["spec"]["attemptReason"] for item in members.values()} == {"CheckInFailed"}
-    operator.publish(members, round_number=2)
-    assert [a.returned().world_size, b.returned().rank] == [2, 1]
-
-
-def test_an_unreachable_store_makes_all_join_again(operator: PlayedOperator, nodes: Nodes) -> None:
-    operator.create()
-    nodes.node("a", read_timeout=1).join()
-    members = operator.joined({"train.a": 1})
-    ghost = {"spec": {"incarnation": "00000000", "attempt": 1, "address": "127.0.0.1", "storePort": 1}}
-    operator.publish({**members, "train.0": ghost})
-    assert operator.joined({"train.a": 2})["train.a"]["spec"]["attemptReason"] == "CheckInFailed"
-
-
-def test_a_superseded_check_in_is_given_up_at_once(operator: PlayedOperator, nodes: Nodes) -> None:
-    operator.create()
-    a = nodes.node("a", read_timeout=60).join()
-    members = operator.joined({"train.a": 1})
-    ghost = {"spec": {"incarnation": "00000000", "attempt": 1, "address": "127.0.0.1", "storePort": 1}}
-    operator.publish({**members, "train.z": ghost})
-    with pytest.raises(AssertionError, match="in vain"):
-        wait_until(lambda: not a.waits(), "it returns", timeout=0.5)
-    operator.write(waitingNodes=1)
-    members = operator.joined({"train.a": 2})  # far below the 60 s of the check-in
-    operator.publish(members, round_number=2)
-    assert a.returned().world_size == 1
-
-
 def test_a_new_rendezvous_of_the_same_name_is_joined_anew(operator: PlayedOperator, nodes: Nodes) -> None:
     operator.create()
     a = nodes.node("a").join()
@@ -244,3 +210,76 @@ def test_many_nodes_in_one_process(operator: PlayedOperator, nodes: Nodes) -> No
     for thread in ended:
         thread.join(60)
     assert {item["spec"]["leaveReason"] for item in operator.participants().values()} == {"Succeeded"}
+
+
+def test_an_attempt_that_was_dropped_is_followed_by_the_next_one(
+    operator: PlayedOperator, nodes: Nodes, caplog: pytest.LogCaptureFixture
+) -> None:
+    operator.create()
+    a = nodes.node("a").join()
+    operator.joined({"train.a": 1})
+    for attempt in (1, 2):
+        operator.refuse("train.a", "JoinAnew", "attempt was dropped from round 3")
+        spec = operator.joined({"train.a": attempt + 1})["train.a"]["spec"]
+        assert spec["attemptReason"] == "Start"
+    assert f"{operator.namespace}/train has dropped this attempt, joining again: attempt was dropped" in caplog.text
+    operator.publish(operator.joined({"train.a": 3}))
+    assert a.returned().world_size == 1
+
+
+def test_an_agent_that_is_dropped_each_time_does_not_write_without_end(operator: PlayedOperator, nodes: Nodes) -> None:
+    """As soon as each answer comes: what it writes is bounded by pauses that grow."""
+    operator.create()
+    nodes.node("a").join()
+    operator.joined({"train.a": 1})
+    end = time.monotonic() + 8
+    while time.monotonic() < end:
+        operator.refuse("train.a", "JoinAnew", "attempt was dropped from round 3")
+    assert operator.participant("train.a")["spec"]["attempt"] < 10
+
+
+def gathering(joined: int) -> Json:
+    return {
+        "reason": "Gathering",
+        "message": f"{joined} more nodes joined and will be added once the round has run for 3600 s",
+        "startTime": NOW,
+        "joined": joined,
+    }
+
+
+def held_out(name: str) -> list[Json]:
+    message = "it did not reach the store of round 3"
+    return [{"name": name, "reason": "StoreNotReached", "message": message, "until": NOW, "times": 1}]
+
+
+def test_a_node_that_is_gathered_or_held_out_waits_without_a_deadline(
+    operator: PlayedOperator, nodes: Nodes, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "rendezvous_handler")
+    operator.create(joinSeconds=10)
+    a, b = nodes.node("a").join(), nodes.node("b").join()
+    operator.joined({"train.a": 1, "train.b": 1})
+    running = operator.running("Running", "round 3 runs with 2 nodes", "True")
+    operator.write(conditions=running, formation=gathering(1), heldOut=held_out("train.b"))
+    with pytest.raises(AssertionError, match="in vain"):
+        wait_until(lambda: not (a.waits() and b.waits()), "one gives up", timeout=14.0)
+    assert f"this node is held out until {NOW} (1 in a row): it did not reach the store of round 3." in caplog.text
+    assert "1 more nodes joined and will be added once the round has run for 3600 s" in caplog.text
+    # Who waits for nodes again has its whole time again, and then gives up as ever.
+    waiting = operator.running("WaitingForNodes", "2 of at least 3 nodes")
+    operator.write(conditions=waiting, formation=None, heldOut=[])
+    for node in (a, b):
+        raised = node.raised(60)
+        assert type(raised) is RendezvousTimeoutError
+        assert "2 of at least 3 nodes" in str(raised)
+
+
+def test_a_round_that_admits_a_node_restarts_its_join_timeout(operator: PlayedOperator, nodes: Nodes) -> None:
+    """However long its check-in takes, and however often it fails."""
+    operator.create(joinSeconds=8)
+    a = nodes.node("a", read_timeout=3).join()
+    ghost = {"spec": {"incarnation": "00000000", "attempt": 1, "address": "127.0.0.1", "storePort": 1}}
+    for attempt in (1, 2, 3):
+        operator.publish({**operator.joined({"train.a": attempt}), "train.z": ghost}, round_number=attempt)
+    operator.publish(operator.joined({"train.a": 4}), round_number=4)
+    assert a.returned().world_size == 1

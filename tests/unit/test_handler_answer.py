@@ -6,10 +6,18 @@ import pytest
 
 from rendezvous_api.meta import Condition, ObjectMeta
 from rendezvous_api.participant import ParticipantSpec
-from rendezvous_api.reasons import AttemptReason, ClosedReason, FormationReason, ParticipantState, RefusalReason
+from rendezvous_api.reasons import (
+    AttemptReason,
+    ClosedReason,
+    FormationReason,
+    HeldOutReason,
+    ParticipantState,
+    RefusalReason,
+)
 from rendezvous_api.rendezvous import (
     ClosedRun,
     Formation,
+    HeldOut,
     Member,
     Missing,
     Refusal,
@@ -51,6 +59,8 @@ MEMBER = Member("train.a", "aaaaaaaa", 3, rank=1)
 OTHER = Member("train.b", "bbbbbbbb", 1, rank=0)
 ROUND = RoundRecord(7, "run", 2, "2030-01-01T00:00:00.000000Z")
 REFUSAL = Refusal("train.a", "aaaaaaaa", 3, RefusalReason.RUN_CLOSED, "closed")
+HELD_OUT = HeldOut("train.a", HeldOutReason.STORE_NOT_REACHED, "it did not come", "2030-01-01T00:00:30Z", 1)
+GATHERING = Formation(FormationReason.GATHERING, "1 more node joined", "2030-01-01T00:00:00Z", 1)
 
 
 def seen(uid: str = "uid", version: str = "5", **status: object) -> Rendezvous:
@@ -64,25 +74,29 @@ def seen(uid: str = "uid", version: str = "5", **status: object) -> Rendezvous:
 @pytest.mark.parametrize(
     ("rendezvous", "expected"),
     [
-        (seen(), Waiting(spare=False)),
+        (seen(), Waiting()),
         (
             seen(run=RunReference("run"), round=7, nodes=2, participants=(OTHER, MEMBER), store=STORE),
-            Membership("uid", 7, 1, 2, STORE, "run"),
+            Membership("uid", 7, 1, 2, STORE, "run", MEMBER),
         ),
         (
             seen(
                 run=RunReference("next"), round=7, nodes=2, participants=(OTHER, MEMBER), store=STORE, history=(ROUND,)
             ),
-            Membership("uid", 7, 1, 2, STORE, "run"),
+            Membership("uid", 7, 1, 2, STORE, "run", MEMBER),
         ),
-        (seen(round=7, nodes=1, participants=(OTHER,), store=STORE), Waiting(spare=False)),
-        (seen(participants=(replace(MEMBER, attempt=2),), store=STORE), Waiting(spare=False)),
-        (seen(participants=(replace(MEMBER, incarnation="00000000"),), store=STORE), Waiting(spare=False)),
+        (seen(round=7, nodes=1, participants=(OTHER,), store=STORE), Waiting()),
+        (seen(participants=(replace(MEMBER, attempt=2),), store=STORE), Waiting()),
+        (seen(participants=(replace(MEMBER, incarnation="00000000"),), store=STORE), Waiting()),
         (seen(refused=(REFUSAL,)), REFUSAL),
-        (seen(refused=(replace(REFUSAL, attempt=2),)), Waiting(spare=False)),
-        (seen(refused=(replace(REFUSAL, name="train.b"),)), Waiting(spare=False)),
+        (seen(refused=(replace(REFUSAL, attempt=2),)), Waiting()),
+        (seen(refused=(replace(REFUSAL, name="train.b"),)), Waiting()),
         (seen(spares=("train.a",)), Waiting(spare=True)),
-        (seen(spares=("train.b",)), Waiting(spare=False)),
+        (seen(spares=("train.b",)), Waiting()),
+        (seen(formation=GATHERING), Waiting(gathered=True)),
+        (seen(formation=replace(GATHERING, reason=FormationReason.LAST_CALL)), Waiting()),
+        (seen(held_out=(HELD_OUT,)), Waiting(held_out=HELD_OUT)),
+        (seen(held_out=(replace(HELD_OUT, name="train.b"),)), Waiting()),
         (seen(uid="new", participants=(MEMBER,), store=STORE), Replaced()),
     ],
 )
@@ -90,23 +104,37 @@ def test_answer(rendezvous: Rendezvous, expected: object) -> None:
     assert answer(rendezvous, ATTEMPT) == expected
 
 
-WON = Membership("uid", 7, 1, 2, STORE, "run")
+WON = Membership("uid", 7, 1, 2, STORE, "run", MEMBER)
+
+
+def round_seen(number: int = 7, uid: str = "uid", **status: object) -> Rendezvous:
+    found = seen(uid, round=number, nodes=2, participants=(OTHER, MEMBER), store=STORE)
+    return replace(found, status=replace(found.status, **status))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
     ("rendezvous", "won", "name_lost", "expected"),
     [
-        (seen(round=7, waiting_nodes=0), WON, False, 0),
-        (seen(round=7, waiting_nodes=3), WON, False, 3),
-        (seen(round=8), WON, False, 1),
-        (seen(round=6, waiting_nodes=3), WON, False, 0),
-        (seen(uid="new", round=7), WON, False, 1),
+        (round_seen(waiting_nodes=0), WON, False, 0),
+        (round_seen(waiting_nodes=3), WON, False, 3),
+        (round_seen(8), WON, False, 1),
+        (round_seen(uid="new"), WON, False, 1),
         (seen(uid="new", round=0), WON, False, 1),
         (None, WON, False, 0),
         (None, WON, True, 1),
-        (seen(round=7), WON, True, 1),
-        (seen(round=7, waiting_nodes=3), None, False, 0),
-        (seen(round=7, waiting_nodes=3), None, True, 0),
+        (round_seen(), WON, True, 1),
+        (round_seen(waiting_nodes=3), None, False, 0),
+        (round_seen(waiting_nodes=3), None, True, 0),
+        # What a restored etcd may show: no watch goes back to a lower round by itself.
+        (round_seen(6), WON, False, 1),
+        (round_seen(participants=(OTHER,)), WON, False, 1),
+        (round_seen(participants=(OTHER, replace(MEMBER, attempt=2))), WON, False, 1),
+        (round_seen(participants=(OTHER, replace(MEMBER, incarnation="00000000"))), WON, False, 1),
+        (round_seen(participants=(replace(OTHER, rank=1), replace(MEMBER, rank=0))), WON, False, 1),
+        (round_seen(store=Store("192.0.2.2", 4002)), WON, False, 1),
+        (round_seen(store=None), WON, False, 1),
+        # What says nothing about the round.
+        (round_seen(participants=(OTHER, replace(MEMBER, pod_index=3))), WON, False, 0),
     ],
 )
 def test_nodes_waiting(rendezvous: Rendezvous | None, won: Membership | None, name_lost: bool, expected: int) -> None:

@@ -5,13 +5,16 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import timedelta
+from typing import Any
 
 import pytest
 from tests.support.waiting import wait_until
 
-from rendezvous_api.rendezvous import Store
+from rendezvous_api.rendezvous import Member, Store
 from rendezvous_handler.agent.store_port import StorePort, StorePortError
 from rendezvous_handler.join.answer import Membership
+from rendezvous_handler.join.join import Seen
 from rendezvous_handler.torchrun.round_store import RoundStore
 
 
@@ -68,16 +71,19 @@ def test_a_predecessors_connections_do_not_hold_the_port(cleanup: ExitStack) -> 
 class Group:
     """Some members of one round, all in this process."""
 
-    def __init__(self, size: int, timeout: int = 10, shared: bool = True, round_number: int = 1):
+    def __init__(self, size: int, timeout: int = 10, shared: bool = True):
         self.ports = [StorePort("127.0.0.1", range(0, 1)) for _ in range(size)]
-        store = Store("127.0.0.1", self.ports[0].port)
+        self.store = Store("127.0.0.1", self.ports[0].port)
+        self.size, self.timeout, self.shared = size, timeout, shared
         self.bells = [threading.Event() for _ in range(size)]
-        self.members = [
-            RoundStore(
-                Membership("uid", round_number, rank, size, store, "run"), self.ports[rank], timeout, shared, bell.set
-            )
-            for rank, bell in enumerate(self.bells)
-        ]
+        self.members = [self.member(rank) for rank in range(size)]
+
+    def member(
+        self, rank: int, uid: str = "uid", store: Store | None = None, kind: type[RoundStore] = RoundStore
+    ) -> RoundStore:
+        entry = Member(f"train.{rank}", "abcd1234", 1, rank)
+        place = Membership(uid, 1, rank, self.size, store or self.store, "run", entry)
+        return kind(place, self.ports[rank], self.timeout, self.shared, self.bells[rank].set)
 
     def check_in(self, *ranks: int) -> None:
         for rank in ranks:
@@ -117,6 +123,7 @@ def test_a_member_that_does_not_come_is_counted(cleanup: ExitStack) -> None:
     for member in group.members[:2]:
         assert not member.complete
         assert "2 of 3 members have come" in str(member.error)
+        assert member.seen == Seen(reached=True, missing=(2,))
 
 
 def test_a_store_that_is_not_served_is_named(cleanup: ExitStack) -> None:
@@ -124,6 +131,170 @@ def test_a_store_that_is_not_served_is_named(cleanup: ExitStack) -> None:
     cleanup.callback(group.close)
     group.check_in(1)
     assert f"no store at 127.0.0.1:{group.ports[0].port}" in str(group.members[1].error)
+    assert group.members[1].seen == Seen(reached=False)
+
+
+def test_a_host_that_no_member_reaches_misses_all_of_them(cleanup: ExitStack) -> None:
+    group = Group(4, timeout=1)
+    cleanup.callback(group.close)
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # and does not listen
+        for rank in (1, 2, 3):
+            group.members[rank] = group.member(rank, store=Store("127.0.0.1", closed.getsockname()[1]))
+        group.check_in(0, 1, 2, 3)
+    assert [member.seen for member in group.members] == [Seen(True, (1, 2, 3)), *[Seen(False)] * 3]
+
+
+def test_a_host_that_cannot_serve_says_so_at_once(cleanup: ExitStack) -> None:
+    class Broken(RoundStore):
+        def _connect(self) -> None:
+            raise OSError("too many open files")
+
+    group = Group(2, timeout=60)
+    cleanup.callback(group.close)
+    group.members[0] = group.member(0, kind=Broken)
+    group.check_in(0)
+    assert group.members[0].seen == Seen(reached=False)
+
+
+def test_the_host_serves_for_longer_than_the_others_wait(cleanup: ExitStack) -> None:
+    """So each of them can still ask who is missing, although the host ends its store when its own time has passed."""
+    group = Group(3, timeout=3)
+    cleanup.callback(group.close)
+    host, other, _ = group.members
+    host.start_check_in()
+    wait_until(lambda: host._client, "the store")
+    time.sleep(1)  # as long as a change of the Rendezvous may take on its way to the other
+    other.start_check_in()
+    assert group.bells[0].wait(20)
+    host.close()
+    assert group.bells[1].wait(20)
+    assert [host.seen, other.seen] == [Seen(True, (2,))] * 2
+
+
+def test_a_member_that_was_given_no_time_says_nothing(cleanup: ExitStack) -> None:
+    group = Group(2, timeout=4)
+    cleanup.callback(group.close)
+    _, member = group.members
+    assert member.seen is None
+    member.start_check_in()
+    assert member.seen is None
+    assert not member.ends_within(1)
+    assert member.ends_within(5)
+    wait_until(lambda: member.seen == Seen(reached=False), "half of its time to pass")
+    assert not group.bells[1].is_set()
+
+
+def test_one_that_has_reached_the_store_says_so_also_if_the_round_is_ended_then(cleanup: ExitStack) -> None:
+    group = Group(2, timeout=60)
+    cleanup.callback(group.close)
+    group.members[0].start_check_in()
+    wait_until(lambda: group.members[0].seen, "rank 0 at its store")
+    assert group.members[0].seen == Seen(reached=True)
+
+
+def test_a_store_that_goes_is_named_as_the_cause(cleanup: ExitStack) -> None:
+    group = Group(3, timeout=60)
+    cleanup.callback(group.close)
+    for member in group.members[:2]:
+        member.start_check_in()
+    wait_until(lambda: all(member.seen for member in group.members[:2]), "both at the store")
+    group.members[0].close()
+    assert group.bells[1].wait(20)
+    assert "it was closed while this member waited for the others" in str(group.members[1].error)
+    assert group.members[1].seen == Seen(reached=True)
+
+
+class Earlier(RoundStore):
+    """A member whose release only counts."""
+
+    def _claim(self) -> None:
+        pass
+
+    def _await_members(self) -> None:
+        store = self._members_store()
+        if store.add("check-in", 1) == self.membership.nodes:
+            store.set("complete", "1")
+        store.wait(["complete"], timedelta(seconds=self._timeout))
+
+
+@pytest.mark.parametrize("earlier", [0, 1])
+def test_members_of_two_releases_meet(cleanup: ExitStack, earlier: int) -> None:
+    group = Group(2)
+    cleanup.callback(group.close)
+    group.members[earlier] = group.member(earlier, kind=Earlier)
+    group.check_in(0, 1)
+    assert [member.complete for member in group.members] == [True, True]
+
+
+def test_who_is_missing_is_not_known_where_some_members_are_only_counted(cleanup: ExitStack) -> None:
+    group = Group(3, timeout=2)
+    cleanup.callback(group.close)
+    group.members[1] = group.member(1, kind=Earlier)
+    group.check_in(0, 1)
+    assert "2 of 3 members have come" in str(group.members[0].error)
+    assert group.members[0].seen == Seen(reached=True)
+
+
+def test_a_member_of_another_rendezvous_at_a_reused_address_is_not_counted(cleanup: ExitStack) -> None:
+    group = Group(2)
+    cleanup.callback(group.close)
+    stray = group.member(1, uid="another")
+    group.members[0].start_check_in()
+    wait_until(lambda: group.members[0].seen, "rank 0 at its store")
+    stray.start_check_in()
+    wait_until(lambda: stray.error, "the stray to fail")
+    where = f"127.0.0.1:{group.store.port}"
+    assert str(stray.error).startswith(f"the store at {where} is that of another Rendezvous (UID uid)")
+    assert not group.members[0].complete
+    group.members[1].start_check_in()
+    wait_until(lambda: group.members[0].complete and group.members[1].complete, "the group to meet")
+
+
+def test_a_host_that_finds_a_member_of_another_rendezvous_at_its_store_meets_nobody(cleanup: ExitStack) -> None:
+    group = Group(2)
+    cleanup.callback(group.close)
+    stray = group.member(1, uid="another")
+
+    class Late(RoundStore):
+        def _connect(self) -> None:
+            stray.start_check_in()
+            wait_until(lambda: stray.seen, "the stray at the store")
+            super()._connect()
+
+    group.members[0] = group.member(0, kind=Late)
+    group.check_in(0)
+    assert "is that of another Rendezvous (UID another)" in str(group.members[0].error)
+    stray.close()
+
+
+class Counting(RoundStore):
+    """A member that counts its requests to the store."""
+
+    requests = 0
+
+    def _members_store(self) -> Any:
+        store = super()._members_store()
+
+        class Counted:
+            def __getattr__(_, name: str) -> Any:  # noqa: N805
+                self.requests += 1
+                return getattr(store, name)
+
+        return Counted()
+
+
+def test_a_member_makes_the_same_few_requests_in_a_group_of_any_size(cleanup: ExitStack) -> None:
+    groups = [Group(size, timeout=6) for size in (3, 12)]
+    for group in groups:
+        cleanup.callback(group.close)
+        group.members = [group.member(rank, kind=Counting) for rank in range(group.size - 1)]
+        for member in group.members:
+            member.start_check_in()
+    for group in groups:
+        assert all(bell.wait(20) for bell in group.bells[:-1])
+        assert {member.seen for member in group.members} == {Seen(True, (group.size - 1,))}
+        assert {member.requests for member in group.members if isinstance(member, Counting)} == {6}
 
 
 def test_a_check_in_that_is_given_up_ends_and_serves_no_more(cleanup: ExitStack) -> None:

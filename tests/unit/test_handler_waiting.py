@@ -1,15 +1,17 @@
 """How long an agent waits, and what it says meanwhile."""
 
 import logging
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
 
 from rendezvous_api.api_errors import ForbiddenError
 from rendezvous_api.meta import Condition, ObjectMeta
-from rendezvous_api.reasons import AttemptReason
-from rendezvous_api.rendezvous import Rendezvous, RendezvousSpec, RendezvousStatus
+from rendezvous_api.reasons import AttemptReason, HeldOutReason
+from rendezvous_api.rendezvous import HeldOut, Rendezvous, RendezvousSpec, RendezvousStatus
 from rendezvous_handler.agent.agent import Agent
+from rendezvous_handler.join.answer import Waiting
 from rendezvous_handler.join.clock import JoinClock
 from rendezvous_handler.join.errors import ConnectError
 from rendezvous_handler.join.join import Join
@@ -30,13 +32,13 @@ def test_the_clock_counts_only_what_counts() -> None:
     time = Time()
     clock = JoinClock(time)
     time.now += 5
-    clock.tick(counts=True, spare=False)
+    clock.tick(counts=True)
     assert clock.used == 5
     time.now += 100
-    clock.tick(counts=False, spare=False)
+    clock.tick(counts=False)
     assert clock.used == 5
     time.now += 1
-    clock.tick(counts=True, spare=False)
+    clock.tick(counts=True)
     assert (clock.used, clock.elapsed) == (6, 106)
 
 
@@ -44,16 +46,16 @@ def test_a_spare_gets_a_fresh_term() -> None:
     time = Time()
     clock = JoinClock(time)
     time.now += 5
-    clock.tick(counts=True, spare=False)
+    clock.tick(counts=True)
     time.now += 1000
-    clock.tick(counts=True, spare=True)
+    clock.tick(counts=True, aside=True)
     time.now += 1000
-    clock.tick(counts=True, spare=True)
+    clock.tick(counts=True, aside=True)
     time.now += 1
-    clock.tick(counts=True, spare=False)
+    clock.tick(counts=True)
     assert clock.used == 0
     time.now += 2
-    clock.tick(counts=True, spare=False)
+    clock.tick(counts=True)
     assert clock.used == 2
 
 
@@ -61,6 +63,9 @@ class Nothing:
     """An agent whose API server answers, and that asks for nothing else."""
 
     stopped = False
+
+    def notice_pause(self) -> None:
+        """It was not paused."""
 
     def __getattr__(self, name: str) -> Any:
         return {"join_timeout": 600, "failing": False, "error": None, "reference": "", "url": ""}.get(name, self)
@@ -77,6 +82,55 @@ def test_no_time_counts_while_the_rendezvous_is_suspended() -> None:
         assert wait.clock.used == used
 
 
+HELD_OUT = HeldOut("train.a", HeldOutReason.STORE_NOT_REACHED, "no store in round 3", "2030-01-01T00:00:30Z", 2)
+
+
+def waits_for(seconds: float, *waiting: Waiting, noticed: bool = True) -> float:
+    """What the join clock says after that time, in two steps, of each of these."""
+    time = Time()
+    wait = JoinWait(cast(Agent, Nothing()))
+    wait.clock, wait.reporter.noticed = JoinClock(time), noticed
+    for each in waiting:
+        for _ in range(2):
+            time.now += seconds / 2
+            wait.tick(each)
+    return wait.clock.used
+
+
+def test_no_time_counts_for_an_agent_that_waits_beside_a_round() -> None:
+    assert waits_for(3600, Waiting(spare=True)) == 0
+    assert waits_for(3600, Waiting(gathered=True)) == 0
+    assert waits_for(500, Waiting(held_out=HELD_OUT)) == 0
+    assert waits_for(500, Waiting()) == 500
+    # It has its whole time again after that, up to the moment at which it is seen.
+    assert waits_for(500, Waiting(), Waiting(gathered=True), Waiting()) == 250
+
+
+def test_a_round_that_gathers_says_nothing_while_no_operator_has_noticed_the_node() -> None:
+    assert waits_for(3600, Waiting(gathered=True), noticed=False) == 3600
+
+
+def test_an_entry_of_a_node_that_may_take_part_again_does_not_stop_the_clock_for_ever() -> None:
+    """It stays in the status for a while, and its time is by the clock of another machine."""
+    later = replace(HELD_OUT, until="2030-01-01T00:02:00Z", times=3)
+    assert waits_for(598, Waiting(held_out=HELD_OUT), Waiting(held_out=later)) == 0
+    assert waits_for(2000, Waiting(held_out=HELD_OUT), Waiting(held_out=HELD_OUT)) == 2000
+
+
+def test_a_round_that_has_admitted_a_node_gives_it_its_whole_time_again() -> None:
+    time = Time()
+    wait = JoinWait(cast(Agent, Nothing()))
+    wait.clock = JoinClock(time)
+    time.now += 700
+    wait.tick()
+    assert wait.expired
+    time.now += 5
+    wait.restart()
+    time.now += 7
+    wait.tick()
+    assert wait.clock.used == 7
+
+
 class NewAgent(Nothing):
     """One that was in no round yet."""
 
@@ -89,7 +143,7 @@ def test_time_that_does_not_count_ends_no_wait_for_rights() -> None:
     wait = JoinWait(cast(Agent, NewAgent()))
     wait.clock = JoinClock(time)
     time.now += 7200
-    wait.tick(spare=True)
+    wait.tick(Waiting(spare=True))
     refused = ForbiddenError("Forbidden", "patch", "rendezvousparticipants", "team")
     wait.refused(refused)
     time.now += 599
@@ -116,7 +170,7 @@ def test_time_that_does_not_count_ends_no_wait_for_an_address() -> None:
     wait = JoinWait(agent)
     wait.clock, wait.pause = JoinClock(time), lambda seconds=0.0: None  # type: ignore[method-assign]
     time.now += 7200
-    wait.tick(spare=True)
+    wait.tick(Waiting(spare=True))
     began = time.now
     join: Join[Any] = Join(agent, AttemptReason.START, cast(Any, None), wait=wait)
     with pytest.raises(ConnectError, match="unknown host"):
@@ -137,10 +191,10 @@ class Logged:
         self.contact = Contact(self.time)
         self.reporter = Reporter("team/train", "https://192.0.2.1", self.time)
 
-    def waiting(self, seen: Rendezvous, after: float = 0.0, spare: bool = False) -> list[str]:
+    def waiting(self, seen: Rendezvous, after: float = 0.0, **aside: Any) -> list[str]:
         self.time.now += after
         self._caplog.clear()
-        self.reporter.waiting(seen, self.contact, spare)
+        self.reporter.waiting(seen, self.contact, Waiting(**aside))
         return [f"{record.levelname[0]} {record.getMessage()}" for record in self._caplog.records]
 
 
@@ -211,3 +265,10 @@ def test_a_spare_is_logged_so(caplog: pytest.LogCaptureFixture) -> None:
     logged = Logged(caplog)
     logged.reporter.joined(rendezvous("x"), must_change=True)
     assert "this node is a spare" in logged.waiting(rendezvous("x"), spare=True)[0]
+
+
+def test_a_node_that_is_held_out_is_logged_so(caplog: pytest.LogCaptureFixture) -> None:
+    logged = Logged(caplog)
+    logged.reporter.joined(rendezvous("x"), must_change=True)
+    said = "this node is held out until 2030-01-01T00:00:30Z (2 in a row): no store in round 3. WaitingForNodes: x"
+    assert logged.waiting(rendezvous("x"), held_out=HELD_OUT) == [f"I waiting for team/train: {said}"]

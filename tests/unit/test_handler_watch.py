@@ -1,11 +1,19 @@
-"""What an agent keeps of the Rendezvous that it watches."""
+"""What an agent keeps of the Rendezvous that it watches, and when it reads it again."""
 
+import queue
+from collections.abc import Iterator
 from typing import Any
 
+import pytest
+from tests.support.waiting import wait_until
+
+from rendezvous_api.api_errors import UnreachableError
+from rendezvous_api.backoff import Backoff
 from rendezvous_api.codec import decode
 from rendezvous_api.rendezvous import Rendezvous
+from rendezvous_handler.agent import rendezvous_watch
 from rendezvous_handler.agent.rendezvous_watch import RendezvousWatch, WatchState, only_about
-from rendezvous_handler.kube.client import Client
+from rendezvous_handler.kube.client import Client, WatchEvent
 
 
 def _member(name: str, rank: int) -> dict[str, Any]:
@@ -33,6 +41,12 @@ def test_of_members_and_refusals_only_the_own_ones_are_kept() -> None:
     # The size of the group, and who waits as a spare, are said by other fields.
     assert (status.nodes, status.round, status.spares) == (3, 3, ("train.d", "train.e"))
     assert len(found["status"]["participants"]) == 3, "what was received is not changed"
+
+
+def test_of_nodes_that_are_held_out_only_the_own_entry_is_kept() -> None:
+    entry = {"reason": "StoreNotReached", "message": "round 3", "until": "2030-01-01T00:00:30Z", "times": 1}
+    found = _rendezvous(heldOut=[{"name": "train.b", **entry}, {"name": "train.c", **entry}])
+    assert [held.name for held in decode(Rendezvous, only_about(found, "train.b")).status.held_out] == ["train.b"]
 
 
 def test_a_rendezvous_without_a_status_stays_one() -> None:
@@ -64,3 +78,85 @@ def test_a_list_is_taken_as_it_is_although_its_version_goes_back() -> None:
     watch._client = _Answers(None, 7)
     watch._list()
     assert watch.state == WatchState(read=True)
+
+
+def test_the_names_of_all_members_are_kept() -> None:
+    members = [_member("train.a", 0), _member("train.b", 1)]
+    watch = RendezvousWatch(
+        _Answers(_rendezvous(round=2, participants=members), 7), "team", "train", "train.a", 60, 1.0
+    )
+    watch._list()
+    assert watch.state.members == {0: "train.a", 1: "train.b"}
+    watch._show(_rendezvous(round=3, participants=members[1:]))
+    assert watch.state.members == {1: "train.b"}
+
+
+class _Stream:
+    """A watch in which nothing happens; it ends when the agent closes it."""
+
+    def __init__(self) -> None:
+        self._end: queue.SimpleQueue[None] = queue.SimpleQueue()
+
+    def __iter__(self) -> Iterator[WatchEvent]:
+        self._end.get()
+        yield from ()
+
+    def close(self) -> None:
+        self._end.put(None)
+
+
+class _Silent(_Answers):
+    """An API server whose watches say nothing any more."""
+
+    lists = 0
+
+    def list_rendezvous(self, namespace: str, name: str, timeout: float) -> tuple[dict[str, Any] | None, str]:
+        self.lists += 1
+        return super().list_rendezvous(namespace, name, timeout)
+
+    def watch_rendezvous(self, namespace: str, name: str, resource_version: str, seconds: int) -> Any:
+        return _Stream()
+
+
+def test_a_watch_that_says_nothing_is_passed_over_by_a_list() -> None:
+    server = _Silent(_rendezvous(round=2), 7)
+    watch = RendezvousWatch(server, "team", "train", "train.a", 60, 1.0)
+    watch.start()
+    try:
+        wait_until(lambda: watch.state.read, "the first list")
+        assert watch.listed == 0
+        server.answer = _rendezvous(round=3), "8"
+        number = watch.list_again()
+        wait_until(lambda: watch.listed >= number, "a list that began after the call")
+        assert watch.state.rendezvous is not None
+        assert watch.state.rendezvous.status.round == 3
+        assert server.lists == 2
+    finally:
+        watch.stop()
+
+
+class _Away(_Silent):
+    """An API server that does not answer, until it does."""
+
+    away = True
+
+    def list_rendezvous(self, namespace: str, name: str, timeout: float) -> tuple[dict[str, Any] | None, str]:
+        found = super().list_rendezvous(namespace, name, timeout)
+        if self.away:
+            raise UnreachableError("away", "list", "rendezvous", namespace)
+        return found
+
+
+def test_a_list_that_is_asked_for_waits_for_no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rendezvous_watch, "_BACKOFF", Backoff(first=3600, longest=3600))
+    server = _Away(_rendezvous(round=2), 7)
+    watch = RendezvousWatch(server, "team", "train", "train.a", 60, 1.0)
+    watch.start()
+    try:
+        wait_until(lambda: watch.state.error, "the first list to fail")
+        server.away = False
+        number = watch.list_again()
+        wait_until(lambda: watch.listed >= number, "a list", timeout=20)
+        assert watch.state.error is None
+    finally:
+        watch.stop()

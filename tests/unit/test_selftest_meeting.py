@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tests.support.waiting import wait_until
 
-from rendezvous_api.rendezvous import Store
+from rendezvous_api.rendezvous import Member, Store
 from rendezvous_handler.agent.store_port import StorePort
 from rendezvous_handler.join.answer import Membership
 from rendezvous_handler.selftest.meeting import Meeting, TcpMeeting, spelled
@@ -161,7 +161,7 @@ def test_a_closed_meeting_has_freed_its_port() -> None:
 
 def test_a_meeting_at_an_impossible_address_ends_with_the_reason() -> None:
     port, ended = StorePort("127.0.0.1", range(0, 1)), threading.Event()
-    member = TcpMeeting(Membership("uid", 3, 1, 2, Store("127.0.0.1", 70000), "run"), port, ended.set)
+    member = TcpMeeting(place(1, 2, Store("127.0.0.1", 70000)), port, ended.set)
     member.start_check_in()
     assert ended.wait(20)
     assert isinstance(member.error, OverflowError)
@@ -172,13 +172,15 @@ def test_one_member_alone_has_met() -> None:
     assert meet(1, [], 5) == [True]
 
 
+def place(rank: int, nodes: int, store: Store) -> Membership:
+    return Membership("uid", 3, rank, nodes, store, "run", Member(f"train.{rank}", "abcd1234", 1, rank))
+
+
 def members_of_a_round(nodes: int) -> tuple[list[TcpMeeting], threading.Semaphore]:
     """Their meeting points at loopback addresses, and what counts those that have ended."""
     ports = [StorePort("127.0.0.1", range(0, 1)) for _ in range(nodes)]
     store, ended = Store("127.0.0.1", ports[0].port), threading.Semaphore(0)
-    made = [
-        TcpMeeting(Membership("uid", 3, rank, nodes, store, "run"), ports[rank], ended.release) for rank in range(nodes)
-    ]
+    made = [TcpMeeting(place(rank, nodes, store), ports[rank], ended.release) for rank in range(nodes)]
     return made, ended
 
 

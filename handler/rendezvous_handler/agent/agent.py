@@ -6,12 +6,13 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from rendezvous_api.api_errors import ApiError
-from rendezvous_api.participant import ParticipantSpec
+from rendezvous_api.participant import CheckIn, ParticipantSpec
 from rendezvous_api.reasons import AttemptReason, LeaveReason, ParticipantState
 from rendezvous_api.rendezvous import Rendezvous, RendezvousSpec
 from rendezvous_handler.agent.identity import bound_pod, identify, new_incarnation, node_address
 from rendezvous_handler.agent.life import life
 from rendezvous_handler.agent.participant import OwnParticipant
+from rendezvous_handler.agent.pauses import Pauses
 from rendezvous_handler.agent.rendezvous_watch import RendezvousWatch
 from rendezvous_handler.agent.request_thread import RequestThread
 from rendezvous_handler.kube.client import Client
@@ -64,6 +65,7 @@ class Agent:
         self._is_over = is_over
         self._thread = RequestThread(self._beat, name=f"rendezvous-agent-{settings.name}")
         self._beat_failed = False
+        self._pauses = Pauses()
         self._thread.start()
         self.watch.start()
 
@@ -89,7 +91,12 @@ class Agent:
         return self._thread.call(function, timeout)
 
     def next_attempt(
-        self, rendezvous: Rendezvous, reason: AttemptReason, address: str, store_port: int
+        self,
+        rendezvous: Rendezvous,
+        reason: AttemptReason,
+        address: str,
+        store_port: int,
+        check_in: CheckIn | None = None,
     ) -> ParticipantSpec:
         """What the own object is to say to get into a round of that Rendezvous."""
         self.attempt += 1
@@ -112,6 +119,7 @@ class Agent:
             pod_uid=pod.uid if pod else None,
             node_name=pod.node_name if pod else None,
             pod_index=self.identity.pod_index,
+            check_in=check_in,
         )
 
     def join(self, attempt: ParticipantSpec, limits: RendezvousSpec) -> None:
@@ -155,7 +163,16 @@ class Agent:
             self._beat_failed = False
             # What broke the way of the heartbeats may have broken the watch without a word. A member that waits at it
             # would miss its round until the watch ends by itself, while the others wait for it in vain.
-            self.watch.renew()
+            self.watch.list_again()
+
+    def notice_pause(self) -> None:
+        """Let the watch list again if this process was paused: its watch may have died meanwhile without a word.
+
+        The main thread calls this regularly, and before it relies on what the watch knows. Makes no request itself.
+        """
+        rendezvous = self.watch.state.rendezvous
+        if rendezvous is not None and self._pauses.passed(float(rendezvous.spec.silent_seconds)):
+            self.watch.list_again()
 
     def report_round(self, round_number: int, rank: int, nodes: int) -> None:
         """Let the heartbeat say which round runs here: soon, but not with a thousand others in the same moment.
@@ -165,11 +182,13 @@ class Agent:
             rank: of this node.
             nodes: number of members of the round.
         """
+        self._pauses.reset()  # torch starts the workers now, which takes its time
         self.participant.reported = (round_number, rank)
         self._thread.beat_within(nodes / FIRST_BEATS_PER_SECOND)
 
     def report_no_round(self) -> None:
         """Let the heartbeat say that no workers run here."""
+        self._pauses.reset()  # torch has stopped the workers
         self.participant.reported = (0, None)
 
     def leave(self, reason: LeaveReason, timeout: float) -> None:

@@ -10,7 +10,8 @@ import queue
 import random
 import threading
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from rendezvous_api import codec, names
 from rendezvous_api.api_errors import ApiError, ExpiredError
@@ -27,7 +28,7 @@ _BACKOFF = Backoff(first=0.2, longest=15.0)
 _STOP_SECONDS = 1.0
 _SHORT_SECONDS = 1.0
 """A watch that ends sooner is followed by a pause, as in client-go ("very short watch")."""
-_PER_NAME = ("participants", "refused")
+_PER_NAME = ("participants", "refused", "heldOut")
 """Lists of the status with an entry for each participant."""
 
 
@@ -40,6 +41,8 @@ class WatchState:
     has been read yet."""
     read: bool = False
     """The object, or its absence, has been read at least once."""
+    members: Mapping[int, str] = field(default_factory=dict)
+    """The names of all members of its round, by rank."""
     error: ApiError | None = None
     """Why reading fails now; None when it works."""
 
@@ -68,6 +71,12 @@ def only_about(found: Json, participant: str) -> Json:
     return {**found, "status": {**status, **own}}
 
 
+def member_names(found: Json) -> dict[int, str]:
+    """The names of the members of the last round of a Rendezvous in JSON, by rank."""
+    members = (found.get("status") or {}).get("participants", ())
+    return {int(member["rank"]): str(member["name"]) for member in members}
+
+
 class RendezvousWatch:
     """Keeps `state` up to date from `start` to `stop`."""
 
@@ -88,6 +97,9 @@ class RendezvousWatch:
         """The last state of the last object of that name; stays when it is deleted."""
         self.changed: queue.SimpleQueue[None] = queue.SimpleQueue()
         """Has an item after a change of `state`, and after a call of `notify`."""
+        self.listed = 0
+        """The number of the last call of `list_again` that was followed by a list."""
+        self._lists_wanted = 0
         self._client = client
         self._namespace = namespace
         self._name = name
@@ -96,6 +108,7 @@ class RendezvousWatch:
         self._timeout = timeout
         self._resource_version = ""
         self._stopped = threading.Event()
+        self._woken = threading.Event()
         self._stream: WatchStream | None = None
         self._thread = threading.Thread(target=self._run, name=f"rendezvous-watch-{name}", daemon=True)
 
@@ -110,12 +123,23 @@ class RendezvousWatch:
         libraries survive (SIGABRT).
         """
         self._stopped.set()
-        self.renew()
+        self._woken.set()
+        self._end_watch()
         if self._thread.is_alive():
             self._thread.join(_STOP_SECONDS)
 
-    def renew(self) -> None:
-        """Go on over a new connection: the present one may have died without a word."""
+    def list_again(self) -> int:
+        """Let the thread read the Rendezvous itself and watch on from there: the present watch may be dead or outdated.
+
+        Makes no request here, and may be called by any thread. Returns the number of this call, for `listed`.
+        """
+        self._lists_wanted += 1
+        wanted = self._lists_wanted
+        self._woken.set()
+        self._end_watch()
+        return wanted
+
+    def _end_watch(self) -> None:
         stream = self._stream
         if stream is not None:
             stream.close()
@@ -129,7 +153,7 @@ class RendezvousWatch:
         back_off = Failures(_BACKOFF)
         while not self._stopped.is_set():
             try:
-                if not self._resource_version:
+                if not self._resource_version or self._must_list:
                     self._list()
                 began = time.monotonic()
                 try:
@@ -139,11 +163,11 @@ class RendezvousWatch:
                     if not short:
                         back_off.reset()
                 if short:
-                    self._stopped.wait(back_off.pause())
+                    self._pause(back_off.pause())
             except ExpiredError as error:
                 _logger.debug("listing the Rendezvous again: %s", error)
                 self._resource_version = ""
-                self._stopped.wait(back_off.pause())
+                self._pause(back_off.pause())
             except ApiError as error:
                 if self._stopped.is_set():
                     return
@@ -151,7 +175,7 @@ class RendezvousWatch:
                 # What changed during the gap is read at once, not event by event.
                 self._resource_version = ""
                 self._publish(replace(self.state, error=error))
-                self._stopped.wait(back_off.pause())
+                self._pause(back_off.pause())
             except Exception as error:
                 # Such as an object that this release does not understand. The thread that waits must learn of it.
                 _logger.exception("the watch of the Rendezvous failed unexpectedly; it is listed again")
@@ -159,21 +183,30 @@ class RendezvousWatch:
                 text = f"{type(error).__name__}: {error}"
                 problem = UnreadableError(text, "read", names.RENDEZVOUS_PLURAL, self._namespace)
                 self._publish(replace(self.state, error=problem))
-                self._stopped.wait(_BACKOFF.longest)
+                self._pause(_BACKOFF.longest)
+
+    def _pause(self, seconds: float) -> None:
+        self._woken.wait(seconds)
+        self._woken.clear()
+
+    @property
+    def _must_list(self) -> bool:
+        return self._lists_wanted > self.listed
 
     def _list(self) -> None:
+        wanted = self._lists_wanted  # before the request: a call that comes during it asks for another one
         found, resource_version = self._client.list_rendezvous(self._namespace, self._name, self._timeout)
         self._resource_version = resource_version
         # A list is not older than its request (a quorum read). What it shows is so, also if its version is lower than
         # one that is known: then etcd was restored from a snapshot.
-        rendezvous = None if found is None else codec.decode(Rendezvous, only_about(found, self._participant))
-        self._publish(WatchState(rendezvous, read=True))
+        self._publish(WatchState(read=True) if found is None else self._decoded(found))
+        self.listed = wanted
 
     def _watch(self) -> None:
         seconds = round(self._watch_seconds * random.uniform(0.75, 1.25))
         stream = self._client.watch_rendezvous(self._namespace, self._name, self._resource_version, max(1, seconds))
         self._stream = stream
-        if self._stopped.is_set():  # since before there was a stream that could be closed
+        if self._stopped.is_set() or self._must_list:  # since before there was a stream that could be closed
             stream.close()
             return
         if self.state.error is not None:
@@ -186,9 +219,14 @@ class RendezvousWatch:
                 self._publish(WatchState(read=True))
 
     def _show(self, found: Json) -> None:
+        shown = self._decoded(found)
+        assert shown.rendezvous is not None
+        if is_newer(self.state.rendezvous, shown.rendezvous):
+            self._publish(shown)
+
+    def _decoded(self, found: Json) -> WatchState:
         rendezvous = codec.decode(Rendezvous, only_about(found, self._participant))
-        if is_newer(self.state.rendezvous, rendezvous):
-            self._publish(WatchState(rendezvous, read=True))
+        return WatchState(rendezvous, read=True, members=member_names(found))
 
     def _known_version(self) -> int:
         known = self.state.rendezvous

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from rendezvous_api import names
 from rendezvous_api.participant import ParticipantSpec
-from rendezvous_api.rendezvous import Refusal, Rendezvous, RendezvousStatus, Store
+from rendezvous_api.reasons import FormationReason
+from rendezvous_api.rendezvous import HeldOut, Member, Refusal, Rendezvous, RendezvousStatus, Store
 
 
 @dataclass(frozen=True)
@@ -28,14 +29,20 @@ class Membership:
     nodes: int
     store: Store
     run_id: str
+    entry: Member
+    """What the status has of this agent."""
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """Nothing is decided about the attempt yet."""
+    """The attempt has no round yet."""
 
-    spare: bool
+    spare: bool = False
     """The group is full, and this agent is listed as a spare: it waits without a deadline."""
+    gathered: bool = False
+    """A round of the run goes on, and this agent is added with the next one."""
+    held_out: HeldOut | None = None
+    """This agent is, or was until a short time ago, held out: its attempt is passed over until a given time."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +70,13 @@ def answer(rendezvous: Rendezvous, attempt: Attempt) -> Answer:
         for member in status.participants:
             if (member.name, member.incarnation, member.attempt) == asked:
                 uid, run_id = rendezvous.metadata.uid, _run_of_round(status)
-                return Membership(uid, status.round, member.rank, status.nodes, status.store, run_id)
+                return Membership(uid, status.round, member.rank, status.nodes, status.store, run_id, member)
     for refusal in status.refused:
         if (refusal.name, refusal.incarnation, refusal.attempt) == asked:
             return refusal
-    return Waiting(spare=attempt.name in status.spares)
+    gathered = status.formation is not None and status.formation.reason is FormationReason.GATHERING
+    held_out = next((entry for entry in status.held_out if entry.name == attempt.name), None)
+    return Waiting(attempt.name in status.spares, gathered, held_out)
 
 
 def _run_of_round(status: RendezvousStatus) -> str:
@@ -95,10 +104,20 @@ def nodes_waiting(rendezvous: Rendezvous | None, membership: Membership | None, 
     if rendezvous is None:
         return 0
     status = rendezvous.status
-    if rendezvous.metadata.uid != membership.uid or status.round > membership.round:
-        return 1
-    # A lower round is what a watch that lags behind still shows; it says nothing about this one.
-    return status.waiting_nodes if status.round == membership.round else 0
+    return status.waiting_nodes if _is_current(rendezvous, membership) else 1
+
+
+def _is_current(rendezvous: Rendezvous, membership: Membership) -> bool:
+    """Whether the last published round is that of the membership.
+
+    A published round never changes. But a number may be given out twice, or a lower one be the last again, when etcd
+    was restored from a snapshot. (A watch that lags behind shows no lower round: see `RendezvousWatch`.)
+    """
+    status, mine = rendezvous.status, membership.entry
+    if (rendezvous.metadata.uid, status.round, status.store) != (membership.uid, membership.round, membership.store):
+        return False
+    entries = ((member.name, member.incarnation, member.attempt, member.rank) for member in status.participants)
+    return (mine.name, mine.incarnation, mine.attempt, mine.rank) in entries
 
 
 def is_closed(rendezvous: Rendezvous) -> bool:

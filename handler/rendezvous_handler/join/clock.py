@@ -9,8 +9,8 @@ from collections.abc import Callable
 class JoinClock:
     """Counts the seconds of one join, but not all of them.
 
-    It stands still while the API server does not answer, and while the Rendezvous is suspended. While the agent is a
-    listed spare, it stands at 0: an agent that is a spare no more has the whole join timeout again.
+    It stands still while the API server does not answer, and while the Rendezvous is suspended. It stands at 0 while
+    the agent is a listed spare, is gathered, or is held out: after that it has the whole join timeout again.
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic):
@@ -21,23 +21,28 @@ class JoinClock:
         """
         self._now = now
         self._last = now()
-        self._spare = False
+        self._aside = False
         self.used = 0.0
         """Seconds that have counted so far."""
         self.elapsed = 0.0
         """Seconds since the start, whether they count or not."""
 
-    def tick(self, counts: bool, spare: bool) -> None:
+    def restart(self) -> None:
+        """Count from now on."""
+        self.tick(counts=False)
+        self.used = 0.0
+
+    def tick(self, counts: bool, aside: bool = False) -> None:
         """Count the time since the last tick, unless it does not count.
 
         Args:
             counts: the API server answers, and the Rendezvous is not suspended.
-            spare: the agent is listed as a spare.
+            aside: the agent waits beside a round in which it has no place: a spare, gathered, or held out.
         """
         now = self._now()
         self.elapsed += now - self._last
-        if spare or self._spare:
+        if aside or self._aside:
             self.used = 0.0
         elif counts:
             self.used += now - self._last
-        self._last, self._spare = now, spare
+        self._last, self._aside = now, aside

@@ -6,19 +6,20 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Generic, NoReturn, Protocol, TypeVar
 
-from rendezvous_api import codec
+from rendezvous_api import names
 from rendezvous_api.api_errors import ApiError, ConflictError, InvalidError, UnreachableError
 from rendezvous_api.backoff import Backoff, Failures
-from rendezvous_api.participant import ParticipantSpec
+from rendezvous_api.participant import CheckIn, ParticipantSpec
 from rendezvous_api.reasons import AttemptReason, ClosedReason, ConditionReason, RefusalReason
 from rendezvous_api.rendezvous import Refusal, Rendezvous
 from rendezvous_handler.agent.agent import Agent
 from rendezvous_handler.agent.participant import NameTakenError
 from rendezvous_handler.agent.store_port import StorePort, StorePortError
-from rendezvous_handler.join.answer import Answer, Attempt, Membership, Replaced, Waiting, answer, has_ended
+from rendezvous_handler.join.answer import Attempt, Membership, Replaced, answer, has_ended
 from rendezvous_handler.join.errors import (
     BUDGET_IS_SPENT,
     DO_NOT_START_AGAIN,
@@ -36,7 +37,19 @@ _logger = logging.getLogger(__name__)
 RETRY_SECONDS = (0.2, 1.2)
 """Between two tries to write an attempt: evenly spread between the two."""
 _BACKOFF = Backoff(first=1.0, longest=30.0)
+_DROPPED = Backoff(first=0.1, longest=30.0)
 _SLOW_CHECK_IN_SECONDS = 10.0
+_LAST_WORDS_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a member has seen of a check-in that has failed."""
+
+    reached: bool
+    """It could talk to the store."""
+    missing: tuple[int, ...] = ()
+    """The ranks that had not come, as far as it knows."""
 
 
 class MeetingPoint(Protocol):
@@ -54,6 +67,13 @@ class MeetingPoint(Protocol):
     @property
     def progress(self) -> str:
         """What this member waits for."""
+
+    @property
+    def seen(self) -> Seen | None:
+        """For a check-in that has failed or was given up; None if there was no time to see anything."""
+
+    def ends_within(self, seconds: float) -> bool:
+        """Whether the check-in will have succeeded or failed by then."""
 
     def start_check_in(self) -> None:
         """Begin, in another thread, which notifies the agent's watch when it ends."""
@@ -94,6 +114,7 @@ class Join(Generic[M]):
         self._wait = wait or JoinWait(agent)
         self._check = check
         self._finder = Finder(agent, self._wait)
+        self._check_in: CheckIn | None = None
 
     def run(self) -> M:
         """Return the meeting point of a round of which this agent is a member and at which all have checked in.
@@ -105,31 +126,52 @@ class Join(Generic[M]):
             StateError: another run holds the Rendezvous, another agent has this one's name, or it cannot be read.
             TimedOutError: no round within the join timeout.
         """
-        back_off = Failures(_BACKOFF)
+        back_off, dropped = Failures(_BACKOFF), Failures(_DROPPED)
         while True:
             with contextlib.ExitStack() as on_failure:
                 rendezvous = self._finder.find()
                 self._check(rendezvous)
                 port = self._bind()
                 on_failure.callback(port.close)
-                attempt = self._agent.next_attempt(rendezvous, self._reason, port.address, port.port)
+                attempt = self._agent.next_attempt(rendezvous, self._reason, port.address, port.port, self._check_in)
                 self._write(rendezvous, attempt)
                 membership = self._await_membership(attempt)
+                self._check_in = None
                 if membership is None:
                     continue
+                if isinstance(membership, Refusal):
+                    self._dropped(membership, dropped.pause())
+                    continue
+                dropped.reset()
+                members = self._names(membership)
                 self._agent.participant.last_run_id = membership.run_id
                 if self._previous is not None:
                     self._previous.close()
                     self._previous = None
                 point = self._meeting_point(membership, port)
                 on_failure.callback(point.close)
-                if self._all_check_in(point):
+                if self._all_check_in(point, members):
                     on_failure.pop_all()
                     return point
-            self._reason = AttemptReason.CHECK_IN_FAILED
+                self._reason, self._check_in = AttemptReason.CHECK_IN_FAILED, _check_in(membership, members, point.seen)
             if point.error is not None:
                 # A round that the operator has ended needs no pause: the operator decides when the next one comes.
                 self._wait.pause_for(back_off.pause())
+            self._wait.restart()
+
+    def _names(self, membership: Membership) -> Mapping[int, str]:
+        """The names of the members by rank, as far as they are known."""
+        state = self._agent.watch.state
+        if state.rendezvous is None:
+            return {}
+        shown = (state.rendezvous.metadata.uid, state.rendezvous.status.round)
+        return state.members if shown == (membership.uid, membership.round) else {}
+
+    def _dropped(self, refusal: Refusal, pause: float) -> None:
+        """Get ready for a new attempt: the last one was a member of a round, which this agent has not noticed."""
+        _logger.warning("%s has dropped this attempt, joining again: %s", self._agent.reference, refusal.message)
+        self._wait.pause_for(pause)
+        self._wait.restart()
 
     def _bind(self) -> StorePort:
         settings = self._agent.settings
@@ -182,53 +224,46 @@ class Join(Generic[M]):
         )
         reporter.joined(rendezvous, must_change=not agent.participant.took_over)
 
-    def _await_membership(self, spec: ParticipantSpec) -> Membership | None:
-        """The round that has the attempt as a member; None when a deleted object makes another attempt necessary."""
+    def _await_membership(self, spec: ParticipantSpec) -> Membership | Refusal | None:
+        """The round that has the attempt as a member.
+
+        Returns a refusal that asks for another attempt; None when a deleted object makes one necessary.
+        """
         agent = self._agent
         attempt = Attempt(agent.participant.name, spec)
+        last_look: int | None = None
         while True:
             if agent.participant.taken is not None:
                 raise StateError(str(agent.participant.taken))
+            listed = agent.watch.listed  # before the state, which may have come with a later list
             state = agent.watch.state
             if state.rendezvous is None or agent.participant.gone:
                 _logger.warning("%s was deleted while this node waited; joining again", self._what_is_gone())
                 return None
             decided = answer(state.rendezvous, attempt)
-            if isinstance(decided, Waiting) and self._wait.expired:
-                # A watch that has died without a word is noticed only after a while; so read before giving up.
-                decided = self._read_answer(attempt) or decided
             if isinstance(decided, Membership):
                 return decided
             if isinstance(decided, Refusal):
+                if decided.reason is RefusalReason.JOIN_ANEW:
+                    return decided
                 self._refused(decided)
             if isinstance(decided, Replaced):
                 _logger.warning("%s was deleted and recreated; joining the new one", agent.reference)
                 return None
             self._wait.follow(state.rendezvous)
-            self._wait.tick(decided.spare)
+            self._wait.tick(decided)
+            if not self._wait.expired:
+                last_look = None
+            elif last_look is None:
+                # A watch that has died without a word is noticed only after a while; so read before giving up.
+                last_look = agent.watch.list_again()
+            elif listed >= last_look:
+                self._wait.give_up(self._wait.reporter.summary(state.rendezvous))
             if state.error is not None and not isinstance(state.error, UnreachableError):
                 self._wait.reporter.problem(advise(state.error))
             else:
-                self._wait.reporter.waiting(state.rendezvous, agent.client.contact, decided.spare)
+                self._wait.reporter.waiting(state.rendezvous, agent.client.contact, decided)
             self._wait.pause()
-
-    def _read_answer(self, attempt: Attempt) -> Answer | None:
-        """Read the Rendezvous itself; give up when it holds no answer, wait on when it cannot be read."""
-        agent = self._agent
-        try:
-            found, _ = agent.call(
-                lambda: agent.client.list_rendezvous(agent.namespace, agent.settings.name, agent.request_seconds)
-            )
-        except ApiError as error:
-            _logger.debug("the join timeout has passed, but: %s", advise(error))
-            return None
-        if found is None:
-            return None
-        rendezvous = codec.decode(Rendezvous, found)
-        decided = answer(rendezvous, attempt)
-        if decided == Waiting(spare=False):
-            self._wait.give_up(self._wait.reporter.summary(rendezvous))
-        return decided
 
     def _what_is_gone(self) -> str:
         if self._agent.participant.gone:
@@ -250,23 +285,45 @@ class Join(Generic[M]):
         late = closed is not None and self._reason is AttemptReason.START
         return DO_NOT_START_AGAIN if by_a_person or late else 1
 
-    def _all_check_in(self, point: M) -> bool:
+    def _all_check_in(self, point: M, members: Mapping[int, str]) -> bool:
         """Whether all members have come to the meeting point before the round ended or the check-in failed."""
         agent, membership = self._agent, point.membership
         round_name = f"round {membership.round} of {agent.reference}"
         where = f"{membership.store.host}:{membership.store.port}"
         point.start_check_in()
         start = time.monotonic()
+        ended = False
         while True:
-            if has_ended(agent.watch.state.rendezvous, membership) or agent.participant.lost:
+            ended = ended or has_ended(agent.watch.state.rendezvous, membership) or agent.participant.lost
+            # One member says first that the check-in has failed. Who is about to see that, too, still says what it saw.
+            if point.error is not None:
+                missing = ", ".join(members.get(rank, f"rank {rank}") for rank in _missing(point)[: names.MAX_MISSING])
+                _logger.warning(
+                    "check-in at %s (store %s) failed, joining again: %s%s",
+                    round_name,
+                    where,
+                    point.error,
+                    f"; missing: {missing}" if missing else "",
+                )
+                return False
+            if ended and (point.complete or not point.ends_within(_LAST_WORDS_SECONDS)):
                 _logger.info("%s ended before all members had checked in", round_name)
                 return False
             if point.complete:
                 return True
-            if point.error is not None:
-                _logger.warning("check-in at %s (store %s) failed, joining again: %s", round_name, where, point.error)
-                return False
             if time.monotonic() - start > _SLOW_CHECK_IN_SECONDS:
                 self._wait.reporter.problem(f"{round_name}: {point.progress}")
             self._wait.tick()
             self._wait.pause()
+
+
+def _missing(point: MeetingPoint) -> tuple[int, ...]:
+    return point.seen.missing if point.seen is not None else ()
+
+
+def _check_in(membership: Membership, members: Mapping[int, str], seen: Seen | None) -> CheckIn | None:
+    """What the participant says of a check-in that has failed; None: nothing."""
+    if seen is None:
+        return None
+    missing = [members[rank] for rank in seen.missing if rank in members]
+    return CheckIn(membership.round, seen.reached, tuple(missing[: names.MAX_MISSING]))

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from rendezvous_api.rendezvous import Rendezvous, RendezvousStatus
-from rendezvous_handler.join.answer import describe_status
+from rendezvous_handler.join.answer import Waiting, describe_status
 from rendezvous_handler.kube.contact import Contact
 
 _logger = logging.getLogger(__name__)
@@ -41,7 +41,8 @@ class Reporter:
         self._joined_at = now()
         self._status_at_join: RendezvousStatus | None = None
         self._must_change = False
-        self._noticed = True
+        self.noticed = True
+        """The operator has reacted to the last attempt, as far as that can be seen."""
 
     def joined(self, rendezvous: Rendezvous, must_change: bool) -> None:
         """An attempt was written.
@@ -54,19 +55,22 @@ class Reporter:
         self._joined_at = self._now()
         self._status_at_join = rendezvous.status
         self._must_change = must_change
-        self._noticed = False
+        self.noticed = False
 
-    def waiting(self, rendezvous: Rendezvous, contact: Contact, spare: bool) -> None:
+    def waiting(self, rendezvous: Rendezvous, contact: Contact, waiting: Waiting) -> None:
         """Log what there is to say about waiting for this Rendezvous."""
         if self.outage(contact):
             return
         status = rendezvous.status
-        self._noticed = self._noticed or self._operator_has_noticed(status, spare)
-        if not self._noticed and self._now() - self._joined_at > _OPERATOR_SECONDS:
+        self.noticed = self.noticed or self._operator_has_noticed(status, waiting)
+        if not self.noticed and self._now() - self._joined_at > _OPERATOR_SECONDS:
             self._log(logging.WARNING, self._not_noticed)
             return
         text = describe_status(status)
-        if spare:
+        if waiting.held_out is not None:
+            held = waiting.held_out
+            text = f"this node is held out until {held.until} ({held.times} in a row): {held.message}. {text}"
+        elif waiting.spare:
             text = f"the round is full; this node is a spare and takes the place of a lost member at once. {text}"
         if text:
             self._log(logging.INFO, f"waiting for {self._reference}: {text}")
@@ -93,14 +97,14 @@ class Reporter:
     def summary(self, rendezvous: Rendezvous) -> str:
         """Why there is no round yet, as far as it is known."""
         text = describe_status(rendezvous.status) or "the operator has said nothing about it"
-        return text if self._noticed else f"{text}. {self._not_noticed}"
+        return text if self.noticed else f"{text}. {self._not_noticed}"
 
     def absent(self, why: str) -> None:
         """Log that there is no such Rendezvous, and why the agent waits for one."""
         self._log(logging.WARNING, f"there is no Rendezvous {self._reference}: {why}")
 
-    def _operator_has_noticed(self, status: RendezvousStatus, spare: bool) -> bool:
-        if spare:
+    def _operator_has_noticed(self, status: RendezvousStatus, waiting: Waiting) -> bool:
+        if waiting.spare or waiting.held_out is not None:
             return True
         if not status.conditions:
             return False

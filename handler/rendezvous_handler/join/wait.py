@@ -10,9 +10,10 @@ from typing import NoReturn
 
 from rendezvous_api.api_errors import ApiError, UnreachableError
 from rendezvous_api.reasons import LeaveReason
-from rendezvous_api.rendezvous import Rendezvous
+from rendezvous_api.rendezvous import HeldOut, Rendezvous
 from rendezvous_handler.agent.agent import Agent
 from rendezvous_handler.agent.request_thread import NotDoneError
+from rendezvous_handler.join.answer import Waiting
 from rendezvous_handler.join.clock import JoinClock
 from rendezvous_handler.join.errors import ClosedError, ConnectError, TimedOutError
 from rendezvous_handler.join.report import Reporter
@@ -22,6 +23,8 @@ _logger = logging.getLogger(__name__)
 
 _PAUSE_SECONDS = 1.0
 _LEAVE_SECONDS = 5.0
+_LONGEST_HOLD_OUT_SECONDS = 600.0
+"""The operator holds no node out for longer at a time."""
 
 
 class JoinWait:
@@ -37,6 +40,8 @@ class JoinWait:
         self.reporter = Reporter(agent.reference, agent.client.url)
         self._limit = float(agent.settings.join_timeout)
         self._suspended = False
+        self._held_out: HeldOut | None = None
+        self._held_out_at = 0.0
         self._agent = agent
 
     @property
@@ -54,8 +59,11 @@ class JoinWait:
         """Whether the join timeout has passed."""
         return self.clock.used > self._limit
 
-    def tick(self, spare: bool = False) -> None:
+    def tick(self, waiting: Waiting | None = None) -> None:
         """Count the time since the last tick, if it counts.
+
+        Args:
+            waiting: what the operator says about the attempt; None while there is none.
 
         Raises:
             ClosedError: another thread has shut the handler down.
@@ -63,10 +71,28 @@ class JoinWait:
         agent = self._agent
         if agent.stopped:
             raise ClosedError("this handler was shut down")
+        agent.notice_pause()
         # What an outage has hidden must be read before time counts again: the round may have been published long ago.
         error = agent.watch.state.error
         hidden = isinstance(error, UnreachableError) or (self._is_member and may_pass(error))
-        self.clock.tick(not agent.client.contact.failing and not hidden and not self._suspended, spare)
+        counts = not agent.client.contact.failing and not hidden and not self._suspended
+        self.clock.tick(counts, waiting is not None and self._is_aside(waiting))
+
+    def _is_aside(self, waiting: Waiting) -> bool:
+        # A spare, and who is held out, is named in the status. That a round gathers may be what an operator has written
+        # that is not there any more.
+        gathered = waiting.gathered and self.reporter.noticed
+        return waiting.spare or gathered or self._is_held_out(waiting.held_out)
+
+    def _is_held_out(self, entry: HeldOut | None) -> bool:
+        """Whether an entry of the status counts. It stays for a while after its time, which is by another clock."""
+        if entry != self._held_out:
+            self._held_out, self._held_out_at = entry, self.clock.elapsed
+        return entry is not None and self.clock.elapsed - self._held_out_at < _LONGEST_HOLD_OUT_SECONDS
+
+    def restart(self) -> None:
+        """Give the agent its whole join timeout again: it had a place in a round."""
+        self.clock.restart()
 
     @property
     def _is_member(self) -> bool:
@@ -83,7 +109,7 @@ class JoinWait:
             ConnectError: an agent that was never in a round has waited for its join timeout.
         """
         if self._is_member:
-            self.clock.tick(counts=False, spare=False)
+            self.clock.tick(counts=False)
         else:
             self.tick()
             if self.expired:

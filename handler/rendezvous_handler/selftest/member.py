@@ -12,7 +12,7 @@ from rendezvous_api.rendezvous import Rendezvous
 from rendezvous_handler.agent.agent import Agent
 from rendezvous_handler.agent.request_thread import NotDoneError
 from rendezvous_handler.agent.store_port import StorePort
-from rendezvous_handler.join.answer import Membership
+from rendezvous_handler.join.answer import Membership, Waiting
 from rendezvous_handler.join.errors import ConnectError, StateError, TimedOutError
 from rendezvous_handler.join.join import Join
 from rendezvous_handler.join.wait import JoinWait
@@ -115,8 +115,8 @@ class _Wait(JoinWait):
     def follow(self, rendezvous: Rendezvous) -> None:
         """Do nothing: the time of the self-test holds, whatever the Rendezvous says."""
 
-    def tick(self, spare: bool = False) -> None:
-        super().tick(spare)
+    def tick(self, waiting: Waiting | None = None) -> None:
+        super().tick(waiting)
         self.check_rights()
         if self.clock.elapsed > self.limit:
             self.give_up(self._what_is_known())

@@ -143,11 +143,14 @@ class KubernetesRendezvousHandler(RendezvousHandler):  # type: ignore[misc]  # t
     def num_nodes_waiting(self) -> int:
         """Above 0 when the workers are to be stopped to form a new round. Reads memory only, never raises.
 
+        After a pause of this process or of its machine it lets the watch's thread read the Rendezvous again.
+
         Called ten times a second (torch/distributed/elastic/agent/server/api.py, ``_invoke_run``).
         """
         agent = self._agent
         if agent is None:
             return 0
+        agent.notice_pause()
         waiting = nodes_waiting(agent.watch.state.rendezvous, self._in_round, agent.participant.lost)
         self._saw_waiting = waiting > 0
         return waiting

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import socket
 import threading
 import time
@@ -15,6 +16,7 @@ from torch.distributed.elastic.rendezvous import RendezvousStoreInfo
 from rendezvous_api.backoff import Backoff, Failures
 from rendezvous_handler.agent.store_port import StorePort
 from rendezvous_handler.join.answer import Membership
+from rendezvous_handler.join.join import Seen
 from rendezvous_handler.torchrun.compat import connect_store, serve_store
 
 _logger = logging.getLogger(__name__)
@@ -24,6 +26,11 @@ _LONGEST_TRY_SECONDS = 3.0
 _MEMBERS = "check-in"
 _COMPLETE = "complete"
 _LEFT = "check-out"
+"""These three are the protocol between agents of any two releases. The other keys are additions to it."""
+_OWNER = "rendezvous"
+_HERE = "here"
+_LONGER_AT_HOST_SECONDS = 2.0
+_TRIED = 0.5
 _CONNECTS = Backoff(first=0.005, longest=0.5)
 
 STORE_ERRORS = (DistError, RuntimeError, OSError)
@@ -53,6 +60,9 @@ class RoundStore:
         """All members have checked in."""
         self.error: Exception | None = None
         """Why the check-in failed."""
+        self._reached = False
+        self._missing: tuple[int, ...] = ()
+        self._deadline = math.inf
         self.bootstrap: RendezvousStoreInfo | None = None
         """MASTER_ADDR and MASTER_PORT of the workers, once the check-in is complete."""
         self._port = port
@@ -72,8 +82,25 @@ class RoundStore:
             f"for at most {self._timeout} s (read_timeout)"
         )
 
+    @property
+    def seen(self) -> Seen | None:
+        """What this member knows of a check-in that has failed or was given up."""
+        if self._reached:
+            return Seen(reached=True, missing=self._missing)
+        # A round that was ended before this member had time to come is no sign that it cannot.
+        tried = time.monotonic() > self._deadline - (1 - _TRIED) * self._timeout
+        failed = self.error is not None and self.membership.rank == 0
+        return Seen(reached=False) if tried or failed else None
+
+    def ends_within(self, seconds: float) -> bool:
+        """Whether the check-in will have succeeded or failed by then."""
+        return time.monotonic() + seconds > self._deadline
+
     def start_check_in(self) -> None:
         """Connect, and wait for the others, in a thread of its own: a connect cannot be interrupted."""
+        self._deadline = time.monotonic() + self._timeout
+        if self.membership.rank == 0:
+            self._deadline += _LONGER_AT_HOST_SECONDS  # the others ask this store who is missing, before it goes
         threading.Thread(target=self._check_in, name="rendezvous-check-in", daemon=True).start()
 
     def agent_store(self) -> PrefixStore:
@@ -114,19 +141,19 @@ class RoundStore:
         self._server = None
 
     def _check_in(self) -> None:
-        deadline = time.monotonic() + self._timeout
         try:
             if self.membership.rank == 0:
                 store = self.membership.store
                 self._server = serve_store(store.host, store.port, self._port.detach(), self._timeout)
             else:
                 self._port.close()
-            self._await_server(deadline)
+            self._await_server()
             self._connect()
+            self._claim()
             if self.membership.rank == 0:
                 # Before it counts itself in: so no member ever waits for an address that a lost member did not write.
                 self.bootstrap = self._agree_on_bootstrap()
-            self._await_members(deadline)
+            self._await_members()
             self.bootstrap = self.bootstrap or self._agree_on_bootstrap()
             self.complete = True
         except STORE_ERRORS as error:
@@ -135,7 +162,7 @@ class RoundStore:
             self._server = None
         self._done()
 
-    def _await_server(self, deadline: float) -> None:
+    def _await_server(self) -> None:
         # torch's client could wait for the server itself, but its back-off makes it a second late, it cannot be
         # stopped, and it prints a C++ stack trace for each try.
         host, port = self.membership.store.host, self.membership.store.port
@@ -144,10 +171,10 @@ class RoundStore:
             if self._closed:
                 raise ConnectionAbortedError("the check-in was given up")
             try:
-                left = deadline - time.monotonic()
+                left = self._deadline - time.monotonic()
                 socket.create_connection((host, port), timeout=min(max(0.1, left), _LONGEST_TRY_SECONDS)).close()
             except OSError as error:
-                if time.monotonic() >= deadline:
+                if time.monotonic() >= self._deadline:
                     raise TimeoutError(f"no store at {host}:{port} after {self._timeout} s: {error}") from None
                 time.sleep(pause.pause())
             else:
@@ -173,20 +200,48 @@ class RoundStore:
             return RendezvousStoreInfo(master_addr=store.host, master_port=store.port)
         return RendezvousStoreInfo.build(self.membership.rank, self.agent_store(), local_addr=store.host)
 
-    def _await_members(self, deadline: float) -> None:
+    def _claim(self) -> None:
+        """Make sure that this is the store of this Rendezvous, before it is counted in.
+
+        Two Rendezvous may have a round of the same number, and an address and a port that is the only one allowed may
+        have passed from one group to the other. The UID cannot be part of all keys: agents of earlier releases, and
+        torch's agents by the agent's store, would not find those of the others.
+        """
+        owner = self._members_store().compare_set(_OWNER, "", self.membership.uid).decode()
+        if owner != self.membership.uid:
+            store = self.membership.store
+            raise ConnectionError(
+                f"the store at {store.host}:{store.port} is that of another Rendezvous (UID {owner}): this address was "
+                "reused"
+            )
+
+    def _await_members(self) -> None:
         store = self._members_store()
-        if store.add(_MEMBERS, 1) == self.membership.nodes:
+        there = store.add(_MEMBERS, 1)
+        # First counted, then listed: so a member that reads the list and then the count finds no more in the list.
+        store.append(_HERE, f"{self.membership.rank},")
+        self._reached = True
+        if there == self.membership.nodes:
             store.set(_COMPLETE, "1")
-        left = max(0.1, deadline - time.monotonic())
+        left = max(0.1, self._deadline - time.monotonic())
         try:
             store.wait([_COMPLETE], timedelta(seconds=left))
         except STORE_ERRORS as error:
-            if time.monotonic() < deadline:
-                raise
-            there = store.add(_MEMBERS, 0)
+            if time.monotonic() < self._deadline:
+                cause = str(error).partition("\n")[0]
+                raise ConnectionError(f"it was closed while this member waited for the others: {cause}") from error
+            there = self._find_missing(store)
             raise TimeoutError(
                 f"{there} of {self.membership.nodes} members have come to the store within {self._timeout} s"
             ) from error
+
+    def _find_missing(self, store: PrefixStore) -> int:
+        """Ask the store, once for all members, which have not come; returns how many have."""
+        listed = {int(rank) for rank in store.get(_HERE).decode().split(",") if rank}
+        there = int(store.add(_MEMBERS, 0))
+        if there == len(listed):  # else some are of an earlier release, which are only counted
+            self._missing = tuple(rank for rank in range(self.membership.nodes) if rank not in listed)
+        return there
 
     def _members_store(self) -> PrefixStore:
         return PrefixStore(self._prefix("members"), self._client)
