@@ -92,8 +92,8 @@ MUTANTS = (
     Mutant(
         "keep a round that is isolated",
         "core/liveness.py",
-        "    if isolated:\n",
-        "    isolated = False\n    if isolated:\n",
+        "if cut_off else (False, None)",
+        "if False else (False, None)",
     ),
     Mutant(
         "excuse the time in which a round was isolated",

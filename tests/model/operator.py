@@ -7,7 +7,7 @@ an answer.
 import contextlib
 import logging
 import types
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from typing import Any, NamedTuple
 
 from tests.model.api_server import KINDS, ApiServer, Json
@@ -61,20 +61,35 @@ def _send(request: Request) -> Generator[Request, bool, Any]:
     return request.carry_out()
 
 
+Reads = Mapping[str, float]
+"""When an operator has read a participant last, by its name, in the seconds of the model."""
+
+
 class _Client(Client):
     def __init__(
-        self, server: ApiServer, written: Callable[[Json, Json], None], deleted: Callable[[Json], None]
+        self,
+        server: ApiServer,
+        clock: Callable[[], float],
+        written: Callable[[Json, Json, Reads], None],
+        deleted: Callable[[Json], None],
     ) -> None:
         self._server = server
+        self._clock = clock
         self._written = written
         self._deleted = deleted
+        self._reads: dict[str, float] = {}
 
     async def list(self, kind: str, namespace: str | None, *, labelled: bool = True) -> ObjectList:
         request = Request(f"a list of every {kind}", lambda: self._server.all(kind))
         return ObjectList(await _send(request), self._server.version)
 
     async def read(self, kind: str, namespace: str, name: str) -> Json | None:
-        found: Json | None = await _send(Request(f"a read of {kind} {name}", lambda: self._server.find(kind, name)))
+        def carry_out() -> Json | None:
+            if kind == names.PARTICIPANT_KIND:
+                self._reads[name] = self._clock()
+            return self._server.find(kind, name)
+
+        found: Json | None = await _send(Request(f"a read of {kind} {name}", carry_out))
         return found
 
     async def write_status(
@@ -87,7 +102,7 @@ class _Client(Client):
             if (found["metadata"]["uid"], found["metadata"]["resourceVersion"]) != (uid, resource_version):
                 raise ConflictError("it has changed", "update", "rendezvous/status", "ns")
             written = self._server.change(KIND, name, status=status)
-            self._written(found, written)
+            self._written(found, written, self._reads)
             return written
 
         text = f"a write of round {status.get('round', 0)}, waitingNodes {status.get('waitingNodes', 0)}"
@@ -111,7 +126,13 @@ class _Client(Client):
 
 async def one_after_the_other(*reads: Awaitable[Any]) -> list[Any]:
     """In the place of `asyncio.gather`, the one thing for which the reader needs an event loop."""
-    return [await read for read in reads]
+    left = [*reads]
+    try:
+        return [await left.pop(0) for _ in reads]
+    finally:
+        for read in left:
+            if isinstance(read, Coroutine):
+                read.close()
 
 
 class Operator:
@@ -121,14 +142,14 @@ class Operator:
         self,
         server: ApiServer,
         clock: Callable[[], float],
-        written: Callable[[Json, Json], None],
+        written: Callable[[Json, Json, Reads], None],
         deleted: Callable[[Json], None],
     ) -> None:
         self.server = server
         self.outages = OutageClock(clock)
         self.cache = Cache(self.outages)
         self.queue: WorkQueue[Key] = WorkQueue(clock)
-        client = _Client(server, written, deleted)
+        client = _Client(server, clock, written, deleted)
         metrics = Metrics(self.cache, self.queue, clock, lambda: True)
         recorder = Recorder(client, "model", clock)
         self.reconciler = Reconciler(

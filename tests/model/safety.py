@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.model.api_server import Json
+from tests.model.operator import Reads
 
 from rendezvous_api import names
 from rendezvous_api.codec import decode
@@ -33,8 +34,8 @@ class Safety:
         self.broken: list[str] = []
         """What is wrong. It is not raised at once: the operator would take it for a failure of its request."""
 
-    def written(self, before: Json, after: Json) -> None:
-        """A status was written."""
+    def written(self, before: Json, after: Json, reads: Reads) -> None:
+        """A status was written, by an operator that has read participants at these times."""
         old, new = decode(Rendezvous, before).status, decode(Rendezvous, after)
         status = new.status
         self._system.story.append(
@@ -48,7 +49,7 @@ class Safety:
         if status.waiting_nodes and not old.waiting_nodes:
             self._asked_at.setdefault(old.round, self._system.now)
         if old.running and not (status.running and status.round == old.round):
-            self._ended(new, old, status)
+            self._ended(new, old, status, reads)
         if status.restarts > old.restarts:
             reason = next(record.reason for record in status.history if record.round == old.round)
             failures = {failure.value for failure in FAILURES}
@@ -74,13 +75,15 @@ class Safety:
             if agent is not None and agent.runs and not agent.cut:
                 self.broken.append(f"S6: {agent.name} is a member of round {status.round}, and trains")
 
-    def _ended(self, rendezvous: Rendezvous, old: RendezvousStatus, status: RendezvousStatus) -> None:
+    def _ended(self, rendezvous: Rendezvous, old: RendezvousStatus, status: RendezvousStatus, reads: Reads) -> None:
+        limit = rendezvous.spec.suspect_seconds
+
         reason = next((record.reason for record in status.history if record.round == old.round), None)
         true = {
             "RestartRequested": names.ANNOTATION_RESTART_REQUESTED_AT in rendezvous.metadata.annotations,
             "ScaleUp": any(agent.process == "waits" or agent.beat_at for agent in self._system.agents.values()),
             "TooManyNodes": old.nodes > rendezvous.spec.max_nodes,
-        }.get(str(reason), any(not self._is_well(member, old.round) for member in old.participants))
+        }.get(str(reason), any(not self._is_well(member, limit, reads) for member in old.participants))
         self._expect(true, "S2", f"round {old.round} is ended for {reason}, and all its members are well")
 
     def _agent(self, member: Member) -> Agent | None:
@@ -99,13 +102,15 @@ class Safety:
             and (agent.membership.round == number)
         )
 
-    def _is_well(self, member: Member, number: int) -> bool:
-        """It lives, it has not asked for another round, and its heartbeats reach the API server."""
+    def _is_well(self, member: Member, limit: float, reads: Reads) -> bool:
+        """It lives, it has not asked for another round, and it was not silent when it was read last."""
         agent = self._agent(member)
         if agent is None or agent.process == "is off":
             return False
         pod = self._system.server.find(names.POD_KIND, member.name)
-        return pod is not None and not self._cut_for(member, 15 - ROUNDING)
+        # Heartbeats may have arrived since that read, and the watch that shows them may be late.
+        read_at = reads.get(member.name, self._system.now)
+        return pod is not None and read_at - agent.last_beat_before(read_at) < limit
 
     def _cut_for(self, member: Member, seconds: float) -> bool:
         agent = self._system.agents[member.name]

@@ -4,6 +4,7 @@
 one, too. After each action the safety rules hold (`safety`); a breach raises `ViolationError`.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -46,13 +47,22 @@ class Agent:
     cut: bool = False
     """Its path to the API server is broken; that to the other agents is not."""
     beats_every: int = BEAT_SECONDS
-    beat_at: float = 0.0
-    """When a heartbeat reached the API server last."""
+    beats: list[float] = field(default_factory=list)
+    """When its heartbeats reached the API server."""
     cut_since: float | None = None
 
     @property
     def incarnation(self) -> str:
         return f"i{self.life:07}"
+
+    @property
+    def beat_at(self) -> float:
+        """When the last one did."""
+        return self.beats[-1] if self.beats else 0.0
+
+    def last_beat_before(self, moment: float) -> float:
+        """When the last one until that moment did."""
+        return self.beats[bisect_right(self.beats, moment) - 1]
 
     @property
     def runs(self) -> bool:
@@ -309,7 +319,7 @@ class System:
             )
         else:
             self.server.change(names.PARTICIPANT_KIND, agent.name, spec=spec)
-        agent.beat_at = self.now
+        agent.beats.append(self.now)
 
     def _beat(self, agent: Agent) -> None:
         if agent.process == OFF or agent.cut or self.now - agent.beat_at < agent.beats_every:
@@ -324,7 +334,7 @@ class System:
             "intervalSeconds": BEAT_SECONDS,
         }
         self.server.change(names.PARTICIPANT_KIND, agent.name, status=status)
-        agent.beat_at = self.now
+        agent.beats.append(self.now)
 
     def _time(self, seconds: float) -> None:
         end = self.now + seconds
