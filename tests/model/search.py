@@ -87,7 +87,7 @@ def story(setup: Setup, actions: Sequence[Action]) -> str:
     return "\n".join(system.story)
 
 
-def walk(setup: Setup, seed: int, steps: int, start: Sequence[Action] = ()) -> list[Action]:
+def walk(setup: Setup, seed: int, steps: int, start: Sequence[Action] = (), *, shrinks: bool = True) -> list[Action]:
     """One random walk. Raises what is wrong, with the shortest story that leads there."""
     chance, system, actions = Random(seed), System(setup), [*start]
     slow = (chance.randrange(setup.operators), chance.choice(KINDS))
@@ -107,6 +107,8 @@ def walk(setup: Setup, seed: int, steps: int, start: Sequence[Action] = ()) -> l
             actions.append(action)
             system.do(action)
     except (AssertionError, InvariantError):
+        if not shrinks:
+            raise
         short = shrunk(setup, actions, lambda some: failure(setup, some))
         raise AssertionError(f"seed {seed}:\n{story(setup, short)}") from None
     return actions
