@@ -1,6 +1,9 @@
-"""The API server of the model: objects, one version for all of them, and a log of each kind for the watches."""
+"""The API server of the model: objects, one version for all of them, and a log of each kind for the watches.
 
-import copy
+It can be restored to a snapshot, after which versions go back, and its logs can be compacted.
+"""
+
+from bisect import bisect_right
 from typing import Any, NamedTuple
 
 from rendezvous_api import names
@@ -13,6 +16,7 @@ KINDS = (names.RENDEZVOUS_KIND, names.PARTICIPANT_KIND, names.POD_KIND)
 class Change(NamedTuple):
     """One event of a watch."""
 
+    version: int
     type: str
     item: Json
 
@@ -23,8 +27,11 @@ class ApiServer:
     def __init__(self) -> None:
         self.version = 1000
         self.objects: dict[tuple[str, str], Json] = {}
-        self.log: dict[str, list[Change]] = {kind: [] for kind in KINDS}
+        self.compacted = 0
+        """Watches from an earlier version are refused (410)."""
+        self._log: dict[str, list[Change]] = {kind: [] for kind in KINDS}
         self._uids = 0
+        self._snapshot = (self.version, self.objects)
 
     def find(self, kind: str, name: str) -> Json | None:
         """The object; None: it does not exist."""
@@ -33,18 +40,33 @@ class ApiServer:
     def all(self, kind: str) -> list[Json]:
         """What a list shows: of pods those with the label."""
         found = [item for (of, _), item in self.objects.items() if of == kind]
-        return [item for item in found if kind != names.POD_KIND or item["metadata"].get("labels")]
+        return [item for item in found if kind != names.POD_KIND or item["metadata"]["labels"]]
+
+    def after(self, kind: str, version: int) -> Change | None:
+        """What a watch shows next; None: nothing. One from a version that is yet to come shows nothing until then."""
+        log = self._log[kind]
+        if not log or log[-1].version <= version:
+            return None
+        return log[bisect_right(log, version, key=lambda change: change.version)]
 
     def create(self, kind: str, name: str, content: Json, **metadata: Any) -> Json:
         """An object with a new UID."""
         self._uids += 1
-        own = {"name": name, "namespace": "ns", "uid": f"uid-{self._uids}"}
+        own = {"name": name, "namespace": "ns", "uid": f"uid-{self._uids}", "generation": 1}
         item = {"metadata": {**own, "creationTimestamp": "2030-01-01T00:00:00Z", **metadata}, **content}
         return self._store(kind, item, "ADDED")
 
     def change(self, kind: str, name: str, **content: Any) -> Json:
         """The object with other contents, such as ``status``."""
-        return self._store(kind, {**self.objects[kind, name], **content}, "MODIFIED")
+        item = {**self.objects[kind, name], **content}
+        if "spec" in content:
+            item["metadata"] = {**item["metadata"], "generation": item["metadata"]["generation"] + 1}
+        return self._store(kind, item, "MODIFIED")
+
+    def change_metadata(self, kind: str, name: str, **metadata: Any) -> Json:
+        """The object with other metadata, such as ``annotations``."""
+        item = self.objects[kind, name]
+        return self._store(kind, {**item, "metadata": {**item["metadata"], **metadata}}, "MODIFIED")
 
     def unlabel(self, name: str) -> None:
         """A pod loses its label: watches by label show it as deleted."""
@@ -52,21 +74,39 @@ class ApiServer:
         if item["metadata"]["labels"]:
             stored = self._store(names.POD_KIND, {**item, "metadata": {**item["metadata"], "labels": {}}}, None)
             labelled = {**item["metadata"], "resourceVersion": stored["metadata"]["resourceVersion"]}
-            self.log[names.POD_KIND].append(Change("DELETED", {**item, "metadata": labelled}))
+            self._show(names.POD_KIND, "DELETED", {**item, "metadata": labelled})
 
     def delete(self, kind: str, name: str) -> None:
         """The object is gone."""
         item = self.objects.pop((kind, name))
         self.version += 1
-        metadata = {**item["metadata"], "resourceVersion": str(self.version)}
         if kind != names.POD_KIND or item["metadata"]["labels"]:
-            self.log[kind].append(Change("DELETED", {**item, "metadata": metadata}))
+            metadata = {**item["metadata"], "resourceVersion": str(self.version)}
+            self._show(kind, "DELETED", {**item, "metadata": metadata})
+
+    def compact(self) -> None:
+        """The logs are emptied."""
+        self.compacted = self.version
+        for log in self._log.values():
+            log.clear()
+
+    def take_snapshot(self) -> None:
+        """What a restore goes back to."""
+        self._snapshot = (self.version, dict(self.objects))
+
+    def restore(self) -> None:
+        """Everything is as in the snapshot. UIDs are random, so none is given out twice."""
+        self.version, objects = self._snapshot
+        self.objects = dict(objects)
+        self.compact()
 
     def _store(self, kind: str, item: Json, change: str | None) -> Json:
         self.version += 1
-        item = copy.deepcopy(item)
-        item["metadata"]["resourceVersion"] = str(self.version)
+        item = {**item, "metadata": {**item["metadata"], "resourceVersion": str(self.version)}}
         self.objects[kind, item["metadata"]["name"]] = item
         if change is not None:
-            self.log[kind].append(Change(change, item))
+            self._show(kind, change, item)
         return item
+
+    def _show(self, kind: str, change: str, item: Json) -> None:
+        self._log[kind].append(Change(self.version, change, item))

@@ -1,26 +1,49 @@
 """The safety rules, checked on the true world at each write that is carried out.
 
 S1: no round is published beside one that can still train. S2: a round ends only for a true reason. S3: one member list
-for each round, ever. S4: only objects of dead agents are deleted. S5: restarts count true failures only. S6: no node
-trains in two rounds.
+for each (uid, round). S4: only objects of dead agents are deleted. S5: restarts count true failures only. S6: no node
+trains in two rounds. And what the spec asks for holds for each round that is published.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from tests.model.agent import Agent
 from tests.model.api_server import Json
+from tests.model.operator import Reads
 
 from rendezvous_api import names
 from rendezvous_api.codec import decode
-from rendezvous_api.reasons import FAILURES
+from rendezvous_api.reasons import FAILURES, ClosedReason, LeaveReason, RoundEndReason
 from rendezvous_api.rendezvous import Member, Rendezvous, RendezvousStatus
 
 if TYPE_CHECKING:
-    from tests.model.system import Agent, System
+    from tests.model.system import System
 
-ROUNDING = 10
-"""Seconds by which a time that was measured by the heartbeats of the model may be too short."""
+_FAILURES = frozenset(reason.value for reason in FAILURES)
+RETENTION_SECONDS = 3600
+ISOLATED_SECONDS = 600
+
+Key = tuple[str, int]
+"""UID of a Rendezvous, and the number of a round."""
+
+
+@dataclass
+class Round:
+    """One that was published."""
+
+    members: tuple[Member, ...]
+    asked_at: float | None = None
+    """When its members were first asked to join again."""
+    over_at: float | None = None
+    """When another round followed, or its Rendezvous was deleted."""
+    deleted: bool = False
+    given_up: bool = False
+    """A user has asked for another round."""
 
 
 class Safety:
@@ -28,90 +51,151 @@ class Safety:
 
     def __init__(self, system: System) -> None:
         self._system = system
-        self._members: dict[tuple[str, int], tuple[Member, ...]] = {}
-        self._asked_at: dict[int, float] = {}
+        self.rounds: dict[Key, Round] = {}
         self.broken: list[str] = []
         """What is wrong. It is not raised at once: the operator would take it for a failure of its request."""
 
-    def written(self, before: Json, after: Json) -> None:
+    def written(self, before: Json, after: Json, reads: Reads) -> None:
         """A status was written."""
         old, new = decode(Rendezvous, before).status, decode(Rendezvous, after)
-        status = new.status
+        status, uid, now = new.status, new.metadata.uid, self._system.now
         self._system.story.append(
-            f"        the status says: round {status.round} of {[member.name for member in status.participants]}, "
-            f"waitingNodes {status.waiting_nodes}, {status.history[-1].reason if status.history else None}"
+            f"          The status says: round {status.round} of {[member.name for member in status.participants]}, "
+            f"waitingNodes {status.waiting_nodes}, {status.history[-1].reason if status.history else None}, "
+            f"restarts {status.restarts}, spares {[*status.spares]}."
         )
-        known = self._members.setdefault((new.metadata.uid, status.round), status.participants)
-        self._expect(known == status.participants, "S3", f"round {status.round} has other members than before")
+        if status.round:
+            known = self.rounds.setdefault((uid, status.round), Round(status.participants))
+            same = known.members == status.participants
+            self._expect(same, "S3", f"round {status.round} has other members than before")
         if status.round > old.round:
-            self._published(new, old, status)
-        if status.waiting_nodes and not old.waiting_nodes:
-            self._asked_at.setdefault(old.round, self._system.now)
+            self._published(new, old)
+        former = self.rounds.get((uid, old.round))
+        if former is not None and status.waiting_nodes and former.asked_at is None:
+            former.asked_at = now
         if old.running and not (status.running and status.round == old.round):
-            self._ended(new, old, status)
+            self._ended(new, old, reads)
         if status.restarts > old.restarts:
-            reason = next(record.reason for record in status.history if record.round == old.round)
-            failures = {failure.value for failure in FAILURES}
-            self._expect(reason in failures, "S5", f"{reason} counts as a failure")
+            reason = _reason(status, old.round)
+            self._expect(reason in _FAILURES, "S5", f"{reason} counts as a failure")
+            self._expect(status.restarts == old.restarts + 1, "S5", "one end counts twice")
 
     def deleted(self, item: Json) -> None:
         """An object was deleted by an operator."""
-        agent = self._system.agents.get(item["metadata"]["name"])
-        lives = agent is not None and agent.process != "is off" and item["spec"].get("incarnation") == agent.incarnation
-        self._expect(not lives, "S4", f"the object of {item['metadata']['name']}, which lives, is deleted")
-
-    def _published(self, rendezvous: Rendezvous, old: RendezvousStatus, status: RendezvousStatus) -> None:
-        asked_at = self._asked_at.get(old.round)
-        overdue = asked_at is not None and self._system.now - asked_at >= rendezvous.spec.timeouts.reentry_seconds
-        whole = bool(old.participants) and all(self._runs(member, old.round) for member in old.participants)
-        released = all(self._cut_for(member, 600) for member in old.participants)
-        given_up = "RestartRequested" in {record.reason for record in status.history if record.round == old.round}
-        given_up = given_up and all(self._cut_for(member, 15 - ROUNDING) for member in old.participants)
-        if whole and not overdue and not released and not given_up:
-            self.broken.append(f"S1: round {status.round} is published beside round {old.round}, which can still train")
-        for member in status.participants:
-            agent = self._agent(member)
-            if agent is not None and agent.runs and not agent.cut:
-                self.broken.append(f"S6: {agent.name} is a member of round {status.round}, and trains")
-
-    def _ended(self, rendezvous: Rendezvous, old: RendezvousStatus, status: RendezvousStatus) -> None:
-        reason = next((record.reason for record in status.history if record.round == old.round), None)
-        true = {
-            "RestartRequested": names.ANNOTATION_RESTART_REQUESTED_AT in rendezvous.metadata.annotations,
-            "ScaleUp": any(agent.process == "waits" or agent.beat_at for agent in self._system.agents.values()),
-            "TooManyNodes": old.nodes > rendezvous.spec.max_nodes,
-        }.get(str(reason), any(not self._is_well(member, old.round) for member in old.participants))
-        self._expect(true, "S2", f"round {old.round} is ended for {reason}, and all its members are well")
-
-    def _agent(self, member: Member) -> Agent | None:
-        """The agent whose present attempt is that member."""
-        agent = self._system.agents.get(member.name)
-        same = agent is not None and (agent.incarnation, agent.attempt) == (member.incarnation, member.attempt)
-        return agent if same else None
-
-    def _runs(self, member: Member, number: int) -> bool:
-        """Whether its workers run that round, or may come to run it."""
-        agent = self._agent(member)
-        return (
-            agent is not None
-            and agent.process == "trains"
-            and agent.membership is not None
-            and (agent.membership.round == number)
+        name, incarnation = item["metadata"]["name"], item["spec"].get("incarnation")
+        if incarnation is None:
+            return  # a Rendezvous
+        now = self._system.now
+        lives = any(
+            agent.name == name and agent.incarnation == incarnation and agent.alive
+            for agent in self._system.processes.values()
+            if now - agent.last_beat_before(now) < RETENTION_SECONDS
         )
+        self._expect(not lives, "S4", f"the object of {name}, which lives, is deleted")
 
-    def _is_well(self, member: Member, number: int) -> bool:
-        """It lives, it has not asked for another round, and its heartbeats reach the API server."""
-        agent = self._agent(member)
-        if agent is None or agent.process == "is off":
+    def rendezvous_deleted(self, uid: str) -> None:
+        """A user has deleted it."""
+        for (of, _), known in self.rounds.items():
+            if of == uid:
+                known.over_at, known.deleted = known.over_at or self._system.now, True
+
+    def restored(self, uid: str, number: int) -> None:
+        """The status has this round again; what followed may be given out once more."""
+        self.rounds = {key: known for key, known in self.rounds.items() if key[0] != uid or key[1] <= number}
+
+    # S1, S6 and the spec.
+
+    def _published(self, new: Rendezvous, old: RendezvousStatus) -> None:
+        status, spec, key, now = new.status, new.spec, (new.metadata.uid, new.status.round), self._system.now
+        fits = spec.min_nodes <= status.nodes <= spec.max_nodes and not spec.suspend and not spec.closed
+        self._expect(fits, "The spec", f"round {status.round} has {status.nodes} nodes, and must not")
+        former = self.rounds.get((new.metadata.uid, old.round))
+        if former is not None:
+            former.over_at = former.over_at or now
+            former.given_up = former.given_up or _reason(status, old.round) == RoundEndReason.RESTART_REQUESTED
+        for other, known in self.rounds.items():
+            members = [self.agent(member) for member in known.members] if other != key else []
+            whole = bool(members) and all(agent is not None and agent.round_key == other for agent in members)
+            if whole and self._can_meet(known) and not self._may_be_given_up(new, known):
+                which = f"round {other[1]}" + ("" if other[0] == key[0] else " of a deleted Rendezvous")
+                self.broken.append(f"S1: round {status.round} is published beside {which}, which can still train")
+        for member in status.participants:
+            agent = self.agent(member)
+            if agent is not None and agent.round_key not in (None, key):
+                self.broken.append(f"S6: {agent.name} is a member of round {status.round}, and trains in another one")
+
+    def _may_be_given_up(self, rendezvous: Rendezvous, known: Round) -> bool:
+        """A documented time has passed, or a user has wanted it so."""
+        now, spec = self._system.now, rendezvous.spec
+        began = known.asked_at if known.asked_at is not None else known.over_at
+        if began is not None and now - began >= spec.timeouts.reentry_seconds:
+            return True
+        agents = [agent for member in known.members if (agent := self.agent(member)) is not None]
+        if known.deleted or any(agent.alive and agent.pod_is_gone for agent in agents):
+            return True
+        silent = min(now - agent.last_beat_before(now) for agent in agents)
+        isolated = spec.timeouts.isolated_round_seconds
+        limit = spec.silent_seconds if known.given_up else ISOLATED_SECONDS if isolated is None else isolated
+        return silent >= limit
+
+    def _can_meet(self, known: Round) -> bool:
+        host = known.members[0].name
+        return all(self._system.meet(host, member.name) for member in known.members)
+
+    # S2.
+
+    def _ended(self, new: Rendezvous, old: RendezvousStatus, reads: Reads) -> None:
+        status, spec = new.status, new.spec
+        reason = _reason(status, old.round)
+        members = {member.name for member in old.participants}
+        annotation = new.metadata.annotations.get(names.ANNOTATION_RESTART_REQUESTED_AT, "")
+        asked = sha256(annotation.encode()).hexdigest() != old.observed_restart_request
+        others = [agent for agent in self._system.agents.values() if agent.name not in members and agent.life]
+        truths: Mapping[str, bool] = {
+            RoundEndReason.RESTART_REQUESTED.value: bool(annotation) and asked,
+            RoundEndReason.SCALE_UP.value: bool(others) and old.nodes < spec.max_nodes,
+            RoundEndReason.TOO_MANY_NODES.value: old.nodes > spec.max_nodes,
+            RoundEndReason.SUSPENDED.value: spec.suspend,
+            RoundEndReason.MEMBER_EVICTED.value: any(self._is_leaving(member) for member in old.participants),
+            ClosedReason.RUN_SUCCEEDED.value: any(
+                self._has_left(member, LeaveReason.SUCCEEDED) for member in old.participants
+            ),
+        }
+        sick = any(not self._is_well(member, spec.suspect_seconds, reads) for member in old.participants)
+        true = truths.get(str(reason), sick)
+        self._expect(true, "S2", f"round {old.round} is ended for {reason}, which is not true")
+
+    def _is_well(self, member: Member, limit: float, reads: Reads) -> bool:
+        """It lives, it has not asked for another round, and it was not silent when it was read last."""
+        agent = self.agent(member)
+        if agent is None or not agent.alive or (agent.round_key is None and agent.process != "waits"):
             return False
-        pod = self._system.server.find(names.POD_KIND, member.name)
-        return pod is not None and not self._cut_for(member, 15 - ROUNDING)
+        # Heartbeats may have arrived since that read, and the watch that shows them may be late.
+        read_at = reads.get(member.name, self._system.now)
+        heard = read_at - agent.last_beat_before(read_at) < limit
+        return heard and not agent.pod_is_gone
 
-    def _cut_for(self, member: Member, seconds: float) -> bool:
-        agent = self._system.agents[member.name]
-        since = agent.cut_since
-        return since is not None and self._system.now - since >= seconds
+    def _is_leaving(self, member: Member) -> bool:
+        pod = self._system.server.find(names.POD_KIND, member.name)
+        return pod is None or bool(pod["metadata"].get("deletionTimestamp") or pod["status"].get("conditions"))
+
+    def _has_left(self, member: Member, reason: LeaveReason) -> bool:
+        found = self._system.server.find(names.PARTICIPANT_KIND, member.name)
+        return found is None or found["spec"].get("leaveReason") == reason.value
+
+    # Helpers.
+
+    def agent(self, member: Member) -> Agent | None:
+        """The process whose present attempt is that member."""
+        for agent in self._system.processes.values():
+            if (agent.name, agent.incarnation, agent.attempt) == (member.name, member.incarnation, member.attempt):
+                return agent
+        return None
 
     def _expect(self, is_true: bool, rule: str, otherwise: str) -> None:
         if not is_true:
             self.broken.append(f"{rule}: {otherwise}")
+
+
+def _reason(status: RendezvousStatus, number: int) -> str | None:
+    return next((record.reason for record in status.history if record.round == number), None)

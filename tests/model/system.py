@@ -6,58 +6,32 @@ one, too. After each action the safety rules hold (`safety`); a breach raises `V
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Any
 
+from tests.model import users
+from tests.model.agent import CHECKS_IN, OFF, TRAINS, Agent
 from tests.model.api_server import KINDS, ApiServer, Json
-from tests.model.operator import DEFECTS, KEY, Operator
+from tests.model.operator import DEFECTS, KEY, Operator, Reads
 from tests.model.safety import Safety
+from tests.model.story import sentence
 from tests.support.specs import in_groups
 
 from rendezvous_api import names
-from rendezvous_api.codec import decode
-from rendezvous_api.participant import ParticipantSpec
-from rendezvous_api.reasons import AttemptReason, ParticipantState, RefusalReason
-from rendezvous_api.rendezvous import Refusal, Rendezvous
-from rendezvous_handler.agent.rendezvous_watch import is_newer, only_about
-from rendezvous_handler.join.answer import Attempt, Membership, answer, nodes_waiting
+from rendezvous_api.codec import json_name
+from rendezvous_api.reasons import LeaveReason
+from rendezvous_handler.join.answer import Membership
 
 Action = tuple[Any, ...]
+
+FAILURES = {"is refused (429)": (429, False), "gets no answer": (500, False), "loses its answer": (0, True)}
+"""What a request may end with: its code, and whether it is carried out."""
+
+_PATHS = ("is cut off", "cannot write", "cannot read", "is reached again", "writes again", "reads again")
 
 
 class ViolationError(AssertionError):
     """A safety rule is broken."""
-
-
-BEAT_SECONDS = 5
-OFF, WAITS, CHECKS_IN, TRAINS = "is off", "waits", "checks in", "trains"
-
-
-@dataclass
-class Agent:
-    """One node: its process, and what it knows."""
-
-    name: str
-    process: str = OFF
-    life: int = 0
-    attempt: int = 0
-    membership: Membership | None = None
-    view: Rendezvous | None = None
-    cursor: int = 0
-    cut: bool = False
-    """Its path to the API server is broken; that to the other agents is not."""
-    beats_every: int = BEAT_SECONDS
-    beat_at: float = 0.0
-    """When a heartbeat reached the API server last."""
-    cut_since: float | None = None
-
-    @property
-    def incarnation(self) -> str:
-        return f"i{self.life:07}"
-
-    @property
-    def runs(self) -> bool:
-        """Whether its workers run, or will as soon as all have checked in."""
-        return self.process in (CHECKS_IN, TRAINS)
 
 
 @dataclass(frozen=True)
@@ -68,18 +42,20 @@ class Setup:
     operators: int = 1
     min_nodes: int = 2
     max_nodes: int = 2
-    lags: bool = True
-    fails: bool = True
-    cuts: bool = False
-    unlabels: bool = False
-    deletes_pods: bool = False
-    requests: bool = False
-    edits: bool = False
+    may: frozenset[str] = frozenset({"lags", "fails"})
+    """Groups of actions, see `System.possible` and `users`."""
+    elects: bool = False
+    """One of the operators is the leader."""
+    runs: tuple[str, ...] = ("run",)
+    """The agents belong to them in turn."""
+    releases: tuple[str, ...] = ("this",)
+    """The same for the releases of their handlers: older, this, newer, unreadable."""
     spec: tuple[tuple[str, int], ...] = (("last_call_seconds", 5), ("replacement_seconds", 5))
 
     @property
     def names(self) -> list[str]:
-        return [f"train.{letter}" for letter in "abcdef"[: self.agents]]
+        """Of the agents."""
+        return [f"train.{letter}" for letter in "abcdefgh"[: self.agents]]
 
 
 @dataclass
@@ -91,65 +67,118 @@ class System:
     story: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        setup = self.setup
         self.server = ApiServer()
-        limits = {"minNodes": self.setup.min_nodes, "maxNodes": self.setup.max_nodes}
-        spec = in_groups({_camel(name): value for name, value in self.setup.spec})
-        self.server.create(names.RENDEZVOUS_KIND, KEY.name, {"spec": {**limits, **spec}, "status": {}})
-        self.agents = {name: Agent(name) for name in self.setup.names}
-        for name in self.agents:
-            self._new_pod(name)
         self.safety = Safety(self)
-        self.operators = [
-            Operator(self.server, lambda: self.now, self.safety.written, self.safety.deleted)
-            for _ in range(self.setup.operators)
-        ]
+        self.parted: set[frozenset[str]] = set()
+        """Pairs of nodes that do not reach each other."""
+        self.agents: dict[str, Agent] = {}
+        self.ghosts: dict[str, Agent] = {}
+        """Processes whose pods were deleted by force, by a name of their own."""
+        self.requested = 0
+        settings = {json_name(name): value for name, value in setup.spec}
+        self.spec: Json = {"minNodes": setup.min_nodes, "maxNodes": setup.max_nodes, **in_groups(settings)}
+        self.server.create(names.RENDEZVOUS_KIND, KEY.name, {"spec": self.spec, "status": {}})
+        for number, name in enumerate(setup.names):
+            run, release = (of[number % len(of)] for of in (setup.runs, setup.releases))
+            self.agents[name] = Agent(name, self.server, lambda: self.now, run, release)
+            self.new_pod(name)
+        self.operators = [Operator(self, leads=not setup.elects or not number) for number in range(setup.operators)]
+        self.term = 1
+
+    def written(self, before: Json, after: Json, reads: Reads) -> None:
+        """See `Safety`."""
+        self.safety.written(before, after, reads)
+
+    def deleted(self, item: Json) -> None:
+        """See `Safety`."""
+        self.safety.deleted(item)
+
+    @property
+    def processes(self) -> dict[str, Agent]:
+        """Of agents and ghosts."""
+        return {**self.agents, **self.ghosts} if self.ghosts else self.agents
+
+    def meet(self, one: str, other: str) -> bool:
+        """Whether two nodes reach each other."""
+        return one == other or frozenset((one, other)) not in self.parted
 
     # What may happen.
 
     def possible(self) -> Iterator[Action]:
         """Every action that does something now."""
         yield from self.inner()
-        setup = self.setup
-        for name, agent in self.agents.items():
-            if agent.process != OFF:
-                yield ("dies", name)
-                if not agent.cut:
-                    yield ("fails", name)
-            elif self.server.find(names.POD_KIND, name) is not None:
-                yield ("starts", name)
-            if setup.cuts:
-                yield ("heals" if agent.cut else "is cut off", name)
-            pod = self.server.find(names.POD_KIND, name)
-            if setup.unlabels and pod is not None and pod["metadata"]["labels"]:
-                yield ("loses its label", name)
-            if setup.deletes_pods:
-                yield ("gets a pod", name) if pod is None else ("loses its pod", name)
+        may = self.setup.may
+        for key, agent in self.processes.items():
+            yield from self._possible_for(key, agent)
+        if "parts" in may:
+            for one, other in combinations(self.agents, 2):
+                yield ("meets" if not self.meet(one, other) else "loses sight", one, other)
+        yield from users.possible(self)
         for number, operator in enumerate(self.operators):
-            if setup.fails and operator.pending is not None:
-                yield ("no answer", number)
-                yield ("lost answer", number)
-            if setup.lags:
-                yield from (("relists", number, kind) for kind in KINDS)
-        if setup.requests:
-            yield ("asks for a round",)
+            if operator.asleep_since is not None:
+                yield ("wakes", number)
+                continue
+            if "fails" in may and operator.pending is not None:
+                yield from ((failure, number) for failure in FAILURES)
+            if "lags" in may:
+                yield from (("lists", number, kind) for kind in KINDS)
+            if "restarts" in may:
+                yield ("restarts", number)
+            if "sleeps" in may:
+                yield ("sleeps", number)
+            if self.setup.elects and operator.term is None:
+                yield ("gets the Lease", number)
         for seconds in (1, 16, 60):
             yield ("time", seconds)
 
+    def _possible_for(self, key: str, agent: Agent) -> Iterator[Action]:
+        may = self.setup.may
+        if not agent.alive:
+            if key in self.agents and self.server.find(names.POD_KIND, agent.name) is not None:
+                yield ("starts", key)
+            return
+        yield ("dies", key)
+        if agent.process in (CHECKS_IN, TRAINS) and not agent.paused:
+            yield ("fails", key)
+        if agent.process == TRAINS and "ends" in may:
+            yield ("succeeds", key)
+        if "ends" in may:
+            yield ("is terminated", key)
+        if "pauses" in may:
+            yield ("goes on" if agent.paused else "is paused", key)
+        if "cuts" in may:
+            yield ("is reached again" if not (agent.reads and agent.writes) else "is cut off", key)
+        if "splits" in may:
+            yield ("writes again" if not agent.writes else "cannot write", key)
+            yield ("reads again" if not agent.reads else "cannot read", key)
+        if "fails" in may and agent.writes and not agent.client.loses_next_answer:
+            yield ("will lose an answer", key)
+
     def inner(self) -> Iterator[Action]:
-        """What operators and agents do as soon as they can."""
-        for name, agent in self.agents.items():
-            if agent.process != OFF and not agent.cut and agent.cursor < len(self.server.log[names.RENDEZVOUS_KIND]):
-                yield ("sees", name)
-            if self._acts(agent):
-                yield ("acts", name)
+        """What operators, agents and the API server do as soon as they can."""
+        for key, agent in self.processes.items():
+            if agent.can_see:
+                yield ("sees", key)
+            if agent.acts(self._all_check_in) is not None:
+                yield ("acts", key)
         for number, operator in enumerate(self.operators):
+            if operator.asleep_since is not None:
+                continue
+            if operator.cache.restored is not None:
+                yield ("begins again", number)
+                continue
             if operator.pending is not None:
                 yield ("answer", number)
-            elif operator.due_at is not None and operator.due_at <= self.now:
+            elif operator.due:
                 yield ("decides", number)
             for kind in KINDS:
-                if operator.cursors[kind] < len(self.server.log[kind]):
+                if operator.can_receive(kind):
                     yield ("receives", number, kind)
+            if operator.term not in (None, self.term):
+                yield ("learns of another leader", number)
+        if users.orphaned(self):
+            yield ("collects garbage",)
 
     def do(self, action: Action) -> None:
         """Carry out an action, if it is possible.
@@ -158,20 +187,21 @@ class System:
             ViolationError: a safety rule is broken now.
         """
         what, *where = action
-        self.story.append(f"{self.now - 10_000:6.0f} s: {' '.join(map(str, (*where, what)))}")
+        self.story.append(f"{self.now - 10_000:6.0f} s  {sentence(action)}")
         if what == "time":
             self._time(where[0])
-        elif what == "asks for a round":
-            found = self.server.find(names.RENDEZVOUS_KIND, KEY.name)
-            assert found is not None
-            annotations = {names.ANNOTATION_RESTART_REQUESTED_AT: str(self.server.version)}
-            self.server.change(
-                names.RENDEZVOUS_KIND, KEY.name, metadata={**found["metadata"], "annotations": annotations}
-            )
-        elif isinstance(where[0], int):
-            self._operator(what, self.operators[where[0]], *where[1:])
+        elif what in ("meets", "loses sight"):
+            (self.parted.discard if what == "meets" else self.parted.add)(frozenset(where))
+        elif where and isinstance(where[0], int) and what != "edits":
+            self._operator(what, where[0], self.operators[where[0]], *where[1:])
+        elif where and where[0] in self.processes and what not in users.OF_PODS:
+            self._agent(what, self.processes[where[0]])
         else:
-            self._agent(what, self.agents[where[0]])
+            users.do(self, action)
+        self.check()
+
+    def check(self) -> None:
+        """Raises a `ViolationError` if a rule is broken."""
         if DEFECTS.found:
             defect = DEFECTS.found[0]
             DEFECTS.found.clear()
@@ -179,165 +209,104 @@ class System:
         if self.safety.broken:
             raise ViolationError(self.safety.broken[0])
 
-    def _operator(self, what: str, operator: Operator, kind: str = "") -> None:
-        if what == "decides" and operator.pending is None:
+    def _operator(self, what: str, number: int, operator: Operator, kind: str = "") -> None:
+        if what == "wakes":
+            operator.wakes()
+        if operator.asleep_since is not None:
+            return
+        if what == "decides":
             operator.begins()
         elif what == "answer":
             operator.answered()
-        elif what in ("no answer", "lost answer"):
-            operator.fails(carried_out=what == "lost answer")
+        elif what in FAILURES:
+            code, carried_out = FAILURES[what]
+            operator.fails(code, carried_out=carried_out)
         elif what == "receives":
             operator.receives(kind)
-        elif what == "relists":
+        elif what == "lists":
             operator.relist(kind)
+        elif what in ("restarts", "begins again"):
+            if what == "restarts" or operator.cache.restored is not None:
+                operator.restarts()
+        elif what == "sleeps":
+            operator.sleeps()
+        elif what == "gets the Lease" and operator.term is None:
+            self.term += 1
+            operator.leads(self.term)
+            for other in self.operators:
+                if other is not operator and other.term is not None and other.asleep_since is None:
+                    other.follows()  # its clock goes, so it has given up before
+        elif what == "learns of another leader" and operator.term not in (None, self.term):
+            operator.follows()
 
     def _agent(self, what: str, agent: Agent) -> None:
-        pod = self.server.find(names.POD_KIND, agent.name)
-        if what == "starts" and agent.process == OFF and pod is not None:
-            agent.life += 1
-            agent.attempt, agent.membership, agent.cut, agent.cut_since = 0, None, False, None
-            self._look(agent)
-            self._join(agent, AttemptReason.START)
+        if what == "starts" and agent.process == OFF:
+            pod = self.server.find(names.POD_KIND, agent.name)
+            if pod is not None:
+                agent.starts(pod["metadata"]["uid"])
+        elif what in _PATHS:
+            self._path(what, agent)
+        elif not agent.alive:
+            return
         elif what == "dies":
-            agent.process, agent.membership = OFF, None
-        elif what == "fails" and agent.runs and not agent.cut:
-            self._join(agent, AttemptReason.WORKER_FAILURE)
-        elif what == "is cut off" and not agent.cut:
-            agent.cut, agent.cut_since = True, self.now
-        elif what == "heals" and agent.cut:
-            agent.cut, agent.cut_since = False, None
-            self._look(agent)
-        elif what == "sees" and agent.process != OFF and not agent.cut:
-            self._see_next(agent)
-        elif what == "acts" and self._acts(agent):
-            self._act(agent)
-        elif what == "loses its label" and pod is not None:
-            self.server.unlabel(agent.name)
-        elif what == "loses its pod" and pod is not None:
-            agent.process, agent.membership = OFF, None
-            self.server.delete(names.POD_KIND, agent.name)
-            if self.server.find(names.PARTICIPANT_KIND, agent.name) is not None:
-                self.server.delete(names.PARTICIPANT_KIND, agent.name)
-        elif what == "gets a pod" and pod is None:
-            self._new_pod(agent.name)
+            agent.dies()
+        elif what == "fails" and agent.process in (CHECKS_IN, TRAINS) and not agent.paused:
+            agent.fails()
+        elif what == "succeeds" and agent.process == TRAINS and not agent.paused:
+            agent.leaves(LeaveReason.SUCCEEDED)
+        elif what == "is terminated" and not agent.paused:
+            agent.leaves(LeaveReason.TERMINATED)
+        elif what == "sees" and agent.can_see:
+            agent.sees()
+        elif what == "acts":
+            act = agent.acts(self._all_check_in)
+            if act is not None:
+                act()
+        elif what in ("is paused", "goes on"):
+            agent.paused = what == "is paused"
+        elif what == "will lose an answer":
+            agent.client.loses_next_answer = True
 
-    # Agents.
+    def _path(self, what: str, agent: Agent) -> None:
+        if what in ("is cut off", "cannot write"):
+            agent.writes = False
+        if what in ("is cut off", "cannot read") and agent.reads:
+            agent.reads, agent.unread_since = False, self.now
+        if what in ("is reached again", "writes again"):
+            agent.writes = True
+        if what in ("is reached again", "reads again"):
+            agent.reads = True
 
-    def _new_pod(self, name: str) -> None:
+    def new_pod(self, name: str) -> None:
+        """A pod with the label."""
         status = {"status": {"phase": "Running"}}
         self.server.create(names.POD_KIND, name, status, labels={names.LABEL_RENDEZVOUS: KEY.name})
 
-    def _look(self, agent: Agent) -> None:
-        """It lists the Rendezvous."""
-        found = self.server.find(names.RENDEZVOUS_KIND, KEY.name)
-        assert found is not None
-        agent.view = decode(Rendezvous, only_about(found, agent.name))
-        agent.cursor = len(self.server.log[names.RENDEZVOUS_KIND])
-
-    def _see_next(self, agent: Agent) -> None:
-        log = self.server.log[names.RENDEZVOUS_KIND]
-        if agent.cursor < len(log):
-            shown = decode(Rendezvous, only_about(log[agent.cursor].item, agent.name))
-            agent.cursor += 1
-            if is_newer(agent.view, shown):
-                agent.view = shown
-
-    def _attempt(self, agent: Agent) -> Attempt:
-        assert agent.view is not None
-        return Attempt(agent.name, self._spec(agent, agent.view.metadata.uid, AttemptReason.START))
-
-    def _spec(self, agent: Agent, uid: str, reason: AttemptReason) -> ParticipantSpec:
-        return ParticipantSpec(
-            KEY.name, uid, agent.name, agent.incarnation, agent.attempt, reason, "h", 1, ParticipantState.JOINED, "run"
-        )
-
-    def _answer(self, agent: Agent) -> Membership | None:
-        found = None if agent.view is None else answer(agent.view, self._attempt(agent))
-        return found if isinstance(found, Membership) else None
-
-    def _must_join_anew(self, agent: Agent) -> bool:
-        found = None if agent.view is None else answer(agent.view, self._attempt(agent))
-        return isinstance(found, Refusal) and found.reason is RefusalReason.JOIN_ANEW
-
     def _all_check_in(self, membership: Membership) -> bool:
-        here = [agent for agent in self.agents.values() if agent.runs and agent.membership is not None]
-        same = [agent for agent in here if agent.membership and agent.membership.round == membership.round]
-        return len(same) == membership.nodes
-
-    def _acts(self, agent: Agent) -> bool:
-        """Whether what it knows makes it do something. It talks to the others also if it is cut off."""
-        if agent.process == WAITS:
-            return self._answer(agent) is not None or (not agent.cut and self._must_join_anew(agent))
-        if agent.process == OFF or agent.membership is None:
+        """Whether all members of its round meet at the store of rank 0."""
+        known = self.safety.rounds.get((membership.uid, membership.round))
+        if known is None or len(known.members) != membership.nodes:
             return False
-        asked = nodes_waiting(agent.view, agent.membership, name_lost=False) > 0
-        if asked:
-            return not agent.cut
-        return agent.process == CHECKS_IN and self._all_check_in(agent.membership)
-
-    def _act(self, agent: Agent) -> None:
-        if agent.process == WAITS and self._must_join_anew(agent):
-            self._join(agent, AttemptReason.MEMBERSHIP_CHANGE)
-        elif agent.process == WAITS:
-            agent.membership, agent.process = self._answer(agent), CHECKS_IN
-        elif nodes_waiting(agent.view, agent.membership, name_lost=False) > 0:
-            self._join(agent, AttemptReason.MEMBERSHIP_CHANGE)
-        else:
-            agent.process = TRAINS
-
-    def _join(self, agent: Agent, reason: AttemptReason) -> None:
-        """It asks for a place; its write needs its path, so the callers see to that."""
-        assert agent.view is not None
-        agent.process, agent.membership = WAITS, None
-        agent.attempt += 1
-        pod = self.server.find(names.POD_KIND, agent.name)
-        assert pod is not None
-        spec: Json = {
-            "rendezvousName": KEY.name,
-            "rendezvousUID": agent.view.metadata.uid,
-            "nodeID": agent.name,
-            "incarnation": agent.incarnation,
-            "attempt": agent.attempt,
-            "attemptReason": reason.value,
-            "address": "h",
-            "storePort": 1,
-            "state": "Joined",
-            "runID": "run",
-            "podName": agent.name,
-            "podUID": pod["metadata"]["uid"],
-        }
-        if self.server.find(names.PARTICIPANT_KIND, agent.name) is None:
-            owner = {"apiVersion": "v1", "kind": "Pod", "name": agent.name, "uid": pod["metadata"]["uid"]}
-            self.server.create(
-                names.PARTICIPANT_KIND, agent.name, {"spec": spec, "status": {}}, ownerReferences=[owner]
-            )
-        else:
-            self.server.change(names.PARTICIPANT_KIND, agent.name, spec=spec)
-        agent.beat_at = self.now
-
-    def _beat(self, agent: Agent) -> None:
-        if agent.process == OFF or agent.cut or self.now - agent.beat_at < agent.beats_every:
-            return
-        if self.server.find(names.PARTICIPANT_KIND, agent.name) is None:
-            return
-        status: Json = {
-            "incarnation": agent.incarnation,
-            "attempt": agent.attempt,
-            "round": agent.membership.round if agent.membership and agent.process == TRAINS else 0,
-            "heartbeatTime": f"at {self.now}",
-            "intervalSeconds": BEAT_SECONDS,
-        }
-        self.server.change(names.PARTICIPANT_KIND, agent.name, status=status)
-        agent.beat_at = self.now
+        host = known.members[0].name
+        for member in known.members:
+            agent = self.safety.agent(member)
+            if agent is None or agent.paused or not agent.runs or not self.meet(host, member.name):
+                return False
+            if agent.round_key != (membership.uid, membership.round):
+                return False
+        return True
 
     def _time(self, seconds: float) -> None:
         end = self.now + seconds
         while self.now < end:
-            self.now = min(end, self.now + BEAT_SECONDS)
-            for agent in self.agents.values():
-                self._beat(agent)
+            self.now = min(end, self.now + 1)
+            for agent in self.processes.values():
+                if agent.time_passes() and agent.gives_up():
+                    self._check_that_it_was_to_give_up(agent)
 
-
-def _camel(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(part.title() for part in rest)
+    def _check_that_it_was_to_give_up(self, agent: Agent) -> None:
+        found = self.server.find(names.RENDEZVOUS_KIND, KEY.name)
+        assert found is not None
+        self.story.append(f"{self.now - 10_000:6.0f} s  {agent.name} gives up: its join timeout has passed.")
+        if found["spec"].get("suspend") or agent.name in found["status"].get("spares", ()):
+            self.safety.broken.append(f"L4: {agent.name} was told to wait, and runs out of time")

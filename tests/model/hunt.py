@@ -1,0 +1,38 @@
+"""Looks for a broken rule for some seconds of processor time: ``python -m tests.model.hunt SECONDS``."""
+
+import logging
+import sys
+import time
+from types import SimpleNamespace
+from typing import Any, cast
+
+from tests.model.operator import DEFECTS, one_after_the_other
+from tests.model.search import started, walk
+from tests.model.setups import WALKS
+
+from rendezvous_operator.reconcile import reader
+
+
+def hunt(seconds: float) -> str:
+    """What is wrong first; ``nothing``: no rule is."""
+    cast(Any, reader).asyncio = SimpleNamespace(gather=one_after_the_other)
+    logger = logging.getLogger("rendezvous_operator")
+    logger.setLevel(logging.ERROR)
+    logger.propagate = False
+    logger.addHandler(DEFECTS)
+    seed, begun = 0, {}
+    while True:
+        for name, setup in WALKS.items():
+            try:
+                if name not in begun:
+                    begun[name] = started(setup, setup.names)
+                walk(setup, seed, 500, begun[name], shrinks=False)
+            except Exception as error:  # noqa: BLE001 - a mutant may break anything
+                return str(error).strip().splitlines()[-1] if str(error).strip() else repr(error)
+            if time.process_time() > seconds:
+                return "nothing"
+        seed += 1
+
+
+if __name__ == "__main__":
+    print(hunt(float(sys.argv[1])))

@@ -1,0 +1,38 @@
+"""What there is, and what may happen, in the searches."""
+
+from tests.model.system import Setup
+
+TWO = Setup()
+RELEASES = ("this", "older", "newer", "unreadable")
+USUAL = frozenset({"lags", "fails"})
+
+WALKS = {
+    "one operator whose watches lag": Setup(agents=4, may=USUAL | {"compacts"}),
+    "two operators, and restarts that are asked for": Setup(agents=4, operators=2, may=USUAL | {"requests"}),
+    "pods that lose their label, are evicted, go, or are deleted by force": Setup(
+        agents=4, may=USUAL | {"labels", "pods", "evicts", "forces"}
+    ),
+    "agents that are cut off, or paused": Setup(agents=4, may=USUAL | {"cuts", "pauses"}),
+    "paths that break apart": Setup(agents=4, max_nodes=3, may=USUAL | {"splits", "parts"}),
+    "a group of one that is cut off": Setup(agents=3, min_nodes=1, max_nodes=1, may=USUAL | {"cuts", "pauses"}),
+    "a spec that is edited": Setup(agents=4, min_nodes=1, max_nodes=3, may=USUAL | {"edits", "suspends", "requests"}),
+    "a Rendezvous that is deleted and recreated": Setup(agents=4, may=USUAL | {"recreates", "cuts"}),
+    "a restore of etcd": Setup(agents=4, operators=2, may=USUAL | {"restores", "compacts", "requests"}),
+    "a leader whose clock stands still": Setup(
+        agents=4, operators=2, elects=True, may=USUAL | {"sleeps", "restarts", "requests"}
+    ),
+    "two runs that end": Setup(agents=5, runs=("run", "run", "other"), may=USUAL | {"ends", "pods"}),
+    "other releases": Setup(agents=4, max_nodes=3, releases=RELEASES, may=USUAL | {"edits"}),
+    "all of it": Setup(
+        agents=6,
+        operators=2,
+        max_nodes=3,
+        may=USUAL
+        | {"cuts", "splits", "parts", "pauses", "labels", "pods", "evicts", "requests", "edits", "suspends", "ends"},
+    ),
+}
+
+EVERY = {
+    "one operator": Setup(agents=2, may=USUAL | {"labels", "requests"}, min_nodes=1, max_nodes=1),
+    "two operators": Setup(agents=2, operators=2, may=frozenset({"lags"}), min_nodes=1, max_nodes=1),
+}

@@ -1,0 +1,152 @@
+"""The rules of liveness hold in fair schedules, each under its adversary (docs/model.md)."""
+
+from random import Random
+
+import pytest
+from tests.model import fair
+from tests.model.agent import OFF, STOPS, TRAINS, WAITS
+from tests.model.search import play, started, walk
+from tests.model.system import Setup, System
+
+USUAL = frozenset({"lags", "fails"})
+TIMES = (("last_call_seconds", 5), ("replacement_seconds", 5), ("reentry_seconds", 60), ("suspect_seconds", 60))
+DISTURBANCES = (
+    *("dies", "starts", "is cut off", "is reached again", "is paused", "goes on", "loses its pod", "gets a pod"),
+    *("loses its label", "gets its label back", "is evicted", "is terminated", "cannot write", "writes again"),
+    *("cannot read", "reads again", "loses its pod, but lives on"),
+)
+ALL = frozenset({"cuts", "splits", "parts", "pauses", "labels", "pods", "evicts", "forces", "ends"})
+SLOW = pytest.mark.slow
+
+
+def slower(number: int, fast: int) -> list[object]:
+    """Seeds; those beyond the first ones are slow."""
+    return [pytest.param(seed, marks=[SLOW] if seed >= fast else []) for seed in range(number)]
+
+
+@pytest.mark.parametrize("seed", slower(12, 3))
+def test_l1_healthy_nodes_train_again_and_again_whatever_the_others_do(seed: int) -> None:
+    setup = Setup(
+        agents=5,
+        min_nodes=2,
+        max_nodes=3,
+        may=USUAL | ALL - {"ends"},
+        spec=(*TIMES, ("isolated_round_seconds", 60)),
+    )
+    system = play(setup, walk(setup, seed, 250, started(setup, setup.names)))
+    healthy, others = setup.names[:2], setup.names[2:]
+    fair.repair(system, healthy)
+    adversary = fair.disturbing(others, 20, *DISTURBANCES)
+    chance = Random(seed)
+    for _ in range(3):
+        took = fair.run(
+            system,
+            lambda system: fair.all_train(system, healthy),
+            400,
+            chance=chance,
+            healthy=healthy,
+            failing=0.1,
+            adversary=adversary,
+        )
+        assert took is not None, "\n".join(system.story[-80:])
+        fair.run(system, lambda _: False, 30, chance=chance, healthy=healthy, adversary=adversary)
+
+
+def running(agents: int, joining: int, seed: int, **settings: int) -> System:
+    """A round of the first nodes runs."""
+    spec = tuple({**dict(TIMES), **settings}.items())
+    setup = Setup(agents=agents, max_nodes=max(2, joining), spec=spec)
+    return play(setup, started(setup, setup.names[:joining]))
+
+
+SOON = 20
+"""Seconds in which a request is carried out at last, beside twice the time of a timer."""
+
+
+@pytest.mark.parametrize("seed", slower(20, 3))
+class TestL2:
+    """A timer fires within twice its time while each request fails with a probability of 0.45."""
+
+    def takes(self, system: System, until: object, seconds: int, seed: int) -> None:
+        assert callable(until)
+        took = fair.run(system, until, 2 * seconds + SOON, chance=Random(seed), failing=0.45)
+        assert took is not None, "\n".join(system.story[-60:])
+
+    def test_last_call(self, seed: int) -> None:
+        setup = Setup(agents=3, max_nodes=3, spec=(("last_call_seconds", 30),))
+        system = System(setup)
+        system.do(("starts", "train.a"))
+        system.do(("starts", "train.b"))
+        self.takes(system, lambda system: fair.all_train(system, setup.names[:2]), 30, seed)
+
+    def test_suspect_and_replacement(self, seed: int) -> None:
+        system = running(4, 3, seed, replacement_seconds=30)
+        system.do(("is cut off", "train.a"))
+        others = ["train.b", "train.c"]
+        lost = system.agents["train.b"].round_key
+        self.takes(
+            system,
+            lambda system: fair.all_train(system, others) and system.agents["train.b"].round_key != lost,
+            60 + 30,
+            seed,
+        )
+
+    def test_reentry(self, seed: int) -> None:
+        system = running(3, 2, seed)
+        system.do(("asks for a round",))
+        vars(system.agents["train.a"])["acts"] = lambda _: None  # its workers do not stop
+        system.do(("starts", "train.c"))
+        others = ["train.b", "train.c"]
+        self.takes(system, lambda system: fair.all_train(system, others), 60, seed)
+
+
+@pytest.mark.parametrize("seed", slower(12, 3))
+def test_l3_a_run_of_which_no_node_is_present_frees_the_object(seed: int) -> None:
+    """Known pods keep the object for their run, so those of this one are gone."""
+    setup = Setup(
+        agents=5,
+        runs=("run", "run", "other", "other", "other"),
+        may=USUAL | {"pods", "cuts"},
+        spec=(*TIMES, ("isolated_round_seconds", 60)),
+    )
+    system = play(setup, walk(setup, seed, 250, started(setup, setup.names)))
+    healthy = setup.names[2:]
+    for name in setup.names[:2]:
+        system.do(("loses its pod", name))
+    fair.repair(system, healthy)
+
+    def two_train(system: System) -> bool:
+        return sum(system.agents[name].process == TRAINS for name in healthy) >= 2
+
+    took = fair.run(system, two_train, 400, chance=Random(seed), healthy=healthy, failing=0.1)
+    assert took is not None, "\n".join(system.story[-80:])
+
+
+class TestL4:
+    """An agent that is asked to wait does not run out of time; one that is not does."""
+
+    JOIN = 60
+
+    def waits_on(self, system: System, name: str) -> bool:
+        fair.run(system, lambda _: False, 3 * self.JOIN, chance=Random(1))
+        return system.agents[name].process in (WAITS, TRAINS, STOPS)
+
+    def test_spares(self) -> None:
+        system = running(3, 2, 0, join_seconds=self.JOIN)
+        system.do(("starts", "train.c"))
+        assert self.waits_on(system, "train.c")
+
+    def test_a_suspended_group(self) -> None:
+        system = running(2, 2, 0, join_seconds=self.JOIN)
+        system.do(("suspends",))
+        assert self.waits_on(system, "train.a")
+        assert self.waits_on(system, "train.b")
+        system.do(("resumes",))
+        took = fair.run(system, lambda system: fair.all_train(system, system.setup.names), 60, chance=Random(1))
+        assert took is not None
+
+    def test_a_node_that_waits_for_others_gives_up(self) -> None:
+        system = System(Setup(agents=2, spec=(("join_seconds", self.JOIN),)))
+        system.do(("starts", "train.a"))
+        assert not self.waits_on(system, "train.a")
+        assert system.agents["train.a"].process == OFF
