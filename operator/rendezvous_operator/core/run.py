@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from rendezvous_api import names
-from rendezvous_api.reasons import ClosedReason, RoundEndReason
+from rendezvous_api.reasons import ClosedReason
 from rendezvous_api.rendezvous import ClosedRun, Failure, HeldOut, Refusal, RendezvousStatus, closed_reason
 from rendezvous_operator.core.run_names import last_launch, remembered, without_earlier
 from rendezvous_operator.core.run_of_node import RunOfNode
