@@ -41,7 +41,7 @@ OFF, ASKS, WAITS, CHECKS_IN, TRAINS, STOPS = "is off", "asks", "waits", "checks 
 
 NAME = "train"
 """Of the Rendezvous."""
-SPARE_SECONDS = 100.0
+DEAD_WATCH_SECONDS = 100.0
 """After so long a watch is noticed to have died without a word."""
 
 
@@ -298,7 +298,7 @@ class Agent:
             return False
         if self.now() >= self.beat_due_at:
             self._beat()
-        if not self.reads and self.now() - self.unread_since > SPARE_SECONDS:
+        if not self.reads and self.now() - self.unread_since > DEAD_WATCH_SECONDS:
             self.sees()
         if self.process not in (WAITS, CHECKS_IN):
             return False

@@ -33,7 +33,7 @@ def test_random_walks(name: str) -> None:
     [
         ("one operator", 2, 100),
         ("two operators", 2, 80),
-        pytest.param("one operator", 3, 700, marks=pytest.mark.slow),
+        pytest.param("one operator", 3, 200, marks=pytest.mark.slow),
     ],
 )
 def test_every_sequence_of_actions(name: str, depth: int, at_least: int) -> None:
