@@ -157,6 +157,16 @@ def test_pods_are_placed_as_told() -> None:
     assert {key: spec[key] for key in told} == {**told, "nodeSelector": {"pool": "system", "kubernetes.io/os": "linux"}}
 
 
+@pytest.mark.parametrize("kind", ["Deployment", "Job"])
+def test_no_pod_names_its_user(kind: str) -> None:
+    """OpenShift's `restricted-v2` refuses a user that is not of the namespace's range."""
+    spec = only(render(), kind)["spec"]["template"]["spec"]
+    contexts = [spec["securityContext"], *(container["securityContext"] for container in spec["containers"])]
+    assert contexts[0]["runAsNonRoot"] is True
+    named = {"runAsUser", "runAsGroup", "fsGroup", "supplementalGroups", "seLinuxOptions"}
+    assert [context for context in contexts if named & set(context)] == []
+
+
 def test_a_spread_constraint_gets_the_selector_unless_it_has_one() -> None:
     own: Json = {"topologyKey": "zone", "maxSkew": 2, "whenUnsatisfiable": "DoNotSchedule"}
     own["labelSelector"] = {"matchLabels": {"a": "b"}}

@@ -65,14 +65,6 @@ COMBINATIONS: dict[str, Values] = {
         "monitoring.dashboard.labels": {"dashboards": "1"},
         "monitoring.dashboard.annotations": {"folder": "Training"},
     },
-    "a user of the namespace's range": {
-        "podSecurityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": None,
-            "runAsGroup": None,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        }
-    },
 }
 
 OWN_RIGHTS: Values = {"serviceAccount.create": False, "serviceAccount.name": "own", "rbac.create": False}
