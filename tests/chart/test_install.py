@@ -149,7 +149,7 @@ def test_twice_in_one_cluster(bare_plane: LocalControlPlane) -> None:
     install(plane, "one", "system-one", {"flowControl.enabled": True})
     with pytest.raises(HelmError, match="CustomResourceDefinition"):
         install(plane, "two", "system-two", {})
-    install(plane, "two", "system-two", {"crds.install": False, "flowControl.enabled": True})
-    install(plane, "one", "team", {"crds.install": False, "watchNamespace": "team"})
+    install(plane, "two", "system-two", {"crds.enabled": False, "flowControl.enabled": True})
+    install(plane, "one", "team", {"crds.enabled": False, "watchNamespace": "team"})
     policies = plane.kubectl("get", "validatingadmissionpolicies", "-o", "name").split()
     assert len(policies) == 2

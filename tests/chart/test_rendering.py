@@ -37,6 +37,12 @@ def test_the_chart_is_clean() -> None:
         ({"image.tags": "1"}, "tags"),
         ({"monitoring.podMonitor.enable": True}, "enable"),
         ({"image.digest": "latest"}, "digest"),
+        ({"image.registry": 5}, "registry"),
+        ({"imagePullSecrets": [{"secret": "registry"}]}, "imagePullSecrets"),
+        ({"global.imageRegistry": 5}, "imageRegistry"),
+        ({"global.imagePullSecrets": [5]}, "imagePullSecrets"),
+        ({"nameOverride": "Mine"}, "nameOverride"),
+        ({"crds.install": False}, "install"),
         ({"http.port": 0}, "port"),
         ({"injection.enabled": "maybe"}, "enabled"),
         ({"workers.namespaces": "team"}, "namespaces"),
@@ -116,12 +122,26 @@ def test_arguments_of_the_operator() -> None:
         ({}, "localhost/kube-rendezvous-operator:0.1.0"),
         ({"image.repository": "r.example.com/op", "image.tag": "7"}, "r.example.com/op:7"),
         ({"image.tag": "7", "image.digest": DIGEST}, f"localhost/kube-rendezvous-operator@{DIGEST}"),
+        ({"image.registry": "r.example.com", "image.repository": "op"}, "r.example.com/op:0.1.0"),
+        ({"image.registry": "a", "image.repository": "op", "global.imageRegistry": "b/mirror"}, "b/mirror/op:0.1.0"),
     ],
 )
 def test_image(values: Json, image: str) -> None:
     documents = render(values)
     assert container(documents)["image"] == image
     assert only(documents, "Job")["spec"]["template"]["spec"]["containers"][0]["image"] == image
+
+
+def test_secrets_of_a_parent_chart_come_first() -> None:
+    documents = render({"global.imagePullSecrets": ["a", {"name": "b"}], "imagePullSecrets": [{"name": "c"}]})
+    for kind in ("Deployment", "Job"):
+        spec = only(documents, kind)["spec"]["template"]["spec"]
+        assert spec["imagePullSecrets"] == [{"name": "a"}, {"name": "b"}, {"name": "c"}]
+        assert "imagePullSecrets" not in only(render(), kind)["spec"]["template"]["spec"]
+
+
+def test_values_for_the_other_charts_of_a_parent_are_no_mistake() -> None:
+    assert render({"global.storageClass": "fast", "enabled": True}) == render()
 
 
 def test_the_selector_is_of_labels_that_never_change() -> None:
@@ -183,7 +203,7 @@ def test_a_spread_constraint_gets_the_selector_unless_it_has_one() -> None:
 @pytest.mark.parametrize(
     ("values", "kind"),
     [
-        ({"crds.install": False}, "CustomResourceDefinition"),
+        ({"crds.enabled": False}, "CustomResourceDefinition"),
         ({"admissionPolicy.enabled": False}, "ValidatingAdmissionPolicy"),
         ({"podDisruptionBudget.enabled": False}, "PodDisruptionBudget"),
     ],
@@ -255,7 +275,7 @@ def test_two_releases_share_no_name() -> None:
     values = {"injection.enabled": True, "flowControl.enabled": True, "workers.namespaces": ["team"]}
 
     def identities(release: str, *more: str) -> set[tuple[str, str, str]]:
-        found = render({**values, "crds.install": False}, *more, release=release)
+        found = render({**values, "crds.enabled": False}, *more, release=release)
         return {(item["kind"], item["metadata"].get("namespace", ""), item["metadata"]["name"]) for item in found}
 
     shared = identities("one") & identities("two")
@@ -265,6 +285,24 @@ def test_two_releases_share_no_name() -> None:
     assert {kind for kind, namespace, _ in identities("one") & elsewhere if not namespace} == set()
 
 
+def test_the_name_of_the_chart_can_be_another_one() -> None:
+    documents = render({"nameOverride": "rdzv", "monitoring.podMonitor.enabled": True}, release="one")
+    deployment = only(documents, "Deployment", "one-rdzv-operator")
+    label = {"app.kubernetes.io/name": "rdzv"}
+    assert label.items() <= deployment["spec"]["selector"]["matchLabels"].items()
+    for item in (
+        deployment["spec"]["template"],
+        only(documents, "Deployment"),
+        only(documents, "ServiceAccount", "one-rdzv-operator"),
+    ):
+        assert label.items() <= item["metadata"]["labels"].items()
+    selected = only(documents, "PodMonitor")["spec"]["selector"]["matchLabels"]
+    assert selected == deployment["spec"]["selector"]["matchLabels"]
+    assert only(documents, "Job")["metadata"]["labels"]["app.kubernetes.io/name"] == "rdzv-test"
+    assert only(render({"nameOverride": "rdzv"}, release="my-rdzv"), "Deployment", "my-rdzv-operator")
+    assert only(render({"nameOverride": "rdzv", "fullnameOverride": "x"}), "Deployment", "x-operator")
+
+
 def test_names_fit_however_long_the_release_is_called() -> None:
     documents = render({"injection.enabled": True, "workers.namespaces": ["team"]}, release="r" * 53)
     assert max(len(item["metadata"]["name"]) for item in documents if item["metadata"].get("namespace")) <= 63
@@ -272,6 +310,7 @@ def test_names_fit_however_long_the_release_is_called() -> None:
 
 def test_names_that_look_like_numbers_are_names() -> None:
     values = {"watchNamespace": "1", "workers.namespaces": ["2"], "serviceAccount.name": "3", "podLabels": {"a": "4"}}
+    values["nameOverride"] = "7"
     documents = render(values, "--namespace=5", release="6")
     assert {item["metadata"].get("namespace") for item in documents} == {None, "1", "2", "5"}
     pods = only(documents, "Deployment")["spec"]["template"]

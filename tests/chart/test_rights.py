@@ -114,7 +114,7 @@ def test_an_agent_may_join_in_its_namespaces_only(control_plane: LocalControlPla
 @pytest.fixture
 def team(control_plane: LocalControlPlane, namespace: str, tmp_path: Path) -> str:
     """A namespace with a release of its own, which serves it alone."""
-    values = {"watchNamespace": namespace, "crds.install": False, "workers.namespaces": [namespace]}
+    values = {"watchNamespace": namespace, "crds.enabled": False, "workers.namespaces": [namespace]}
     install(control_plane, tmp_path, render(values, release="small"))
     return namespace
 

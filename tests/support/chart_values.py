@@ -36,6 +36,13 @@ COMBINATIONS: dict[str, Values] = {
         "log.format": "text",
         "log.verbose": True,
     },
+    "as a part of another chart": {
+        "nameOverride": "rdzv",
+        "global.imageRegistry": "localhost",
+        "global.imagePullSecrets": ["registry"],
+        "image.registry": "registry.example.com",
+        "image.repository": "kube-rendezvous-operator",
+    },
     "faster election": {
         "leaderElection.leaseDurationSeconds": 6,
         "leaderElection.renewDeadlineSeconds": 4,
@@ -100,7 +107,7 @@ def one_namespace(namespace: str) -> Values:
     }
 
 
-BESIDE_ANOTHER: Values = {"crds.install": False, "test.timeoutSeconds": 60}
+BESIDE_ANOTHER: Values = {"crds.enabled": False, "test.timeoutSeconds": 60}
 """As all of these are installed: the CRDs are those of another release."""
 
 ALL = (
