@@ -31,6 +31,10 @@ RENDERINGS: dict[str, Json] = {
         "podLabels": {"a": "b"},
         "podAnnotations": {"c": "d"},
         "serviceAccount.annotations": {"e": "f"},
+        "serviceAccount.labels": {"g": "h"},
+        "serviceAccount.automount": False,
+        "workers.serviceAccount.annotations": {"i": "j"},
+        "workers.serviceAccount.labels": {"k": "l"},
         "priorityClassName": "system-cluster-critical",
         "tolerations": [{"key": "a", "operator": "Exists"}],
         "affinity": {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}},
@@ -42,6 +46,7 @@ RENDERINGS: dict[str, Json] = {
     "one namespace": {"watchNamespace": "agents", "workers.namespaces": ["agents"], "networkPolicy.enabled": True},
     "as little as possible": {
         "crds.keep": False,
+        "workers.clusterRole.create": False,
         "rbac.create": False,
         "rbac.aggregate": False,
         "serviceAccount.create": False,
@@ -149,7 +154,8 @@ def test_twice_in_one_cluster(bare_plane: LocalControlPlane) -> None:
     install(plane, "one", "system-one", {"flowControl.enabled": True})
     with pytest.raises(HelmError, match="CustomResourceDefinition"):
         install(plane, "two", "system-two", {})
-    install(plane, "two", "system-two", {"crds.enabled": False, "flowControl.enabled": True})
+    second = {"crds.enabled": False, "workers.clusterRole.create": False}
+    install(plane, "two", "system-two", {**second, "flowControl.enabled": True})
     install(plane, "one", "team", {"crds.enabled": False, "watchNamespace": "team"})
     policies = plane.kubectl("get", "validatingadmissionpolicies", "-o", "name").split()
     assert len(policies) == 2

@@ -11,6 +11,7 @@ from tests.chart.support import CHART, MUTATING, RELEASE, SYSTEM, HelmError, Jso
 from rendezvous_controlplane import KUBERNETES_VERSION
 from rendezvous_operator.options import Options, parse
 
+AGENT = "kube-rendezvous-agent"
 DIGEST = "sha256:" + "0" * 64
 CLUSTER_WIDE = {
     "ClusterRole",
@@ -42,6 +43,11 @@ def test_the_chart_is_clean() -> None:
         ({"global.imageRegistry": 5}, "imageRegistry"),
         ({"global.imagePullSecrets": [5]}, "imagePullSecrets"),
         ({"nameOverride": "Mine"}, "nameOverride"),
+        ({"serviceAccount.labels": {"a": 1}}, "labels"),
+        ({"serviceAccount.automount": "no"}, "automount"),
+        ({"workers.serviceAccount.annotations": {"a": True}}, "annotations"),
+        ({"workers.serviceAccount.labels": ["a"]}, "labels"),
+        ({"workers.clusterRole": True}, "clusterRole"),
         ({"crds.install": False}, "install"),
         ({"http.port": 0}, "port"),
         ({"injection.enabled": "maybe"}, "enabled"),
@@ -272,10 +278,11 @@ def test_one_namespace_needs_nothing_of_the_cluster_but_the_crds() -> None:
 
 
 def test_two_releases_share_no_name() -> None:
-    values = {"injection.enabled": True, "flowControl.enabled": True, "workers.namespaces": ["team"]}
+    values: Json = {"injection.enabled": True, "flowControl.enabled": True, "workers.namespaces": ["team"]}
+    second = {"crds.enabled": False, "workers.clusterRole.create": False}
 
     def identities(release: str, *more: str) -> set[tuple[str, str, str]]:
-        found = render({**values, "crds.enabled": False}, *more, release=release)
+        found = render({**values, **second}, *more, release=release)
         return {(item["kind"], item["metadata"].get("namespace", ""), item["metadata"]["name"]) for item in found}
 
     shared = identities("one") & identities("two")
@@ -372,6 +379,43 @@ def test_each_namespace_of_workers_gets_the_role_of_an_agent() -> None:
         assert account["annotations"] == {"helm.sh/resource-policy": "keep"}, "running pods have its tokens"
     without = render({"workers.namespaces": ["a"], "workers.serviceAccount.create": False})
     assert kinds([item for item in without if item["metadata"].get("namespace") == "a"]) == {"Role", "RoleBinding"}
+
+
+def test_the_account_of_the_workers_can_have_an_identity_of_the_cloud() -> None:
+    wanted = {"annotations": {"iam.gke.io/gcp-service-account": "a@b.iam.gserviceaccount.com"}, "labels": {"a": "b"}}
+    values = {f"workers.serviceAccount.{name}": value for name, value in wanted.items()}
+    documents = render({"workers.namespaces": ["team", "eval"], **values})
+    for namespace in ("team", "eval"):
+        (account,) = [
+            item["metadata"]
+            for item in documents
+            if item["kind"] == "ServiceAccount" and item["metadata"]["namespace"] == namespace
+        ]
+        assert account["annotations"] == {"helm.sh/resource-policy": "keep", **wanted["annotations"]}
+        assert wanted["labels"].items() <= account["labels"].items()
+
+
+def test_the_account_of_the_operator_is_as_told_and_its_pods_have_its_token() -> None:
+    values = {"annotations": {"a": "b"}, "labels": {"c": "d"}, "automount": False}
+    documents = render({f"serviceAccount.{name}": value for name, value in values.items()})
+    account = only(documents, "ServiceAccount", f"{RELEASE}-operator")
+    assert account["metadata"]["annotations"] == {"a": "b"}
+    assert account["metadata"]["labels"]["c"] == "d"
+    assert account["automountServiceAccountToken"] is False
+    assert only(documents, "Deployment")["spec"]["template"]["spec"]["automountServiceAccountToken"] is True
+
+
+def test_the_cluster_role_of_an_agent_has_its_rights_and_never_more() -> None:
+    """The admission policy trusts who has `administer`, so nothing may add it to what every pod can have."""
+    example = yaml.safe_load_all((CHART.parents[1] / "examples/agent-rbac.yaml").read_text())
+    (role,) = [item for item in example if item["kind"] == "Role"]
+    found = only(render({"commonLabels": {"team": "a"}}), "ClusterRole", AGENT)
+    assert rules(found) == rules(role)
+    assert "administer" not in {verb for _, _, verb in rules(found)}
+    assert "aggregationRule" not in found
+    assert not [label for label in found["metadata"]["labels"] if label.startswith("rbac.authorization.k8s.io/")]
+    for values in ({"workers.clusterRole.create": False}, {"watchNamespace": "team"}):
+        assert AGENT not in {item["metadata"]["name"] for item in render(values)}
 
 
 def test_the_self_test_has_the_rights_of_an_agent_and_no_more() -> None:

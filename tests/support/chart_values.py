@@ -63,6 +63,8 @@ COMBINATIONS: dict[str, Values] = {
         "imagePullSecrets": [{"name": "registry"}],
         "serviceAccount.name": "rendezvous",
         "serviceAccount.annotations": {"note": "b"},
+        "serviceAccount.labels": {"team": "a"},
+        "serviceAccount.automount": False,
         "terminationGracePeriodSeconds": 10,
         "podSecurityContext.runAsUser": 12345,
         "podSecurityContext.runAsGroup": 12345,
@@ -107,8 +109,8 @@ def one_namespace(namespace: str) -> Values:
     }
 
 
-BESIDE_ANOTHER: Values = {"crds.enabled": False, "test.timeoutSeconds": 60}
-"""As all of these are installed: the CRDs are those of another release."""
+BESIDE_ANOTHER: Values = {"crds.enabled": False, "workers.clusterRole.create": False, "test.timeoutSeconds": 60}
+"""As all of these are installed: the CRDs and the ClusterRole of agents are those of another release."""
 
 ALL = (
     *COMBINATIONS.values(),
@@ -121,6 +123,8 @@ ALL = (
 )
 NOT_HERE = {
     "crds.keep": "without it the CRDs of the whole cluster go: tests/chart has an API server for that",
+    "workers.serviceAccount.annotations": "the account is that of every pod of its namespace, which has no other here",
+    "workers.serviceAccount.labels": "as its annotations",
     "http.address": "there is but one, as pods have no IPv6 addresses",
 }
 """Which of them are not, and why."""
