@@ -43,6 +43,21 @@ def test_the_chart_is_clean() -> None:
         ({"global.imageRegistry": 5}, "imageRegistry"),
         ({"global.imagePullSecrets": [5]}, "imagePullSecrets"),
         ({"nameOverride": "Mine"}, "nameOverride"),
+        ({"envFrom": [{"secret": {"name": "a"}}]}, "envFrom"),
+        ({"volumes": [{"name": "tmp", "emptyDir": {}}]}, "volumes"),
+        ({"volumeMounts": [{"name": "a"}]}, "mountPath"),
+        ({"extraContainers": [{"name": "operator", "image": "a"}]}, "extraContainers"),
+        ({"extraObjects": [{"kind": "ConfigMap"}]}, "extraObjects"),
+        ({"startupProbe.periodSeconds": 0}, "periodSeconds"),
+        ({"livenessProbe.httpGet": {"path": "/"}}, "httpGet"),
+        ({"readinessProbe.terminationGracePeriodSeconds": 1}, "terminationGracePeriodSeconds"),
+        ({"deploymentAnnotations": {"a": 1}}, "deploymentAnnotations"),
+        ({"revisionHistoryLimit": "2"}, "revisionHistoryLimit"),
+        ({"runtimeClassName": 1}, "runtimeClassName"),
+        ({"hostUsers": "no"}, "hostUsers"),
+        ({"hostAliases": [{"ip": "192.0.2.1"}]}, "hostnames"),
+        ({"dnsPolicy": "ClusterLast"}, "dnsPolicy"),
+        ({"dnsConfig.nameserver": "192.0.2.1"}, "nameserver"),
         ({"serviceAccount.labels": {"a": 1}}, "labels"),
         ({"serviceAccount.automount": "no"}, "automount"),
         ({"workers.serviceAccount.annotations": {"a": True}}, "annotations"),
@@ -178,9 +193,54 @@ def test_pods_are_placed_as_told() -> None:
         "priorityClassName": "high",
         "imagePullSecrets": [{"name": "registry"}],
         "terminationGracePeriodSeconds": 7,
+        "runtimeClassName": "gvisor",
+        "hostUsers": False,
+        "hostAliases": [{"ip": "192.0.2.1", "hostnames": ["proxy.example.com"]}],
+        "dnsPolicy": "None",
+        "dnsConfig": {"nameservers": ["192.0.2.2"]},
     }
     spec = only(render(told), "Deployment")["spec"]["template"]["spec"]
     assert {key: spec[key] for key in told} == {**told, "nodeSelector": {"pool": "system", "kubernetes.io/os": "linux"}}
+
+
+def test_the_deployment_is_as_told() -> None:
+    deployment = only(render({"deploymentAnnotations": {"a": "b"}, "revisionHistoryLimit": 0}), "Deployment")
+    assert deployment["metadata"]["annotations"] == {"a": "b"}
+    assert deployment["spec"]["revisionHistoryLimit"] == 0
+    assert "revisionHistoryLimit" not in only(render(), "Deployment")["spec"]
+
+
+def test_what_is_added_to_the_pods_stands_beside_what_is_theirs() -> None:
+    told: Json = {
+        "envFrom": [{"secretRef": {"name": "proxy"}}],
+        "volumes": [{"name": "authority", "configMap": {"name": "proxy"}}],
+        "volumeMounts": [{"name": "authority", "mountPath": "/etc/authority", "readOnly": True}],
+        "extraContainers": [{"name": "proxy", "image": "proxy:1"}],
+    }
+    spec = only(render(told), "Deployment")["spec"]["template"]["spec"]
+    plain = only(render(), "Deployment")["spec"]["template"]["spec"]
+    operator, *others = spec["containers"]
+    assert spec["volumes"] == [*plain["volumes"], *told["volumes"]]
+    assert others == told["extraContainers"]
+    mounts = [*plain["containers"][0]["volumeMounts"], *told["volumeMounts"]]
+    assert operator == {**plain["containers"][0], "envFrom": told["envFrom"], "volumeMounts": mounts}
+
+
+@pytest.mark.parametrize(("name", "path"), [("startup", "/livez"), ("liveness", "/livez"), ("readiness", "/readyz")])
+def test_a_probe_has_other_numbers_or_is_not_there(name: str, path: str) -> None:
+    probe = f"{name}Probe"
+    found = container(render({f"{probe}.failureThreshold": 7, f"{probe}.initialDelaySeconds": 3}))[probe]
+    assert found == {**container(render())[probe], "failureThreshold": 7, "initialDelaySeconds": 3}
+    assert found["httpGet"] == {"path": path, "port": "http"}
+    assert probe not in container(render({probe: None}))
+
+
+def test_further_objects_are_made_of_texts_and_of_yaml() -> None:
+    note = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "{{ .Release.Name }}-note"}}
+    text = 'apiVersion: v1\nkind: Secret\nmetadata:\n  name: {{ include "kube-rendezvous.fullname" . }}-key\n'
+    documents = render({"extraObjects": [note, text]}, release="one")
+    assert only(documents, "ConfigMap") == {**note, "metadata": {"name": "one-note"}}
+    assert only(documents, "Secret")["metadata"]["name"] == "one-kube-rendezvous-key"
 
 
 @pytest.mark.parametrize("kind", ["Deployment", "Job"])
