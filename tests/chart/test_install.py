@@ -12,7 +12,7 @@ from tests.support.waiting import wait_until
 from rendezvous_controlplane import ControlPlaneError, LocalControlPlane
 
 # Of the Prometheus operator; the API server does not know them.
-FOREIGN = {"PodMonitor", "PrometheusRule"}
+FOREIGN = {"PodMonitor", "PrometheusRule", "ServiceMonitor"}
 MUTATING_KINDS = {"MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding"}
 RENDERINGS: dict[str, Json] = {
     "defaults": {},
@@ -22,6 +22,10 @@ RENDERINGS: dict[str, Json] = {
         "flowControl.enabled": True,
         "networkPolicy.enabled": True,
         "networkPolicy.metricsFrom": [{"namespaceSelector": {"matchLabels": {"a": "b"}}}],
+        "networkPolicy.egress": [{"to": [{"ipBlock": {"cidr": "192.0.2.0/24"}}], "ports": [{"port": 6443}]}],
+        "monitoring.service.enabled": True,
+        "monitoring.service.annotations": {"prometheus.io/scrape": "true"},
+        "monitoring.service.labels": {"a": "b"},
         "monitoring.dashboard.enabled": True,
         "monitoring.dashboard.annotations": {"folder": "Training"},
         "admissionPolicy.validationActions": ["Warn", "Audit"],

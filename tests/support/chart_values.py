@@ -17,6 +17,8 @@ COMBINATIONS: dict[str, Values] = {
         "networkPolicy.enabled": True,
         "networkPolicy.apiServerPorts": [6443],
         "networkPolicy.metricsFrom": [{"podSelector": {}}],
+        "networkPolicy.ingress": [{"ports": [{"port": "http"}]}],
+        "networkPolicy.egress": [{"to": [{"ipBlock": {"cidr": "0.0.0.0/0"}}]}],
         "flowControl.enabled": True,
         "flowControl.nominalConcurrencyShares": 10,
         "flowControl.lendablePercent": 0,
@@ -94,10 +96,30 @@ OWN_RIGHTS: Values = {"serviceAccount.create": False, "serviceAccount.name": "ow
 PROMETHEUS_OPERATOR: Values = {
     "monitoring.podMonitor.enabled": True,
     "monitoring.podMonitor.labels": {"prometheus": "main"},
+    "monitoring.podMonitor.annotations": {"note": "b"},
     "monitoring.podMonitor.interval": "15s",
+    "monitoring.podMonitor.scrapeTimeout": "5s",
+    "monitoring.podMonitor.relabelings": [{"action": "labeldrop", "regex": "pod_template_hash"}],
+    "monitoring.podMonitor.metricRelabelings": [{"action": "labeldrop", "regex": "unused"}],
     "monitoring.prometheusRule.enabled": True,
     "monitoring.prometheusRule.labels": {"prometheus": "main"},
+    "monitoring.prometheusRule.annotations": {"note": "b"},
 }
+
+SERVICE_MONITOR: Values = {
+    **{
+        path.replace("podMonitor", "serviceMonitor"): value
+        for path, value in PROMETHEUS_OPERATOR.items()
+        if "podMonitor" in path
+    },
+    "monitoring.service.enabled": True,
+    "monitoring.service.labels": {"team": "a"},
+    "monitoring.service.annotations": {"note": "b"},
+    "monitoring.prometheusRule.enabled": True,
+    "monitoring.prometheusRule.ruleLabels": {"team": "a"},
+    "monitoring.prometheusRule.alerts": {"KubeRendezvousWaiting": {"threshold": 1800}},
+}
+"""The other kind of monitor, and alerts that are not as they are in the file."""
 
 
 def of_image(image: str) -> Values:
@@ -128,6 +150,7 @@ ALL = (
     *COMBINATIONS.values(),
     OWN_RIGHTS,
     PROMETHEUS_OPERATOR,
+    SERVICE_MONITOR,
     of_image("r:1"),
     by_digest(""),
     one_namespace(""),
@@ -137,6 +160,9 @@ NOT_HERE = {
     "crds.keep": "without it the CRDs of the whole cluster go: tests/chart has an API server for that",
     "workers.serviceAccount.annotations": "the account is that of every pod of its namespace, which has no other here",
     "workers.serviceAccount.labels": "as its annotations",
+    "monitoring.podMonitor.namespace": "there is no namespace of a Prometheus",
+    "monitoring.serviceMonitor.namespace": "there is no namespace of a Prometheus",
+    "monitoring.prometheusRule.namespace": "there is no namespace of a Prometheus",
     "extraContainers": "the nodes have no image for one",
     "runtimeClassName": "there is one runtime, and no RuntimeClass",
     "hostUsers": "whether a pod can have users of its own depends on the kernel and its file systems",

@@ -70,6 +70,9 @@ def test_braces_in_a_crd_are_no_template() -> None:
 _PROBE = ["initialDelaySeconds", "periodSeconds", "timeoutSeconds", "failureThreshold"]
 FIXED_KEYS = {
     "dnsConfig": ["nameservers", "searches", "options"],
+    "monitoring.prometheusRule.alerts": [
+        rule["alert"] for rule in yaml.safe_load((CHART / "files" / "alerts.yaml").read_text())["groups"][0]["rules"]
+    ],
     "livenessProbe": [*_PROBE, "terminationGracePeriodSeconds"],
     "readinessProbe": [*_PROBE, "successThreshold"],
     "resources": ["requests", "limits", "claims"],
@@ -134,6 +137,14 @@ def test_the_schema_lets_nothing_unknown_through() -> None:
         "affinity",
         "extraEnv[].valueFrom",
         "injection.namespaceSelector",
+        "monitoring.podMonitor.metricRelabelings[]",
+        "monitoring.podMonitor.relabelings[]",
+        "monitoring.serviceMonitor.metricRelabelings[]",
+        "monitoring.serviceMonitor.relabelings[]",
+        "networkPolicy.egress[].ports[]",
+        "networkPolicy.egress[].to[]",
+        "networkPolicy.ingress[].from[]",
+        "networkPolicy.ingress[].ports[]",
         "networkPolicy.metricsFrom[]",
         "podSecurityContext",
         "resources.claims[]",
@@ -254,6 +265,38 @@ def test_every_alert_has_a_runbook() -> None:
         assert rule["annotations"]["runbook"] == f"docs/operations.md#{rule['alert'].lower()}"
         assert rule["labels"]["severity"] in ("warning", "critical")
         assert {"summary", "description"} <= set(rule["annotations"])
+
+
+THRESHOLDS = {
+    "KubeRendezvousApiErrors": "0.1",
+    "KubeRendezvousDecisionsFail": "30",
+    "KubeRendezvousWaiting": "600",
+    "KubeRendezvousRestartLoop": "5",
+    "KubeRendezvousCheckInFails": "2",
+    "KubeRendezvousNoHeartbeats": "600",
+}
+
+
+def test_an_alert_with_a_threshold_has_it_as_its_first_number() -> None:
+    """So that the chart finds it, to put another one there."""
+    document = schema()
+    known = document["properties"]["monitoring"]["properties"]["prometheusRule"]["properties"]["alerts"]["properties"]
+    assert list(known) == [rule["alert"] for rule in alerts()]
+    changeable = {name for name, node in known.items() if node["$ref"] == "#/definitions/alertWithThreshold"}
+    assert changeable == THRESHOLDS.keys()
+    for definition in document["definitions"].values():
+        assert definition["additionalProperties"] is False
+    found = {rule["alert"]: re.findall(r"> [0-9.]+", rule["expr"]) for rule in alerts()}
+    for name, threshold in THRESHOLDS.items():
+        assert found[name][0] == f"> {threshold}"
+        assert found[name].count(found[name][0]) == 1
+
+
+def test_no_text_of_an_alert_says_what_a_value_changes() -> None:
+    for rule in alerts():
+        text = " ".join(rule["annotations"][key] for key in ("summary", "description"))
+        windows = {int(minutes) for minutes in re.findall(r"\[(\d+)m\]", rule["expr"])}
+        assert {int(minutes) for minutes in re.findall(r"(\d+) minutes", text)} <= windows, rule["alert"]
 
 
 def test_the_restart_alert_counts_all_failures_and_nothing_else() -> None:

@@ -129,6 +129,26 @@ true
   verbs: [update, patch]
 {{- end -}}
 
+{{/* The one endpoint of a monitor. Call it with the values of the monitor. */}}
+{{- define "kube-rendezvous.scrape" -}}
+- port: http
+  path: /metrics
+  interval: {{ .interval }}
+  {{- with .scrapeTimeout }}
+  scrapeTimeout: {{ . }}
+  {{- end }}
+  # `namespace` is that of the Rendezvous in these metrics, not that of the operator.
+  honorLabels: true
+  {{- with .relabelings }}
+  relabelings:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with .metricRelabelings }}
+  metricRelabelings:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+{{- end -}}
+
 {{/* Of what `helm test` makes; not the name of the operator pods, whose logs people select by it. */}}
 {{- define "kube-rendezvous.testLabels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
