@@ -1,6 +1,7 @@
 """The chart on a real API server: installed, upgraded, removed, twice, and with every value that changes something."""
 
 import json
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -149,11 +150,17 @@ def test_installed_upgraded_and_removed(bare_plane: LocalControlPlane, tmp_path:
     notes = install(plane, RELEASE, SYSTEM, {}).partition("NOTES:")[2]
     assert f"helm test {RELEASE} -n {SYSTEM}" in notes
     assert "examples/agent-rbac.yaml" in notes
+    assert "--clusterrole=kube-rendezvous-agent" in notes
     # `auto`, the default, looks at what the API server has.
     assert injection_is_installed(plane) == mutates(plane)
     plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd/rendezvous.rdzv.dev")
     # The condition is set a little before the API server answers for the new kind.
     wait_until(lambda: is_served(plane), "the new kind to be served")
+
+    # What the notes say is complete: a group and its pods, with flags where no policy sets the variables.
+    first_group = notes[notes.index("  apiVersion:") : notes.index("Follow it with")]
+    assert ("--rdzv-endpoint=train" in first_group) != mutates(plane)
+    plane.kubectl("create", "--dry-run=server", "--validate=strict", "-f", "-", input=textwrap.dedent(first_group))
 
     plane.kubectl("create", "-f", str(ROOT / "examples" / "rendezvous.yaml"))
     install(plane, RELEASE, SYSTEM, {"replicaCount": 3, "injection.enabled": False}, verb="upgrade")

@@ -169,6 +169,24 @@ def test_the_chart_has_the_version_of_the_project() -> None:
     assert metadata()["version"] == metadata()["appVersion"] == project["version"]
 
 
+def test_what_is_said_of_the_chart_fits_the_project() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    about = metadata()
+    assert about["home"] == project["urls"]["Homepage"]
+    assert [maintainer["name"] for maintainer in about["maintainers"]] == [each["name"] for each in project["authors"]]
+    (change,) = yaml.safe_load(about["annotations"]["artifacthub.io/changes"])
+    assert change["kind"] in ("added", "changed", "deprecated", "removed", "fixed", "security")
+    (image,) = yaml.safe_load(about["annotations"]["artifacthub.io/images"])
+    assert image["image"] == f"{values()['image']['repository']}:{about['appVersion']}"
+    # As in the packages, every page is that of the version.
+    site = f"{about['home']}/v{about['version']}/"
+    pages = [
+        url for text in ("Chart.yaml", "README.md") for url in re.findall(r"https://rdzv\.dev/[^)\s]+", read(text))
+    ]
+    assert len(pages) > 5
+    assert [url for url in pages if not (url.startswith(site) and (ROOT / url.removeprefix(site)).is_file())] == []
+
+
 def test_the_operator_knows_its_options() -> None:
     used = set(re.findall(r"^ +- (--[a-z-]+)", read("templates/deployment.yaml"), flags=re.MULTILINE))
     assert "--leader-elect" in used
