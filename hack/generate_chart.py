@@ -72,7 +72,7 @@ def crd_template(name: str, text: str) -> str:
     if found != 1:
         raise ValueError(f"{name}: `metadata:` must be followed by `name:`, once")
     note = f"{{{{- /* Generated from crds/{name} by hack/generate_chart.py. */}}}}\n"
-    return f"{note}{{{{- if .Values.crds.install }}}}\n{filled}{{{{- end }}}}\n"
+    return f"{note}{{{{- if .Values.crds.enabled }}}}\n{filled}{{{{- end }}}}\n"
 
 
 # ---- values

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.chart.support import CHART
+from tests.chart.support import CHART, only, render
 from tests.support.prometheus import Programs, find_programs
 
 RULES = CHART / "files" / "alerts.yaml"
@@ -95,9 +95,9 @@ def case(series: Series, *expected: tuple[str, str, int]) -> dict[str, Any]:
     }
 
 
-def check(programs: Programs, folder: Path, *cases: dict[str, Any]) -> None:
+def check(programs: Programs, folder: Path, *cases: dict[str, Any], rules: Path = RULES) -> None:
     file = folder / "rules.test.json"
-    tests = {"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": list(cases)}
+    tests = {"rule_files": [str(rules)], "evaluation_interval": "1m", "tests": list(cases)}
     file.write_text(json.dumps(tests))
     done = subprocess.run([programs.promtool, "test", "rules", file], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -107,6 +107,20 @@ def test_the_rules_are_rules(programs: Programs) -> None:
     done = subprocess.run([programs.promtool, "check", "rules", "--lint-fatal", RULES], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert f"{len(BAD)} rules found" in done.stdout
+
+
+def test_the_rules_are_rules_with_other_numbers_too(programs: Programs, tmp_path: Path) -> None:
+    alerts = {"KubeRendezvousWaiting": {"threshold": 1800, "for": "5m"}, "KubeRendezvousApiErrors": {"threshold": 0.5}}
+    values = {"enabled": True, "alerts": alerts, "ruleLabels": {"team": "a"}}
+    rule = only(
+        render({f"monitoring.prometheusRule.{name}": value for name, value in values.items()}), "PrometheusRule"
+    )
+    rules = tmp_path / "rules.json"
+    rules.write_text(json.dumps(rule["spec"]))
+    waits = 'alertstate="firing", alertname="KubeRendezvousWaiting"'
+    # It waits a minute longer each minute, and the alert fires 5 minutes after it has waited for half an hour.
+    waiting = case({**WELL, **BAD["KubeRendezvousWaiting"]}, ("34m", waits, 0), ("40m", waits, 1))
+    check(programs, tmp_path, waiting, rules=rules)
 
 
 def test_no_alert_fires_when_all_is_well(programs: Programs, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The chart on a real API server: installed, upgraded, removed, twice, and with every value that changes something."""
 
 import json
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from tests.support.waiting import wait_until
 from rendezvous_controlplane import ControlPlaneError, LocalControlPlane
 
 # Of the Prometheus operator; the API server does not know them.
-FOREIGN = {"PodMonitor", "PrometheusRule"}
+FOREIGN = {"PodMonitor", "PrometheusRule", "ServiceMonitor"}
 MUTATING_KINDS = {"MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding"}
 RENDERINGS: dict[str, Json] = {
     "defaults": {},
@@ -22,6 +23,10 @@ RENDERINGS: dict[str, Json] = {
         "flowControl.enabled": True,
         "networkPolicy.enabled": True,
         "networkPolicy.metricsFrom": [{"namespaceSelector": {"matchLabels": {"a": "b"}}}],
+        "networkPolicy.egress": [{"to": [{"ipBlock": {"cidr": "192.0.2.0/24"}}], "ports": [{"port": 6443}]}],
+        "monitoring.service.enabled": True,
+        "monitoring.service.annotations": {"prometheus.io/scrape": "true"},
+        "monitoring.service.labels": {"a": "b"},
         "monitoring.dashboard.enabled": True,
         "monitoring.dashboard.annotations": {"folder": "Training"},
         "admissionPolicy.validationActions": ["Warn", "Audit"],
@@ -31,17 +36,43 @@ RENDERINGS: dict[str, Json] = {
         "podLabels": {"a": "b"},
         "podAnnotations": {"c": "d"},
         "serviceAccount.annotations": {"e": "f"},
+        "serviceAccount.labels": {"g": "h"},
+        "serviceAccount.automount": False,
+        "workers.serviceAccount.annotations": {"i": "j"},
+        "workers.serviceAccount.labels": {"k": "l"},
         "priorityClassName": "system-cluster-critical",
         "tolerations": [{"key": "a", "operator": "Exists"}],
         "affinity": {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}},
         "imagePullSecrets": [{"name": "registry"}],
         "extraEnv": [{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
         "extraArgs": ["--verbose"],
+        "envFrom": [{"prefix": "A_", "configMapRef": {"name": "a", "optional": True}}, {"secretRef": {"name": "b"}}],
+        "volumes": [{"name": "authority", "configMap": {"name": "kube-root-ca.crt"}}],
+        "volumeMounts": [{"name": "authority", "mountPath": "/etc/authority", "readOnly": True, "subPath": "ca.crt"}],
+        "extraContainers": [{"name": "proxy", "image": "proxy:1"}],
+        "extraObjects": [
+            {
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "metadata": {"name": "note", "namespace": "{{ .Release.Namespace }}"},
+            }
+        ],
+        "startupProbe": {"initialDelaySeconds": 1, "terminationGracePeriodSeconds": 5},
+        "livenessProbe": None,
+        "readinessProbe.successThreshold": 2,
+        "deploymentAnnotations": {"a": "b"},
+        "revisionHistoryLimit": 0,
+        "runtimeClassName": "gvisor",
+        "hostUsers": False,
+        "hostAliases": [{"ip": "192.0.2.1", "hostnames": ["proxy.example.com"]}],
+        "dnsPolicy": "None",
+        "dnsConfig": {"nameservers": ["192.0.2.2"], "searches": ["a"], "options": [{"name": "ndots", "value": "2"}]},
         "podDisruptionBudget.maxUnavailable": "50%",
     },
     "one namespace": {"watchNamespace": "agents", "workers.namespaces": ["agents"], "networkPolicy.enabled": True},
     "as little as possible": {
         "crds.keep": False,
+        "workers.clusterRole.create": False,
         "rbac.create": False,
         "rbac.aggregate": False,
         "serviceAccount.create": False,
@@ -119,11 +150,17 @@ def test_installed_upgraded_and_removed(bare_plane: LocalControlPlane, tmp_path:
     notes = install(plane, RELEASE, SYSTEM, {}).partition("NOTES:")[2]
     assert f"helm test {RELEASE} -n {SYSTEM}" in notes
     assert "examples/agent-rbac.yaml" in notes
+    assert "--clusterrole=kube-rendezvous-agent" in notes
     # `auto`, the default, looks at what the API server has.
     assert injection_is_installed(plane) == mutates(plane)
     plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd/rendezvous.rdzv.dev")
     # The condition is set a little before the API server answers for the new kind.
     wait_until(lambda: is_served(plane), "the new kind to be served")
+
+    # What the notes say is complete: a group and its pods, with flags where no policy sets the variables.
+    first_group = notes[notes.index("  apiVersion:") : notes.index("Follow it with")]
+    assert ("--rdzv-endpoint=train" in first_group) != mutates(plane)
+    plane.kubectl("create", "--dry-run=server", "--validate=strict", "-f", "-", input=textwrap.dedent(first_group))
 
     plane.kubectl("create", "-f", str(ROOT / "examples" / "rendezvous.yaml"))
     install(plane, RELEASE, SYSTEM, {"replicaCount": 3, "injection.enabled": False}, verb="upgrade")
@@ -149,7 +186,8 @@ def test_twice_in_one_cluster(bare_plane: LocalControlPlane) -> None:
     install(plane, "one", "system-one", {"flowControl.enabled": True})
     with pytest.raises(HelmError, match="CustomResourceDefinition"):
         install(plane, "two", "system-two", {})
-    install(plane, "two", "system-two", {"crds.install": False, "flowControl.enabled": True})
-    install(plane, "one", "team", {"crds.install": False, "watchNamespace": "team"})
+    second = {"crds.enabled": False, "workers.clusterRole.create": False}
+    install(plane, "two", "system-two", {**second, "flowControl.enabled": True})
+    install(plane, "one", "team", {"crds.enabled": False, "watchNamespace": "team"})
     policies = plane.kubectl("get", "validatingadmissionpolicies", "-o", "name").split()
     assert len(policies) == 2

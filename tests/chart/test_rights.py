@@ -7,11 +7,11 @@ import ssl
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from tests.chart.support import RELEASE, SYSTEM, install, make_pod, render, token_of
+from tests.chart.support import RELEASE, ROOT, SYSTEM, install, make_pod, participant, render, token_of
 from tests.support.api import Api
 from tests.support.objects import rendezvous
 from tests.support.processes import Process, start_operator
@@ -21,6 +21,7 @@ from rendezvous_api import names
 from rendezvous_controlplane import ControlPlaneError, LocalControlPlane
 
 OPERATOR = f"{RELEASE}-operator"
+INSTALL = ROOT / "docs" / "install.md"
 _SELF_TEST = "import sys; from rendezvous_handler.selftest.__main__ import main; sys.exit(main())"
 
 Right = tuple[str, str, str]
@@ -56,7 +57,7 @@ OF_AGENT: set[Right] = {
 }
 
 
-def rights(plane: LocalControlPlane, user: str, namespace: str) -> set[Right]:
+def rights(plane: LocalControlPlane, user: str, namespace: str, groups: Sequence[str] = ()) -> set[Right]:
     """Which of the rights that are asked for somebody has in a namespace, by SubjectAccessReview."""
     reviews = []
     for verb, resource, subresource in ASKED:
@@ -68,7 +69,7 @@ def rights(plane: LocalControlPlane, user: str, namespace: str) -> set[Right]:
             "resource": kind,
             "subresource": subresource,
         }
-        spec = {"user": user, "groups": ["system:authenticated"], "resourceAttributes": attributes}
+        spec = {"user": user, "groups": ["system:authenticated", *groups], "resourceAttributes": attributes}
         reviews.append({"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec})
     body = json.dumps({"apiVersion": "v1", "kind": "List", "items": reviews})
     # kubectl prints one document for each.
@@ -111,10 +112,44 @@ def test_an_agent_may_join_in_its_namespaces_only(control_plane: LocalControlPla
     assert rights(control_plane, user, namespace) == set()
 
 
+def one_line() -> list[str]:
+    """The arguments of kubectl with which docs/install.md lets an account join."""
+    (line,) = re.findall(
+        r"^kubectl (.*--clusterrole=kube-rendezvous-agent.*)$", INSTALL.read_text(), flags=re.MULTILINE
+    )
+    return str(line).split()
+
+
+@pytest.mark.parametrize("subject", ["--serviceaccount=team-c:default", "--group=system:serviceaccounts:team-c"])
+def test_one_line_lets_an_account_join(control_plane: LocalControlPlane, namespace: str, subject: str) -> None:
+    """Who administers the namespace may write it. The policy holds for these pods as for all others."""
+    # The controller that adds rules to `admin` is not here, so what it would add is bound itself.
+    for role in ("system:aggregate-to-admin", *(f"{RELEASE}-{role}.{SYSTEM}" for role in ("view", "edit", "admin"))):
+        name = role.rpartition(":")[2]
+        control_plane.kubectl("create", "rolebinding", name, "-n", namespace, f"--clusterrole={role}", "--user=adam")
+    Api(control_plane, namespace).create_account("mine")
+    account_of = {"team-c:default": f"{namespace}:mine", "team-c": namespace}
+    (command,) = [
+        [re.sub(r"team-c(:default)?", lambda match: account_of[match[0]], word) for word in words]
+        for words in [[subject if word.startswith("--serviceaccount=") else word for word in one_line()]]
+    ]
+    assert subject in INSTALL.read_text()
+    control_plane.kubectl(*command, kubeconfig=control_plane.kubeconfig_for("adam"))
+
+    groups = [f"system:serviceaccounts:{namespace}"]
+    assert rights(control_plane, account(namespace, "mine"), namespace, groups) == OF_AGENT
+    assert rights(control_plane, account(namespace, "mine"), "agents", groups) == set()
+    first, second = (make_pod(control_plane, namespace, name, "mine") for name in ("train-0", "train-1"))
+    agent = Api(control_plane, namespace, first.kubeconfig)
+    agent.create(participant(first))
+    with pytest.raises(ControlPlaneError, match="a pod writes only its own RendezvousParticipant"):
+        agent.create(participant(second))
+
+
 @pytest.fixture
 def team(control_plane: LocalControlPlane, namespace: str, tmp_path: Path) -> str:
     """A namespace with a release of its own, which serves it alone."""
-    values = {"watchNamespace": namespace, "crds.install": False, "workers.namespaces": [namespace]}
+    values = {"watchNamespace": namespace, "crds.enabled": False, "workers.namespaces": [namespace]}
     install(control_plane, tmp_path, render(values, release="small"))
     return namespace
 

@@ -20,6 +20,7 @@ from tests.support.chart_values import (
     COMBINATIONS,
     OWN_RIGHTS,
     PROMETHEUS_OPERATOR,
+    SERVICE_MONITOR,
     Values,
     by_digest,
     of_image,
@@ -35,7 +36,7 @@ SHARED_ROLE = f"{DEPLOYMENT}.{NAMESPACE}"
 """The ClusterRole of the shared release's operator."""
 PROMETHEUS_OPERATOR_MODULE = ("github.com/prometheus-operator/prometheus-operator", "v0.85.0")
 MONITORING = "monitoring.coreos.com"
-MONITORED = ("podmonitors", "prometheusrules")
+MONITORED = ("podmonitors", "servicemonitors", "prometheusrules")
 
 
 @pytest.fixture(scope="module")
@@ -216,11 +217,23 @@ def monitored_kinds(cluster: Cluster) -> Iterator[None]:
 
 
 # The kinds come first, so that they go last: helm cannot remove objects of a kind that is not there.
-def test_the_objects_of_the_prometheus_operator(monitored_kinds: None, installed: Installed) -> None:
-    installed.install(PROMETHEUS_OPERATOR)
+@pytest.mark.parametrize(
+    ("values", "monitors", "endpoints"),
+    [
+        (PROMETHEUS_OPERATOR, "podmonitors", "podMetricsEndpoints"),
+        (SERVICE_MONITOR, "servicemonitors", "endpoints"),
+    ],
+)
+def test_the_objects_of_the_prometheus_operator(
+    monitored_kinds: None, installed: Installed, values: Values, monitors: str, endpoints: str
+) -> None:
+    installed.install(values)
     installed.assert_serves()
-    monitor, rule = (json.loads(installed.kubectl("get", kind, "--output=json"))["items"] for kind in MONITORED)
+    (monitor,) = json.loads(installed.kubectl("get", monitors, "--output=json"))["items"]
     # A field that a CRD does not have is dropped without a word.
-    (endpoint,) = monitor[0]["spec"]["podMetricsEndpoints"]
-    assert endpoint.keys() == {"port", "path", "interval", "honorLabels"}
-    assert rule[0]["spec"] == yaml.safe_load((CHART / "files" / "alerts.yaml").read_text())
+    (endpoint,) = monitor["spec"][endpoints]
+    fields = {"port", "path", "interval", "scrapeTimeout", "honorLabels", "relabelings", "metricRelabelings"}
+    assert endpoint.keys() == fields
+    (rule,) = json.loads(installed.kubectl("get", "prometheusrules", "--output=json"))["items"]
+    in_file = yaml.safe_load((CHART / "files" / "alerts.yaml").read_text())
+    assert (rule["spec"] == in_file) is (values is PROMETHEUS_OPERATOR)

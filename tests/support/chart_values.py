@@ -17,6 +17,8 @@ COMBINATIONS: dict[str, Values] = {
         "networkPolicy.enabled": True,
         "networkPolicy.apiServerPorts": [6443],
         "networkPolicy.metricsFrom": [{"podSelector": {}}],
+        "networkPolicy.ingress": [{"ports": [{"port": "http"}]}],
+        "networkPolicy.egress": [{"to": [{"ipBlock": {"cidr": "0.0.0.0/0"}}]}],
         "flowControl.enabled": True,
         "flowControl.nominalConcurrencyShares": 10,
         "flowControl.lendablePercent": 0,
@@ -36,6 +38,13 @@ COMBINATIONS: dict[str, Values] = {
         "log.format": "text",
         "log.verbose": True,
     },
+    "as a part of another chart": {
+        "nameOverride": "rdzv",
+        "global.imageRegistry": "localhost",
+        "global.imagePullSecrets": ["registry"],
+        "image.registry": "registry.example.com",
+        "image.repository": "kube-rendezvous-operator",
+    },
     "faster election": {
         "leaderElection.leaseDurationSeconds": 6,
         "leaderElection.renewDeadlineSeconds": 4,
@@ -52,10 +61,24 @@ COMBINATIONS: dict[str, Values] = {
         "commonLabels": {"cost-centre": "1"},
         "extraEnv": [{"name": "NOTE", "value": "c"}],
         "extraArgs": ["--verbose"],
+        "envFrom": [{"secretRef": {"name": "proxy", "optional": True}}],
+        "volumes": [{"name": "authority", "configMap": {"name": "kube-root-ca.crt"}}],
+        "volumeMounts": [{"name": "authority", "mountPath": "/etc/authority", "readOnly": True}],
+        "extraObjects": [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "{{ .Release.Name }}-note"}}],
+        "startupProbe.failureThreshold": 60,
+        "livenessProbe.periodSeconds": 5,
+        "readinessProbe.successThreshold": 2,
+        "deploymentAnnotations": {"note": "b"},
+        "revisionHistoryLimit": 1,
+        "hostAliases": [{"ip": "192.0.2.1", "hostnames": ["proxy.example.com"]}],
+        "dnsPolicy": "ClusterFirst",
+        "dnsConfig": {"options": [{"name": "ndots", "value": "2"}]},
         "trainJobs.enabled": True,
         "imagePullSecrets": [{"name": "registry"}],
         "serviceAccount.name": "rendezvous",
         "serviceAccount.annotations": {"note": "b"},
+        "serviceAccount.labels": {"team": "a"},
+        "serviceAccount.automount": False,
         "terminationGracePeriodSeconds": 10,
         "podSecurityContext.runAsUser": 12345,
         "podSecurityContext.runAsGroup": 12345,
@@ -65,14 +88,6 @@ COMBINATIONS: dict[str, Values] = {
         "monitoring.dashboard.labels": {"dashboards": "1"},
         "monitoring.dashboard.annotations": {"folder": "Training"},
     },
-    "a user of the namespace's range": {
-        "podSecurityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": None,
-            "runAsGroup": None,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        }
-    },
 }
 
 OWN_RIGHTS: Values = {"serviceAccount.create": False, "serviceAccount.name": "own", "rbac.create": False}
@@ -81,10 +96,30 @@ OWN_RIGHTS: Values = {"serviceAccount.create": False, "serviceAccount.name": "ow
 PROMETHEUS_OPERATOR: Values = {
     "monitoring.podMonitor.enabled": True,
     "monitoring.podMonitor.labels": {"prometheus": "main"},
+    "monitoring.podMonitor.annotations": {"note": "b"},
     "monitoring.podMonitor.interval": "15s",
+    "monitoring.podMonitor.scrapeTimeout": "5s",
+    "monitoring.podMonitor.relabelings": [{"action": "labeldrop", "regex": "pod_template_hash"}],
+    "monitoring.podMonitor.metricRelabelings": [{"action": "labeldrop", "regex": "unused"}],
     "monitoring.prometheusRule.enabled": True,
     "monitoring.prometheusRule.labels": {"prometheus": "main"},
+    "monitoring.prometheusRule.annotations": {"note": "b"},
 }
+
+SERVICE_MONITOR: Values = {
+    **{
+        path.replace("podMonitor", "serviceMonitor"): value
+        for path, value in PROMETHEUS_OPERATOR.items()
+        if "podMonitor" in path
+    },
+    "monitoring.service.enabled": True,
+    "monitoring.service.labels": {"team": "a"},
+    "monitoring.service.annotations": {"note": "b"},
+    "monitoring.prometheusRule.enabled": True,
+    "monitoring.prometheusRule.ruleLabels": {"team": "a"},
+    "monitoring.prometheusRule.alerts": {"KubeRendezvousWaiting": {"threshold": 1800}},
+}
+"""The other kind of monitor, and alerts that are not as they are in the file."""
 
 
 def of_image(image: str) -> Values:
@@ -108,13 +143,14 @@ def one_namespace(namespace: str) -> Values:
     }
 
 
-BESIDE_ANOTHER: Values = {"crds.install": False, "test.timeoutSeconds": 60}
-"""As all of these are installed: the CRDs are those of another release."""
+BESIDE_ANOTHER: Values = {"crds.enabled": False, "workers.clusterRole.create": False, "test.timeoutSeconds": 60}
+"""As all of these are installed: the CRDs and the ClusterRole of agents are those of another release."""
 
 ALL = (
     *COMBINATIONS.values(),
     OWN_RIGHTS,
     PROMETHEUS_OPERATOR,
+    SERVICE_MONITOR,
     of_image("r:1"),
     by_digest(""),
     one_namespace(""),
@@ -122,6 +158,14 @@ ALL = (
 )
 NOT_HERE = {
     "crds.keep": "without it the CRDs of the whole cluster go: tests/chart has an API server for that",
+    "workers.serviceAccount.annotations": "the account is that of every pod of its namespace, which has no other here",
+    "workers.serviceAccount.labels": "as its annotations",
+    "monitoring.podMonitor.namespace": "there is no namespace of a Prometheus",
+    "monitoring.serviceMonitor.namespace": "there is no namespace of a Prometheus",
+    "monitoring.prometheusRule.namespace": "there is no namespace of a Prometheus",
+    "extraContainers": "the nodes have no image for one",
+    "runtimeClassName": "there is one runtime, and no RuntimeClass",
+    "hostUsers": "whether a pod can have users of its own depends on the kernel and its file systems",
     "http.address": "there is but one, as pods have no IPv6 addresses",
 }
 """Which of them are not, and why."""

@@ -67,7 +67,18 @@ def test_braces_in_a_crd_are_no_template() -> None:
 # ---- values and schema
 
 # Of values that are documented as a whole.
-FIXED_KEYS = {"resources": ["requests", "limits", "claims"], "strategy": ["type", "rollingUpdate"]}
+_PROBE = ["initialDelaySeconds", "periodSeconds", "timeoutSeconds", "failureThreshold"]
+FIXED_KEYS = {
+    "dnsConfig": ["nameservers", "searches", "options"],
+    "monitoring.prometheusRule.alerts": [
+        rule["alert"] for rule in yaml.safe_load((CHART / "files" / "alerts.yaml").read_text())["groups"][0]["rules"]
+    ],
+    "livenessProbe": [*_PROBE, "terminationGracePeriodSeconds"],
+    "readinessProbe": [*_PROBE, "successThreshold"],
+    "resources": ["requests", "limits", "claims"],
+    "startupProbe": [*_PROBE, "terminationGracePeriodSeconds"],
+    "strategy": ["type", "rollingUpdate"],
+}
 
 
 def paths(node: Json, prefix: str = "") -> Iterator[str]:
@@ -97,9 +108,9 @@ def test_values_and_schema_know_the_same() -> None:
     documented = {value.path for value in generate_chart.documented_values(read("values.yaml"))}
     known = {path for path, _ in nodes(schema()) if path and "[]" not in path}
     groups = {path.rpartition(".")[0] for path in documented} | {"monitoring"}
-    # Helm hands `global` to every chart, and parents use `enabled` for their condition.
+    # Parents use `enabled` for their condition.
     within = {f"{path}.{key}" for path, keys in FIXED_KEYS.items() for key in keys}
-    assert known - documented - groups == {"global", "enabled"} | within
+    assert known - documented - groups == {"enabled"} | within
     assert documented <= known
 
 
@@ -115,17 +126,25 @@ def test_the_schema_lets_nothing_unknown_through() -> None:
     document = schema()
     assert document["$schema"] == "http://json-schema.org/draft-07/schema#"
     open_ended = {path for path, node in nodes(document) if "properties" in node and node["additionalProperties"]}
-    assert open_ended == set()
+    # Helm hands `global` to every chart of a parent chart; of the others the chart knows what must not clash.
+    assert open_ended == {"extraContainers[]", "global", "volumes[]"}
     # What is handed to Kubernetes as it is, and checked there.
     free = {
         path for path, node in nodes(document) if node.get("type") == "object" and "additionalProperties" not in node
     }
     assert free == {
-        "global",
         "admissionPolicy.namespaceSelector",
         "affinity",
         "extraEnv[].valueFrom",
         "injection.namespaceSelector",
+        "monitoring.podMonitor.metricRelabelings[]",
+        "monitoring.podMonitor.relabelings[]",
+        "monitoring.serviceMonitor.metricRelabelings[]",
+        "monitoring.serviceMonitor.relabelings[]",
+        "networkPolicy.egress[].ports[]",
+        "networkPolicy.egress[].to[]",
+        "networkPolicy.ingress[].from[]",
+        "networkPolicy.ingress[].ports[]",
         "networkPolicy.metricsFrom[]",
         "podSecurityContext",
         "resources.claims[]",
@@ -148,6 +167,24 @@ def metadata() -> Json:
 def test_the_chart_has_the_version_of_the_project() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert metadata()["version"] == metadata()["appVersion"] == project["version"]
+
+
+def test_what_is_said_of_the_chart_fits_the_project() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    about = metadata()
+    assert about["home"] == project["urls"]["Homepage"]
+    assert [maintainer["name"] for maintainer in about["maintainers"]] == [each["name"] for each in project["authors"]]
+    (change,) = yaml.safe_load(about["annotations"]["artifacthub.io/changes"])
+    assert change["kind"] in ("added", "changed", "deprecated", "removed", "fixed", "security")
+    (image,) = yaml.safe_load(about["annotations"]["artifacthub.io/images"])
+    assert image["image"] == f"{values()['image']['repository']}:{about['appVersion']}"
+    # As in the packages, every page is that of the version.
+    site = f"{about['home']}/v{about['version']}/"
+    pages = [
+        url for text in ("Chart.yaml", "README.md") for url in re.findall(r"https://rdzv\.dev/[^)\s]+", read(text))
+    ]
+    assert len(pages) > 5
+    assert [url for url in pages if not (url.startswith(site) and (ROOT / url.removeprefix(site)).is_file())] == []
 
 
 def test_the_operator_knows_its_options() -> None:
@@ -246,6 +283,38 @@ def test_every_alert_has_a_runbook() -> None:
         assert rule["annotations"]["runbook"] == f"docs/operations.md#{rule['alert'].lower()}"
         assert rule["labels"]["severity"] in ("warning", "critical")
         assert {"summary", "description"} <= set(rule["annotations"])
+
+
+THRESHOLDS = {
+    "KubeRendezvousApiErrors": "0.1",
+    "KubeRendezvousDecisionsFail": "30",
+    "KubeRendezvousWaiting": "600",
+    "KubeRendezvousRestartLoop": "5",
+    "KubeRendezvousCheckInFails": "2",
+    "KubeRendezvousNoHeartbeats": "600",
+}
+
+
+def test_an_alert_with_a_threshold_has_it_as_its_first_number() -> None:
+    """So that the chart finds it, to put another one there."""
+    document = schema()
+    known = document["properties"]["monitoring"]["properties"]["prometheusRule"]["properties"]["alerts"]["properties"]
+    assert list(known) == [rule["alert"] for rule in alerts()]
+    changeable = {name for name, node in known.items() if node["$ref"] == "#/definitions/alertWithThreshold"}
+    assert changeable == THRESHOLDS.keys()
+    for definition in document["definitions"].values():
+        assert definition["additionalProperties"] is False
+    found = {rule["alert"]: re.findall(r"> [0-9.]+", rule["expr"]) for rule in alerts()}
+    for name, threshold in THRESHOLDS.items():
+        assert found[name][0] == f"> {threshold}"
+        assert found[name].count(found[name][0]) == 1
+
+
+def test_no_text_of_an_alert_says_what_a_value_changes() -> None:
+    for rule in alerts():
+        text = " ".join(rule["annotations"][key] for key in ("summary", "description"))
+        windows = {int(minutes) for minutes in re.findall(r"\[(\d+)m\]", rule["expr"])}
+        assert {int(minutes) for minutes in re.findall(r"(\d+) minutes", text)} <= windows, rule["alert"]
 
 
 def test_the_restart_alert_counts_all_failures_and_nothing_else() -> None:

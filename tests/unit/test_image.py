@@ -70,3 +70,9 @@ def test_all_that_is_copied_into_it_is_let_through() -> None:
     ignore = (ROOT / ".dockerignore").read_text().splitlines()
     inside = {name for name in copied if name.rpartition("/")[0] in copied}  # its folder is let through
     assert {line[1:] for line in ignore if line.startswith("!")} == copied - inside
+
+
+def test_its_user_is_a_number_and_not_root() -> None:
+    """The chart sets `runAsNonRoot` alone, and kubelet cannot tell from a name whether a user is root."""
+    users = re.findall(r"^USER (.+)$", (ROOT / "Containerfile").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", users[-1])

@@ -1,10 +1,15 @@
+{{- define "kube-rendezvous.name" -}}
+{{- default .Chart.Name .Values.nameOverride -}}
+{{- end -}}
+
 {{/* Name of what lies in a namespace; at most 40 characters, so that suffixes fit. */}}
 {{- define "kube-rendezvous.fullname" -}}
 {{- $name := .Release.Name -}}
+{{- $chart := include "kube-rendezvous.name" . -}}
 {{- if .Values.fullnameOverride -}}
 {{- $name = .Values.fullnameOverride -}}
-{{- else if not (contains .Chart.Name .Release.Name) -}}
-{{- $name = printf "%s-%s" .Release.Name .Chart.Name -}}
+{{- else if not (contains $chart .Release.Name) -}}
+{{- $name = printf "%s-%s" .Release.Name $chart -}}
 {{- end -}}
 {{- $name | replace "." "-" | trunc 40 | trimSuffix "-" -}}
 {{- end -}}
@@ -17,7 +22,7 @@
 
 {{- define "kube-rendezvous.labels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
-app.kubernetes.io/name: kube-rendezvous
+app.kubernetes.io/name: {{ include "kube-rendezvous.name" . | quote }}
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
@@ -29,7 +34,7 @@ app.kubernetes.io/part-of: kube-rendezvous
 
 {{/* Of the operator pods, for good: the selector of a Deployment may not change. */}}
 {{- define "kube-rendezvous.selectorLabels" -}}
-app.kubernetes.io/name: kube-rendezvous
+app.kubernetes.io/name: {{ include "kube-rendezvous.name" . | quote }}
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: operator
 {{- end -}}
@@ -47,10 +52,27 @@ app.kubernetes.io/component: operator
 {{- end -}}
 
 {{- define "kube-rendezvous.image" -}}
+{{- with default .Values.image.registry .Values.global.imageRegistry -}}
+{{ . }}/
+{{- end -}}
 {{- if .Values.image.digest -}}
 {{ .Values.image.repository }}@{{ .Values.image.digest }}
 {{- else -}}
 {{ .Values.image.repository }}:{{ default .Chart.AppVersion .Values.image.tag }}
+{{- end -}}
+{{- end -}}
+
+{{/* The field of a pod, if there is one to set. */}}
+{{- define "kube-rendezvous.imagePullSecrets" -}}
+{{- with concat .Values.global.imagePullSecrets .Values.imagePullSecrets -}}
+imagePullSecrets:
+{{- range . }}
+  {{- if kindIs "string" . }}
+  - name: {{ . | quote }}
+  {{- else }}
+  - name: {{ .name | quote }}
+  {{- end }}
+{{- end }}
 {{- end -}}
 {{- end -}}
 
@@ -107,10 +129,30 @@ true
   verbs: [update, patch]
 {{- end -}}
 
+{{/* The one endpoint of a monitor. Call it with the values of the monitor. */}}
+{{- define "kube-rendezvous.scrape" -}}
+- port: http
+  path: /metrics
+  interval: {{ .interval }}
+  {{- with .scrapeTimeout }}
+  scrapeTimeout: {{ . }}
+  {{- end }}
+  # `namespace` is that of the Rendezvous in these metrics, not that of the operator.
+  honorLabels: true
+  {{- with .relabelings }}
+  relabelings:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with .metricRelabelings }}
+  metricRelabelings:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+{{- end -}}
+
 {{/* Of what `helm test` makes; not the name of the operator pods, whose logs people select by it. */}}
 {{- define "kube-rendezvous.testLabels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
-app.kubernetes.io/name: kube-rendezvous-test
+app.kubernetes.io/name: {{ include "kube-rendezvous.name" . }}-test
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- with .Values.commonLabels }}
