@@ -57,19 +57,14 @@ def page(runs: Sequence[Found], findings: str) -> str:
             "# Benchmarks",
             "",
             _INTRODUCTION.format(runs=len(runs)),
-            "## Goals",
-            "",
-            _markdown([["", "goal", "wanted", "reached (medians over all runs)"], *_goal_rows(figures, runs)]),
-            "",
-            findings.strip(),
-            "",
             "## Joining",
             "",
             "Seconds from the moment that next_rendezvous is called until it has returned at all members:",
             "median (least to most; number of measurements).",
             "",
             *_compared_sections(figures),
-            "![join](images/benchmark-join.svg) ![restart](images/benchmark-restart.svg)",
+            "![join](images/benchmark-join.svg) ![last comer](images/benchmark-last-comer.svg)"
+            " ![restart](images/benchmark-restart.svg)",
             "",
             "## Changes and losses",
             "",
@@ -88,6 +83,12 @@ def page(runs: Sequence[Found], findings: str) -> str:
             "While a group trains, only heartbeats are written (every 5 s by default, or `maxNodes` / 50). Over 15 s:",
             "",
             _markdown(list(_idle(runs))),
+            "",
+            "## The goals of the project",
+            "",
+            _markdown([["", "goal", "wanted", "reached (medians over all runs)"], *_goal_rows(figures, runs)]),
+            "",
+            findings.strip(),
             "",
             "## The machine",
             "",
@@ -125,7 +126,7 @@ the process of its agent) is gone; a node joins a group that has room for one; a
 c10d does not ask members to join again after a loss. So for c10d, and where silence is the only evidence (*silence*),
 the others join again at the moment of the loss, as if their workers had failed at once. Where the number of nodes
 changes, c10d runs with TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1: as shipped, the new node waits for an address that no
-node publishes.
+node publishes. c10d without its stack inspection was not measured here.
 """
 
 _COSTS = """\

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import ssl
 import sys
 import urllib.error
@@ -14,6 +15,7 @@ import pytest
 from tests.chart.support import RELEASE, ROOT, SYSTEM, install, make_pod, participant, render, token_of
 from tests.support.api import Api
 from tests.support.objects import rendezvous
+from tests.support.pages import fences, section
 from tests.support.processes import Process, start_operator
 from tests.support.waiting import wait_until
 
@@ -146,6 +148,39 @@ def test_one_line_lets_an_account_join(control_plane: LocalControlPlane, namespa
         agent.create(participant(second))
 
 
+def test_a_job_keeps_its_own_account(
+    control_plane: LocalControlPlane, processes: list[Process], tmp_path: Path
+) -> None:
+    """As docs/account.md says: an admin binds the Role, the annotations stay, and the policy holds for its pods."""
+    (bind, *_) = fences(section("docs/account.md", "## Bind the Role to your account"), "sh")
+    identity = {"eks.amazonaws.com/role-arn": "arn:aws:iam::000000000000:role/train"}
+    agents = Api(control_plane, "agents")
+    metadata = {"name": "train", "annotations": identity}
+    agents.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
+    # Which role adds to `admin`: the controller that puts them together is not here.
+    of_admin = ["system:aggregate-to-admin", *(f"{RELEASE}-{role}.{SYSTEM}" for role in ("view", "edit", "admin"))]
+    for number, role in enumerate(of_admin):
+        to_adam = ("create", "rolebinding", f"adam-{number}", f"--clusterrole={role}", "--user=adam")
+        control_plane.kubectl("-n", "agents", *to_adam)
+
+    def bound() -> bool:
+        try:
+            control_plane.kubectl(*shlex.split(bind.replace("team-a", "agents"))[1:], "--as=adam")
+        except ControlPlaneError:  # the API server learns of roles by a watch of its own
+            return False
+        return True
+
+    wait_until(bound, "an admin of the namespace may bind the Role")
+    user = account("agents", "train")
+    wait_until(lambda: rights(control_plane, user, "agents") == OF_AGENT, "the binding holds")
+    start_as(control_plane, processes, tmp_path, OPERATOR)
+    two_pods_meet(control_plane, processes, tmp_path, "agents", "train", name="own-account")
+    first, second = (make_pod(control_plane, "agents", f"own-{index}", "train") for index in range(2))
+    with pytest.raises(ControlPlaneError, match="a pod writes only its own RendezvousParticipant"):
+        Api(control_plane, "agents", first.kubeconfig).create(participant(second, "own-account"))
+    assert agents.read("ServiceAccount", "train")["metadata"]["annotations"] == identity
+
+
 @pytest.fixture
 def team(control_plane: LocalControlPlane, namespace: str, tmp_path: Path) -> str:
     """A namespace with a release of its own, which serves it alone."""
@@ -200,19 +235,19 @@ def processes(tmp_path: Path) -> Iterator[list[Process]]:
 
 
 def two_pods_meet(
-    plane: LocalControlPlane, processes: list[Process], folder: Path, namespace: str, account: str
+    plane: LocalControlPlane, processes: list[Process], folder: Path, namespace: str, account: str, name: str = "check"
 ) -> None:
     """As in `helm test`: the real programs, with the rights and the guards of the chart."""
     api = Api(plane, namespace)
-    api.create(rendezvous("check", minNodes=2, maxNodes=2))
+    api.create(rendezvous(name, minNodes=2, maxNodes=2))
     members = []
     for index in range(2):
-        pod = make_pod(plane, namespace, f"check-{index}", account)
-        command = [sys.executable, "-c", _SELF_TEST, f"--rendezvous={namespace}/check", "--timeout-seconds=60"]
+        pod = make_pod(plane, namespace, f"{name}-{index}", account)
+        command = [sys.executable, "-c", _SELF_TEST, f"--rendezvous={namespace}/{name}", "--timeout-seconds=60"]
         members.append(Process(command, folder / f"{pod.name}.log", {**os.environ, "KUBECONFIG": str(pod.kubeconfig)}))
         processes.append(members[-1])
     assert [member.wait(90) for member in members] == [0, 0], [member.log for member in members]
-    assert api.read(names.RENDEZVOUS_KIND, "check")["status"]["history"][0]["nodes"] == 2
+    assert api.read(names.RENDEZVOUS_KIND, name)["status"]["history"][0]["nodes"] == 2
 
 
 def start_as(

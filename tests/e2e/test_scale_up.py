@@ -47,7 +47,8 @@ def test_a_second_node_joins_a_running_job_of_one_to_two_nodes_with_default_sett
 
 def test_nodes_that_trickle_in_are_gathered_while_training_goes_on_and_cost_one_restart(job: Job) -> None:
     job.create(1, 4, lastCallSeconds=0, scaleUpIntervalSeconds=3600)
-    agents = [job.agent("n0", together=True)]
+    # To be asked to join again does not count against --max-restarts.
+    agents = [job.agent("n0", together=True, max_restarts=0)]
     job.wait_for_training({"n0"})
 
     for number, node in enumerate(("n1", "n2"), 1):

@@ -280,7 +280,8 @@ def test_every_alert_has_a_runbook() -> None:
     headings = re.findall(r"^### (KubeRendezvous\w+)$", (ROOT / "docs/operations.md").read_text(), flags=re.MULTILINE)
     assert headings == [rule["alert"] for rule in alerts()]
     for rule in alerts():
-        assert rule["annotations"]["runbook"] == f"docs/operations.md#{rule['alert'].lower()}"
+        page = f"https://rdzv.dev/v{metadata()['version']}/docs/operations.md"
+        assert rule["annotations"]["runbook_url"] == f"{page}#{rule['alert'].lower()}"
         assert rule["labels"]["severity"] in ("warning", "critical")
         assert {"summary", "description"} <= set(rule["annotations"])
 

@@ -1,13 +1,16 @@
 """The pages fit together, and their manifests and the examples fit the CRDs."""
 
 import re
+import shlex
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import tomllib
 import yaml
-from tests.support.pages import CODE, DOCS, LINK, ROOT, anchors, fences, name_of, prose, read
+from tests.support.pages import CODE, DOCS, LINK, ROOT, anchors, fences, name_of, prose, read, rows, section
 
 from rendezvous_api import names
 from rendezvous_api.codec import decode
@@ -121,6 +124,56 @@ def test_the_operator_runs_as_the_account_that_has_the_role() -> None:
     assert f"-l app.kubernetes.io/name={labels['app.kubernetes.io/name']}" in read(
         "handler/rendezvous_handler/join/report.py"
     )
+
+
+# ---- the quick start, and the numbers on the first page
+
+
+def test_the_commands_of_the_quick_start_fit_the_examples() -> None:
+    """Docker and kind are not here; that the chart and the Job work is seen in tests/cluster."""
+    build, install, train, _ = fences(section("docs/quick-start.md", "## With kind and Helm"), "sh")
+    version = tomllib.loads(read("pyproject.toml"))["project"]["version"]
+    images = re.findall(r" -t (\S+) ", build)
+    built_from = re.findall(r" -f (\S+) ", build)
+    assert [(ROOT / path).is_file() for path in built_from] == [True, True]
+    (loaded,) = re.findall(r"^kind load docker-image (.+)$", build, flags=re.MULTILINE)
+    assert loaded.split() == images
+    assert f"image.repository={images[0].removesuffix(f':{version}')} " in install
+    (job,) = re.findall(r"^sed (.+) (\S+) \| kubectl apply -f -$", train, flags=re.MULTILINE)
+    done = subprocess.run(["sed", *shlex.split(job[0]), str(ROOT / job[1])], capture_output=True, text=True, check=True)
+    volume, found = yaml.safe_load_all(done.stdout)
+    assert volume["spec"]["accessModes"] == ["ReadWriteOnce"]
+    (container,) = found["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == images[1]
+    assert container["args"][-1].startswith("--step-seconds=")
+    (account,) = re.findall(r"workers.namespaces=\{(\S+)\}", install)
+    assert f"create namespace {account}" in install
+    assert f"--namespace={account}" in train
+
+
+def test_output_of_pods_in_the_quick_start_is_that_of_a_stage() -> None:
+    for block in fences(read("docs/quick-start.md"), "console"):
+        assert block in read("docs/stages.md")
+
+
+def test_the_image_of_the_digits_has_what_it_copies() -> None:
+    text = read("examples/digits/Containerfile")
+    copied = {name for line in re.findall(r"^COPY (.*) \S+$", text, re.MULTILINE) for name in line.split()}
+    let_through = {line[1:] for line in read(".dockerignore").splitlines() if line.startswith("!")}
+    assert copied <= let_through
+    project = tomllib.loads(read("pyproject.toml"))
+    needed = {path.partition("/")[0] for path in project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]}
+    assert copied == {*needed, "pyproject.toml", "README.md", *project["project"]["license-files"]}
+
+
+def test_the_times_in_the_readme_are_those_of_the_benchmarks_for_both_forms_of_c10d() -> None:
+    measured = {cells[0]: cells for cells in rows(section("docs/benchmarks.md", "### All join at once"))}
+    said = [cells for cells in rows(read("README.md")) if re.fullmatch(r"\d+ nodes", cells[0])]
+    assert len(said) == 2
+    for nodes, ours, shipped, stubbed in said:
+        row = measured[nodes.removesuffix(" nodes")]
+        for number, cell in ((ours, row[1]), (shipped, row[3]), (stubbed, row[4])):
+            assert cell.partition(" (")[0] == number.removesuffix(" s") or cell == number, (nodes, cell)
 
 
 def test_the_licence_is_whole() -> None:

@@ -1,4 +1,4 @@
-"""docs/torch.md names every public name of torch's rendezvous module, and tests that exist."""
+"""docs/torch-names.md has every public name of torch's rendezvous module; it and torch.md name tests that exist."""
 
 import ast
 import dataclasses
@@ -22,6 +22,8 @@ from kube_rendezvous import worker
 
 DOCS = Path(__file__).parents[2] / "docs"
 TORCH = DOCS / "torch.md"
+NAMES = DOCS / "torch-names.md"
+BOTH = TORCH.read_text() + NAMES.read_text()
 COMING_FROM = DOCS / "coming-from-c10d-or-etcd.md"
 
 _PACKAGE = rendezvous.__name__
@@ -41,7 +43,7 @@ def rows(text: str) -> list[list[str]]:
 
 def listed(page: str, module: str) -> dict[str, set[str]]:
     """Names of a module that its table has, and with each the names of members."""
-    section = re.split(r"^#+ ", page.partition(f"\n### {module}\n")[2], flags=re.MULTILINE)[0]
+    section = re.split(r"^#+ ", page.partition(f"\n## {module}\n")[2], flags=re.MULTILINE)[0]
     found: dict[str, set[str]] = {}
     for cells in rows(section):
         if names := _CODE.findall(cells[0]):
@@ -97,7 +99,7 @@ def missing(page: str) -> list[str]:
 
 
 def test_every_public_name_of_torch_has_a_row() -> None:
-    assert missing(TORCH.read_text()) == []
+    assert missing(NAMES.read_text()) == []
 
 
 @pytest.mark.parametrize(
@@ -109,21 +111,21 @@ def test_every_public_name_of_torch_has_a_row() -> None:
     ],
 )
 def test_a_missing_row_is_noticed(row: str, name: str) -> None:
-    lines = TORCH.read_text().splitlines(keepends=True)
+    lines = NAMES.read_text().splitlines(keepends=True)
     without = "".join(line for line in lines if not line.startswith(row))
     assert missing(without) == [name]
 
 
 def test_a_missing_member_and_a_new_module_are_noticed() -> None:
-    page = TORCH.read_text()
+    page = NAMES.read_text()
     assert missing(page.replace("`get_endpoint`, ", "")) == [f"{_PACKAGE}.etcd_server.EtcdServer.get_endpoint"]
-    assert missing(page.replace(f"### {_PACKAGE}.utils\n", "### none\n")) == [
+    assert missing(page.replace(f"## {_PACKAGE}.utils\n", "## none\n")) == [
         f"{_PACKAGE}.utils.parse_rendezvous_endpoint"
     ]
 
 
 def test_every_row_names_something_of_torch() -> None:
-    page = TORCH.read_text()
+    page = NAMES.read_text()
     for module in modules():
         for name, of_it in listed(page, module.__name__).items():
             owner = getattr(module, name)
@@ -132,7 +134,7 @@ def test_every_row_names_something_of_torch() -> None:
 
 
 def test_every_counterpart_exists() -> None:
-    cells = [cell for row in rows(TORCH.read_text()) for cell in row]
+    cells = [cell for row in rows(BOTH) for cell in row]
     qualified = re.compile(r"(kube_rendezvous|rendezvous_\w+)(\.\w+)+")
     named = {name for cell in cells for name in _CODE.findall(cell) if qualified.fullmatch(name)}
     assert {"kube_rendezvous.create_handler", "rendezvous_controlplane.LocalControlPlane"} <= named
@@ -165,13 +167,13 @@ def functions_in(path: Path) -> set[str]:
 
 
 def test_every_test_that_is_named_exists() -> None:
-    named = [(match["name"], (DOCS / match["path"]).resolve()) for match in _TEST.finditer(TORCH.read_text())]
+    named = [(match["name"], (DOCS / match["path"]).resolve()) for match in _TEST.finditer(BOTH)]
     assert len(named) > 50
     assert [(name, path.name) for name, path in named if not path.exists() or name not in functions_in(path)] == []
 
 
 def test_every_row_has_a_test_or_says_that_there_is_no_counterpart() -> None:
-    tables = re.findall(r"(?:^\|.*\n)+", TORCH.read_text(), flags=re.MULTILINE)
+    tables = re.findall(r"(?:^\|.*\n)+", BOTH, flags=re.MULTILINE)
     checked = 0
     for header, _, *lines in (rows(table) for table in tables):
         for cells in lines if header[-1] == "Test" else []:

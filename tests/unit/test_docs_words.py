@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from tests.support.pages import DOCS, ROOT, name_of, read, rows
 
-PAGES = [*DOCS, *ROOT.glob("examples/*.md"), *ROOT.glob("charts/*/*.md")]
+PAGES = [*DOCS, *ROOT.glob("examples/*.md"), *ROOT.glob("charts/*/*.md"), *ROOT.glob(".github/*.md")]
 TEXTS = [
     *PAGES,
     *ROOT.glob("crds/*.yaml"),
     *ROOT.glob("examples/**/*.yaml"),
+    *ROOT.glob(".github/**/*.yml"),
     *(path for path in ROOT.glob("charts/**/*") if path.suffix in {".yaml", ".tpl", ".txt", ".json"}),
 ]
 PRODUCT = [ROOT / "api", ROOT / "operator", ROOT / "handler"]

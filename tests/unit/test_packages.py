@@ -194,6 +194,18 @@ def test_a_training_image_gets_neither_operator_nor_control_plane(built: dict[st
     assert [line.partition(" = ")[0] for line in scripts.splitlines()] == ["kube-rendezvous-selftest"]
 
 
+def test_a_folder_on_the_pythonpath_registers_the_backend(built: dict[str, Built], tmp_path: Path) -> None:
+    with zipfile.ZipFile(built["kube-rendezvous"].wheel) as archive:
+        archive.extractall(tmp_path)
+    program = (
+        "from importlib.metadata import entry_points;"
+        "print(*sorted(point.name for point in entry_points(group='torchrun.handlers')))"
+    )
+    command = [sys.executable, "-S", "-c", program]
+    said = subprocess.check_output(command, text=True, timeout=60, env={"PYTHONPATH": str(tmp_path)}, cwd=tmp_path)
+    assert said.split() == ["kube-rendezvous", "kubernetes", "kubernetes-dynamic"]
+
+
 # ---- the operator needs a newer Python than the rest
 
 
