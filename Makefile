@@ -8,7 +8,7 @@ SHELL := bash
 
 BIN := .venv/bin
 PACKAGES := api operator handler controlplane
-SOURCES := $(PACKAGES) demo examples tests benchmarks testcluster hack
+SOURCES := $(PACKAGES) demo examples tests benchmarks chaos testcluster hack
 
 # Most tests wait for processes, so there are more workers than cores. Each has a control plane, and one test at a time
 # has another one: at most four API servers run.
