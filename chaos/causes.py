@@ -36,12 +36,13 @@ EFFECTS = {
     Kind.STOP_NODE: _effect(3, *_LOSS),
     Kind.STOP_AGENT: _effect(3, *_LOSS),
     Kind.KILL_WORKER: _effect(1, RoundEndReason.WORKER_FAILED),
-    # Each check-in fails until another node serves the store or the others go on alone.
-    Kind.HIDE_STORE: _effect(8, *_LOSS),
+    # Its worker ends, and each check-in of the new rounds fails until the others go on alone.
+    Kind.CUT_STORE: _effect(8, *_LOSS),
     Kind.CUT_NODE: _effect(3, *_LOSS),
     Kind.DELETE_PARTICIPANT: _effect(2, *_LOSS),
     # Rounds that were published after the snapshot are forgotten, and members of several of them meet.
     Kind.RESTORE: _effect(4, *_LOSS),
+    Kind.RESTORE_ALONE: _effect(4, *_LOSS),
     Kind.RESTART_REQUEST: _effect(1, RoundEndReason.RESTART_REQUESTED),
     Kind.SUSPEND: _effect(1, RoundEndReason.SUSPENDED),
     Kind.FEWER_NODES: _effect(2, RoundEndReason.TOO_MANY_NODES, RoundEndReason.SCALE_UP),
@@ -64,6 +65,8 @@ _SLACK_SECONDS = 3.0
 """A version of the object may reach the observer that much later than its effect."""
 STARVED_SECONDS = 4.0
 """A process that the machine leaves out for this long may miss its heartbeats."""
+SLOW_FACTOR = 6.0
+"""So may one that gets less than a sixth of what it asks for."""
 _AFTER_STARVING = 30.0
 
 
@@ -104,10 +107,11 @@ def causes(journal: Journal) -> Iterator[Cause]:
         kind = Kind[event["kind"]]
         node = event["target"] if kind in OF_A_NODE or kind is Kind.ADD_NODE else None
         yield Cause(kind.value, event.at, over, effect_of(event), node)
-    for event in journal.all("starved"):
-        if event["seconds"] >= STARVED_SECONDS:
-            begins, ends = event.at - event["seconds"], event.at + _AFTER_STARVING
-            yield Cause("a machine that stood still", begins, max(ends, until(ends)), _effect(3, *_LOSS), None)
+    late = [(event.at, event["seconds"]) for event in journal.all("starved") if event["seconds"] >= STARVED_SECONDS]
+    slow = [(event.at, _AFTER_STARVING) for event in journal.all("slowness") if event["factor"] >= SLOW_FACTOR]
+    for at, seconds in sorted((*late, *slow)):
+        begins, ends = at - seconds, at + _AFTER_STARVING
+        yield Cause("a machine that stood still", begins, max(ends, until(ends)), _effect(3, *_LOSS), None)
 
 
 def effect_of(fault: Event) -> Effect:

@@ -9,11 +9,11 @@ from typing import Any
 from chaos.causes import causes
 from chaos.journal import Event, Journal, Step
 from rendezvous_api.codec import decode
-from rendezvous_api.reasons import RoundEndReason
+from rendezvous_api.reasons import FAILURES, RoundEndReason
 from rendezvous_api.rendezvous import Rendezvous
 
 BOUND_SECONDS = 90.0
-"""Within which all train again once all faults are healed: on a small machine that does other things, too."""
+"""Within which all train again once all faults are healed, on a machine that gives each process what it asks for."""
 _KILLED, _TERMINATED = -9, -15
 
 
@@ -84,6 +84,12 @@ def trains(steps: Iterable[Step], nodes: Iterable[str], size: int, since: float)
     return min(moments, default=None)
 
 
+def bound(seconds: float, slowness: Iterable[tuple[float, float]], since: float) -> float:
+    """A bound on a machine that lets processes wait: as much longer as it is slower since that moment."""
+    factors = [factor for at, factor in slowness if at >= since]
+    return seconds * (max(1.0, sum(factors) / len(factors)) if factors else 1.0)
+
+
 def versions(journal: Journal) -> list[tuple[float, Rendezvous]]:
     """All versions of the Rendezvous, and when they were seen."""
     return [(event.at, decode(Rendezvous, event["object"])) for event in journal.all("object")]
@@ -151,14 +157,15 @@ _GAP_SECONDS = 30.0
 
 
 def true_objects(journal: Journal) -> Iterator[Violation]:
-    """What no version of the Rendezvous, and no step to the next one, may break."""
+    """Rounds go forward, never change, have a size of the spec and new attempts of members; failures are counted."""
     resets = [event.at for event in journal.all("restored")]
     before: tuple[float, Rendezvous] | None = None
     for at, rendezvous in versions(journal):
-        if before is not None and any(before[0] < reset <= at for reset in resets):
+        recreated = before is not None and before[1].metadata.uid != rendezvous.metadata.uid
+        if before is not None and (recreated or any(before[0] < reset <= at for reset in resets)):
             before = None
         for message in _wrong(before[1] if before is not None else None, rendezvous):
-            yield Violation("rounds only go forward", at, message)
+            yield Violation("rounds as promised", at, message)
         before = at, rendezvous
 
 
@@ -177,6 +184,10 @@ def _wrong(before: Rendezvous | None, after: Rendezvous) -> Iterator[str]:
     else:
         if not after.spec.min_nodes <= new.nodes <= after.spec.max_nodes:
             yield f"round {new.round} has {new.nodes} nodes, of {after.spec.min_nodes} to {after.spec.max_nodes}"
+        reason = next((record.reason for record in new.history if record.round == old.round), None)
+        counted = old.restarts + (reason in {failure.value for failure in FAILURES})
+        if new.round == old.round + 1 and new.run_id == old.run_id and new.restarts != counted:
+            yield f"restarts was {old.restarts} and is {new.restarts} after round {old.round} ended: {reason}"
         earlier = {member.name: (member.incarnation, member.attempt) for member in old.participants}
         for member in new.participants:
             if earlier.get(member.name) == (member.incarnation, member.attempt):
@@ -219,13 +230,16 @@ def no_needless_restart(journal: Journal) -> Iterator[Violation]:
 
 def trains_again(journal: Journal) -> Iterator[Violation]:
     """All that may train do so within the bound, once all faults are healed."""
+    slowness = [(event.at, event["factor"]) for event in journal.all("slowness")]
     for calm, seconds in recoveries(journal):
-        if seconds is None or seconds > BOUND_SECONDS:
+        until = calm.at + (seconds if seconds is not None else float("inf"))
+        most = bound(BOUND_SECONDS, [sample for sample in slowness if sample[0] <= until], calm.at)
+        if seconds is None or seconds > most:
             took = "not at all" if seconds is None else f"after {seconds:.0f} s"
             yield Violation(
                 "trains again",
                 calm.at,
-                f"{calm['size']} of {calm['nodes']} train {took}; the bound is {BOUND_SECONDS:.0f} s",
+                f"{calm['size']} of {calm['nodes']} train {took}; the bound is {most:.0f} s",
             )
 
 

@@ -7,7 +7,7 @@ in which order, depends on the seed alone.
 """
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -22,7 +22,7 @@ class Kind(str, Enum):
     STOP_AGENT = "SIGSTOP of an agent, SIGCONT later"
     STOP_WORKER = "SIGSTOP of a worker, SIGCONT later"
     KILL_WORKER = "SIGKILL of a worker"
-    HIDE_STORE = "a node at an address that nobody reaches"
+    CUT_STORE = "a store that a node cannot reach"
     CUT_NODE = "a node cut off from the API server"
     NODE_ERRORS = "requests of a node fail"
     DELETE_PARTICIPANT = "a participant deleted by hand"
@@ -32,7 +32,8 @@ class Kind(str, Enum):
     OPERATOR_ERRORS = "requests of an operator fail"
     STOP_API_SERVER = "the API server away"
     SLOW_ETCD = "etcd stalls as with a slow disk"
-    RESTORE = "etcd restored from a snapshot"
+    RESTORE = "etcd restored from a snapshot, and the Rendezvous made again"
+    RESTORE_ALONE = "etcd restored from a snapshot, and nothing else"
     RESTART_REQUEST = "a restart requested"
     SUSPEND = "suspend, and on again"
     FEWER_NODES = "maxNodes lowered and raised again"
@@ -48,13 +49,13 @@ OF_A_PROCESS = frozenset(
         Kind.STOP_AGENT,
         Kind.STOP_WORKER,
         Kind.KILL_WORKER,
-        Kind.HIDE_STORE,
+        Kind.CUT_STORE,
     }
 )
 """Those of which a node has one at a time."""
 OF_A_NODE = OF_A_PROCESS | {Kind.CUT_NODE, Kind.NODE_ERRORS, Kind.DELETE_PARTICIPANT}
 OF_AN_OPERATOR = frozenset({Kind.KILL_OPERATOR, Kind.STOP_OPERATOR, Kind.CUT_OPERATOR, Kind.OPERATOR_ERRORS})
-OF_THE_SERVERS = frozenset({Kind.STOP_API_SERVER, Kind.SLOW_ETCD, Kind.RESTORE})
+OF_THE_SERVERS = frozenset({Kind.STOP_API_SERVER, Kind.SLOW_ETCD, Kind.RESTORE, Kind.RESTORE_ALONE})
 """Those of which an episode has one."""
 AT_ONCE = frozenset({Kind.KILL_WORKER, Kind.DELETE_PARTICIPANT, Kind.RESTART_REQUEST})
 """Those that need no healing."""
@@ -159,7 +160,7 @@ _WEIGHTS: Mapping[Kind, int] = {
     Kind.STOP_AGENT: 2,
     Kind.STOP_WORKER: 1,
     Kind.KILL_WORKER: 3,
-    Kind.HIDE_STORE: 1,
+    Kind.CUT_STORE: 1,
     Kind.CUT_NODE: 4,
     Kind.NODE_ERRORS: 2,
     Kind.DELETE_PARTICIPANT: 1,
@@ -178,8 +179,14 @@ _WEIGHTS: Mapping[Kind, int] = {
 }
 
 
-def schedule(seed: int, nodes: int | None = None) -> Schedule:
-    """The schedule of a seed; ``nodes``: how many agents, if the seed shall not say it."""
+def schedule(seed: int, nodes: int | None = None, kinds: Sequence[Kind] = tuple(_WEIGHTS)) -> Schedule:
+    """The schedule of a seed.
+
+    Args:
+        seed: for which it stands.
+        nodes: how many agents; None: the seed says it.
+        kinds: the faults to choose from; those without a weight come only when they are asked for.
+    """
     dice = random.Random(seed)
     drawn = dice.randint(3, 5)
     count = nodes or drawn
@@ -187,14 +194,15 @@ def schedule(seed: int, nodes: int | None = None) -> Schedule:
     operators = dice.choice((1, 2, 2))
     leader_elect = operators == 2 and dice.random() < 0.7
     setting = Setting(count, most, operators, leader_elect, {**SPEC, "maxNodes": most})
-    return Schedule(seed, setting, tuple(_episode(dice, number, setting) for number in range(_EPISODES)))
+    weights = {kind: _WEIGHTS.get(kind, 1) for kind in kinds}
+    return Schedule(seed, setting, tuple(_episode(dice, number, setting, weights) for number in range(_EPISODES)))
 
 
-def _episode(dice: random.Random, number: int, setting: Setting) -> Episode:
+def _episode(dice: random.Random, number: int, setting: Setting, weights: Mapping[Kind, int]) -> Episode:
     wanted = dice.choices((1, 2, 3), (5, 3, 2))[0]
     faults: list[Fault] = []
     for _ in range(wanted):
-        kind = dice.choices(list(_WEIGHTS), list(_WEIGHTS.values()))[0]
+        kind = dice.choices(list(weights), list(weights.values()))[0]
         fault = _fault(dice, kind, setting)
         if _fits(fault, faults):
             faults.append(fault)
@@ -227,7 +235,7 @@ def _fault(dice: random.Random, kind: Kind, setting: Setting) -> Fault:
     operator = f"operator-{dice.randrange(setting.operators)}"
     if kind in AT_ONCE:
         lasts = 0.0
-    if kind in (Kind.STOP_API_SERVER, Kind.SLOW_ETCD, Kind.SUSPEND, Kind.RESTORE):
+    if kind in OF_THE_SERVERS | {Kind.SUSPEND}:
         lasts = min(lasts, 12.0)
     target = node if kind in OF_A_NODE else operator if kind in OF_AN_OPERATOR else ""
     paths, way, share = _failing(dice, kind)

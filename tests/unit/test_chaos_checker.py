@@ -9,6 +9,7 @@ import pytest
 from chaos import journal as journals
 from chaos.checker import BOUND_SECONDS, RULES, Violation, check, recoveries, round_ends
 from chaos.journal import Event, Journal, Step, Writer
+from chaos.summary import summarize
 
 MEMBERS = ("n0", "n1", "n2")
 
@@ -40,7 +41,7 @@ def version(
     history: Sequence[Mapping[str, Any]],
     *,
     attempt: int | None = None,
-    max_nodes: int = 3,
+    restarts: int = 1,
 ) -> Event:
     """A version of the Rendezvous."""
     members = [
@@ -53,12 +54,14 @@ def version(
         "nodes": len(nodes),
         "participants": members,
         "store": {"host": host, "port": int(port)},
+        "run": {"id": "run-1"},
+        "restarts": restarts if number > 1 else 0,
         "waitingNodes": 1 if history[-1].get("reason") else 0,
         "history": list(history),
     }
     item = {
         "metadata": {"name": "train", "namespace": "default", "uid": "u", "resourceVersion": "1"},
-        "spec": {"minNodes": 2, "maxNodes": max_nodes},
+        "spec": {"minNodes": 2, "maxNodes": 3},
         "status": status,
     }
     return Event(at, "object", {"object": item})
@@ -76,7 +79,7 @@ LOST = record(1, 1, "MemberLost", "train.n2: its agent restarted")
 SCALED = record(2, 20, "ScaleUp", "1 more node joined")
 STORY = Journal(
     events=(
-        Event(0, "setting", {"nodes": 3}),
+        Event(0, "setting", {"seed": 7, "nodes": 3, "max_nodes": 3, "operators": 1, "leader_elect": False}),
         Event(0.5, "calm", {"nodes": list(MEMBERS), "size": 3}),
         version(1, 1, MEMBERS, [record(1, 1)]),
         Event(3, "recovered"),
@@ -126,6 +129,16 @@ def test_a_good_story_has_no_violation() -> None:
     assert [seconds for _, seconds in recoveries(STORY)] == [pytest.approx(2.6), pytest.approx(8.1)]
 
 
+def test_the_numbers_of_a_story() -> None:
+    planted = Violation("exit codes", 1.0, "n1 ended")
+    numbers = summarize(STORY, [planted])
+    assert (numbers["seed"], numbers["seconds"], numbers["steps"]) == (7, 37.0, 40)
+    assert numbers["faults"] == {"KILL_NODE": 1}
+    assert numbers["rounds"] == {"MemberLost": 1, "ScaleUp": 1, "RunSucceeded": 1}
+    assert numbers["recoveries"] == [{"kinds": ["KILL_NODE"], "seconds": 8.1, "rounds": 2}]
+    assert numbers["violations"] == [{"rule": "exit codes", "message": "n1 ended"}]
+
+
 def test_two_groups_that_step_at_the_same_time_are_found() -> None:
     still = (step for step in steps_of(1, MEMBERS, 12, 12) if step.step > 8)
     found = next(iter(check(with_steps(*still))))
@@ -151,17 +164,22 @@ PLANTED = [
     pytest.param(with_steps(Step("n9", 3, at_store(3), 0, 3, 0, 38.0, 38.0)), "ranks as published", id="not a member"),
     pytest.param(with_steps(Step("n0", 3, at_store(9), 0, 3, 0, 38.0, 38.0)), "ranks as published", id="another store"),
     pytest.param(
-        with_events(version(50, 2, MEMBERS[:2], [LOST, record(2, 20)])), "rounds only go forward", id="a round again"
+        with_events(version(50, 2, MEMBERS[:2], [LOST, record(2, 20)])), "rounds as promised", id="a round again"
     ),
     pytest.param(
         with_events(version(50, 3, MEMBERS[::-1], [LOST, SCALED, record(3, 36)])),
-        "rounds only go forward",
+        "rounds as promised",
         id="members that change",
     ),
     pytest.param(
         with_events(version(37, 3, MEMBERS, [LOST, SCALED, record(3, 36)], attempt=4)),
-        "rounds only go forward",
+        "rounds as promised",
         id="a member with another attempt",
+    ),
+    pytest.param(
+        with_events(version(35.5, 3, MEMBERS, [LOST, SCALED, record(3, 36)], restarts=2)),
+        "rounds as promised",
+        id="a new node counts as a failure",
     ),
     pytest.param(without("fault"), "rounds end for a true reason", id="a loss without a fault"),
     pytest.param(
@@ -248,13 +266,24 @@ def test_every_rule_is_known_to_find_something() -> None:
 
 def test_after_a_restore_a_round_may_come_again() -> None:
     again = version(50, 2, MEMBERS[:2], [LOST, record(2, 20)])
-    assert rules_of(check(with_events(again))) == {"rounds only go forward"}
+    assert rules_of(check(with_events(again))) == {"rounds as promised"}
     assert check(with_events(again, Event(49, "restored"))) == []
 
 
 def test_a_round_that_nobody_could_see_is_no_violation() -> None:
     unseen = Step("n0", 3, at_store(9), 0, 3, 0, 38.0, 38.0)
     assert check(replace(with_events(Event(36, "gap")), steps=(*STORY.steps, unseen))) == []
+
+
+def test_a_slow_machine_has_a_longer_bound() -> None:
+    late = replace(
+        STORY,
+        steps=(*(step for step in STORY.steps if step.round != 3), *steps_of(3, MEMBERS, 31 + BOUND_SECONDS, 5)),
+    )
+    slow = [Event(31 + second, "slowness", {"factor": 2.0}) for second in range(100)]
+    events = tuple(sorted((*late.events, *slow), key=lambda event: event.at))
+    assert rules_of(check(late)) == {"trains again"}
+    assert check(replace(late, events=events)) == []
 
 
 def test_a_machine_that_stood_still_explains_a_loss() -> None:
