@@ -38,15 +38,17 @@ class Player:
             world.start()
             stuck = not self._recover(world, "the start", _FIRST_SECONDS)
             until = time.monotonic() + seconds
+            settled = True
             for episode in self._schedule.episodes:
                 if stuck or time.monotonic() > until:
                     break
                 self._play(world, episode)
-                if episode.waits:
+                settled = episode.waits
+                if settled:
                     stuck = not self._recover(world, f"episode {episode.number}", BOUND_SECONDS)
             else:
                 raise AssertionError("the schedule has too few episodes")
-            if not stuck and not episode.waits:
+            if not stuck and not settled:
                 stuck = not self._recover(world, "the last episode", BOUND_SECONDS)
             if not stuck:
                 world.end_training()

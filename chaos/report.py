@@ -25,15 +25,17 @@ Row = Sequence[str]
 def fault_rows(schedules: Sequence[Summary]) -> Iterator[Row]:
     """How often each kind of fault was done, and what followed."""
     yield ["Fault", "Times", "Alone", "Of these without a restart", "Median", "90 %", "Longest"]
-    for kind in Kind:
-        times = sum(schedule["faults"].get(kind.name, 0) for schedule in schedules)
+    words = {kind.name: kind.value for kind in Kind}
+    done = {name for schedule in schedules for name in schedule["faults"]}
+    for name in [*words, *sorted(done - words.keys())]:
+        times = sum(schedule["faults"].get(name, 0) for schedule in schedules)
         if not times:
             continue
-        after = [one for schedule in schedules for one in schedule["recoveries"] if kind.name in one["kinds"]]
-        alone = [one for one in after if one["kinds"] == [kind.name]]
+        after = [one for schedule in schedules for one in schedule["recoveries"] if name in one["kinds"]]
+        alone = [one for one in after if one["kinds"] == [name]]
         calm = len([one for one in alone if not one["rounds"]])
         yield [
-            kind.value,
+            words.get(name, f"`{name}`"),
             str(times),
             str(len(alone)),
             str(calm) if alone else "-",
@@ -75,7 +77,7 @@ def run_rows(runs: Sequence[Any]) -> Iterator[Row]:
     yield ["Date", "Commit", "Seeds", "Seconds each", "Cores", "Slower by (median)", "at most"]
     for run in runs:
         seeds = [schedule["seed"] for schedule in run["schedules"]]
-        slowness = [schedule["slowness"] for schedule in run["schedules"]]
+        slowness = [schedule["slowness"] for schedule in run["schedules"] if "slowness" in schedule]
         machine = run["machine"]
         yield [
             machine["date"],
@@ -83,8 +85,8 @@ def run_rows(runs: Sequence[Any]) -> Iterator[Row]:
             f"{min(seeds)} to {max(seeds)}",
             f"{run['seconds']:g}",
             str(machine["cores"]),
-            f"{statistics.median(factor for factor, _ in slowness):.1f}",
-            f"{max(factor for _, factor in slowness):.1f}",
+            f"{statistics.median(factor for factor, _ in slowness):.1f}" if slowness else "not measured",
+            f"{max(factor for _, factor in slowness):.1f}" if slowness else "",
         ]
 
 
@@ -140,7 +142,7 @@ def page(runs: Sequence[Any], findings: str) -> str:
             "",
             "## What it rests on",
             "",
-            f"**{len(schedules)} schedules**, {hours:.1f} hours of faults:",
+            f"**{len(schedules)} schedules**, {hours * 60:.0f} minutes of faults:",
             "",
             f"- {sum(schedule['steps'] for schedule in schedules):,} all-reduces of a whole group",
             f"- {sum(schedule['requests'] for schedule in schedules):,} requests, "
@@ -148,7 +150,7 @@ def page(runs: Sequence[Any], findings: str) -> str:
             f"- {_listed(settings)}",
             f"- {_listed(sizes)}",
             "",
-            "That is little. It finds what goes wrong often, and proves nothing about what goes wrong rarely.",
+            "That is very little. It finds what goes wrong often, and proves nothing about what goes wrong rarely.",
             "",
             table(run_rows(runs)),
             "",
@@ -174,7 +176,7 @@ def page(runs: Sequence[Any], findings: str) -> str:
             "",
             "## What was found",
             "",
-            f"{len(broken)} of {len(schedules)} schedules have broken a promise.",
+            f"A promise was broken in {len(broken)} of {len(schedules)} schedules.",
             "",
             *([table(violation_rows(schedules)), ""] if broken else []),
             *([findings.strip(), ""] if findings else []),

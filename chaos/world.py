@@ -30,6 +30,8 @@ ROOT = Path(__file__).parents[1]
 AGENT = Path(__file__).with_name("agent.py")
 NAME = "train"
 NAMESPACE = "default"
+_START_SECONDS = 600.0
+"""Servers that start slowly say something about the machine, not about the project."""
 _CHECK_IN_SECONDS = 10
 _END_SECONDS = 60.0
 _STARVED_SECONDS = 1.0
@@ -109,7 +111,7 @@ class World:
         """What a person wants of the API server, and tries until it is done."""
         self._torchruns = torchruns
         self._plane_folder = folder / "plane"
-        self.plane = LocalControlPlane(self._plane_folder)
+        self.plane = LocalControlPlane(self._plane_folder, start_timeout=_START_SECONDS)
         self.api = Api(self.plane, NAMESPACE, self._plane_folder / "admin.kubeconfig")
         self._observers: list[Observer] = []
         self.gateways = Gateways()

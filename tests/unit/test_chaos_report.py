@@ -52,12 +52,12 @@ def test_the_page_says_on_how_little_it_rests_and_what_was_broken() -> None:
     broken = {"rule": "exit codes", "message": "n0 ended | with 1"}
     runs = [{"machine": machine, "seconds": 120, "schedules": [schedule(1), schedule(2, violations=[broken])]}]
     text = page(runs, "It was the machine.")
-    assert "**2 schedules**, 1.0 hours of faults:" in text
+    assert "**2 schedules**, 60 minutes of faults:" in text
     assert "- 1,000 all-reduces" in text
     assert "- 2,000 requests, 20 of which" in text
     assert "- 2 with 3 nodes" in text
     assert "1 with two operators that both decide, 1 with two operators that elect a leader" in text
-    assert "1 of 2 schedules have broken a promise." in text
+    assert "A promise was broken in 1 of 2 schedules." in text
     assert r"| 2 | exit codes | n0 ended \| with 1 |" in text
     assert "It was the machine." in text
     assert "| 2026-01-01 00:00 UTC | `abc` | 1 to 2 | 120 | 2 | 1.2 | 3.0 |" in text
