@@ -8,7 +8,7 @@ SHELL := bash
 
 BIN := .venv/bin
 PACKAGES := api operator handler controlplane
-SOURCES := $(PACKAGES) demo examples tests benchmarks testcluster hack
+SOURCES := $(PACKAGES) demo examples tests benchmarks chaos testcluster hack
 
 # Most tests wait for processes, so there are more workers than cores. Each has a control plane, and one test at a time
 # has another one: at most four API servers run.
@@ -41,8 +41,8 @@ test-unit test-model test-integration test-chart test-e2e: test-%: setup
 		[[ $$code == 0 || $$code == $(if $(TEST_ARGS),5,0) ]]
 
 .PHONY: test-slow
-test-slow: setup ## Run the tests that take minutes each: the largest searches of what the decision core can reach
-	@$(BIN)/python $(PYTEST) -m slow tests/unit tests/model
+test-slow: setup ## Run the tests that take minutes: the largest searches of the decision core, and a schedule of random faults
+	@$(BIN)/python $(PYTEST) -m slow tests/unit tests/model tests/e2e
 
 # etcd and kube-apiserver of the oldest Kubernetes are built from their Go modules the first time, which takes minutes.
 .PHONY: test-oldest-kubernetes
@@ -84,6 +84,14 @@ bench: setup ## Measure this rendezvous beside torch's own, up to 1,000 nodes: s
 .PHONY: bench-quick
 bench-quick: setup ## The same with fewer sizes and runs, in some minutes
 	@$(BIN)/python -m benchmarks --quick
+
+.PHONY: chaos
+chaos: setup ## Do random faults to real processes and check what follows (SECONDS=120 SEED=1 SCHEDULES=1)
+	@$(BIN)/python -m chaos --seconds $(or $(SECONDS),120) --seed $(or $(SEED),1) --schedules $(or $(SCHEDULES),1)
+
+.PHONY: soak
+soak: setup ## The same for two hours: 120 s of each of the seeds 1 to 45
+	@$(BIN)/python -m chaos --seconds 120 --seed 1 --schedules 45
 
 .PHONY: check
 check: setup ## Check format, style, types, imports between packages, and generated files
