@@ -63,6 +63,7 @@ def reaches(agent: Process, step: int) -> None:
     wait_until(lambda: max(losses(said(agent)), default=0) >= step, f"step {step}", timeout=PATIENCE_SECONDS)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_what_a_node_that_is_ended_costs_and_what_one_that_is_lost_costs(job: Job, torchrun_server: ForkServer) -> None:
     job.create(1, 3, lastCallSeconds=600, heartbeatIntervalSeconds=2, maxMissed=5)
