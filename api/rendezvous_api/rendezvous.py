@@ -177,6 +177,10 @@ class Store:
     port: int
 
 
+LONGEST_HOLD_OUT_SECONDS = 600
+"""The most that a node is held out at a time. The operator keeps to it, and so an agent need not compare clocks."""
+
+
 @dataclass(frozen=True)
 class HeldOut:
     """``status.heldOut[]``: a node that becomes no member of a round for a while, so that the others can go on."""

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from rendezvous_api.api_errors import ApiError, UnreachableError
 from rendezvous_api.reasons import LeaveReason
-from rendezvous_api.rendezvous import HeldOut, Rendezvous
+from rendezvous_api.rendezvous import LONGEST_HOLD_OUT_SECONDS, HeldOut, Rendezvous
 from rendezvous_handler.agent.agent import Agent
 from rendezvous_handler.agent.request_thread import NotDoneError
 from rendezvous_handler.join.answer import Waiting
@@ -23,8 +23,6 @@ _logger = logging.getLogger(__name__)
 
 _PAUSE_SECONDS = 1.0
 _LEAVE_SECONDS = 5.0
-_LONGEST_HOLD_OUT_SECONDS = 600.0
-"""The operator holds no node out for longer at a time."""
 
 
 class JoinWait:
@@ -88,7 +86,7 @@ class JoinWait:
         """Whether an entry of the status counts. It stays for a while after its time, which is by another clock."""
         if entry != self._held_out:
             self._held_out, self._held_out_at = entry, self.clock.elapsed
-        return entry is not None and self.clock.elapsed - self._held_out_at < _LONGEST_HOLD_OUT_SECONDS
+        return entry is not None and self.clock.elapsed - self._held_out_at < LONGEST_HOLD_OUT_SECONDS
 
     def restart(self) -> None:
         """Give the agent its whole join timeout again: it had a place in a round."""

@@ -26,6 +26,11 @@ class FailedCheckIn:
     missing: tuple[str, ...]
     """Names of those that did not come to the store: by their own word, or by that of most who reached it."""
 
+    @property
+    def most_reached(self) -> bool:
+        """Whether more than half of the others reached the store, so that its host is not at fault."""
+        return 2 * self.reached > self.others
+
 
 def said_by(s: Situation, node: Node | None) -> CheckIn | None:
     """What that node says of the check-in of the current round; None: nothing."""

@@ -6,8 +6,7 @@ from tests.unit.core.builders import now
 from tests.unit.core.worlds import Scenario
 
 from rendezvous_api.reasons import AttemptReason, HeldOutReason, LeaveReason
-from rendezvous_api.rendezvous import AllowedSizes, HeldOut
-from rendezvous_operator.core.select.held_out import LONGEST_SECONDS
+from rendezvous_api.rendezvous import LONGEST_HOLD_OUT_SECONDS, AllowedSizes, HeldOut
 
 STORE_NOT_REACHED, CRASH_LOOP = HeldOutReason.STORE_NOT_REACHED, HeldOutReason.CRASH_LOOP
 CHECK_IN_SECONDS = 61
@@ -109,7 +108,7 @@ def test_each_time_it_is_held_out_for_longer() -> None:
             scenario.after(CHECK_IN_SECONDS)
             scenario.fail_to_check_in("x")
             scenario.meets, published = True, scenario.clock
-    assert stretches == [60, 60, 120, 240, 480, LONGEST_SECONDS, LONGEST_SECONDS]
+    assert stretches == [60, 60, 120, 240, 480, LONGEST_HOLD_OUT_SECONDS, LONGEST_HOLD_OUT_SECONDS]
     assert scenario.held_out == {"x": (STORE_NOT_REACHED, 8)}
     assert scenario.status.restarts == 0
 
@@ -127,7 +126,7 @@ def test_once_it_has_checked_in_all_is_forgiven() -> None:
 def test_who_has_gone_is_forgotten_after_a_while() -> None:
     scenario = x_is_held_out()
     scenario.leave("x", reason=LeaveReason.TIMED_OUT)
-    scenario.after(30 + LONGEST_SECONDS - 1)
+    scenario.after(30 + LONGEST_HOLD_OUT_SECONDS - 1)
     assert scenario.held_out == {"x": (STORE_NOT_REACHED, 1)}
     scenario.after(1)
     assert scenario.held_out == {}

@@ -54,7 +54,7 @@ def may_be_excused(s: Situation, timers: Timers, cause: Cause[RoundEndReason]) -
     stay = (MemberState.REENTERED, MemberState.LEAVING)
     suspects = {view.name for view in s.members if view.state not in stay and _crashes_again(s, timers, view)}
     others = {view.name for view in s.members if not _has_crashed(view)}
-    others |= {node.name for node in held_out.eligible(s, timers)}
+    others |= {node.name for node in held_out.eligible(s, held_out.passed_over(s, timers))}
     return bool(suspects) and s.sizes.fitting(len(others - suspects)) > 0
 
 
@@ -79,7 +79,7 @@ def _blames_the_missing(s: Situation, seen: FailedCheckIn) -> bool:
     Where one half reached it, another host is tried first. If no host was better, the larger part goes on without the
     rest: else a group of three that has one sick node would never meet.
     """
-    if 2 * seen.reached > seen.others:
+    if seen.most_reached:
         return True
     tried = store_host.failed_check_ins(s)
     if 2 * seen.reached == seen.others and tried:

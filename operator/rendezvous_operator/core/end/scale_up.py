@@ -17,7 +17,7 @@ from rendezvous_operator.core.words import more_nodes
 
 def causes(s: Situation, timers: Timers) -> Iterator[Cause[RoundEndReason]]:
     """At most one, which may count only later."""
-    waiting = held_out.eligible(s, timers)
+    waiting = held_out.eligible(s, held_out.passed_over(s, timers))
     if grown(s, len(waiting)) <= s.status.nodes:
         return
     # Who was held out before may fail again, so the others have at least the interval.

@@ -42,7 +42,6 @@ def answer_all(s: Situation) -> Run:
         if refusal.reason is RefusalReason.JOIN_ANEW and _may_ask_still(s, refusal):
             answers.setdefault(refusal.name, refusal)
     standing = [answers.pop(old.name) for old in s.run.refused if old.name in answers]
-    # The list is bounded; the remaining nodes get their answers when those in it have left.
     refused = tuple(_in_turn(s, [*standing, *(answers[name] for name in sorted(answers))])[: names.MAX_REFUSED])
     return _with_refused(s.run, refused)
 

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from rendezvous_api import names
 from rendezvous_api.reasons import EventReason, HeldOutReason
-from rendezvous_api.rendezvous import HeldOut, Missing
+from rendezvous_api.rendezvous import LONGEST_HOLD_OUT_SECONDS, HeldOut, Missing
 from rendezvous_operator.core.blocking import blocking
 from rendezvous_operator.core.nodes import Node
 from rendezvous_operator.core.situation import Situation
@@ -21,8 +21,6 @@ from rendezvous_operator.core.words import cut
 from rendezvous_operator.core.world import Event
 
 FIRST_SECONDS = 30
-LONGEST_SECONDS = 600
-
 SOON_SECONDS = 600
 """A node that fails within this time of its admission fails soon. After the same time, the kubelet forgets that a
 container has crashed before."""
@@ -49,7 +47,7 @@ def renew_hold_outs(s: Situation, timers: Timers) -> Situation:
 def held(s: Situation, timers: Timers, blamed: Sequence[Blame]) -> Situation | None:
     """The situation in which these nodes are held out, too; None: they are not, since too few would be left."""
     who = {blame.name for blame in blamed}
-    left = [node for node in eligible(s, timers) if node.name not in who]
+    left = [node for node in eligible(s, passed_over(s, timers)) if node.name not in who]
     if not who or not s.sizes.fitting(len(left)):
         return None
     before = {entry.name: entry for entry in s.run.held_out}
@@ -72,14 +70,13 @@ def passed_over(s: Situation, timers: Timers) -> tuple[HeldOut, ...]:
     found = active(s, timers)
     if not found or s.round_runs:
         return found
-    who = {entry.name for entry in found}
-    left = sum(node.name not in who for node in s.waiting) + len(blocking(s, timers))
+    left = len(eligible(s, found)) + len(blocking(s, timers))
     return found if s.sizes.fitting(left) else ()
 
 
-def eligible(s: Situation, timers: Timers) -> tuple[Node, ...]:
-    """The nodes that wait for the next round of the run and may become its members."""
-    who = {entry.name for entry in passed_over(s, timers)}
+def eligible(s: Situation, entries: Sequence[HeldOut]) -> tuple[Node, ...]:
+    """The nodes that wait for the next round of the run and may become its members, without those held out by these."""
+    who = {entry.name for entry in entries}
     return tuple(node for node in s.waiting if node.name not in who) if who else s.waiting
 
 
@@ -107,7 +104,7 @@ def as_missing(entries: Iterable[HeldOut]) -> tuple[Missing, ...]:
 
 def _seconds(times: int) -> int:
     # The exponent is bounded, since the number comes from the status and only grows.
-    return min(FIRST_SECONDS << min(times - 1, 10), LONGEST_SECONDS)
+    return min(FIRST_SECONDS << min(times - 1, 10), LONGEST_HOLD_OUT_SECONDS)
 
 
 def _entry(s: Situation, before: HeldOut | None, blame: Blame) -> HeldOut:
@@ -139,7 +136,7 @@ def _proved_at(s: Situation, timers: Timers) -> float:
 
 
 def _forgotten_at(s: Situation, timers: Timers, entry: HeldOut) -> float:
-    return ends_at(s, timers, entry) + LONGEST_SECONDS
+    return ends_at(s, timers, entry) + LONGEST_HOLD_OUT_SECONDS
 
 
 def _is_present(s: Situation, entry: HeldOut) -> bool:

@@ -15,7 +15,7 @@ def select(s: Situation, timers: Timers) -> Selection:
     if not s.takes_nodes:
         return Selection(spares=spares.of_a_closed_run(s))
     passed_over = held_out.passed_over(s, timers)
-    queue = _in_order(s, held_out.eligible(s, timers))
+    queue = _in_order(s, held_out.eligible(s, passed_over))
     if s.round_runs:
         newcomers = queue[: max(0, grown(s, len(queue)) - s.status.nodes)]
         listed = spares.while_running(queue, len(newcomers))
