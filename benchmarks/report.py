@@ -1,6 +1,5 @@
 """``docs/benchmarks.md`` from the results in ``benchmarks/results/``: ``python -m benchmarks.report [--check]``."""
 
-import argparse
 import json
 import statistics
 import sys
@@ -23,6 +22,7 @@ from benchmarks.figures import (
 )
 from benchmarks.plots import plots
 from benchmarks.scenarios import ALL, TOLD
+from hack import generated
 
 RESULTS = ROOT / "benchmarks" / "results"
 PAGE = ROOT / "docs" / "benchmarks.md"
@@ -252,8 +252,7 @@ def _mark(goal: Goal) -> str:
 
 def _markdown(rows: Sequence[Row]) -> str:
     head, *body = rows
-    lines = [head, ["---"] * len(head), *body]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return generated.table(head, body)
 
 
 def _aligned(rows: Sequence[Row]) -> str:
@@ -265,24 +264,16 @@ def _aligned(rows: Sequence[Row]) -> str:
 
 def main() -> int:
     """Write the page and its plots, or with ``--check`` compare them with what is there."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; fail if something would change")
-    check = parser.parse_args().check
+    return generated.main("python -m benchmarks.report", __doc__, _files)
+
+
+def _files() -> dict[Path, str]:
     runs = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))]
     if not runs:
-        print(f"error: there are no results in {RESULTS}: run `make bench`", file=sys.stderr)
-        return 1
+        raise SystemExit(f"error: there are no results in {RESULTS}: run `make bench`")
     findings = _FINDINGS.read_text(encoding="utf-8") if _FINDINGS.exists() else ""
-    files: dict[Path, str] = {PAGE: page(runs, findings)}
-    files |= {PAGE.parent / "images" / name: text for name, text in plots(Figures(runs)).items()}
-    outdated = [path for path, text in files.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
-    for path in outdated:
-        if check:
-            print(f"error: {path.relative_to(ROOT)} is out of date: run `python -m benchmarks.report`", file=sys.stderr)
-        else:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(files[path], encoding="utf-8")
-    return int(check and bool(outdated))
+    images = {PAGE.parent / "images" / name: text for name, text in plots(Figures(runs)).items()}
+    return {PAGE: page(runs, findings), **images}
 
 
 if __name__ == "__main__":

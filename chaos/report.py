@@ -1,13 +1,14 @@
 """Writes docs/reliability.md from the results in chaos/results: ``python -m chaos.report``."""
 
-import argparse
 import json
 import statistics
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+from hack import generated
 
 from chaos.causes import SLOW_FACTOR, STARVED_SECONDS
 from chaos.checker import BOUND_SECONDS, RULES, describe
@@ -95,14 +96,13 @@ def violation_rows(schedules: Sequence[Summary]) -> Iterator[Row]:
     yield ["Seed", "Promise", "What was seen"]
     for schedule in schedules:
         for violation in schedule["violations"]:
-            message = violation["message"].replace("|", "\\|")
-            yield [str(schedule["seed"]), violation["rule"], message]
+            yield [str(schedule["seed"]), violation["rule"], violation["message"]]
 
 
-def table(rows: Iterator[Row]) -> str:
+def table(rows: Iterable[Row]) -> str:
     """Rows as Markdown."""
     head, *body = rows
-    return "\n".join(f"| {' | '.join(line)} |" for line in [head, ["---"] * len(head), *body])
+    return generated.table(head, body)
 
 
 def _percentiles(recoveries: Sequence[Any], shown: Sequence[int]) -> list[str]:
@@ -242,22 +242,14 @@ to play this seed again, and where the journals and logs are. With `--keep` the 
 
 def main() -> int:
     """Write the page, or with ``--check`` compare it with what is there."""
-    parser = argparse.ArgumentParser(prog="python -m chaos.report", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; fail if something would change")
-    check = parser.parse_args().check
+    return generated.main("python -m chaos.report", __doc__, _files)
+
+
+def _files() -> dict[Path, str]:
     runs = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))]
     if not runs:
-        print(f"error: there are no results in {RESULTS}: run `python -m chaos --keep`", file=sys.stderr)
-        return 1
-    findings = _FINDINGS.read_text(encoding="utf-8") if _FINDINGS.exists() else ""
-    text = page(runs, findings)
-    if PAGE.exists() and PAGE.read_text(encoding="utf-8") == text:
-        return 0
-    if check:
-        print(f"error: {PAGE.relative_to(ROOT)} is out of date: run `python -m chaos.report`", file=sys.stderr)
-        return 1
-    PAGE.write_text(text, encoding="utf-8")
-    return 0
+        raise SystemExit(f"error: there are no results in {RESULTS}: run `python -m chaos --keep`")
+    return {PAGE: page(runs, _FINDINGS.read_text(encoding="utf-8") if _FINDINGS.exists() else "")}
 
 
 if __name__ == "__main__":
