@@ -1,32 +1,32 @@
 """The CRDs in crds/ say the same as the dataclasses of the API, and keep the conventions of Kubernetes APIs."""
 
 import re
-import types
 import typing
-from collections.abc import Iterator
 from dataclasses import MISSING, Field, fields, is_dataclass
 from enum import Enum
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from tests.support.crd_schemas import (
+    CRDS,
+    NODES,
+    ROOT,
+    STRUCTURES,
+    Schema,
+    item_of,
+    root_schema,
+    version,
+    without_none,
+)
 from tests.support.pages import CODE, rows, section
 
 from rendezvous_api import names
 from rendezvous_api.codec import decode, encode, json_name
 from rendezvous_api.meta import Condition
 from rendezvous_api.participant import Participant, ParticipantStatus
-from rendezvous_api.reasons import FAILURES, ConditionReason, RoundEndReason
 from rendezvous_api.rendezvous import Rendezvous, RendezvousStatus
 
-ROOT = Path(__file__).parents[2]
-Schema = dict[str, Any]
-
-CRDS: dict[type[Any], Schema] = {
-    Rendezvous: yaml.safe_load((ROOT / "crds" / "rendezvous.yaml").read_text()),
-    Participant: yaml.safe_load((ROOT / "crds" / "rendezvousparticipant.yaml").read_text()),
-}
 KINDS = pytest.mark.parametrize("kind", CRDS, ids=lambda kind: kind.__name__)
 
 WORD = "^[A-Z][A-Za-z0-9]*$"
@@ -37,37 +37,6 @@ ENUMS = {"Rendezvous.status.conditions[].status": ["True", "False", "Unknown"]}
 CONDITION_REQUIRED = {"type", "status", "reason", "message", "lastTransitionTime"}
 
 
-def version(kind: type[Any]) -> Schema:
-    (only,) = CRDS[kind]["spec"]["versions"]
-    return typing.cast(Schema, only)
-
-
-def root_schema(kind: type[Any]) -> Schema:
-    return typing.cast(Schema, version(kind)["schema"]["openAPIV3Schema"])
-
-
-def without_none(hint: Any) -> Any:
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        (hint,) = (argument for argument in typing.get_args(hint) if argument is not type(None))
-    return hint
-
-
-def item_of(hint: Any) -> Any:
-    return typing.get_args(hint)[0] if typing.get_origin(hint) is tuple else None
-
-
-def structures(path: str, cls: type[Any], schema: Schema) -> Iterator[tuple[str, type[Any], Schema]]:
-    """Every dataclass of the API with its path and the schema that stands for it."""
-    yield path, cls, schema
-    for field_name, hint in typing.get_type_hints(cls).items():
-        inner, name = without_none(hint), json_name(field_name)
-        if is_dataclass(inner) and name != "metadata":
-            yield from structures(f"{path}.{name}", typing.cast(type[Any], inner), schema["properties"][name])
-        elif is_dataclass(item := item_of(inner)):
-            yield from structures(f"{path}.{name}[]", typing.cast(type[Any], item), schema["properties"][name]["items"])
-
-
-STRUCTURES = [found for kind in CRDS for found in structures(kind.__name__, kind, root_schema(kind))]
 FIELDS = [
     pytest.param(f"{path}.{json_name(field.name)}", cls, field, schema, id=f"{path}.{json_name(field.name)}")
     for path, cls, schema in STRUCTURES
@@ -78,19 +47,6 @@ STRUCTURE_CASES = pytest.mark.parametrize(
     ("path", "cls", "schema"), [pytest.param(*found, id=found[0]) for found in STRUCTURES]
 )
 FIELD_CASES = pytest.mark.parametrize(("path", "cls", "field", "schema"), FIELDS)
-
-
-def nodes(path: str, schema: Schema) -> Iterator[tuple[str, Schema]]:
-    """Every schema below `schema`, itself included, but for object metadata."""
-    yield path, schema
-    for name, child in schema.get("properties", {}).items():
-        if name != "metadata":
-            yield from nodes(f"{path}.{name}", child)
-    if "items" in schema:
-        yield from nodes(f"{path}[]", schema["items"])
-
-
-NODES = [found for kind in CRDS for found in nodes(kind.__name__, root_schema(kind))]
 
 
 def test_the_dataclasses_reach_into_every_corner_of_the_schemas() -> None:
@@ -257,74 +213,6 @@ WELL = {"type": "string", "maxLength": 3, "description": "Three characters only.
 )
 def test_breach_of_a_convention_is_found(schema: Schema, problem: str) -> None:
     assert convention_problems(schema) == [problem]
-
-
-SPEC_FIELDS = {
-    path.removeprefix("Rendezvous.spec."): schema for path, schema in NODES if path.startswith("Rendezvous.spec.")
-}
-SETTINGS = {
-    name: schema for name, schema in SPEC_FIELDS.items() if schema["type"] != "object" and not name.startswith("sizes.")
-}
-
-
-@pytest.mark.parametrize("name", SETTINGS)
-def test_description_of_a_setting_says_its_unit_its_default_and_what_zero_means(name: str) -> None:
-    schema = SETTINGS[name]
-    description = schema["description"]
-    assert len(description) > 100
-    assert ("in seconds" in description) == ("Seconds" in name)
-    assert ("With 0 " in description) == (schema.get("minimum") == 0)
-    if "default" in schema:
-        assert description.endswith(f"Defaults to {str(schema['default']).lower()}.")
-    else:
-        assert "Defaults to" not in description
-
-
-def words_of_fields() -> Iterator[Any]:
-    """Every field that has one of the words of an enumeration, with these words."""
-    for path, cls, schema in STRUCTURES:
-        for name, hint in typing.get_type_hints(cls).items():
-            inner = without_none(hint)
-            if isinstance(inner, type) and issubclass(inner, Enum):
-                found = schema["properties"][json_name(name)]
-                words = FAILURES if path.endswith("failures[]") else {*inner}
-                yield pytest.param(found, words, id=f"{path}.{json_name(name)}")
-    (history,) = (schema for path, _, schema in STRUCTURES if path == "Rendezvous.status.history[]")
-    # Or the reason why the run was closed, which is explained with the closed runs.
-    yield pytest.param(history["properties"]["reason"], {*RoundEndReason}, id="Rendezvous.status.history[].reason")
-
-
-@pytest.mark.parametrize(("schema", "words"), [*words_of_fields()])
-def test_description_of_an_enumeration_explains_every_value(schema: Schema, words: set[Enum]) -> None:
-    assert [word.value for word in words if word.value not in schema["description"]] == []
-
-
-def test_every_condition_and_every_reason_of_one_is_explained() -> None:
-    conditions = dict(NODES)["Rendezvous.status.conditions"]
-    types_of_conditions = [value for name, value in vars(names).items() if name.startswith("CONDITION_")]
-    assert len(types_of_conditions) == 7
-    assert [name for name in types_of_conditions if name not in conditions["description"]] == []
-    reason = conditions["items"]["properties"]["reason"]["description"]
-    assert [word for word in ConditionReason if word not in reason] == []
-    assert "`formation.reason`" in reason
-    assert "`closedRuns[].reason`" in reason
-
-
-@pytest.mark.parametrize(
-    "name",
-    {
-        "timeouts.joinSeconds": "join_timeout",
-        "timeouts.lastCallSeconds": "last_call_timeout",
-        "heartbeat.intervalSeconds": "keep_alive_interval",
-        "heartbeat.maxMissed": "keep_alive_max_attempt",
-        "runID": "torchrun --rdzv-id",
-        "minNodes": "torchrun --nnodes",
-        "maxNodes": "torchrun --nnodes",
-    }.items(),
-    ids=lambda item: str(item[0]),
-)
-def test_description_names_what_torch_calls_it(name: tuple[str, str]) -> None:
-    assert f"`{name[1]}" in SPEC_FIELDS[name[0]]["description"]
 
 
 def resolve(kind: type[Any], json_path: str) -> Schema:

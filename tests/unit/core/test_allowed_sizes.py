@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 import pytest
-from tests.unit.core.worlds import Scenario, running
+from tests.unit.core.started import running
+from tests.unit.core.worlds import Scenario
 
 from rendezvous_api.reasons import FormationReason
 from rendezvous_api.rendezvous import AllowedSizes, RendezvousSpec

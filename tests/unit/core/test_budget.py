@@ -1,7 +1,8 @@
 """Rule "restart budget"."""
 
 import pytest
-from tests.unit.core.worlds import Scenario, two
+from tests.unit.core.started import two
+from tests.unit.core.worlds import Scenario
 
 from rendezvous_api.reasons import AttemptReason, LeaveReason, RefusalReason
 

@@ -1,6 +1,7 @@
 """What is written: the status of one decision, and what a decision says beside it."""
 
-from tests.unit.core.worlds import Scenario, running
+from tests.unit.core.started import running
+from tests.unit.core.worlds import Scenario
 
 from rendezvous_api.reasons import AttemptReason, LeaveReason
 

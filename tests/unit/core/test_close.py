@@ -1,6 +1,7 @@
 """Rule "runs": how a run is closed."""
 
-from tests.unit.core.worlds import Scenario, running, two
+from tests.unit.core.started import running, two
+from tests.unit.core.worlds import Scenario
 
 from rendezvous_api.reasons import AttemptReason, LeaveReason, RefusalReason
 

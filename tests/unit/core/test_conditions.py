@@ -1,7 +1,8 @@
 """The conditions."""
 
 import pytest
-from tests.unit.core.worlds import Scenario, three, two
+from tests.unit.core.started import three, two
+from tests.unit.core.worlds import Scenario
 
 from rendezvous_api.reasons import AttemptReason, LeaveReason
 

@@ -4,7 +4,7 @@ from dataclasses import fields, replace
 from types import MappingProxyType
 
 from tests.unit.core.builders import now
-from tests.unit.core.worlds import three
+from tests.unit.core.started import three
 
 from rendezvous_api.reasons import AttemptReason
 from rendezvous_operator.core.decide import decide

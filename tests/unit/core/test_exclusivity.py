@@ -1,7 +1,8 @@
 """Rule "exclusivity": no round beside another one."""
 
 import pytest
-from tests.unit.core.worlds import Scenario, running, two
+from tests.unit.core.started import running, two
+from tests.unit.core.worlds import Scenario
 
 from rendezvous_api.reasons import AttemptReason, FormationReason, LeaveReason
 

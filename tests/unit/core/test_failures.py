@@ -1,7 +1,8 @@
 """The last failures of a run stay in the status."""
 
 from tests.unit.core.builders import now
-from tests.unit.core.worlds import Scenario, two
+from tests.unit.core.started import two
+from tests.unit.core.worlds import Scenario
 
 from rendezvous_api import names
 from rendezvous_api.reasons import AttemptReason, LeaveReason, RoundEndReason

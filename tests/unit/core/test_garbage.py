@@ -2,7 +2,8 @@
 
 import pytest
 from tests.unit.core.builders import now
-from tests.unit.core.worlds import Scenario, three, two
+from tests.unit.core.started import three, two
+from tests.unit.core.worlds import Scenario
 
 from rendezvous_api.reasons import AttemptReason, LeaveReason, RefusalReason
 from rendezvous_operator.core import garbage

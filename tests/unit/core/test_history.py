@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 from tests.unit.core.builders import now
-from tests.unit.core.worlds import Scenario, running, three, two
+from tests.unit.core.started import running, three, two
+from tests.unit.core.worlds import Scenario
 
 from rendezvous_api import names
 from rendezvous_api.participant import ParticipantStatus

@@ -2,7 +2,8 @@
 
 import pytest
 from tests.support.specs import spec_of
-from tests.unit.core.worlds import Scenario, running, three
+from tests.unit.core.started import running, three
+from tests.unit.core.worlds import Scenario
 
 from rendezvous_api.reasons import AttemptReason
 from rendezvous_api.rendezvous import RendezvousSpec

@@ -1,7 +1,7 @@
 """MemberFailed: the agent of a member has left without success."""
 
 import pytest
-from tests.unit.core.worlds import three
+from tests.unit.core.started import three
 
 from rendezvous_api.reasons import LeaveReason
 

@@ -1,6 +1,7 @@
 """MemberLost: the rule "liveness" says who is dead."""
 
-from tests.unit.core.worlds import Scenario, three
+from tests.unit.core.started import three
+from tests.unit.core.worlds import Scenario
 
 
 def test_a_failed_pod_overrides_heartbeats() -> None:

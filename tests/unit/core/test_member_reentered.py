@@ -1,6 +1,6 @@
 """WorkerFailed, CheckInFailed, MemberReentered: a member asks to join again by itself."""
 
-from tests.unit.core.worlds import running
+from tests.unit.core.started import running
 
 from rendezvous_api.reasons import AttemptReason
 

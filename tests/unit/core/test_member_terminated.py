@@ -1,6 +1,6 @@
 """MemberTerminated: a signal has ended the agent of a member."""
 
-from tests.unit.core.worlds import running
+from tests.unit.core.started import running
 
 from rendezvous_api.reasons import LeaveReason
 

@@ -3,7 +3,8 @@
 from dataclasses import replace
 from typing import Any
 
-from tests.unit.core.worlds import Scenario, running, three, two
+from tests.unit.core.started import running, three, two
+from tests.unit.core.worlds import Scenario
 
 from rendezvous_api.reasons import AttemptReason, LeaveReason
 from rendezvous_operator.core.nodes import see_node

@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 import pytest
-from tests.unit.core.worlds import Scenario, three, two
+from tests.unit.core.started import three, two
+from tests.unit.core.worlds import Scenario
 
 from rendezvous_api.reasons import AttemptReason, LeaveReason, ParticipantState, RefusalReason
 from rendezvous_operator.core.world import Evidence, Pod, Target

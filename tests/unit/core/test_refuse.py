@@ -1,7 +1,8 @@
 """Rule "runs": which nodes may not join, and their answers."""
 
 import pytest
-from tests.unit.core.worlds import Scenario, two
+from tests.unit.core.started import two
+from tests.unit.core.worlds import Scenario
 
 from rendezvous_api.reasons import AttemptReason, LeaveReason, RefusalReason
 from rendezvous_operator.core.runs.refuse import ANSWER_SECONDS

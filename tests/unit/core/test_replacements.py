@@ -1,7 +1,7 @@
 """Rule "replacements": when a later round of a run is published."""
 
 from tests.unit.core.builders import now
-from tests.unit.core.worlds import running, three
+from tests.unit.core.started import running, three
 
 from rendezvous_api.reasons import AttemptReason, FormationReason
 from rendezvous_operator.core.facts import tick

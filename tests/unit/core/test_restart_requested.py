@@ -3,7 +3,8 @@
 import hashlib
 
 import pytest
-from tests.unit.core.worlds import Scenario, running
+from tests.unit.core.started import running
+from tests.unit.core.worlds import Scenario
 
 from rendezvous_api.reasons import RoundEndReason
 

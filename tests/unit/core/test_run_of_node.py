@@ -1,7 +1,8 @@
 """Rule "launches": to which run an agent without ``--rdzv-id`` belongs."""
 
 import pytest
-from tests.unit.core.worlds import Scenario, two
+from tests.unit.core.started import two
+from tests.unit.core.worlds import Scenario
 
 from rendezvous_api.reasons import AttemptReason, LeaveReason, RefusalReason
 

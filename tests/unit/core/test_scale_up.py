@@ -1,7 +1,7 @@
 """Rule "scale-up": when newcomers end the running round."""
 
 import pytest
-from tests.unit.core.worlds import running
+from tests.unit.core.started import running
 
 from rendezvous_api.reasons import FormationReason
 

@@ -1,6 +1,7 @@
 """Rule "size": how many may be in a round."""
 
-from tests.unit.core.worlds import Scenario, running
+from tests.unit.core.started import running
+from tests.unit.core.worlds import Scenario
 
 from rendezvous_api.reasons import FormationReason
 

@@ -1,6 +1,7 @@
 """Rule "spares": who waits without a place."""
 
-from tests.unit.core.worlds import Scenario, two
+from tests.unit.core.started import two
+from tests.unit.core.worlds import Scenario
 
 from rendezvous_api.reasons import AttemptReason
 

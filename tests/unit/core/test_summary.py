@@ -1,6 +1,7 @@
 """What `kubectl get` shows of a Rendezvous."""
 
-from tests.unit.core.worlds import Scenario, three, two
+from tests.unit.core.started import three, two
+from tests.unit.core.worlds import Scenario
 
 from rendezvous_api.reasons import LeaveReason, State
 from rendezvous_api.rendezvous import Owner, Summary

@@ -1,7 +1,8 @@
 """Rule "suspend": the user ends the round, and its nodes wait until the user takes that back."""
 
 import pytest
-from tests.unit.core.worlds import Scenario, running, three, two
+from tests.unit.core.started import running, three, two
+from tests.unit.core.worlds import Scenario
 
 from rendezvous_api.reasons import AttemptReason, LeaveReason, RoundEndReason
 

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import pytest
 from tests.unit.core.builders import now
-from tests.unit.core.worlds import Scenario, three
+from tests.unit.core.started import three
+from tests.unit.core.worlds import Scenario
 
 from rendezvous_api.reasons import AttemptReason
 from rendezvous_operator.core.facts import tick

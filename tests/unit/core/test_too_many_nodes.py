@@ -1,6 +1,6 @@
 """TooManyNodes: the round has more nodes than the spec allows now."""
 
-from tests.unit.core.worlds import three
+from tests.unit.core.started import three
 
 
 def test_a_round_that_is_too_large_is_formed_again_and_the_highest_rank_is_a_spare() -> None:
