@@ -114,6 +114,16 @@ def test_an_agent_may_join_in_its_namespaces_only(control_plane: LocalControlPla
     assert rights(control_plane, user, namespace) == set()
 
 
+def make_admin(plane: LocalControlPlane, namespace: str, user: str) -> None:
+    """Let the user administer the namespace.
+
+    The controller that adds rules to `admin` is not here, so what it would add is bound itself.
+    """
+    for role in ("system:aggregate-to-admin", *(f"{RELEASE}-{role}.{SYSTEM}" for role in ("view", "edit", "admin"))):
+        name = f"{user}-{role.rpartition(':')[2]}"
+        plane.kubectl("create", "rolebinding", name, "-n", namespace, f"--clusterrole={role}", f"--user={user}")
+
+
 def one_line() -> list[str]:
     """The arguments of kubectl with which docs/install.md lets an account join."""
     (line,) = re.findall(
@@ -125,16 +135,11 @@ def one_line() -> list[str]:
 @pytest.mark.parametrize("subject", ["--serviceaccount=team-c:default", "--group=system:serviceaccounts:team-c"])
 def test_one_line_lets_an_account_join(control_plane: LocalControlPlane, namespace: str, subject: str) -> None:
     """Who administers the namespace may write it. The policy holds for these pods as for all others."""
-    # The controller that adds rules to `admin` is not here, so what it would add is bound itself.
-    for role in ("system:aggregate-to-admin", *(f"{RELEASE}-{role}.{SYSTEM}" for role in ("view", "edit", "admin"))):
-        name = role.rpartition(":")[2]
-        control_plane.kubectl("create", "rolebinding", name, "-n", namespace, f"--clusterrole={role}", "--user=adam")
+    make_admin(control_plane, namespace, "adam")
     Api(control_plane, namespace).create_account("mine")
     account_of = {"team-c:default": f"{namespace}:mine", "team-c": namespace}
-    (command,) = [
-        [re.sub(r"team-c(:default)?", lambda match: account_of[match[0]], word) for word in words]
-        for words in [[subject if word.startswith("--serviceaccount=") else word for word in one_line()]]
-    ]
+    words = [subject if word.startswith("--serviceaccount=") else word for word in one_line()]
+    command = [re.sub(r"team-c(:default)?", lambda match: account_of[match[0]], word) for word in words]
     assert subject in INSTALL.read_text()
     control_plane.kubectl(*command, kubeconfig=control_plane.kubeconfig_for("adam"))
 
@@ -157,11 +162,7 @@ def test_a_job_keeps_its_own_account(
     agents = Api(control_plane, "agents")
     metadata = {"name": "train", "annotations": identity}
     agents.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
-    # Which role adds to `admin`: the controller that puts them together is not here.
-    of_admin = ["system:aggregate-to-admin", *(f"{RELEASE}-{role}.{SYSTEM}" for role in ("view", "edit", "admin"))]
-    for number, role in enumerate(of_admin):
-        to_adam = ("create", "rolebinding", f"adam-{number}", f"--clusterrole={role}", "--user=adam")
-        control_plane.kubectl("-n", "agents", *to_adam)
+    make_admin(control_plane, "agents", "adam")
 
     def bound() -> bool:
         try:
