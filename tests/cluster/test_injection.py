@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from tests.cluster.harness import Group
-from tests.cluster.manifests import DATA, SERVICE_ACCOUNT, TRAIN, bare_pod, indexed_job, pod_template
+from tests.cluster.manifests import DATA, TRAIN, bare_pod, indexed_job, pod_template
 
 PLAIN = ["torchrun", str(TRAIN), DATA]
 
@@ -16,8 +16,8 @@ def environment(pod: dict[str, Any]) -> dict[str, str]:
 
 
 def test_a_label_is_all_that_a_job_needs(group: Group) -> None:
-    """Where the namespace's default account may join (`workers.serviceAccount.name=default`)."""
-    role, account = f"--role={SERVICE_ACCOUNT}", f"--serviceaccount={group.namespace}:default"
+    """Where the namespace's default account may join, by the line that docs/install.md has."""
+    role, account = "--clusterrole=kube-rendezvous-agent", f"--serviceaccount={group.namespace}:default"
     group.kubectl("create", "rolebinding", "default-may-join", role, account)
     group.create_rendezvous(2, 3)
     template = pod_template("train", [*PLAIN, "--steps=50"], group.folder)
