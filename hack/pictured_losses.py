@@ -112,13 +112,18 @@ EVICTED: Happenings = {0: [_is_evicted], 1: [_agent_ends]}
 def picture(found: list[Loss]) -> Iterator[str]:
     """A Gantt chart: a section for each loss, and in it a bar for each state."""
     yield "gantt"
-    yield "    dateFormat X"
-    yield "    axisFormat %s"
+    yield "    dateFormat HH:mm:ss"
+    yield "    axisFormat %M:%S"
     for loss in found:
         yield f"    section {loss.what}"
         for since, end, state in loss.bars():
             kind = "" if state == State.RUNNING else "crit, " if state == State.DEGRADED else "active, "
-            yield f"    {state} :{kind}{since:.0f}, {end:.0f}"
+            yield f"    {state} :{kind}{_clock(since)}, {_clock(end)}"
+
+
+def _clock(seconds: float) -> str:
+    """As Mermaid reads it: its numbers of seconds differ between its releases."""
+    return f"00:{seconds // 60:02.0f}:{seconds % 60:02.0f}"
 
 
 def table(found: list[Loss]) -> str:
