@@ -1,4 +1,7 @@
-"""``docs/benchmarks.md`` from the results in ``benchmarks/results/``: ``python -m benchmarks.report [--check]``."""
+"""``docs/benchmarks.md``, and the goals in ``benchmarks/README.md``, from ``benchmarks/results/``.
+
+The command is ``python -m benchmarks.report [--check]``.
+"""
 
 import json
 import statistics
@@ -26,6 +29,8 @@ from hack import generated
 
 RESULTS = ROOT / "benchmarks" / "results"
 PAGE = ROOT / "docs" / "benchmarks.md"
+GOALS = ROOT / "benchmarks" / "README.md"
+"""For contributors."""
 _FINDINGS = ROOT / "benchmarks" / "findings.md"
 
 _BACKENDS = (KUBERNETES, FLOOR, C10D, C10D_STUBBED, ETCD)
@@ -84,10 +89,6 @@ def page(runs: Sequence[Found], findings: str) -> str:
             "",
             _markdown(list(_idle(runs))),
             "",
-            "## The goals of the project",
-            "",
-            _markdown([["", "goal", "wanted", "reached (medians over all runs)"], *_goal_rows(figures, runs)]),
-            "",
             findings.strip(),
             "",
             "## The machine",
@@ -99,39 +100,44 @@ def page(runs: Sequence[Found], findings: str) -> str:
 
 
 _INTRODUCTION = """\
-This rendezvous compared with torch's own backends, in one run on one machine; the figures are of {runs} runs of `make
-bench`. `make bench-quick` takes some minutes and gives an impression. Compare the columns: all backends share the few
-cores of one machine with the servers and with all members, so the seconds mean little for a cluster.
+This page compares this rendezvous with torch's own backends, on one machine. The figures are of {runs} runs of `make
+bench`. `make bench-quick` takes some minutes and gives an impression. Compare the columns, not the seconds with those
+of a cluster: all backends share the few cores of one machine with the servers and with all members.
 
 * **kubernetes**: the real handler, the real operator, a real kube-apiserver and etcd (without fsync). All gathering
-  times are 0, but for a last call of 1 s where the number of nodes may change: c10d takes no less there, either.
+  times are 0. Only where the number of nodes may change there is a last call of 1 s; c10d takes no less there.
 * **floor**: the same requests by bare asynchronous clients and bare TCPStore clients for the check-in, served by the
-  same operator: the least that this protocol can cost.
-* **c10d**: as torch ships it; its store is served by a process that nothing happens to. **Stack inspection stubbed
-  out**: without `get_method_name`, which looks through the stack at each action to name it in a log.
+  same operator. That is the least that this protocol can cost.
+* **c10d**: as torch ships it. Its store is served by a separate process, which is never killed. **Stack inspection
+  stubbed out**: without `get_method_name`, which inspects the Python stack at each action to name it in a log.
 * **etcd-v2**: torch's handler over an etcd 3.4 with the v2 API.
 
-Members are the real handler classes, made by `get_rendezvous_handler`, as threads over four processes, and one more
-process for the member that is killed or comes alone. Handlers are created before the clock starts; then those of c10d
-and etcd-v2 are connected to their store, and those of kubernetes watch their Rendezvous. num_nodes_waiting is asked
-50 times a second (by torchrun: 10 times). In each round it is checked that all members agree on size and ranks.
+Members are the real handler classes, made by `get_rendezvous_handler`. They are threads of four processes. One more
+process has the member that is killed or joins alone. Handlers are created before the clock starts. By then those of
+c10d and etcd-v2 are connected to their store, and those of kubernetes watch their Rendezvous. num_nodes_waiting is
+called 50 times a second (by torchrun: 10 times). Each round is checked: all members must agree on size and ranks.
 TCPStore looks up the name of its server's address at each connect, in a form that a common hosts file does not answer.
 For all backends alike, a hosts line in a mount namespace of the benchmark answers these look-ups.
 """
 
 _CHANGES = """\
 *asked*: until num_nodes_waiting was above 0 at all members; the members then join again at once. *done*: until
-next_rendezvous has returned at all members of the new round. Both times begin with the event: the pod of a member (and
-the process of its agent) is gone; a node joins a group that has room for one; a spare is there when a member is lost.
-c10d does not ask members to join again after a loss. So for c10d, and where silence is the only evidence (*silence*),
-the others join again at the moment of the loss, as if their workers had failed at once. Where the number of nodes
-changes, c10d runs with TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1: as shipped, the new node waits for an address that no
-node publishes. c10d without its stack inspection was not measured here.
+next_rendezvous has returned at all members of the new round. Both times begin with the event:
+
+* *pod lost*: the pod of a member, and the process of its agent, is gone.
+* *replacement*: the same, and a spare is there.
+* *silence*: a member is killed, and only its silence shows it.
+* *scale-up*: a node joins a group that has room for one.
+
+c10d does not ask members to join again after a loss. So for c10d, and for *silence*, the others join again at the
+moment of the loss, as if their workers had failed at once. Where the number of nodes changes, c10d runs with
+TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1. Without it the new node waits for an address that no node publishes. c10d without
+its stack inspection was not measured here.
 """
 
 _COSTS = """\
 One group that joins, joins again (*restart*), and then trains. Requests of all members and of the operator, counted by
-the API server; a watch that is begun counts as one request when it ends. Watch events are those sent to all watchers.
+the API server. A watch counts as one request when it ends. Watch events are those sent to all watchers.
 """
 
 
@@ -163,6 +169,11 @@ def _changes(figures: Figures) -> Iterator[Row]:
                 for part in (TOLD, ALL)
             ]
             yield [scenario, str(nodes), *cells]
+
+
+def goals_table(runs: Sequence[Found]) -> str:
+    """Each goal of the project, and whether it was met, in Markdown."""
+    return _markdown([["", "goal", "wanted", "reached (medians over all runs)"], *_goal_rows(Figures(runs), runs)])
 
 
 def _goal_rows(figures: Figures, runs: Sequence[Found]) -> Iterator[Row]:
@@ -263,7 +274,7 @@ def _aligned(rows: Sequence[Row]) -> str:
 
 
 def main() -> int:
-    """Write the page and its plots, or with ``--check`` compare them with what is there."""
+    """Write the pages and the plots, or with ``--check`` compare them with what is there."""
     return generated.main("python -m benchmarks.report", __doc__, _files)
 
 
@@ -273,7 +284,8 @@ def _files() -> dict[Path, str]:
         raise SystemExit(f"error: there are no results in {RESULTS}: run `make bench`")
     findings = _FINDINGS.read_text(encoding="utf-8") if _FINDINGS.exists() else ""
     images = {PAGE.parent / "images" / name: text for name, text in plots(Figures(runs)).items()}
-    return {PAGE: page(runs, findings), **images}
+    readme = generated.with_parts({GOALS: GOALS.read_text(encoding="utf-8")}, {"goals": goals_table(runs)})
+    return {PAGE: page(runs, findings), **readme, **images}
 
 
 if __name__ == "__main__":

@@ -110,7 +110,7 @@ def _build_model() -> nn.Module:
 
 
 def _train(model: nn.Module, optimizer: torch.optim.Optimizer, step: int, rank: int, workers: int) -> float:
-    """One step. Its data follows from its number: a worker that starts again goes on where the data was."""
+    """One step. Its data follows from its number: a worker that starts again continues where the data was."""
     inputs = torch.randn(GLOBAL_BATCH, 16, generator=torch.Generator().manual_seed(step))
     own = inputs[rank::workers]
     optimizer.zero_grad()

@@ -1,7 +1,7 @@
-"""Train a classifier of handwritten digits on any number of nodes, and go on after any of them is lost.
+"""Train a classifier of handwritten digits on any number of nodes, and continue after any of them is lost.
 
 An ordinary script for torchrun: nothing in it knows how the nodes find each other. torchrun restarts it on every node
-whenever the group changes. It then goes on from the last checkpoint, with any number of workers.
+whenever the group changes. It then continues from the last checkpoint, with any number of workers.
 
     torchrun --nnodes=2:4 ... examples/digits/train.py --checkpoints FOLDER
 

@@ -1,9 +1,10 @@
-"""The pictures of how-it-works.md show all states, causes and moments of the core; the map of the code is complete."""
+"""The generated pictures show all rights, states, causes, moments and losses; the map of the code is complete."""
 
 import re
 
 import pytest
-from hack import generate_pictures, pictured_round, pictured_states
+import yaml
+from hack import generate_pictures, pictured_losses, pictured_parts, pictured_round, pictured_states
 from hack.pictured_states import observed
 from tests.support.pages import ROOT, read
 
@@ -35,6 +36,30 @@ def test_the_moments_of_a_round_are_all_shown_in_their_order() -> None:
     moments = pictured_round.moments(pictured_round.Life().status)
     assert [*moments] == [*pictured_round.MOMENTS]
     assert [*moments.values()] == sorted(moments.values())
+
+
+def test_a_lost_node_is_noticed_when_the_settings_say() -> None:
+    losses = pictured_losses.losses()
+    spec = losses[0].spec
+    silence = spec.heartbeat.interval_seconds * spec.heartbeat.max_missed
+    at_once, spare, replaced, restarted, workers_fail, workers_hang = losses
+    assert [loss.asked_at for loss in losses] == [0, 0, 0, 5, 5, spec.timeouts.suspect_seconds]
+    assert at_once.next_round_at == 1 + spec.timeouts.replacement_seconds
+    assert spare.next_round_at == 1
+    assert (replaced.next_round_at, restarted.next_round_at) == (15, 6)
+    assert workers_fail.next_round_at == silence + spec.timeouts.replacement_seconds
+    assert (float(silence), str(State.DEGRADED)) in workers_hang.states
+
+
+@pytest.mark.parametrize("part", pictured_parts.RIGHTS)
+def test_every_right_of_a_part_is_an_arrow(part: str) -> None:
+    lines = [line.strip() for line in pictured_parts.picture(pictured_parts.rights())]
+    for item in yaml.safe_load_all(pictured_parts.RIGHTS[part].read_text(encoding="utf-8")):
+        for rule in item.get("rules", ()):
+            for resource in {name.partition("/")[0] for name in rule["resources"]}:
+                ends = {(part, resource), (resource, part)}
+                arrows = " ".join(line for line in lines if (line.split()[0], line.split()[-1]) in ends)
+                assert [verb for verb in rule["verbs"] if verb not in arrows] == [], resource
 
 
 def test_the_pictures_are_up_to_date() -> None:

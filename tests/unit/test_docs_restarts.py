@@ -103,7 +103,7 @@ def test_defaults_and_ends_are_those_of_the_code() -> None:
     ends = {row[2]: row[0] for row in rows(section("docs/exit-codes.md", "## Every end"))}
     assert torchrun.startswith(ends["Its workers failed, and `--max-restarts` is used up"])
     assert f"`{reasons.ClosedReason.RESTART_BUDGET_EXHAUSTED}`" in budget("One failure too many")[1]
-    assert f"`{reasons.RoundEndReason.MEMBER_FAILED}`" in budget("What then goes on")[0]
+    assert f"`{reasons.RoundEndReason.MEMBER_FAILED}`" in budget("What continues after that")[0]
 
 
 @pytest.mark.parametrize("page", [BUDGETS, "docs/account.md"])

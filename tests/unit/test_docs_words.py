@@ -19,9 +19,15 @@ TEXTS = [
 PRODUCT = [ROOT / "api", ROOT / "operator", ROOT / "handler"]
 
 INSTEAD = {
+    "all the same": "nevertheless, still",
     "anew": "again, recreated, restarted",
     "anybody": "the actor: any client, any agent",
+    "beforehand": "before, and before what",
     "everybody": "the actor: each member, all agents",
+    "for ever": "permanently, without a time limit",
+    "for good": "permanently",
+    "in vain": "what did not come, or did not happen",
+    "mostly": "usually",
     "nobody": "the actor: no node, no client",
     "somebody": "the actor: another agent, a user",
     "whoever": "the actor: the user who, a node that",

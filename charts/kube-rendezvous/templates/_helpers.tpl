@@ -32,7 +32,7 @@ app.kubernetes.io/part-of: kube-rendezvous
 {{- end }}
 {{- end -}}
 
-{{/* Of the operator pods, for good: the selector of a Deployment may not change. */}}
+{{/* Of the operator pods, and never changed: the selector of a Deployment may not change. */}}
 {{- define "kube-rendezvous.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "kube-rendezvous.name" . | quote }}
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
