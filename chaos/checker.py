@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from tests.support.round_rules import broken
+
 from chaos.causes import causes
 from chaos.journal import Event, Journal, Step
 from rendezvous_api.codec import decode
@@ -170,28 +172,12 @@ def true_objects(journal: Journal) -> Iterator[Violation]:
 
 
 def _wrong(before: Rendezvous | None, after: Rendezvous) -> Iterator[str]:
-    new = after.status
-    if [member.rank for member in new.participants] != list(range(new.nodes)):
-        yield f"round {new.round} has the ranks {[member.rank for member in new.participants]}"
-    if before is None:
-        return
-    old = before.status
-    if new.round < old.round:
-        yield f"round {old.round} is followed by round {new.round}"
-    elif new.round == old.round:
-        if (new.participants, new.store) != (old.participants, old.store):
-            yield f"the members or the store of round {new.round} have changed"
-    else:
-        if not after.spec.min_nodes <= new.nodes <= after.spec.max_nodes:
-            yield f"round {new.round} has {new.nodes} nodes, of {after.spec.min_nodes} to {after.spec.max_nodes}"
+    old, new = before.status if before is not None else None, after.status
+    yield from broken(after.spec.min_nodes, after.spec.max_nodes, old, new)
+    if old is not None and new.round == old.round + 1 and new.run_id == old.run_id:
         reason = next((record.reason for record in new.history if record.round == old.round), None)
-        counted = old.restarts + (reason in {failure.value for failure in FAILURES})
-        if new.round == old.round + 1 and new.run_id == old.run_id and new.restarts != counted:
+        if new.restarts != old.restarts + (reason in FAILURES):
             yield f"restarts was {old.restarts} and is {new.restarts} after round {old.round} ended: {reason}"
-        earlier = {member.name: (member.incarnation, member.attempt) for member in old.participants}
-        for member in new.participants:
-            if earlier.get(member.name) == (member.incarnation, member.attempt):
-                yield f"{member.name} is in round {new.round} without having joined again"
 
 
 def true_reasons(journal: Journal) -> Iterator[Violation]:
