@@ -4,12 +4,11 @@ import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from tests.support.round_rules import broken
 
 from chaos.causes import causes
-from chaos.journal import Event, Journal, Step
+from chaos.journal import Event, Journal, Step, Why
 from rendezvous_api.codec import decode
 from rendezvous_api.reasons import FAILURES, RoundEndReason
 from rendezvous_api.rendezvous import Rendezvous
@@ -241,7 +240,7 @@ def recoveries(journal: Journal) -> list[tuple[Event, float | None]]:
 def right_exit_codes(journal: Journal) -> Iterator[Violation]:
     """Agents end when they are ended, with the exit code of that end; so do operators."""
     for event in journal.all("exit"):
-        wanted = _EXIT_CODES[event["why"]]
+        wanted = _EXIT_CODES[Why(event["why"])]
         if event["code"] not in wanted:
             how = f"ended with exit code {event['code']}; {event['why'] or 'nothing has ended it'}: expected {wanted}"
             yield Violation("exit codes", event.at, f"{event['name']} {how}")
@@ -249,13 +248,13 @@ def right_exit_codes(journal: Journal) -> Iterator[Violation]:
         yield Violation("exit codes", event.at, f"{event['name']} has not ended after {event['seconds']:.0f} s")
 
 
-_EXIT_CODES: dict[str, tuple[int, ...]] = {
-    "": (),
-    "killed": (_KILLED,),
+_EXIT_CODES: dict[Why, tuple[int, ...]] = {
+    Why.NOTHING: (),
+    Why.KILLED: (_KILLED,),
     # Before its first round torch has no handler for the signal yet.
-    "terminated": (1, _TERMINATED),
-    "the run has succeeded": (0,),
-    "an operator was asked to end": (0,),
+    Why.TERMINATED: (1, _TERMINATED),
+    Why.SUCCEEDED: (0,),
+    Why.ASKED: (0,),
 }
 
 
@@ -278,6 +277,6 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def describe(rule: Rule) -> Any:
+def describe(rule: Rule) -> str:
     """What a rule says, for the report."""
     return (rule.__doc__ or "").strip()

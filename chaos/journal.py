@@ -8,11 +8,22 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
 EVENTS = "events.jsonl"
 STEPS = "steps-*.jsonl"
+
+
+class Why(str, Enum):
+    """What has ended a process on purpose; ``why`` of the events "exit"."""
+
+    NOTHING = ""
+    KILLED = "killed"
+    TERMINATED = "terminated"
+    SUCCEEDED = "the run has succeeded"
+    ASKED = "an operator was asked to end"
 
 
 @dataclass(frozen=True)
