@@ -29,7 +29,6 @@ _JOIN_SECONDS = 600
 """The members' own time limit: longer than that of any measurement."""
 
 _PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
-_CREATED_TOGETHER = 16
 
 
 @dataclass(frozen=True)

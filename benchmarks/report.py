@@ -74,26 +74,26 @@ def page(runs: Sequence[Found], findings: str) -> str:
             "## Changes and losses",
             "",
             _CHANGES,
-            _markdown(list(_changes(figures))),
+            generated.table_of(_changes(figures)),
             "",
             "## What it costs the cluster",
             "",
             _COSTS,
-            _markdown(list(_costs(runs))),
+            generated.table_of(_costs(runs)),
             "",
             "Requests of one restart (verb and resource as the API server counts them), per node:",
             "",
-            _markdown(list(_requests(runs))),
+            generated.table_of(_requests(runs)),
             "",
             "While a group trains, only heartbeats are written (every 5 s by default, or `maxNodes` / 50). Over 15 s:",
             "",
-            _markdown(list(_idle(runs))),
+            generated.table_of(_idle(runs)),
             "",
             findings.strip(),
             "",
             "## The machine",
             "",
-            _markdown(list(_machines(runs))),
+            generated.table_of(_machines(runs)),
             "",
         ]
     )
@@ -155,7 +155,7 @@ def _compared_sections(figures: Figures) -> Iterator[str]:
     for scenario in (JOIN, LAST_COMER, RESTART):
         yield f"### {_TITLES[scenario]}"
         yield ""
-        yield _markdown(list(_compared(figures, scenario)))
+        yield generated.table_of(_compared(figures, scenario))
         yield ""
 
 
@@ -173,7 +173,8 @@ def _changes(figures: Figures) -> Iterator[Row]:
 
 def goals_table(runs: Sequence[Found]) -> str:
     """Each goal of the project, and whether it was met, in Markdown."""
-    return _markdown([["", "goal", "wanted", "reached (medians over all runs)"], *_goal_rows(Figures(runs), runs)])
+    head = ["", "goal", "wanted", "reached (medians over all runs)"]
+    return generated.table_of([head, *_goal_rows(Figures(runs), runs)])
 
 
 def _goal_rows(figures: Figures, runs: Sequence[Found]) -> Iterator[Row]:
@@ -259,11 +260,6 @@ def _short(backend: str) -> str:
 
 def _mark(goal: Goal) -> str:
     return "-" if goal.reached == NOT_MEASURED else "met" if goal.met else "missed"
-
-
-def _markdown(rows: Sequence[Row]) -> str:
-    head, *body = rows
-    return generated.table(head, body)
 
 
 def _aligned(rows: Sequence[Row]) -> str:

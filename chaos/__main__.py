@@ -11,12 +11,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+from hack import generated
 from tests.support.fork_server import ForkServer
 
 from chaos import journal
 from chaos.checker import check
 from chaos.play import Player
-from chaos.report import RESULTS, ROOT, fault_rows, recovery_rows, round_rows, table
+from chaos.report import RESULTS, ROOT, fault_rows, recovery_rows, round_rows
 from chaos.schedule import Kind, Schedule, schedule
 from chaos.summary import Summary, summarize
 
@@ -83,7 +84,7 @@ def main() -> int:
             # After each, so that one that is interrupted has not been for nothing.
             (out / "results.json").write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
     for rows in (fault_rows, recovery_rows, round_rows):
-        print(f"\n{table(rows(schedules))}")
+        print(f"\n{generated.table_of(rows(schedules))}")
     broken = [one["seed"] for one in schedules if one["violations"]]
     more = f" --agents {options.agents}" if options.agents else ""
     more += f" --kinds {','.join(kind.name for kind in options.kinds)}" if options.kinds else ""

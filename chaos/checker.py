@@ -4,10 +4,11 @@ import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+
+from tests.support.round_rules import broken
 
 from chaos.causes import causes
-from chaos.journal import Event, Journal, Step
+from chaos.journal import Event, Journal, Step, Why
 from rendezvous_api.codec import decode
 from rendezvous_api.reasons import FAILURES, RoundEndReason
 from rendezvous_api.rendezvous import Rendezvous
@@ -170,28 +171,12 @@ def true_objects(journal: Journal) -> Iterator[Violation]:
 
 
 def _wrong(before: Rendezvous | None, after: Rendezvous) -> Iterator[str]:
-    new = after.status
-    if [member.rank for member in new.participants] != list(range(new.nodes)):
-        yield f"round {new.round} has the ranks {[member.rank for member in new.participants]}"
-    if before is None:
-        return
-    old = before.status
-    if new.round < old.round:
-        yield f"round {old.round} is followed by round {new.round}"
-    elif new.round == old.round:
-        if (new.participants, new.store) != (old.participants, old.store):
-            yield f"the members or the store of round {new.round} have changed"
-    else:
-        if not after.spec.min_nodes <= new.nodes <= after.spec.max_nodes:
-            yield f"round {new.round} has {new.nodes} nodes, of {after.spec.min_nodes} to {after.spec.max_nodes}"
+    old, new = before.status if before is not None else None, after.status
+    yield from broken(after.spec.min_nodes, after.spec.max_nodes, old, new)
+    if old is not None and new.round == old.round + 1 and new.run_id == old.run_id:
         reason = next((record.reason for record in new.history if record.round == old.round), None)
-        counted = old.restarts + (reason in {failure.value for failure in FAILURES})
-        if new.round == old.round + 1 and new.run_id == old.run_id and new.restarts != counted:
+        if new.restarts != old.restarts + (reason in FAILURES):
             yield f"restarts was {old.restarts} and is {new.restarts} after round {old.round} ended: {reason}"
-        earlier = {member.name: (member.incarnation, member.attempt) for member in old.participants}
-        for member in new.participants:
-            if earlier.get(member.name) == (member.incarnation, member.attempt):
-                yield f"{member.name} is in round {new.round} without having joined again"
 
 
 def true_reasons(journal: Journal) -> Iterator[Violation]:
@@ -255,7 +240,7 @@ def recoveries(journal: Journal) -> list[tuple[Event, float | None]]:
 def right_exit_codes(journal: Journal) -> Iterator[Violation]:
     """Agents end when they are ended, with the exit code of that end; so do operators."""
     for event in journal.all("exit"):
-        wanted = _EXIT_CODES[event["why"]]
+        wanted = _EXIT_CODES[Why(event["why"])]
         if event["code"] not in wanted:
             how = f"ended with exit code {event['code']}; {event['why'] or 'nothing has ended it'}: expected {wanted}"
             yield Violation("exit codes", event.at, f"{event['name']} {how}")
@@ -263,13 +248,13 @@ def right_exit_codes(journal: Journal) -> Iterator[Violation]:
         yield Violation("exit codes", event.at, f"{event['name']} has not ended after {event['seconds']:.0f} s")
 
 
-_EXIT_CODES: dict[str, tuple[int, ...]] = {
-    "": (),
-    "killed": (_KILLED,),
+_EXIT_CODES: dict[Why, tuple[int, ...]] = {
+    Why.NOTHING: (),
+    Why.KILLED: (_KILLED,),
     # Before its first round torch has no handler for the signal yet.
-    "terminated": (1, _TERMINATED),
-    "the run has succeeded": (0,),
-    "an operator was asked to end": (0,),
+    Why.TERMINATED: (1, _TERMINATED),
+    Why.SUCCEEDED: (0,),
+    Why.ASKED: (0,),
 }
 
 
@@ -292,6 +277,6 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def describe(rule: Rule) -> Any:
+def describe(rule: Rule) -> str:
     """What a rule says, for the report."""
     return (rule.__doc__ or "").strip()

@@ -1,6 +1,5 @@
 """How each fault is done to a world, and how it is healed."""
 
-import os
 import random
 import signal
 from collections.abc import Callable, Mapping
@@ -8,6 +7,7 @@ from typing import Any
 
 from tests.support.api import NotFoundError
 
+from chaos.running import Running
 from chaos.schedule import Fault, Kind
 from chaos.world import NAME, World, send
 from rendezvous_api import names
@@ -24,9 +24,7 @@ def _nothing() -> None:
     """It has passed already."""
 
 
-def _again(world: World, fault: Fault) -> Healing:
-    running = world.nodes.get(fault.target) or world.operators[fault.target]
-
+def _again(running: Running) -> Healing:
     def start() -> None:
         running.wanted = True
 
@@ -34,35 +32,37 @@ def _again(world: World, fault: Fault) -> Healing:
 
 
 def _kill(world: World, fault: Fault, _: random.Random) -> Healing:
-    running = world.nodes.get(fault.target) or world.operators[fault.target]
+    running = world.running(fault.target)
     world.freeze(running)  # none of its processes may act on the death of another
     workers = world.workers_of(running)
     running.kill()
     send(workers, signal.SIGKILL)
-    return _again(world, fault)
+    return _again(running)
 
 
 def _terminate(world: World, fault: Fault, _: random.Random) -> Healing:
-    world.nodes[fault.target].terminate()
-    return _again(world, fault)
+    running = world.running(fault.target)
+    running.terminate()
+    return _again(running)
 
 
 def _stop(world: World, fault: Fault, _: random.Random) -> Healing:
-    running = world.nodes.get(fault.target) or world.operators[fault.target]
+    running = world.running(fault.target)
     world.freeze(running)
     return lambda: world.thaw(running)
 
 
 def _stop_agent(world: World, fault: Fault, _: random.Random) -> Healing:
-    pids = world.pids(world.nodes[fault.target])[:1]
-    send(pids, signal.SIGSTOP)
-    return lambda: send(pids, signal.SIGCONT)
+    return _stop_these(world.pids(world.nodes[fault.target])[:1])
 
 
 def _stop_worker(world: World, fault: Fault, _: random.Random) -> Healing:
-    pids = world.workers_of(world.nodes[fault.target])
+    return _stop_these(world.workers_of(world.nodes[fault.target]))
+
+
+def _stop_these(pids: list[int]) -> Healing:
     send(pids, signal.SIGSTOP)
-    return lambda: send([pid for pid in pids if os.path.exists(f"/proc/{pid}")], signal.SIGCONT)
+    return lambda: send(pids, signal.SIGCONT)
 
 
 def _kill_worker(world: World, fault: Fault, _: random.Random) -> Healing:

@@ -8,11 +8,24 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from tests.support.json_lines import JsonLines
+
 EVENTS = "events.jsonl"
 STEPS = "steps-*.jsonl"
+
+
+class Why(str, Enum):
+    """What has ended a process on purpose; ``why`` of the events "exit"."""
+
+    NOTHING = ""
+    KILLED = "killed"
+    TERMINATED = "terminated"
+    SUCCEEDED = "the run has succeeded"
+    ASKED = "an operator was asked to end"
 
 
 @dataclass(frozen=True)
@@ -80,23 +93,15 @@ class Writer:
 
 
 class StepReader:
-    """The steps of all workers of a folder, each line read only once."""
+    """The steps of all workers of a folder."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._read: dict[Path, int] = {}
         self.steps: list[Step] = []
+        self._lines = JsonLines(folder, STEPS)
 
     def read_on(self) -> list[Step]:
         """Read what is new; returns all steps so far, in no order."""
-        for path in self._folder.glob(STEPS):
-            done = self._read.get(path, 0)
-            with path.open("rb") as file:
-                file.seek(done)
-                text = file.read()
-            complete = text[: text.rfind(b"\n") + 1]  # a killed worker may leave half a line
-            self._read[path] = done + len(complete)
-            self.steps.extend(Step(**json.loads(line)) for line in complete.splitlines())
+        self.steps.extend(Step(**fields) for fields in self._lines.new())
         return self.steps
 
 

@@ -19,14 +19,13 @@ Json = dict[str, Any]
 class Observer:
     """One watch of one kind, straight to the API server, while faults are done to the others' ways."""
 
-    def __init__(self, target: Target, plural: str, journal: Writer) -> None:
+    def __init__(self, target: Target, namespace: str, plural: str, journal: Writer) -> None:
         self._target = target
-        self._path = f"/apis/{names.API_VERSION}/namespaces/default/{plural}"
+        self._path = f"/apis/{names.API_VERSION}/namespaces/{namespace}/{plural}"
         self._plural = plural
         self._journal = journal
         self._written: dict[str, Any] = {}
         self._stopped = threading.Event()
-        self.interruptions = 0
         self._tls = ssl.create_default_context()
         self._tls.check_hostname = False
         self._tls.verify_mode = ssl.CERT_NONE
@@ -57,7 +56,7 @@ class Observer:
             except _RefusedError:
                 version = ""
             except (OSError, http.client.HTTPException, ValueError):
-                self.interruptions += 1
+                pass  # goes on from the version that it knows
             self._stopped.wait(_PAUSE_SECONDS)
 
     def _watch(self, version: str) -> Iterator[Json]:

@@ -83,12 +83,12 @@ class Player:
     def _recover(self, world: World, after: str, seconds: float) -> bool:
         """Wait until all that may train do; False: they do not, within the bound."""
         began = time.monotonic()
-        while not world.is_whole and time.monotonic() < began + bound(seconds, world.slowness, began):
+        while not world.is_whole and time.monotonic() < began + bound(seconds, world.machine.slowness, began):
             world.tend()
             time.sleep(_TICK_SECONDS)
         nodes, size = world.expected()
         calm = world.journal.write("calm", after=after, nodes=nodes, size=size)
-        while time.monotonic() < calm + bound(seconds, world.slowness, calm):
+        while time.monotonic() < calm + bound(seconds, world.machine.slowness, calm):
             world.tend()
             at = trains(world.steps.read_on(), nodes, size, calm)
             if at is not None:

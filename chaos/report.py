@@ -4,7 +4,7 @@ import json
 import statistics
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -99,12 +99,6 @@ def violation_rows(schedules: Sequence[Summary]) -> Iterator[Row]:
             yield [str(schedule["seed"]), violation["rule"], violation["message"]]
 
 
-def table(rows: Iterable[Row]) -> str:
-    """Rows as Markdown."""
-    head, *body = rows
-    return generated.table(head, body)
-
-
 def _percentiles(recoveries: Sequence[Any], shown: Sequence[int]) -> list[str]:
     seconds = sorted(one["seconds"] for one in recoveries if one["seconds"] is not None)
     if not seconds:
@@ -115,17 +109,6 @@ def _percentiles(recoveries: Sequence[Any], shown: Sequence[int]) -> list[str]:
 def page(runs: Sequence[Any], findings: str) -> str:
     """The page."""
     schedules = [schedule for run in runs for schedule in run["schedules"]]
-    hours = sum(schedule["seconds"] for schedule in schedules) / 3600
-    broken = [schedule for schedule in schedules if schedule["violations"]]
-    settings = Counter(
-        "one operator"
-        if schedule["operators"] == 1
-        else "two operators that elect a leader"
-        if schedule["leader_elect"]
-        else "two operators that both decide"
-        for schedule in schedules
-    )
-    sizes = Counter(f"{schedule['nodes']} nodes" for schedule in schedules)
     return "\n".join(
         [
             "<!-- Written by `python -m chaos.report` from chaos/results. Do not edit. -->",
@@ -142,29 +125,21 @@ def page(runs: Sequence[Any], findings: str) -> str:
             "",
             "## What it rests on",
             "",
-            f"**{len(schedules)} schedules**, {hours * 60:.0f} minutes of faults:",
+            *_rests_on(schedules),
             "",
-            f"- {sum(schedule['steps'] for schedule in schedules):,} all-reduces of a whole group",
-            f"- {sum(schedule['requests'] for schedule in schedules):,} requests, "
-            f"{sum(schedule['failed_requests'] for schedule in schedules):,} of which were made to fail",
-            f"- {_listed(settings)}",
-            f"- {_listed(sizes)}",
-            "",
-            "That is very little. It finds what goes wrong often, and proves nothing about what goes wrong rarely.",
-            "",
-            table(run_rows(runs)),
+            generated.table_of(run_rows(runs)),
             "",
             "## Faults and recoveries",
             "",
             _RECOVERIES.strip(),
             "",
-            table(fault_rows(schedules)),
+            generated.table_of(fault_rows(schedules)),
             "",
-            table(recovery_rows(schedules)),
+            generated.table_of(recovery_rows(schedules)),
             "",
             "Rounds that ended:",
             "",
-            table(round_rows(schedules)),
+            generated.table_of(round_rows(schedules)),
             "",
             "## What is checked",
             "",
@@ -176,16 +151,47 @@ def page(runs: Sequence[Any], findings: str) -> str:
             "",
             "## What was found",
             "",
-            f"A promise was broken in {len(broken)} of {len(schedules)} schedules.",
-            "",
-            *([table(violation_rows(schedules)), ""] if broken else []),
-            *([findings.strip(), ""] if findings else []),
+            *_found(schedules, findings),
             "## Run it",
             "",
             _RUN.strip(),
             "",
         ]
     )
+
+
+def _rests_on(schedules: Sequence[Summary]) -> list[str]:
+    minutes = sum(schedule["seconds"] for schedule in schedules) / 60
+    operators = Counter(
+        "one operator"
+        if schedule["operators"] == 1
+        else "two operators that elect a leader"
+        if schedule["leader_elect"]
+        else "two operators that both decide"
+        for schedule in schedules
+    )
+    sizes = Counter(f"{schedule['nodes']} nodes" for schedule in schedules)
+    return [
+        f"**{len(schedules)} schedules**, {minutes:.0f} minutes of faults:",
+        "",
+        f"- {sum(schedule['steps'] for schedule in schedules):,} all-reduces of a whole group",
+        f"- {sum(schedule['requests'] for schedule in schedules):,} requests, "
+        f"{sum(schedule['failed_requests'] for schedule in schedules):,} of which were made to fail",
+        f"- {_listed(operators)}",
+        f"- {_listed(sizes)}",
+        "",
+        "That is very little. It finds what goes wrong often, and proves nothing about what goes wrong rarely.",
+    ]
+
+
+def _found(schedules: Sequence[Summary], findings: str) -> list[str]:
+    broken = [schedule for schedule in schedules if schedule["violations"]]
+    return [
+        f"A promise was broken in {len(broken)} of {len(schedules)} schedules.",
+        "",
+        *([generated.table_of(violation_rows(schedules)), ""] if broken else []),
+        *([findings.strip(), ""] if findings else []),
+    ]
 
 
 def _listed(numbers: Counter[str]) -> str:

@@ -1,7 +1,6 @@
 """The real processes of one schedule: control plane, operators and agents, each with its own way to the API server."""
 
 import contextlib
-import itertools
 import json
 import os
 import random
@@ -19,8 +18,10 @@ from tests.support.fork_server import ForkServer
 from tests.support.processes import Process, start_operator
 
 from chaos.gateway import Gateways
-from chaos.journal import StepReader, Writer
+from chaos.journal import StepReader, Why, Writer
+from chaos.machine import Machine
 from chaos.observer import Observer
+from chaos.running import Running
 from chaos.schedule import Setting
 from chaos.workers import STUB, VARIABLE, Workers
 from rendezvous_api import names
@@ -33,63 +34,7 @@ NAMESPACE = "default"
 _START_SECONDS = 600.0
 """Servers that start slowly say something about the machine, not about the project."""
 _CHECK_IN_SECONDS = 10
-_END_SECONDS = 60.0
-_STARVED_SECONDS = 1.0
-_TICK_SECONDS = 0.5
-_TICKS_OF_A_SAMPLE = 10
 _ELECTION = {"lease-duration": 4, "renew-deadline": 3, "retry-period": 1}
-
-
-class Running:
-    """A node or an operator: the process that runs now, and whether one shall run."""
-
-    def __init__(self, name: str, start: Callable[["Running"], Process], journal: Writer) -> None:
-        self.name = name
-        self.wanted = True
-        self.why = ""
-        """What has ended it on purpose."""
-        self.process: Process | None = None
-        self._start = start
-        self._journal = journal
-        self._asked_at = 0.0
-
-    @property
-    def ends(self) -> bool:
-        """Whether it has been ended on purpose, and has not ended yet."""
-        return self.process is not None and bool(self.why)
-
-    def kill(self) -> None:
-        """SIGKILL to all of it; it is started again only when it is wanted."""
-        self.end("killed", wanted=False)
-        if self.process is not None:
-            self.process.kill()
-        self.tend()
-
-    def terminate(self) -> None:
-        """SIGTERM; it is started again only when it is wanted."""
-        self.end("terminated", wanted=False)
-        if self.process is not None:
-            self.process.terminate()
-
-    def end(self, why: str, *, wanted: bool) -> None:
-        """From now on it may end, for that reason."""
-        self.why, self.wanted, self._asked_at = why, wanted, time.monotonic()
-
-    def tend(self) -> None:
-        """Write down its end, and start it if it is wanted and does not run."""
-        if self.process is not None and not self.process.running:
-            code = self.process.wait(0)
-            self._journal.write("exit", name=self.name, code=code, why=self.why, log=self.process.log_path.name)
-            self.process = None
-        if self.process is not None and self.ends and time.monotonic() - self._asked_at > _END_SECONDS:
-            self._journal.write("not ended", name=self.name, seconds=_END_SECONDS)
-            self.end("killed", wanted=self.wanted)
-            self.process.thaw()
-            self.process.kill()
-        if self.process is None and self.wanted:
-            self.why = ""
-            self.process = self._start(self)
-            self._journal.write("started", name=self.name, pid=self.process.popen.pid)
 
 
 class World:
@@ -123,8 +68,7 @@ class World:
         }
         self.nodes: dict[str, Running] = {}
         self._ended = threading.Event()
-        self.slowness: list[tuple[float, float]] = []
-        """By which factor the machine lets this program wait, and when that was measured."""
+        self.machine = Machine(self.journal)
 
     def __enter__(self) -> "World":
         return self
@@ -133,7 +77,8 @@ class World:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._ended.set()
-        for running in (*self.nodes.values(), *self.operators.values()):
+        self.machine.stop()
+        for running in self._all():
             if running.process is not None:
                 # When a signal ends all of us at once, the fork server that knows their exit codes may be gone already.
                 with contextlib.suppress(AssertionError):
@@ -154,8 +99,8 @@ class World:
         self.plane.start()
         self.plane.apply(ROOT / "crds")
         for plural in (names.RENDEZVOUS_PLURAL, names.PARTICIPANT_PLURAL):
-            self._observers.append(Observer(self.target, plural, self.journal))
-        threading.Thread(target=self._watch_the_machine, daemon=True).start()
+            self._observers.append(Observer(self.target, NAMESPACE, plural, self.journal))
+        self.machine.start()
         for operator in self.operators.values():
             operator.tend()
         self.create_rendezvous()
@@ -173,12 +118,12 @@ class World:
         self.journal.write("stopping")
         for node in self.nodes.values():
             if node.process is not None and not node.why:
-                node.end("the run has succeeded", wanted=False)
+                node.end(Why.SUCCEEDED, wanted=False)
         (self.folder / "stop").touch()
         self._wait_for(self.nodes)
         for operator in self.operators.values():
             if operator.process is not None:
-                operator.end("an operator was asked to end", wanted=False)
+                operator.end(Why.ASKED, wanted=False)
                 operator.process.terminate()
         self._wait_for(self.operators)
         self._look_for_tracebacks()
@@ -201,7 +146,7 @@ class World:
 
     def tend(self) -> None:
         """Start and restart what shall run, write down what has ended, and try what people want."""
-        for running in (*self.nodes.values(), *self.operators.values()):
+        for running in self._all():
             running.tend()
         while self.wishes:
             try:
@@ -213,8 +158,8 @@ class World:
     @property
     def is_whole(self) -> bool:
         """Whether all runs that shall run, nothing else does, and no person waits for the API server."""
-        everything = (*self.nodes.values(), *self.operators.values())
-        return not self.wishes and all((one.process is not None) == one.wanted and not one.ends for one in everything)
+        all_as_wanted = all((one.process is not None) == one.wanted and not one.ends for one in self._all())
+        return all_as_wanted and not self.wishes
 
     def expected(self) -> tuple[list[str], int]:
         """Which nodes may train now, and how many of them must."""
@@ -236,6 +181,13 @@ class World:
         self.wishes.append(lambda: self.api.patch(names.RENDEZVOUS_KIND, NAME, patch))
 
     # ---- processes
+
+    def running(self, name: str) -> Running:
+        """The node or the operator of that name."""
+        return self.nodes.get(name) or self.operators[name]
+
+    def _all(self) -> tuple[Running, ...]:
+        return (*self.nodes.values(), *self.operators.values())
 
     def pids(self, running: Running) -> list[int]:
         """All processes of a node or an operator, workers too."""
@@ -356,33 +308,6 @@ class World:
         shutil.move(self._plane_folder / "snapshot", self._plane_folder / "etcd")
         self.journal.write("restored")
         self.plane.start()
-
-    def _watch_the_machine(self) -> None:
-        before = _scheduled()
-        for tick in itertools.count(1):
-            began = time.monotonic()
-            time.sleep(_TICK_SECONDS)
-            if self._ended.is_set():
-                return
-            late = time.monotonic() - began - _TICK_SECONDS
-            if late > _STARVED_SECONDS:
-                self.journal.write("starved", seconds=round(late, 1))
-            if tick % _TICKS_OF_A_SAMPLE == 0:
-                now = _scheduled()
-                ran, waited = now[0] - before[0], now[1] - before[1]
-                self.slowness.append((time.monotonic(), (ran + waited) / max(1, ran)))
-                self.journal.write("slowness", factor=round(self.slowness[-1][1], 2))
-                before = now
-
-
-def _scheduled() -> tuple[int, int]:
-    """For how long the threads of this process have run so far, and waited for a processor, in nanoseconds."""
-    ran = waited = 0
-    for task in Path("/proc/self/task").iterdir():
-        with contextlib.suppress(OSError):  # it has ended
-            fields = (task / "schedstat").read_text().split()
-            ran, waited = ran + int(fields[0]), waited + int(fields[1])
-    return ran, waited
 
 
 def send(pids: list[int], number: signal.Signals) -> None:

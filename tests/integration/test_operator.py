@@ -12,6 +12,7 @@ from tests.support.processes import Process
 from tests.support.waiting import wait_until
 
 from rendezvous_api import names
+from rendezvous_api.reasons import HeldOutReason
 from rendezvous_api.rendezvous import RendezvousStatus
 from rendezvous_controlplane import LocalControlPlane
 
@@ -88,6 +89,23 @@ def test_an_operator_of_one_namespace_leaves_others_alone(
     operators.start("--namespace", namespace)
     mine.wait_for_round(1)
     assert other.status == RendezvousStatus()
+
+
+def test_the_annotation_of_the_documentation_ends_all_hold_outs(operators: Operators, group: Group) -> None:
+    group.create()
+    held_out = {
+        "name": "train.c",
+        "reason": HeldOutReason.STORE_NOT_REACHED.value,
+        "message": "it did not reach the store",
+        "until": "2100-01-01T00:00:00Z",
+        "times": 5,
+    }
+    group.api.patch(names.RENDEZVOUS_KIND, group.name, {"status": {"heldOut": [held_out]}}, "status")
+    operators.start("--namespace", group.namespace)
+    wait_until(lambda: group.status.conditions, "the first decision")
+    assert [entry.name for entry in group.status.held_out] == ["train.c"]
+    group.kubectl("annotate", "rdzv", "train", "--overwrite", "rdzv.dev/retry-at=now")
+    wait_until(lambda: not group.status.held_out, "the hold-out to end")
 
 
 def test_nothing_but_the_status_is_written_and_no_finalizers(operators: Operators, group: Group) -> None:

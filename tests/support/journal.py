@@ -1,10 +1,11 @@
 """What the workers of a test write, and what must hold for it."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from tests.support.json_lines import JsonLines
 
 
 @dataclass(frozen=True)
@@ -22,30 +23,19 @@ class Record:
 
 
 class Journal:
-    """What all workers of a test have written, read only once: a test of minutes has tens of thousands of lines."""
+    """What all workers of a test have written."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._read: dict[Path, int] = {}
+        self._lines = JsonLines(folder, "journal-*.jsonl")
         self._records: list[Record] = []
 
     def records(self, event: str | None = None, *, since: float = 0.0) -> list[Record]:
         """All records of an event, in the order of time (``time.time()``)."""
-        for path in self._folder.glob("journal-*.jsonl"):
-            self._read_on(path)
-        wanted = [record for record in self._records if event in (None, record.event) and record.time >= since]
-        return sorted(wanted, key=lambda record: record.time)
-
-    def _read_on(self, path: Path) -> None:
-        with path.open("rb") as file:
-            file.seek(self._read.get(path, 0))
-            text = file.read()
-        complete = text[: text.rfind(b"\n") + 1]  # a killed worker may leave half a line
-        self._read[path] = self._read.get(path, 0) + len(complete)
-        for line in complete.splitlines():
-            fields = json.loads(line)
+        for fields in self._lines.new():
             event, at, node, pid = (fields.pop(key) for key in ("event", "time", "node", "pid"))
             self._records.append(Record(event, at, node, pid, fields))
+        wanted = [record for record in self._records if event in (None, record.event) and record.time >= since]
+        return sorted(wanted, key=lambda record: record.time)
 
     def stepping(self, nodes: set[str], *, since: float) -> list[Record] | None:
         """The last step of each of these nodes, if since then they all made one in one group of exactly these nodes."""

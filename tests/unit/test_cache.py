@@ -1,6 +1,8 @@
 """What the cache makes of events, lists and reads, on a clock of the test's own."""
 
+import re
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ from tests.unit.cache_support import (
 )
 
 from rendezvous_api import names
+from rendezvous_operator.core import decide
 from rendezvous_operator.core.world import Target
 from rendezvous_operator.kube.client import KINDS
 from rendezvous_operator.watch.cache import Cache
@@ -141,6 +144,17 @@ def test_of_the_metadata_only_that_is_kept_on_which_a_decision_depends(cache: Ca
         assert metadata.annotations[restart].startswith("now")
         assert len(metadata.managed_fields) == 1
         assert len(str(metadata)) < 1000
+
+
+def test_each_annotation_that_a_decision_reads_is_kept(cache: Cache) -> None:
+    core = Path(decide.__file__).parent
+    read = {name for path in core.rglob("*.py") for name in re.findall(r"\bANNOTATION_\w+", path.read_text())}
+    assert len(read) > 2
+    annotations = {getattr(names, name): "now" for name in read}
+    item = rendezvous(version=2)
+    item["metadata"]["annotations"] = annotations
+    cache.take(Shown(names.RENDEZVOUS_KIND, item))
+    assert world(cache).rendezvous.metadata.annotations.keys() == annotations.keys()
 
 
 def test_a_long_request_for_a_restart_differs_from_another_that_begins_alike(cache: Cache) -> None:

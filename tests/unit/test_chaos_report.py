@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from chaos.report import fault_rows, page, recovery_rows, table
+from chaos.report import fault_rows, page, recovery_rows
 from chaos.schedule import Kind
+from hack.generated import table_of
 from tests.support.pages import rows
 
 RECOVERIES = [
@@ -35,7 +36,7 @@ def schedule(seed: int, **more: Any) -> dict[str, Any]:
 
 
 def test_a_kind_has_its_own_recoveries() -> None:
-    found = {row[0]: row[1:] for row in rows(table(fault_rows([schedule(1)])))}
+    found = {row[0]: row[1:] for row in rows(table_of(fault_rows([schedule(1)])))}
     assert found[Kind.KILL_NODE.value] == ["2", "1", "0", "8.0 s", "8.0 s", "8.0 s"]
     assert found[Kind.SLOW_ETCD.value] == ["3", "2", "2", "8.0 s", "8.0 s", "8.0 s"]
     assert Kind.RESTORE.value not in found
@@ -43,7 +44,7 @@ def test_a_kind_has_its_own_recoveries() -> None:
 
 
 def test_recoveries_are_told_apart_by_what_they_cost() -> None:
-    found = {row[0]: row[1] for row in rows(table(recovery_rows([schedule(1)])))}
+    found = {row[0]: row[1] for row in rows(table_of(recovery_rows([schedule(1)])))}
     assert list(found.values()) == ["2", "1", "1", "4"]
 
 

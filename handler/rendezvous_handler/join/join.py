@@ -36,8 +36,10 @@ _logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = (0.2, 1.2)
 """Between two tries to write an attempt: evenly spread between the two."""
-_BACKOFF = Backoff(first=1.0, longest=30.0)
-_DROPPED = Backoff(first=0.1, longest=30.0)
+_AFTER_CHECK_IN = Backoff(first=1.0, longest=30.0)
+"""After a check-in that has failed at this node."""
+_AFTER_DROP = Backoff(first=0.1, longest=30.0)
+"""After an attempt that the operator has dropped."""
 _SLOW_CHECK_IN_SECONDS = 10.0
 _LAST_WORDS_SECONDS = 5.0
 
@@ -114,7 +116,7 @@ class Join(Generic[M]):
         self._wait = wait or JoinWait(agent)
         self._check = check
         self._finder = Finder(agent, self._wait)
-        self._check_in: CheckIn | None = None
+        self._failed_check_in: CheckIn | None = None
 
     def run(self) -> M:
         """Return the meeting point of a round of which this agent is a member and at which all have checked in.
@@ -126,38 +128,44 @@ class Join(Generic[M]):
             StateError: another run holds the Rendezvous, another agent has this one's name, or it cannot be read.
             TimedOutError: no round within the join timeout.
         """
-        back_off, dropped = Failures(_BACKOFF), Failures(_DROPPED)
+        check_ins, drops = Failures(_AFTER_CHECK_IN), Failures(_AFTER_DROP)
         while True:
             with contextlib.ExitStack() as on_failure:
                 rendezvous = self._finder.find()
                 self._check(rendezvous)
                 port = self._bind()
                 on_failure.callback(port.close)
-                attempt = self._agent.next_attempt(rendezvous, self._reason, port.address, port.port, self._check_in)
+                attempt = self._agent.next_attempt(
+                    rendezvous, self._reason, port.address, port.port, self._failed_check_in
+                )
                 self._write(rendezvous, attempt)
                 membership = self._await_membership(attempt)
-                self._check_in = None
+                self._failed_check_in = None
                 if membership is None:
                     continue
                 if isinstance(membership, Refusal):
-                    self._dropped(membership, dropped.pause())
+                    self._prepare_anew(membership, drops.pause())
                     continue
-                dropped.reset()
+                drops.reset()
                 members = self._names(membership)
                 self._agent.participant.last_run_id = membership.run_id
-                if self._previous is not None:
-                    self._previous.close()
-                    self._previous = None
+                self._close_previous()
                 point = self._meeting_point(membership, port)
                 on_failure.callback(point.close)
                 if self._all_check_in(point, members):
                     on_failure.pop_all()
                     return point
-                self._reason, self._check_in = AttemptReason.CHECK_IN_FAILED, _check_in(membership, members, point.seen)
+                self._reason = AttemptReason.CHECK_IN_FAILED
+                self._failed_check_in = _as_check_in(membership, members, point.seen)
             if point.error is not None:
                 # A round that the operator has ended needs no pause: the operator decides when the next one comes.
-                self._wait.pause_for(back_off.pause())
+                self._wait.pause_for(check_ins.pause())
             self._wait.restart()
+
+    def _close_previous(self) -> None:
+        if self._previous is not None:
+            self._previous.close()
+            self._previous = None
 
     def _names(self, membership: Membership) -> Mapping[int, str]:
         """The names of the members by rank, as far as they are known."""
@@ -167,8 +175,13 @@ class Join(Generic[M]):
         shown = (state.rendezvous.metadata.uid, state.rendezvous.status.round)
         return state.members if shown == (membership.uid, membership.round) else {}
 
-    def _dropped(self, refusal: Refusal, pause: float) -> None:
-        """Get ready for a new attempt: the last one was a member of a round, which this agent has not noticed."""
+    def _prepare_anew(self, refusal: Refusal, pause: float) -> None:
+        """Get ready for a new attempt: the last one was a member of a round, which this agent has not noticed.
+
+        Args:
+            refusal: the operator's answer, `RefusalReason.JOIN_ANEW`.
+            pause: seconds to wait before that.
+        """
         _logger.warning("%s has dropped this attempt, joining again: %s", self._agent.reference, refusal.message)
         self._wait.pause_for(pause)
         self._wait.restart()
@@ -176,8 +189,7 @@ class Join(Generic[M]):
     def _bind(self) -> StorePort:
         settings = self._agent.settings
         if self._previous is not None and settings.store_ports[0] and len(settings.store_ports) == 1:
-            # The one port that is allowed is needed again.
-            self._previous.close()
+            self._close_previous()  # the one port that is allowed is needed again
         while True:
             try:
                 return StorePort(self._agent.address(), settings.store_ports)
@@ -321,7 +333,7 @@ def _missing(point: MeetingPoint) -> tuple[int, ...]:
     return point.seen.missing if point.seen is not None else ()
 
 
-def _check_in(membership: Membership, members: Mapping[int, str], seen: Seen | None) -> CheckIn | None:
+def _as_check_in(membership: Membership, members: Mapping[int, str], seen: Seen | None) -> CheckIn | None:
     """What the participant says of a check-in that has failed; None: nothing."""
     if seen is None:
         return None

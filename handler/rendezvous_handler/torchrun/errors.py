@@ -24,7 +24,7 @@ from rendezvous_handler.join.errors import (
     TimedOutError,
 )
 from rendezvous_handler.join.find import read_error
-from rendezvous_handler.torchrun.launch import under_run
+from rendezvous_handler.torchrun.launcher import under_run
 
 _logger = logging.getLogger(__name__)
 

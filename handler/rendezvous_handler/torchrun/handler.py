@@ -34,7 +34,7 @@ from rendezvous_handler.kube.kubeconfig import connect
 from rendezvous_handler.settings import Settings, read_settings
 from rendezvous_handler.torchrun.compat import record_event
 from rendezvous_handler.torchrun.errors import end_agent, torch_read_error
-from rendezvous_handler.torchrun.launch import Launch, workers_failed_for_good
+from rendezvous_handler.torchrun.launcher import LauncherCall, workers_failed_for_good
 from rendezvous_handler.torchrun.round_store import RoundStore
 
 _logger = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ class KubernetesRendezvousHandler(RendezvousHandler):  # type: ignore[misc]  # t
         self._left = False
         self._process = os.getpid()
         self._error_before = sys.exc_info()[1]
-        self._launch = Launch.current()
+        self._launcher_call = LauncherCall.current()
 
     @classmethod
     def from_parameters(cls, params: RendezvousParameters) -> KubernetesRendezvousHandler:
@@ -84,7 +84,7 @@ class KubernetesRendezvousHandler(RendezvousHandler):  # type: ignore[misc]  # t
         """
         settings = read_settings(params)
         for earlier in tuple(_running):
-            earlier._end_if_launch_is_over()
+            earlier._end_if_launcher_is_over()
         try:
             client = connect()
         except NoConfigurationError as error:
@@ -221,7 +221,7 @@ class KubernetesRendezvousHandler(RendezvousHandler):  # type: ignore[misc]  # t
         if self._shut_down:
             raise RendezvousClosedError("this handler was shut down")
         if self._agent is None:
-            self._agent = Agent(self._settings, self._client, is_over=self._launch_is_over)
+            self._agent = Agent(self._settings, self._client, is_over=self._launcher_is_over)
             atexit.register(self._leave_at_exit)
             _running.add(self)
         return self._agent
@@ -299,7 +299,7 @@ class KubernetesRendezvousHandler(RendezvousHandler):  # type: ignore[misc]  # t
         self._shut_down = True
         self._in_round = None
         os.environ.pop(_ROUND, None)
-        self._launch = None
+        self._launcher_call = None
         atexit.unregister(self._leave_at_exit)
         _running.discard(self)
         if self._store is not None:
@@ -307,16 +307,16 @@ class KubernetesRendezvousHandler(RendezvousHandler):  # type: ignore[misc]  # t
         if self._agent is not None:
             self._agent.stop()
 
-    def _launch_is_over(self) -> bool:
-        launch = self._launch
-        return launch is not None and launch.over
+    def _launcher_is_over(self) -> bool:
+        call = self._launcher_call
+        return call is not None and call.over
 
-    def _end_if_launch_is_over(self) -> None:
+    def _end_if_launcher_is_over(self) -> None:
         """Leave and free all if torch's launcher has ended by a signal, while the program goes on.
 
         Without this the agent does so with its next heartbeat. Another launch needs its name at once.
         """
-        if not self._shut_down and self._launch_is_over():
+        if not self._shut_down and self._launcher_is_over():
             self._leave_at_exit()
             self._close()
 

@@ -25,9 +25,8 @@ def may_run_unlisted(s: Situation) -> Iterator[Node]:
     These have asked a deleted one of the same name. It may have published a round of which no heartbeat has told yet.
     """
     for node in s.nodes.values():
-        lives = node.left is None and node.dead is None
         may_run = node.reported_round or (node.understood and not node.addressed)
-        if may_run and lives and not node.is_member(s.entries.get(node.name)):
+        if may_run and node.lives and not node.is_member(s.entries.get(node.name)):
             yield node
 
 

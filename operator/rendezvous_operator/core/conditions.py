@@ -46,7 +46,7 @@ def explanation(status: RendezvousStatus) -> str:
     return f"{running.reason}: {running.message}" if running else "not evaluated yet"
 
 
-def _running(s: Situation, status: RendezvousStatus, absent: Sequence[Missing] = ()) -> Answer:
+def _running(s: Situation, status: RendezvousStatus, absent: Sequence[Missing]) -> Answer:
     ended = status.closed_reason(status.run_id)
     if ended is not None:
         return False, ended, _why_closed(status, ended)
@@ -78,7 +78,7 @@ def _failed(status: RendezvousStatus) -> Answer:
 
 def _suspended(s: Situation, status: RendezvousStatus) -> Answer:
     """Whether the user has suspended it, and all members of the last round have stopped."""
-    holds, reason, message = _running(s, status)
+    holds, reason, message = _running(s, status, ())
     if holds or not s.spec.suspend or not isinstance(reason, FormationReason):
         return False, ConditionReason.NOT_SUSPENDED, ""
     return reason is FormationReason.SUSPENDED, reason, message

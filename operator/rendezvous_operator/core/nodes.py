@@ -73,9 +73,14 @@ class Node(NamedTuple):
         return self.run.id
 
     @property
+    def lives(self) -> bool:
+        """Has not left and is not dead, as far as is known; it may be silent."""
+        return self.left is None and self.dead is None
+
+    @property
     def present(self) -> bool:
-        """Has not left, is not dead, is not silent."""
-        return self.left is None and self.dead is None and self.silence is Silence.NONE
+        """Lives, and is not silent."""
+        return self.lives and self.silence is Silence.NONE
 
     @property
     def has_wrong_address(self) -> bool:

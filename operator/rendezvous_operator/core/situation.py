@@ -142,6 +142,14 @@ class Situation:
         ended = self.run.ended
         return ended is not None and ended.reason == RoundEndReason.RESTART_REQUESTED.value
 
+    @property
+    def why_ended(self) -> tuple[str | None, str]:
+        """Reason and message of the end of the current round, by this decision or an earlier one; None: it runs."""
+        if self.run.ended is not None:
+            return self.run.ended.reason, self.run.ended.message
+        last = self.status.history[-1]
+        return last.reason, last.message or ""
+
     @cached_property
     def blocking_members(self) -> tuple[MemberView, ...]:
         """Members that may still run the current round."""

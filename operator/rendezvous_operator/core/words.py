@@ -18,6 +18,11 @@ def with_listing(message: str, found: Sequence[Missing]) -> str:
     return f"{message}; {listing(found)}" if found else message
 
 
+def first_of(count: int, message: str) -> str:
+    """A message about the first one of so many things: ``a was refused (and 2 more)``."""
+    return message if count == 1 else f"{message} (and {count - 1} more)"
+
+
 def number_of_nodes(count: int) -> str:
     """``1 node``, ``2 nodes``."""
     return f"{count} node" if count == 1 else f"{count} nodes"

@@ -99,24 +99,23 @@ class Read:
 Seen = Shown | Gone | Listed | Read
 
 
+_REQUESTS = (names.ANNOTATION_RESTART_REQUESTED_AT, names.ANNOTATION_RETRY_AT)
+"""Annotations whose values decisions compare."""
 _LONGEST_VALUE = 128
-"""Of an annotation that is kept as it is."""
+"""Of such an annotation, in characters, if it is kept as it is."""
 
 
 def slim(item: Json) -> Json:
     """The object without the metadata on which no decision depends, however much of it somebody has written."""
     metadata = {key: value for key, value in item["metadata"].items() if key not in ("labels", "managedFields")}
-    labels, annotations = item["metadata"].get("labels", {}), metadata.pop("annotations", {})
+    labels, written = item["metadata"].get("labels", {}), metadata.pop("annotations", {})
     if names.LABEL_CREATED_BY in labels:
         metadata["labels"] = {names.LABEL_CREATED_BY: labels[names.LABEL_CREATED_BY]}
-    kept = {names.ANNOTATION_LAST_APPLIED: "", names.ANNOTATION_RESTART_REQUESTED_AT: None}
-    metadata["annotations"] = {
-        name: _bounded(annotations[name]) if value is None else value
-        for name, value in kept.items()
-        if name in annotations
-    }
+    annotations = {name: _bounded(written[name]) for name in _REQUESTS if name in written}
+    if names.ANNOTATION_LAST_APPLIED in written:
+        annotations[names.ANNOTATION_LAST_APPLIED] = ""  # its presence counts
     applied = [fields for fields in item["metadata"].get("managedFields", []) if fields.get("operation") == "Apply"]
-    return {**item, "metadata": {**metadata, "managedFields": applied[:1]}}
+    return {**item, "metadata": {**metadata, "annotations": annotations, "managedFields": applied[:1]}}
 
 
 def _bounded(value: str) -> str:

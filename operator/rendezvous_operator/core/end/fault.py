@@ -20,8 +20,6 @@ from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.timers import Timer, Timers
 from rendezvous_operator.core.verdict import Cause
 
-_FAILURES = frozenset(reason.value for reason in FAILURES)
-
 
 def is_to_be_found(s: Situation, timers: Timers) -> bool:
     """Whether this is the decision that notices that no member runs the round any more."""
@@ -31,14 +29,13 @@ def is_to_be_found(s: Situation, timers: Timers) -> bool:
 
 def found(s: Situation, timers: Timers) -> Situation:
     """The situation after the fault was found for the end of the round, if that was a failure."""
-    last = s.status.history[-1]
-    reason = last.reason if s.run.ended is None else s.run.ended.reason
-    if reason not in _FAILURES:
+    reason, _ = s.why_ended
+    if reason not in FAILURES:
         return s
     crashed = [view for view in s.members_not_running if _has_crashed(view)]
     if crashed:
         return _of_crashed(s, timers, crashed)
-    return _of_check_in(s, timers) if reason == RoundEndReason.CHECK_IN_FAILED.value else s
+    return _of_check_in(s, timers) if reason == RoundEndReason.CHECK_IN_FAILED else s
 
 
 def node_of(s: Situation, cause: Cause[RoundEndReason]) -> str:
@@ -67,7 +64,7 @@ def _of_check_in(s: Situation, timers: Timers) -> Situation:
         f"which {seen.reached} of {seen.others} others reached"
     )
     missing = seen.missing if _blames_the_missing(s, seen) else ()
-    excused = held_out.held(s, timers, [Blame(name, HeldOutReason.STORE_NOT_REACHED, message) for name in missing])
+    excused = held_out.hold_out(s, timers, [Blame(name, HeldOutReason.STORE_NOT_REACHED, message) for name in missing])
     if excused is not None:
         return failures.without_current(excused)
     return failures.with_current(s, s.status.participants[0].name, RoundEndReason.CHECK_IN_FAILED)
@@ -92,7 +89,7 @@ def _of_crashed(s: Situation, timers: Timers, crashed: Sequence[MemberView]) -> 
     number = s.status.round
     message = f"it failed soon after round {number} began, and not for the first time"
     blamed = [Blame(view.name, HeldOutReason.CRASH_LOOP, f"{message} ({view.why})") for view in again]
-    excused = held_out.held(s, timers, blamed)
+    excused = held_out.hold_out(s, timers, blamed)
     others = [view for view in crashed if excused is None or view not in again]
     if others:
         reason = RoundEndReason.MEMBER_LOST if others[0].state is MemberState.LOST else RoundEndReason.MEMBER_FAILED

@@ -69,8 +69,7 @@ def find_fault(s: Situation, timers: Timers) -> Situation:
     failure = failures.of_current(s)
     if failure is None:
         return s
-    last = s.status.history[-1]
-    message = (last.message if s.run.ended is None else s.run.ended.message) or ""
+    _, message = s.why_ended
     cause = Cause(failure.reason, message, node=failure.node)
     return _closed(s, cause) if budget.is_spent(s, cause) else s
 

@@ -33,7 +33,7 @@ def claim_if_free(s: Situation, timers: Timers) -> Run:
     return replace(
         run.with_event(event),
         id=first.run_id,
-        closed_runs=tuple(closed for closed in run.closed_runs if closed.run_id != first.run_id),
+        closed_runs=tuple(other for other in run.closed_runs if other.run_id != first.run_id),
         restarts=0,
         failures=(),
         held_out=(),

@@ -12,7 +12,7 @@ from rendezvous_operator.core.nodes import MemberView, Node
 from rendezvous_operator.core.run import Run
 from rendezvous_operator.core.run_names import launch_of
 from rendezvous_operator.core.situation import Situation
-from rendezvous_operator.core.words import budget_is_spent, cut
+from rendezvous_operator.core.words import budget_is_spent, cut, first_of
 from rendezvous_operator.core.world import Event, Target
 
 ANSWER_SECONDS = 60
@@ -64,12 +64,12 @@ def drop_members(s: Situation) -> Run:
 
 
 def _is_dropped(view: MemberView, node: Node) -> bool:
-    return node.left is None and node.dead is None and node.is_member(view.member)
+    return node.lives and node.is_member(view.member)
 
 
 def _may_ask_still(s: Situation, refusal: Refusal) -> bool:
     node = s.nodes.get(refusal.name)
-    if node is None or node.left is not None or node.dead is not None:
+    if node is None or not node.lives:
         return False
     spec = node.object.spec
     return (spec.incarnation, spec.attempt) == (refusal.incarnation, refusal.attempt)
@@ -81,10 +81,8 @@ def _with_refused(run: Run, refused: tuple[Refusal, ...]) -> Run:
     run = run if refused == run.refused else replace(run, refused=refused)
     if not new:
         return run
-    more = f" (and {len(new) - 1} more)" if len(new) > 1 else ""
-    return run.with_event(
-        Event(EventReason.PARTICIPANT_REFUSED, f"{new[0].name}: {new[0].message}{more}", warning=True)
-    )
+    message = first_of(len(new), f"{new[0].name}: {new[0].message}")
+    return run.with_event(Event(EventReason.PARTICIPANT_REFUSED, message, warning=True))
 
 
 def _in_turn(s: Situation, answers: list[Refusal]) -> list[Refusal]:

@@ -17,7 +17,7 @@ from rendezvous_operator.core.nodes import Node
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.timers import Timer, Timers
 from rendezvous_operator.core.verdict import earliest
-from rendezvous_operator.core.words import cut
+from rendezvous_operator.core.words import cut, first_of
 from rendezvous_operator.core.world import Event
 
 FIRST_SECONDS = 30
@@ -44,7 +44,7 @@ def renew_hold_outs(s: Situation, timers: Timers) -> Situation:
     return s if kept == s.run.held_out else s.with_run(replace(s.run, held_out=kept))
 
 
-def held(s: Situation, timers: Timers, blamed: Sequence[Blame]) -> Situation | None:
+def hold_out(s: Situation, timers: Timers, blamed: Sequence[Blame]) -> Situation | None:
     """The situation in which these nodes are held out, too; None: they are not, since too few would be left."""
     who = {blame.name for blame in blamed}
     left = [node for node in eligible(s, passed_over(s, timers)) if node.name not in who]
@@ -54,20 +54,14 @@ def held(s: Situation, timers: Timers, blamed: Sequence[Blame]) -> Situation | N
     new = tuple(_entry(s, before.get(blame.name), blame) for blame in blamed)
     others = (entry for entry in s.run.held_out if entry.name not in who)
     run = replace(s.run, held_out=(*others, *new)[-names.MAX_HELD_OUT :])
-    more = f" (and {len(new) - 1} more)" if len(new) > 1 else ""
     told = as_missing(new)[0]
-    event = Event(EventReason.NODE_HELD_OUT, f"{told.name} {told.message}{more}", warning=True)
-    return s.with_run(run.with_event(event))
-
-
-def active(s: Situation, timers: Timers) -> tuple[HeldOut, ...]:
-    """The hold-outs that have not ended yet."""
-    return tuple(entry for entry in s.run.held_out if not timers.passed(ends_at(s, timers, entry)))
+    message = first_of(len(new), f"{told.name} {told.message}")
+    return s.with_run(run.with_event(Event(EventReason.NODE_HELD_OUT, message, warning=True)))
 
 
 def passed_over(s: Situation, timers: Timers) -> tuple[HeldOut, ...]:
     """The hold-outs that count now: none does while the nodes that are left could form no round."""
-    found = active(s, timers)
+    found = tuple(entry for entry in s.run.held_out if not timers.passed(ends_at(s, timers, entry)))
     if not found or s.round_runs:
         return found
     left = len(eligible(s, found)) + len(blocking(s, timers))

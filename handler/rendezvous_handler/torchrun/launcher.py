@@ -13,7 +13,7 @@ _LAUNCH_AGENT = ("torch.distributed.launcher.api", "launch_agent")
 """What makes a handler and owns it, in torchrun and in ``elastic_launch``."""
 
 
-class Launch:
+class LauncherCall:
     """One call of torch's ``launch_agent``."""
 
     def __init__(self, frame: FrameType):
@@ -21,7 +21,7 @@ class Launch:
         self._thread = threading.get_ident()
 
     @classmethod
-    def current(cls) -> Launch | None:
+    def current(cls) -> LauncherCall | None:
         """The one that makes a handler now; None: a program does so itself."""
         frame = next(_running(sys._getframe(), *_LAUNCH_AGENT), None)
         return cls(frame) if frame is not None else None

@@ -9,7 +9,7 @@ from torch.distributed.elastic.rendezvous import RendezvousClosedError, Rendezvo
 
 from rendezvous_handler.join.errors import ClosedError, JoinError, StateError, SucceededError
 from rendezvous_handler.torchrun.errors import end_agent
-from rendezvous_handler.torchrun.launch import Launch, under_run
+from rendezvous_handler.torchrun.launcher import LauncherCall, under_run
 
 
 def called_by(module: str, function: str, call: Callable[[], Any], name: str | None = None) -> Any:
@@ -69,26 +69,26 @@ def test_exit_codes_are_those_of_a_command_line_and_errors_those_of_a_program(
 LAUNCH_AGENT = ("torch.distributed.launcher.api", "launch_agent")
 
 
-def test_a_launch_ends_with_its_function() -> None:
-    def work() -> tuple[Launch, bool, list[bool]]:
-        launch = Launch.current()
-        assert launch is not None
+def test_a_call_of_the_launcher_ends_with_its_function() -> None:
+    def work() -> tuple[LauncherCall, bool, list[bool]]:
+        call = LauncherCall.current()
+        assert call is not None
         elsewhere: list[bool] = []
-        thread = threading.Thread(target=lambda: elsewhere.append(launch.over))
+        thread = threading.Thread(target=lambda: elsewhere.append(call.over))
         thread.start()
         thread.join()
-        return launch, launch.over, elsewhere
+        return call, call.over, elsewhere
 
-    launch, over_inside, elsewhere = called_by(*LAUNCH_AGENT, work)
+    call, over_inside, elsewhere = called_by(*LAUNCH_AGENT, work)
     assert (over_inside, elsewhere) == (False, [False])
-    assert launch.over
+    assert call.over
     another, over_inside, _ = called_by(*LAUNCH_AGENT, work)
-    assert (over_inside, launch.over, another.over) == (False, True, True)
+    assert (over_inside, call.over, another.over) == (False, True, True)
 
 
-def test_a_launch_of_a_thread_ends_with_it() -> None:
-    found: list[Launch | None] = []
-    thread = threading.Thread(target=lambda: found.append(called_by(*LAUNCH_AGENT, Launch.current)))
+def test_a_call_in_a_thread_ends_with_it() -> None:
+    found: list[LauncherCall | None] = []
+    thread = threading.Thread(target=lambda: found.append(called_by(*LAUNCH_AGENT, LauncherCall.current)))
     thread.start()
     thread.join()
     assert found[0] is not None
@@ -96,4 +96,4 @@ def test_a_launch_of_a_thread_ends_with_it() -> None:
 
 
 def test_without_the_launcher_a_handler_belongs_to_the_program() -> None:
-    assert Launch.current() is None
+    assert LauncherCall.current() is None
