@@ -10,7 +10,7 @@ from rendezvous_api.participant import CheckIn, ParticipantSpec
 from rendezvous_api.reasons import AttemptReason, LeaveReason, ParticipantState
 from rendezvous_api.rendezvous import Rendezvous, RendezvousSpec
 from rendezvous_handler.agent.identity import bound_pod, identify, new_incarnation, node_address
-from rendezvous_handler.agent.life import life
+from rendezvous_handler.agent.life import container_name, life
 from rendezvous_handler.agent.participant import OwnParticipant
 from rendezvous_handler.agent.pauses import Pauses
 from rendezvous_handler.agent.rendezvous_watch import RendezvousWatch
@@ -55,6 +55,7 @@ class Agent:
         self.request_seconds = min(float(settings.read_timeout), _LONGEST_REQUEST_SECONDS)
         self.identity = identify(self.namespace, settings.name, settings.node_id, pod)
         self._life = life() if pod is not None else None
+        self._container = container_name(pod.uid) if pod is not None else None
         in_own_namespace = pod is not None and pod.namespace == self.namespace
         self.participant = OwnParticipant(
             client, self.namespace, self.identity.name, owned_by_pod=in_own_namespace, timeout=self.request_seconds
@@ -119,6 +120,7 @@ class Agent:
             pod_uid=pod.uid if pod else None,
             node_name=pod.node_name if pod else None,
             pod_index=self.identity.pod_index,
+            container=self._container,
             check_in=check_in,
         )
 
