@@ -18,12 +18,14 @@ LONGEST_INTERVAL_SECONDS = 300
 
 
 def interval_seconds(participant: Participant, spec: RendezvousSpec) -> int:
-    """The time between two heartbeats of an agent: the longer one of what it says and what the spec says now.
+    """The time between two heartbeats of an agent: what it says, but not less than the spec allows.
 
-    After a change of the spec, the agent learns of it later than the operator.
+    After a change, the agent learns of it later than the operator. One that says nothing may keep the longest one.
     """
-    said = min(participant.status.interval_seconds or 0, LONGEST_INTERVAL_SECONDS)
-    return max(said, spec.heartbeat_seconds)
+    said = participant.status.interval_seconds
+    if said is None:
+        return spec.heartbeat_seconds
+    return max(min(said, LONGEST_INTERVAL_SECONDS), spec.heartbeat.interval_seconds)
 
 
 def silent_seconds(participant: Participant, spec: RendezvousSpec) -> int:
