@@ -261,7 +261,7 @@ def _without_port(endpoint: str) -> tuple[str, str | None]:
 def _parse_name(given: str, shown: str) -> tuple[str | None, str]:
     namespace, slash, name = given.rpartition("/")
     parts = [namespace, name] if slash else [name]
-    if all(_DNS_LABEL.fullmatch(part) for part in parts):
+    if given != "localhost" and all(_DNS_LABEL.fullmatch(part) for part in parts):
         return namespace or None, name
     message = (
         f"{shown} is no legal name: it must be NAME or NAMESPACE/NAME of a Rendezvous, each "
@@ -276,8 +276,8 @@ def _parse_name(given: str, shown: str) -> tuple[str | None, str]:
 
 
 def _is_host(given: str) -> bool:
-    """Whether it can only be an IP address, or a DNS name with dots."""
-    return "/" not in given and ("." in given or ":" in given)
+    """Whether it can only be an IP address, a DNS name with dots, or what launchers write without one."""
+    return "/" not in given and ("." in given or ":" in given or given == "localhost")
 
 
 def _positive_integer(key: str, value: Any, flags: Flags) -> int:

@@ -129,7 +129,15 @@ def test_who_names_the_rendezvous_where_a_launcher_writes_the_endpoint(
 
 @pytest.mark.parametrize(
     "endpoint",
-    ["10.0.0.1:29500", "10.0.0.1", "train-0.svc.cluster.local:29500", "my.train", "[fd00::1]:29500", "fd00::1"],
+    [
+        "localhost:29500",
+        "10.0.0.1:29500",
+        "10.0.0.1",
+        "train-0.svc.cluster.local:29500",
+        "my.train",
+        "[fd00::1]:29500",
+        "fd00::1",
+    ],
 )
 def test_the_address_of_a_host_is_refused_with_the_two_ways_to_name_the_rendezvous(endpoint: str) -> None:
     with pytest.raises(ValueError, match="It is the address of a host") as refused:
