@@ -49,6 +49,8 @@ class ParticipantSpec:
     pod_uid: str | None = None
     node_name: str | None = None
     pod_index: int | None = None
+    container: str | None = None
+    """In a pod: the name of the agent's container, where the agent can find it out."""
     check_in: CheckIn | None = None
     """Of an attempt with the reason CheckInFailed; None: of another one, or by an agent of an earlier release."""
     leave_reason: LeaveReason | None = None

@@ -7,7 +7,7 @@ from rendezvous_api.meta import Condition, ObjectMeta
 from rendezvous_api.reasons import ClosedReason, FormationReason, HeldOutReason, RefusalReason, RoundEndReason, State
 
 HEARTBEATS_PER_SECOND = 50
-"""The most of all agents of one Rendezvous together, if there are no more of them than maxNodes.
+"""The most of all agents of one Rendezvous together, on average, if there are no more of them than maxNodes.
 
 This rate keeps a quarter of one core of kube-apiserver busy, on the machine of the benchmarks.
 """
@@ -79,17 +79,24 @@ class RendezvousSpec:
 
     @property
     def heartbeat_seconds(self) -> int:
-        """Seconds between two heartbeats of an agent: more if the group may be large, to protect the API server.
+        """The longest time between two heartbeats of an agent, in seconds: that of a group of ``max_nodes``.
 
-        Follows from the spec alone, so that agents and operator always agree on it. For the same reason the kubelet
-        writes its Lease each 10 s, and less important data every 5 minutes (KEP-589).
+        It holds until a round has begun, since many may come at once.
         """
-        fewest = -(-self.max_nodes // HEARTBEATS_PER_SECOND)
+        return self.heartbeat_seconds_of(self.max_nodes)
+
+    def heartbeat_seconds_of(self, nodes: int) -> int:
+        """Seconds between two heartbeats of an agent if there are so many of them: more in a large group.
+
+        That protects the API server. For the same reason the kubelet writes its Lease each 10 s, and less important
+        data every 5 minutes (KEP-589).
+        """
+        fewest = -(-min(nodes, self.max_nodes) // HEARTBEATS_PER_SECOND)
         return max(self.heartbeat.interval_seconds, fewest)
 
     @property
     def silent_seconds(self) -> int:
-        """Time without a heartbeat, in seconds, after which a node counts as silent (torch: interval x attempts)."""
+        """The longest time without a heartbeat, in seconds, before a node is silent (torch: interval x attempts)."""
         return self.heartbeat_seconds * self.heartbeat.max_missed
 
     @property
@@ -277,7 +284,7 @@ class RendezvousStatus:
 
     observed_generation: int = 0
     heartbeat_interval_seconds: int | None = None
-    """`RendezvousSpec.heartbeat_seconds` of that generation, for people."""
+    """What the agents keep: `RendezvousSpec.heartbeat_seconds_of` the nodes that are there."""
     summary: Summary | None = None
     run: RunReference | None = None
     closed_runs: tuple[ClosedRun, ...] = ()
@@ -331,3 +338,13 @@ class Rendezvous:
     metadata: ObjectMeta
     spec: RendezvousSpec
     status: RendezvousStatus = field(default_factory=RendezvousStatus)
+
+    @property
+    def heartbeat_seconds(self) -> int:
+        """Seconds between two heartbeats that an agent keeps now."""
+        return self.status.heartbeat_interval_seconds or self.spec.heartbeat_seconds
+
+    @property
+    def silent_seconds(self) -> int:
+        """Seconds without a heartbeat after which an agent that keeps them is silent."""
+        return self.heartbeat_seconds * self.spec.heartbeat.max_missed

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
 import os
 import re
 import uuid
@@ -19,12 +21,21 @@ if TYPE_CHECKING:
 CREATE = "RDZV_CREATE"
 """The environment variable for the key ``create``: other than PET_RDZV_CONF, a --rdzv-conf does not replace it."""
 
+NAME = "RDZV_RENDEZVOUS"
+"""The environment variable for the key ``rendezvous``, for launchers that write the endpoint themselves."""
+
+_logger = logging.getLogger(__name__)
+
 _TORCHRUN_NODES = (1, 1)
 """``--nnodes`` when it is not given."""
 
 _DIGITS_OF_A_UUID = 39
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _PORTS = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?")
+_WITH_PORT = re.compile(r"(.*):(\d{1,5})", re.DOTALL)
+_LONGEST_RUN_ID = 253
+_NOT_IN_A_RUN_ID = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+"""What the schema refuses, and what is no text (bytes of a command line that are no UTF-8)."""
 
 _DEFAULTS = {
     "join_timeout": Timeouts().join_seconds,
@@ -95,8 +106,9 @@ class Settings:
 
     @property
     def run_id(self) -> str | None:
-        """The run to join; None when ``--rdzv-id`` was not given."""
-        return given_run_id(self.raw_run_id)
+        """The run to join, as the schema allows it; None when ``--rdzv-id`` was not given."""
+        given = given_run_id(self.raw_run_id)
+        return None if given is None else legal_run_id(given)
 
     @property
     def nodes_to_create(self) -> tuple[int, int] | None:
@@ -124,6 +136,17 @@ def given_run_id(run_id: str) -> str | None:
     return None if run_id in ("", names.UNNAMED_RUN) or _is_random(run_id) else run_id
 
 
+def legal_run_id(run_id: str) -> str:
+    """The run id if a Rendezvous can have it; else a part of it, and a hash of its whole.
+
+    A run id is any text for torch: a list of hyperparameters, the title of an experiment.
+    """
+    if len(run_id) <= _LONGEST_RUN_ID and not _NOT_IN_A_RUN_ID.search(run_id):
+        return run_id
+    digest = hashlib.sha256(run_id.encode(errors="surrogatepass")).hexdigest()[:16]
+    return f"{_NOT_IN_A_RUN_ID.sub('-', run_id)[: _LONGEST_RUN_ID - len(digest) - 1]}-{digest}"
+
+
 def _is_random(run_id: str) -> bool:
     if not (run_id.isascii() and run_id.isdecimal()) or len(run_id) > _DIGITS_OF_A_UUID or int(run_id) >> 128:
         return False
@@ -138,13 +161,14 @@ def read_settings(
     Args:
         params: what torchrun passes on, or what has the same attributes.
         flags: how the user has spelled them.
-        environment: `CREATE` in it counts where ``create`` is not given.
+        environment: `CREATE` in it counts where ``create`` is not given, and `NAME` where neither ``rendezvous`` is
+            given nor the endpoint is a name without a port.
 
     Raises:
         ValueError: a value is wrong; the message names its flag or key.
     """
-    namespace, name = _parse_endpoint(params.endpoint, params.run_id, flags)
     config = params.config
+    namespace, name = _find_name(params.endpoint, params.run_id, config.get("rendezvous"), environment.get(NAME), flags)
     numbers = {key: _positive_integer(key, config.get(key, default), flags) for key, default in _DEFAULTS.items()}
     node_id = config.get("node_id")
     create = config.get("create")
@@ -198,7 +222,20 @@ def differences(settings: Settings, spec: RendezvousSpec) -> list[str]:
     return found
 
 
-def _parse_endpoint(endpoint: str, run_id: str, flags: Flags) -> tuple[str | None, str]:
+def _find_name(endpoint: str, run_id: str, key: Any, variable: str | None, flags: Flags) -> tuple[str | None, str]:
+    """Namespace and name of the Rendezvous: by the key, the endpoint, the variable, the endpoint's host, the run id.
+
+    Launchers other than torchrun write ``HOST:PORT`` as the endpoint, for torch's c10d. So a variable wins over an
+    endpoint with a port, and not over a name, which somebody has meant.
+    """
+    if key is not None:
+        return _parse_name(str(key), flags.given("rendezvous", key))
+    host, port = _without_port(endpoint)
+    if variable and (port is not None or not endpoint):
+        found = _parse_name(variable, f"{NAME}={variable}")
+        if endpoint:
+            _logger.info("%s=%s names the Rendezvous; the endpoint %r is not used", NAME, variable, endpoint)
+        return found
     if not endpoint:
         name_of_run = given_run_id(run_id)
         if name_of_run is not None and _DNS_LABEL.fullmatch(name_of_run):
@@ -207,14 +244,40 @@ def _parse_endpoint(endpoint: str, run_id: str, flags: Flags) -> tuple[str | Non
             f"{flags.endpoint} is empty, and {flags.run_id} cannot stand in for it: "
             f"{run_id!r} is no name of a Rendezvous. Set {flags.endpoint} to NAME or NAMESPACE/NAME"
         )
-    namespace, slash, name = endpoint.rpartition("/")
+    found = _parse_name(host, f"{flags.endpoint} {endpoint!r}")
+    if port is not None:
+        _logger.info("the Rendezvous is %s; the port %s of %s is not used", host, port, flags.endpoint)
+    return found
+
+
+def _without_port(endpoint: str) -> tuple[str, str | None]:
+    match = _WITH_PORT.fullmatch(endpoint)
+    # An IPv6 address without brackets has more colons, and no port.
+    if match is None or (":" in match[1] and not match[1].endswith("]")):
+        return endpoint, None
+    return match[1], match[2]
+
+
+def _parse_name(given: str, shown: str) -> tuple[str | None, str]:
+    namespace, slash, name = given.rpartition("/")
     parts = [namespace, name] if slash else [name]
-    if not all(_DNS_LABEL.fullmatch(part) for part in parts):
-        raise ValueError(
-            f"{flags.endpoint} {endpoint!r} is no legal name: it must be NAME or NAMESPACE/NAME of a Rendezvous, each "
-            "at most 63 characters of a-z, 0-9 and '-', beginning and ending with a letter or digit"
+    if given != "localhost" and all(_DNS_LABEL.fullmatch(part) for part in parts):
+        return namespace or None, name
+    message = (
+        f"{shown} is no legal name: it must be NAME or NAMESPACE/NAME of a Rendezvous, each "
+        "at most 63 characters of a-z, 0-9 and '-', beginning and ending with a letter or digit"
+    )
+    if _is_host(given):
+        message += (
+            f". It is the address of a host: if your launcher writes that, name the Rendezvous by "
+            f"--rdzv-conf=rendezvous=NAME or by the environment variable {NAME}=NAME"
         )
-    return namespace or None, name
+    raise ValueError(message)
+
+
+def _is_host(given: str) -> bool:
+    """Whether it can only be an IP address, a DNS name with dots, or what launchers write without one."""
+    return "/" not in given and ("." in given or ":" in given or given == "localhost")
 
 
 def _positive_integer(key: str, value: Any, flags: Flags) -> int:

@@ -13,6 +13,7 @@ Json = dict[str, Any]
 INJECTED = {
     "PET_RDZV_BACKEND": "kubernetes",
     "PET_RDZV_ENDPOINT": "train",
+    "RDZV_RENDEZVOUS": "train",
     "PET_MAX_RESTARTS": "1000",
     "RDZV_CREATE": "false",
 }

@@ -28,6 +28,7 @@ def test_a_label_is_all_that_a_job_needs(group: Group) -> None:
     injected = {
         "PET_RDZV_BACKEND": "kubernetes",
         "PET_RDZV_ENDPOINT": "train",
+        "RDZV_RENDEZVOUS": "train",
         "RDZV_CREATE": "false",
         "PET_MAX_RESTARTS": "1000",
     }

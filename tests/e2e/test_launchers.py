@@ -132,11 +132,12 @@ def results(process: Process) -> list[Any]:
 
 
 @pytest.mark.main_job
-def test_torch_distributed_run_as_a_module(job: Job) -> None:
+def test_torch_distributed_run_as_a_module_with_a_run_id_that_is_no_name(job: Job) -> None:
     job.create(2, 2)
     nodes = {"n0", "n1"}
     module = (sys.executable, "-m", "torch.distributed.run")
-    agents = [job.agent(node, together=True, launcher=module) for node in sorted(nodes)]
+    run_id = "实验" * 25 + ":\nmodel=gpt2-xl,optimizer.lr=3e-4"  # torch makes a folder of that name
+    agents = [job.agent(node, together=True, launcher=module, run_id=run_id) for node in sorted(nodes)]
     job.wait_for_training(nodes)
     job.stop_training()
     assert [agent.wait() for agent in agents] == [0, 0]

@@ -72,11 +72,12 @@ def test_two_nodes_train_and_end(make_job: MakeJob, environment: dict[str, str])
     assert exit_codes([start(job, "n3", "1", run_id="run-2", environment=environment)]) == [0]
 
 
-def test_a_node_joins_a_running_job(make_job: MakeJob) -> None:
+def test_a_node_joins_a_running_job_whose_run_id_is_no_name(make_job: MakeJob) -> None:
     job = make_job()
-    agents = [start(job, "n0", "1:2", environment=OWN_STORE)]
+    run_id = "实验" * 25 + ": model=gpt2-xl,optimizer.lr=3e-4"  # torch makes a folder of that name
+    agents = [start(job, "n0", "1:2", environment=OWN_STORE, run_id=run_id)]
     job.wait_for_training({"n0"})
-    agents.append(start(job, "n1", "1:2", environment=OWN_STORE))
+    agents.append(start(job, "n1", "1:2", environment=OWN_STORE, run_id=run_id))
     job.wait_for_training({"n0", "n1"})
     assert {record.restarts for record in job.journal.records("start")} == {0}
     job.stop_training()

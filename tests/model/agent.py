@@ -263,7 +263,7 @@ class Agent:
                 pod_uid=self.pod_uid,
             )
         if self.release != "older":
-            self.participant.interval_seconds = known.spec.heartbeat_seconds
+            self.participant.interval_seconds = known.heartbeat_seconds
         try:
             self.participant.join(self._asked)
         except NameTakenError:
@@ -326,7 +326,7 @@ class Agent:
     def _beat(self) -> None:
         known = self.watch.state.rendezvous
         if known is not None and self.release != "older":
-            self.participant.interval_seconds = known.spec.heartbeat_seconds
+            self.participant.interval_seconds = known.heartbeat_seconds
         try:
             self.participant.beat()
         except ApiError:

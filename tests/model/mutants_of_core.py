@@ -17,8 +17,8 @@ MUTANTS = [
         ),
         (
             "believe the interval that an agent keeps",
-            "return max(said, spec.heartbeat_seconds)",
-            "return spec.heartbeat_seconds",
+            "return max(min(said, LONGEST_INTERVAL_SECONDS), spec.heartbeat.interval_seconds)",
+            "return spec.heartbeat.interval_seconds",
         ),
         (
             "take the leave of an earlier attempt for one of an earlier member",

@@ -7,7 +7,7 @@ import pytest
 from tests.support.specs import spec_of
 
 from rendezvous_api.meta import ObjectMeta
-from rendezvous_api.rendezvous import Rendezvous
+from rendezvous_api.rendezvous import Rendezvous, RendezvousSpec, RendezvousStatus
 from rendezvous_handler.agent.agent import Agent
 
 
@@ -44,3 +44,14 @@ def test_a_change_of_the_interval_is_taken_up_and_said(seconds: int) -> None:
     place.agent._beat()
     assert (place.beats[2:], place.intervals) == ([seconds] * 2, [(float(seconds), 3.0 * seconds)])
     assert place.agent.participant.beat_timeout == min(seconds, 10)
+
+
+def test_the_interval_of_the_status_wins_over_the_longest_one() -> None:
+    place = Place()
+    spec = RendezvousSpec(2, 2000)
+    place.agent.watch.state.rendezvous = Rendezvous(ObjectMeta("train"), spec)
+    place.agent._beat()
+    status = RendezvousStatus(heartbeat_interval_seconds=5)
+    place.agent.watch.state.rendezvous = Rendezvous(ObjectMeta("train"), spec, status)
+    place.agent._beat()
+    assert (place.beats, place.intervals) == ([40, 5], [(40.0, 120.0), (5.0, 15.0)])

@@ -92,7 +92,7 @@ def test_the_state_of_500_nodes_fits_into_a_config_map() -> None:
 @pytest.mark.parametrize(
     ("endpoint", "run_id", "conf", "message"),
     [
-        ("host:29400", "r", {}, "--rdzv-endpoint 'host:29400' is no legal name"),
+        ("10.0.0.1:29400", "r", {}, "--rdzv-endpoint '10.0.0.1:29400' is no legal name"),
         ("", "none", {}, "--rdzv-endpoint is empty, and --rdzv-id cannot stand in for it"),
         ("train", "r", {"read_timeout": "0"}, "--rdzv-conf read_timeout=0: must be a positive integer"),
         ("train", "r", {"join_timeout": "soon"}, "--rdzv-conf join_timeout=soon: must be a positive integer"),

@@ -2,13 +2,14 @@
 
 import base64
 import json
+import re
 import socket
 from typing import Any
 
 import pytest
 
 from rendezvous_handler.agent import identity
-from rendezvous_handler.agent.identity import BoundPod, bound_pod, participant_name, pod_index, subdomain
+from rendezvous_handler.agent.identity import BoundPod, bound_pod, distinct_subdomain, participant_name, pod_index
 
 
 def token(claims: Any) -> str:
@@ -83,26 +84,35 @@ def test_a_long_name_is_shortened_and_stays_unique() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"),
+    ("text", "beginning"),
     [
-        ("Host_7.Example.COM-123", "host-7.example.com-123"),
-        ("a..b", "a.b"),
-        ("-a-.-", "a"),
-        ("___", "node"),
-        ("n1", "n1"),
+        ("Host_7.Example.COM-123", "host-7.example.com-123-"),
+        ("a..b", "a.b-"),
+        ("-a-.-", "a-"),
+        ("___", "node-"),
+        ("计算", "node-"),
     ],
 )
-def test_subdomain(text: str, expected: str) -> None:
-    assert subdomain(text) == expected
+def test_a_text_that_is_no_subdomain_becomes_one_of_its_own(text: str, beginning: str) -> None:
+    made = distinct_subdomain(text)
+    assert made.startswith(beginning)
+    assert re.fullmatch(r"[0-9a-f]{8}", made.removeprefix(beginning))
+    assert distinct_subdomain(made) == made
+
+
+def test_node_ids_that_differ_have_names_that_differ() -> None:
+    node_ids = ("node-1", "Node_1", "node_1", "NODE-1", "node-1-", "n1")
+    assert len({distinct_subdomain(node_id) for node_id in node_ids}) == len(node_ids)
+    assert distinct_subdomain("node-1") == "node-1"
 
 
 def test_outside_a_pod(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "gethostname", lambda: "My-Host")
     monkeypatch.setattr("os.getpid", lambda: 42)
     found = identity.identify("default", "train", None, pod=None)
-    assert (found.name, found.node_id) == ("train.my-host-42", "My-Host-42")
+    assert (found.name, found.node_id) == (f"train.{distinct_subdomain('My-Host-42')}", "My-Host-42")
     assert (found.pod, found.pod_index, found.slot) == (None, None, None)
-    assert identity.identify("default", "train", "Node_1", pod=None).name == "train.node-1"
+    assert identity.identify("default", "train", "node-1", pod=None).name == "train.node-1"
 
 
 def test_the_agents_of_one_pod_get_the_lowest_free_name() -> None:

@@ -69,6 +69,14 @@ def test_exit_codes_are_those_of_a_command_line_and_errors_those_of_a_program(
 LAUNCH_AGENT = ("torch.distributed.launcher.api", "launch_agent")
 
 
+@pytest.mark.parametrize(("given", "expected"), [({"shutdown_timeout": 900}, 900), ({}, 30), (None, 30)])
+def test_the_shutdown_timeout_is_that_of_the_launch(given: dict[str, int] | None, expected: int) -> None:
+    config = type("LaunchConfig", (), given or {}) if given is not None else None
+    where: dict[str, Any] = {"__name__": LAUNCH_AGENT[0], "__spec__": None}
+    exec("def launch_agent(config, call):\n    return call()", where)
+    assert where["launch_agent"](config, lambda: LauncherCall.current()).shutdown_timeout == expected
+
+
 def test_a_call_of_the_launcher_ends_with_its_function() -> None:
     def work() -> tuple[LauncherCall, bool, list[bool]]:
         call = LauncherCall.current()

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from rendezvous_handler.agent.life import life
+from rendezvous_handler.agent.life import container_name, life
 
 
 def shown(proc: Path, pid: int, parent: int, started: int, program: str = "torchrun") -> None:
@@ -58,3 +58,19 @@ def test_this_process_and_its_children_have_one_life() -> None:
     child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert child.stdout.strip() == life() == life(os.getpid())
     assert life() is not None
+
+
+MOUNTS = """\
+1021 934 8:1 /var/lib/kubelet/pods/uid-of-another/containers/other/1a2b3c4d /host/log rw,relatime - ext4 /dev/sda1 rw
+1022 934 8:1 /var/lib/kubelet/pods/uid-1/etc-hosts /etc/hosts rw,relatime - ext4 /dev/sda1 rw
+1023 934 8:1 /var/lib/kubelet/pods/uid-1/containers/train-1/5e6f7a8b /dev/termination-log rw - ext4 /dev/sda1 rw
+"""
+
+
+def test_the_kernel_shows_the_name_of_the_container(tmp_path: Path) -> None:
+    assert container_name("uid-1", tmp_path) is None
+    (tmp_path / "self").mkdir()
+    (tmp_path / "self/mountinfo").write_text(MOUNTS)
+    assert container_name("uid-1", tmp_path) == "train-1"
+    assert container_name("uid-2", tmp_path) is None
+    assert container_name("uid-1") is None  # this process is in no pod

@@ -64,6 +64,8 @@ def test_a_wrong_value_in_the_environment_is_named(monkeypatch: pytest.MonkeyPat
         ("", "my-run", (None, "my-run")),
         ("train", "Any Run_ID!", (None, "train")),
         ("t" * 63, "none", (None, "t" * 63)),
+        ("train:29500", "none", (None, "train")),
+        ("team-a/train:0", "none", ("team-a", "train")),
     ],
 )
 def test_endpoint(endpoint: str, run_id: str, expected: tuple[str | None, str]) -> None:
@@ -74,7 +76,6 @@ def test_endpoint(endpoint: str, run_id: str, expected: tuple[str | None, str]) 
 @pytest.mark.parametrize(
     "endpoint",
     [
-        "host:29400",
         "a/b/c",
         "/train",
         "team/",
@@ -92,6 +93,71 @@ def test_an_endpoint_that_is_no_name_is_refused(endpoint: str) -> None:
         read(endpoint)
     assert repr(endpoint) in str(refused.value)
     assert "NAMESPACE/NAME" in str(refused.value)
+
+
+def test_the_port_of_an_endpoint_is_dropped_with_a_word(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", "rendezvous_handler"):
+        assert read("train:29500").name == "train"
+    assert caplog.messages == ["the Rendezvous is train; the port 29500 of --rdzv-endpoint is not used"]
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "key", "variable", "expected"),
+    [
+        ("10.0.0.1:29500", "train", "other", (None, "train")),
+        ("10.0.0.1:29500", None, "team-a/train", ("team-a", "train")),
+        ("other:29500", None, "train", (None, "train")),
+        ("[fd00::1]:29500", None, "train", (None, "train")),
+        ("", None, "train", (None, "train")),
+        ("train", None, "other", (None, "train")),
+        ("other", "team-a/train", None, ("team-a", "train")),
+        ("train:29500", None, "", (None, "train")),
+    ],
+)
+def test_who_names_the_rendezvous_where_a_launcher_writes_the_endpoint(
+    endpoint: str,
+    key: str | None,
+    variable: str | None,
+    expected: tuple[str | None, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if variable is not None:
+        monkeypatch.setenv("RDZV_RENDEZVOUS", variable)
+    settings = read(endpoint, **({} if key is None else {"rendezvous": key}))
+    assert (settings.namespace, settings.name) == expected
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "localhost:29500",
+        "10.0.0.1:29500",
+        "10.0.0.1",
+        "train-0.svc.cluster.local:29500",
+        "my.train",
+        "[fd00::1]:29500",
+        "fd00::1",
+    ],
+)
+def test_the_address_of_a_host_is_refused_with_the_two_ways_to_name_the_rendezvous(endpoint: str) -> None:
+    with pytest.raises(ValueError, match="It is the address of a host") as refused:
+        read(endpoint)
+    for part in (repr(endpoint), "--rdzv-conf=rendezvous=NAME", "RDZV_RENDEZVOUS=NAME"):
+        assert part in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "variable", "named"),
+    [("10.0.0.1", None, "--rdzv-conf rendezvous=10.0.0.1 "), (None, "My_Train", "RDZV_RENDEZVOUS=My_Train ")],
+)
+def test_a_wrong_name_is_shown_with_where_it_is_from(
+    key: str | None, variable: str | None, named: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if variable is not None:
+        monkeypatch.setenv("RDZV_RENDEZVOUS", variable)
+    with pytest.raises(ValueError, match="no legal name") as refused:
+        read("host:29500", **({} if key is None else {"rendezvous": key}))
+    assert str(refused.value).startswith(named)
 
 
 @pytest.mark.parametrize("run_id", ["none", "My_Run", "x" * 64, RANDOM])
@@ -113,6 +179,22 @@ def test_an_empty_endpoint_needs_a_run_id_that_is_a_name(run_id: str) -> None:
 def test_run_id(run_id: str, expected: str | None) -> None:
     settings = read(run_id=run_id)
     assert settings.run_id == expected
+    assert settings.raw_run_id == run_id
+
+
+@pytest.mark.parametrize("run_id", ["a/b:c", "model=gpt,lr=0.1", "实验" * 126, "x" * 253])
+def test_a_run_id_is_taken_as_it_is_where_it_can_be(run_id: str) -> None:
+    assert read(run_id=run_id).run_id == run_id
+
+
+@pytest.mark.parametrize("run_id", ["x" * 254, "实验" * 200, "a\nb", "a\x9fb", "a\udcffb"])
+def test_a_run_id_that_no_rendezvous_can_have_is_shortened_and_hashed(run_id: str) -> None:
+    settings = read(run_id=run_id)
+    shown = settings.run_id
+    assert shown is not None
+    assert len(shown) <= 253
+    assert shown.isprintable()
+    assert shown != read(run_id=run_id + "'").run_id
     assert settings.raw_run_id == run_id
 
 

@@ -10,10 +10,10 @@ from rendezvous_handler.operatorless.keys import (
     KEY,
     MAX_NAME_LENGTH,
     QUEUE,
+    Rounds,
     decode,
     encode,
     join,
-    prefix_of_rounds,
     split,
 )
 
@@ -61,8 +61,25 @@ def test_a_key_that_is_too_long_is_named_with_its_length() -> None:
     ],
 )
 def test_the_round_of_a_key(key: str, number: int | None) -> None:
-    match = prefix_of_rounds("torch.rendezvous.run_1").match(encode(key))
-    assert (int(match[1]) if match else None) == number
+    assert Rounds("torch.rendezvous.run_1").number(encode(key)) == number
+
+
+# What torch puts behind the prefix (torch/distributed/elastic/agent/server/api.py, elastic/utils/store.py).
+LONGEST_REST = ".1000000/torchelastic/agent/terminal_state/num_members/rank_tracing"
+
+
+@pytest.mark.parametrize(
+    "run_id", ["a/b:c", "实验" * 25, "model=gpt2-xl,optimizer.lr=3e-4,data=fineweb,seed=" * 3, "_" * 2000, "é" * 253]
+)
+def test_a_run_id_may_be_any_text(run_id: str) -> None:
+    prefix = f"torch.rendezvous.{run_id}"
+    rounds = Rounds(prefix)
+    for rest in (LONGEST_REST, ".3/MASTER_ADDR"):
+        name = encode(rounds.shorten(prefix + rest), QUEUE)
+        assert len(name) <= MAX_NAME_LENGTH
+        assert rounds.restore(decode(name)) == prefix + rest
+    assert rounds.number(encode(rounds.shorten(f"{prefix}.12/x"))) == 12
+    assert rounds.shorten("other/key") == "other/key"
 
 
 @given(st.lists(st.binary(max_size=300)))

@@ -6,6 +6,7 @@ import pytest
 
 from rendezvous_api import names
 from rendezvous_api.rendezvous import Owner
+from rendezvous_operator.core.world import ContainerEnd
 from rendezvous_operator.watch.pods import pod_from_object
 
 
@@ -106,3 +107,56 @@ def test_the_addresses_of_a_pod_are_known_if_all_are_in_its_status(
     assert found == (frozenset({"10.1.0.5", "fd00::5", "192.168.0.7"}) if known else frozenset())
     del item["status"]["podIPs"]
     assert pod_from_object(item).addresses == frozenset()
+
+
+def with_container(
+    restart_policy: str = "Never", container: dict[str, Any] | None = None, **state: Any
+) -> dict[str, Any]:
+    item = pod(containerStatuses=[{"name": "train", **state}, {"name": "proxy", "state": {"running": {}}}])
+    item["spec"] = {
+        "restartPolicy": restart_policy,
+        "containers": [{"name": "train", **(container or {})}, {"name": "proxy"}],
+    }
+    return item
+
+
+def terminated(exit_code: int, **more: Any) -> dict[str, Any]:
+    return {"terminated": {"exitCode": exit_code, "finishedAt": "2026-01-01T00:00:00Z", **more}}
+
+
+def test_a_container_that_has_ended_is_told_although_the_pod_goes_on() -> None:
+    (end,) = pod_from_object(with_container(state=terminated(137, reason="OOMKilled"))).ended
+    assert end == ContainerEnd("train", "OOMKilled, exit code 137", "2026-01-01T00:00:00Z", over=True)
+    assert pod_from_object(with_container(state={"running": {}})).ended == ()
+    for state in ({"waiting": {"reason": "CrashLoopBackOff"}}, {"running": {}}):
+        (end,) = pod_from_object(with_container(state=state, lastState=terminated(1))).ended
+        assert (end.why, end.over) == ("exit code 1", False)
+
+
+RULE = {"action": "Restart", "exitCodes": {"operator": "In", "values": [137, 139]}}
+
+
+@pytest.mark.parametrize(
+    ("restart_policy", "container", "exit_code", "over"),
+    [
+        ("Never", {}, 1, True),
+        ("OnFailure", {}, 0, True),
+        ("OnFailure", {}, 1, False),
+        ("Always", {}, 0, False),
+        ("Always", {"restartPolicy": "Never"}, 1, True),
+        ("Never", {"restartPolicy": "Never", "restartPolicyRules": [RULE]}, 137, False),
+        ("Never", {"restartPolicy": "Never", "restartPolicyRules": [RULE]}, 1, True),
+    ],
+)
+def test_whether_a_container_is_started_again(
+    restart_policy: str, container: dict[str, Any], exit_code: int, over: bool
+) -> None:
+    item = with_container(restart_policy, container, state=terminated(exit_code))
+    assert pod_from_object(item).ended[0].over is over
+
+
+def test_the_name_of_the_only_container() -> None:
+    item = with_container()
+    assert pod_from_object(item).only_container is None
+    del item["spec"]["containers"][1]
+    assert pod_from_object(item).only_container == "train"

@@ -8,9 +8,9 @@ from typing import TypeVar
 from rendezvous_api.api_errors import ApiError
 from rendezvous_api.participant import CheckIn, ParticipantSpec
 from rendezvous_api.reasons import AttemptReason, LeaveReason, ParticipantState
-from rendezvous_api.rendezvous import Rendezvous, RendezvousSpec
+from rendezvous_api.rendezvous import Rendezvous
 from rendezvous_handler.agent.identity import bound_pod, identify, new_incarnation, node_address
-from rendezvous_handler.agent.life import life
+from rendezvous_handler.agent.life import container_name, life
 from rendezvous_handler.agent.participant import OwnParticipant
 from rendezvous_handler.agent.pauses import Pauses
 from rendezvous_handler.agent.rendezvous_watch import RendezvousWatch
@@ -55,6 +55,7 @@ class Agent:
         self.request_seconds = min(float(settings.read_timeout), _LONGEST_REQUEST_SECONDS)
         self.identity = identify(self.namespace, settings.name, settings.node_id, pod)
         self._life = life() if pod is not None else None
+        self._container = container_name(pod.uid) if pod is not None else None
         in_own_namespace = pod is not None and pod.namespace == self.namespace
         self.participant = OwnParticipant(
             client, self.namespace, self.identity.name, owned_by_pod=in_own_namespace, timeout=self.request_seconds
@@ -119,31 +120,32 @@ class Agent:
             pod_uid=pod.uid if pod else None,
             node_name=pod.node_name if pod else None,
             pod_index=self.identity.pod_index,
+            container=self._container,
             check_in=check_in,
         )
 
-    def join(self, attempt: ParticipantSpec, limits: RendezvousSpec) -> None:
+    def join(self, attempt: ParticipantSpec, rendezvous: Rendezvous) -> None:
         """Ask for a place in a round, and send heartbeats from then on. After an error, the same may be asked again.
 
         Args:
             attempt: what to ask for.
-            limits: the heartbeat interval of the Rendezvous, and how many heartbeats may be missing.
+            rendezvous: gives the heartbeat interval, and how many heartbeats may be missing.
 
         Raises:
             NameTakenError: another agent has the name.
             ApiError: the API server refuses, or does not answer.
         """
-        self._keep(limits)
-        self._thread.start_heartbeats(float(limits.heartbeat_seconds), float(limits.silent_seconds))
+        self._keep(rendezvous)
+        self._thread.start_heartbeats(float(rendezvous.heartbeat_seconds), float(rendezvous.silent_seconds))
         self.call(lambda: self.participant.join(attempt))
 
-    def _keep(self, limits: RendezvousSpec) -> None:
-        """Send heartbeats at the interval of that spec, and say so in them: the operator believes the longer one."""
-        interval = float(limits.heartbeat_seconds)
+    def _keep(self, rendezvous: Rendezvous) -> None:
+        """Send heartbeats at the interval that holds, and say so in them: the operator believes the longer one."""
+        interval = float(rendezvous.heartbeat_seconds)
         # A heartbeat that takes longer than its interval is worth less than the next one.
         self.participant.beat_timeout = min(float(self.settings.heartbeat_timeout), interval, self.request_seconds)
-        self.participant.interval_seconds = limits.heartbeat_seconds
-        self._thread.change_heartbeats(interval, float(limits.silent_seconds))
+        self.participant.interval_seconds = rendezvous.heartbeat_seconds
+        self._thread.change_heartbeats(interval, float(rendezvous.silent_seconds))
 
     def _beat(self) -> None:
         """Send one heartbeat, at the interval that the Rendezvous has now."""
@@ -152,8 +154,8 @@ class Agent:
             self.stop()
             return
         rendezvous = self.watch.state.rendezvous
-        if rendezvous is not None and rendezvous.spec.heartbeat_seconds != self.participant.interval_seconds:
-            self._keep(rendezvous.spec)
+        if rendezvous is not None and rendezvous.heartbeat_seconds != self.participant.interval_seconds:
+            self._keep(rendezvous)
         try:
             self.participant.beat()
         except ApiError:
@@ -171,7 +173,7 @@ class Agent:
         The main thread calls this regularly, and before it relies on what the watch knows. Makes no request itself.
         """
         rendezvous = self.watch.state.rendezvous
-        if rendezvous is not None and self._pauses.passed(float(rendezvous.spec.silent_seconds)):
+        if rendezvous is not None and self._pauses.passed(float(rendezvous.silent_seconds)):
             self.watch.list_again()
 
     def report_round(self, round_number: int, rank: int, nodes: int) -> None:

@@ -74,7 +74,7 @@ def identify(rendezvous_namespace: str, rendezvous: str, node_id: str | None, po
     """
     if pod is None:
         node_id = node_id or f"{socket.gethostname()}-{os.getpid()}"
-        name = participant_name(rendezvous, subdomain(node_id))
+        name = participant_name(rendezvous, distinct_subdomain(node_id))
         return Identity(name, node_id, pod=None, pod_index=None, slot=None)
     number, slot = _lowest_free_slot(f"{pod.uid}/{rendezvous_namespace}/{rendezvous}")
     suffix = f".{number}" if number else ""
@@ -96,10 +96,16 @@ def participant_name(rendezvous: str, node: str, suffix: str = "") -> str:
     return f"{name[: MAX_NAME_LENGTH - len(digest) - 1].rstrip('.-')}-{digest}"
 
 
-def subdomain(text: str) -> str:
-    """The text as a DNS subdomain: lower case, what is not allowed in one replaced by '-'."""
+def distinct_subdomain(text: str) -> str:
+    """The text as a DNS subdomain: lower case, what is not allowed in one replaced by '-'.
+
+    A text that is none gets a hash of itself at its end, so ``Node_1`` and ``node-1`` have two names.
+    """
     labels = (re.sub(r"[^a-z0-9-]", "-", label).strip("-") for label in text.lower().split("."))
-    return ".".join(label for label in labels if label) or "node"
+    legal = ".".join(label for label in labels if label) or "node"
+    if legal == text:
+        return legal
+    return f"{legal}-{hashlib.sha256(text.encode(errors='surrogatepass')).hexdigest()[:8]}"
 
 
 def pod_index(pod_name: str, environment: Mapping[str, str]) -> int | None:

@@ -1,8 +1,9 @@
-"""The life of a container, from its start to its next start (rule "launches")."""
+"""The container of this process: its name, and its life, from its start to its next start (rule "launches")."""
 
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 _PARENT, _START_TIME = 1, 19
@@ -36,3 +37,24 @@ def life(pid: int | None = None, proc: Path = Path("/proc")) -> str | None:
     except (OSError, ValueError, IndexError):
         return None
     return f"{boot}-{started}"
+
+
+def container_name(pod_uid: str, proc: Path = Path("/proc")) -> str | None:
+    """The name of this container in its pod.
+
+    The kubelet mounts a file for the last words of a container into it, from a folder with the name of the container
+    (kubernetes/pkg/kubelet/kubelet_getters.go, ``getPodContainerDir``), and the kernel shows where a mount is from.
+
+    Args:
+        pod_uid: of its pod.
+        proc: where the kernel shows its mounts.
+
+    Returns:
+        None where the kernel does not show it, as in a virtual machine.
+    """
+    try:
+        mounts = (proc / "self/mountinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    found = re.search(rf"/pods/{re.escape(pod_uid)}/containers/([a-z0-9-]{{1,63}})/", mounts)
+    return found[1] if found else None

@@ -207,7 +207,7 @@ class Join(Generic[M]):
         agent, reporter = self._agent, self._wait.reporter
         while True:
             try:
-                agent.join(attempt, rendezvous.spec)
+                agent.join(attempt, rendezvous)
                 break
             except (UnreachableError, ConflictError):
                 reporter.outage(agent.client.contact)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import binascii
-import hashlib
 import time
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +12,7 @@ from typing import TypeVar
 from rendezvous_api import names
 from rendezvous_api.api_errors import NotFoundError, UnreachableError
 from rendezvous_api.backoff import Backoff, Failures
-from rendezvous_handler.agent.identity import BoundPod, participant_name, subdomain
+from rendezvous_handler.agent.identity import BoundPod, distinct_subdomain, participant_name
 from rendezvous_handler.kube.client import Client
 from rendezvous_handler.kube.transport import Json
 
@@ -23,7 +22,6 @@ CONFIG_MAP_BYTES = 1024 * 1024
 """What the values of a ConfigMap may have together (``MaxSecretSize`` of Kubernetes)."""
 
 _LONGEST_REQUEST_SECONDS = 10.0
-_HASH_LENGTH = 8
 
 
 class CorruptError(Exception):
@@ -196,10 +194,7 @@ def config_map_name(name: str, part: str, run_id: str) -> str:
 
     A run id that is no DNS subdomain is made one, with a hash of what it was.
     """
-    legal = subdomain(run_id)
-    if legal != run_id:
-        legal += "-" + hashlib.sha256(run_id.encode()).hexdigest()[:_HASH_LENGTH]
-    return participant_name(f"{name}.{part}", legal)
+    return participant_name(f"{name}.{part}", distinct_subdomain(run_id))
 
 
 def owner_of(pod: BoundPod | None, namespace: str) -> Owner | None:

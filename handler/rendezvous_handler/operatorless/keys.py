@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import struct
 from collections.abc import Sequence
@@ -11,6 +12,9 @@ KEY, QUEUE = "k.", "q."
 
 MAX_NAME_LENGTH = 253
 """Of a key of a ConfigMap, in characters."""
+
+_LONGEST_PREFIX = 100
+"""In characters of a name. It leaves room for what torch puts behind the prefix of a round."""
 
 _UNSAFE = re.compile(rb"[^-.a-zA-Z0-9]")
 _ESCAPE = re.compile(rb"_([0-9a-f]{2})")
@@ -45,9 +49,34 @@ def decode(name: str) -> str:
     return _ESCAPE.sub(lambda match: bytes([int(match[1], 16)]), escaped.encode()).decode(errors="replace")
 
 
-def prefix_of_rounds(prefix: str) -> re.Pattern[str]:
-    """What matches the names of the keys ``<prefix>.<N>/...``; group 1 is N."""
-    return re.compile(re.escape(KEY + _escape(prefix)) + r"\.(\d+)" + re.escape(_escape("/")))
+class Rounds:
+    """The keys ``<prefix>.<N>/...`` of one store. In their names a long prefix stands as its beginning and a hash.
+
+    The prefix has the run id in it, which may be any text.
+    """
+
+    def __init__(self, prefix: str):
+        self._prefix = self._short = prefix
+        if len(_escape(prefix)) > _LONGEST_PREFIX:
+            self._short = f"{prefix[:16]}-{hashlib.sha256(prefix.encode()).hexdigest()[:16]}"
+        self._name = re.compile(re.escape(KEY + _escape(self._short)) + r"\.(\d+)" + re.escape(_escape("/")))
+
+    def shorten(self, key: str) -> str:
+        """The key as it stands in the ConfigMap."""
+        return self._replaced(key, self._prefix, self._short)
+
+    def restore(self, key: str) -> str:
+        """The key that `shorten` has made that one of."""
+        return self._replaced(key, self._short, self._prefix)
+
+    def number(self, name: str) -> int | None:
+        """N, if that is the name of such a key."""
+        match = self._name.match(name)
+        return int(match[1]) if match else None
+
+    @staticmethod
+    def _replaced(key: str, before: str, after: str) -> str:
+        return after + key[len(before) :] if key.startswith(f"{before}.") else key
 
 
 def join(items: Sequence[bytes]) -> bytes:

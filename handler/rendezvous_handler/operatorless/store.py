@@ -30,7 +30,7 @@ from rendezvous_handler.operatorless.config_map import (
     conflict_back_off,
     patiently,
 )
-from rendezvous_handler.operatorless.keys import KEY, QUEUE, decode, encode, join, prefix_of_rounds, split
+from rendezvous_handler.operatorless.keys import KEY, QUEUE, Rounds, decode, encode, join, split
 from rendezvous_handler.torchrun.compat import QueueEmptyError
 
 _POLLS = Backoff(first=0.02, longest=1.0)
@@ -79,12 +79,13 @@ class KubernetesStore(Store):  # type: ignore[misc]  # torch is not type-checked
             label: value of the label ``rdzv.dev/rendezvous`` that the ConfigMap gets when it is created, if any.
             rounds: forget the past. Once a key ``<rounds>.<N>/...`` is written, those of N - 2 and before are removed.
                 torch's DynamicRendezvousHandler puts ``torch.rendezvous.<run id>.<round>/`` before each key
-                (dynamic_rendezvous.py, ``_wrap_store``); without this, restarts would fill the ConfigMap.
+                (dynamic_rendezvous.py, ``_wrap_store``); without this, restarts would fill the ConfigMap. It may be any
+                text: a long one stands as a hash in the names of keys.
         """
         super().__init__()
         self._map = ConfigMap(client, namespace, name, label)
         self._owner = owner
-        self._rounds = None if rounds is None else prefix_of_rounds(rounds)
+        self._rounds = None if rounds is None else Rounds(rounds)
         if timeout is not None:
             self.set_timeout(timeout)
 
@@ -111,7 +112,7 @@ class KubernetesStore(Store):  # type: ignore[misc]  # torch is not type-checked
         Raises:
             ValueError: the value of the key is no decimal number.
         """
-        name = encode(key)
+        name = self._name(key)
         total = 0
 
         def change(values: Values) -> Changes:
@@ -131,7 +132,7 @@ class KubernetesStore(Store):  # type: ignore[misc]  # torch is not type-checked
 
         As in TCPStore, the expected value is returned if the key is not there and was to have one.
         """
-        name, old, new = encode(key), _bytes(expected), _bytes(desired)
+        name, old, new = self._name(key), _bytes(expected), _bytes(desired)
         result = new
 
         def change(values: Values) -> Changes:
@@ -148,12 +149,12 @@ class KubernetesStore(Store):  # type: ignore[misc]  # torch is not type-checked
 
     def append(self, key: str, value: str | bytes) -> None:
         """Put bytes behind the value of a key, which is empty if the key is not there."""
-        name = encode(key)
+        name = self._name(key)
         self._update(lambda values: {name: values.get(name, b"") + _bytes(value)}, repeatable=False)
 
     def check(self, keys: Sequence[str]) -> bool:
         """Whether all keys are there now, or are queues that are not empty."""
-        return not _missing(self._values(), keys)
+        return not self._missing(self._values(), keys)
 
     def wait(self, keys: Sequence[str], timeout: timedelta | None = None) -> None:
         """Wait until all keys are there.
@@ -174,7 +175,7 @@ class KubernetesStore(Store):  # type: ignore[misc]  # torch is not type-checked
             DistStoreError: not within the timeout.
         """
         values = self._await(keys, self.timeout, queues=False)
-        return [values[encode(key)] for key in keys]
+        return [values[self._name(key)] for key in keys]
 
     def multi_set(self, keys: Sequence[str], values: Sequence[str | bytes]) -> None:
         """Set all keys at once.
@@ -185,12 +186,12 @@ class KubernetesStore(Store):  # type: ignore[misc]  # torch is not type-checked
         """
         if len(keys) != len(values):
             raise ValueError(f"multi_set needs one value for each key, not {len(values)} for {len(keys)}")
-        changes: Changes = {encode(key): _bytes(value) for key, value in zip(keys, values, strict=True)}
+        changes: Changes = {self._name(key): _bytes(value) for key, value in zip(keys, values, strict=True)}
         self._update(lambda _: changes)
 
     def delete_key(self, key: str) -> bool:
         """Remove a key. Returns whether it was there."""
-        name = encode(key)
+        name = self._name(key)
         deleted = False
 
         def change(values: Values) -> Changes:
@@ -208,7 +209,7 @@ class KubernetesStore(Store):  # type: ignore[misc]  # torch is not type-checked
 
     def list_keys(self) -> list[str]:
         """All keys, in the order of their names, without queues."""
-        return sorted(decode(name) for name in self._values() if name.startswith(KEY))
+        return sorted(self._key(name) for name in self._values() if name.startswith(KEY))
 
     def has_extended_api(self) -> bool:
         """Whether append, multi_get and multi_set work: yes."""
@@ -220,7 +221,7 @@ class KubernetesStore(Store):  # type: ignore[misc]  # torch is not type-checked
 
     def queue_push(self, key: str, value: str | bytes) -> None:
         """Put a value at the end of a queue. torch's PrefixStore passes no queue calls on to a store in Python."""
-        name, item = encode(key, QUEUE), join([_bytes(value)])
+        name, item = self._name(key, QUEUE), join([_bytes(value)])
         self._update(lambda values: {name: values.get(name, b"") + item}, repeatable=False)
 
     def queue_pop(self, key: str, block: bool = True) -> bytes:
@@ -234,7 +235,7 @@ class KubernetesStore(Store):  # type: ignore[misc]  # torch is not type-checked
             DistStoreError: there was none within the timeout.
             torch.distributed.QueueEmptyError: there is none, and ``block`` is False.
         """
-        name = encode(key, QUEUE)
+        name = self._name(key, QUEUE)
         taken: bytes | None = None
 
         def change(values: Values) -> Changes:
@@ -254,11 +255,27 @@ class KubernetesStore(Store):  # type: ignore[misc]  # torch is not type-checked
 
     def queue_len(self, key: str) -> int:
         """How many values a queue has."""
-        return len(split(self._values().get(encode(key, QUEUE), b"")))
+        return len(split(self._values().get(self._name(key, QUEUE), b"")))
 
     # The names by which torch calls these two from C++, as under a PrefixStore (torch/csrc/distributed/c10d/init.cpp).
     deleteKey = delete_key  # noqa: N815
     getNumKeys = num_keys  # noqa: N815
+
+    def _name(self, key: str, kind: str = KEY) -> str:
+        return encode(key if self._rounds is None else self._rounds.shorten(key), kind)
+
+    def _key(self, name: str) -> str:
+        return decode(name) if self._rounds is None else self._rounds.restore(decode(name))
+
+    def _missing(self, values: Values, keys: Sequence[str], queues: bool = True) -> list[str]:
+        return [
+            key for key in keys if self._name(key) not in values and not (queues and self._name(key, QUEUE) in values)
+        ]
+
+    def _shown(self, changes: Changes) -> str:
+        written = [repr(self._key(name)) for name, value in changes.items() if value is not None]
+        keys = ", ".join(written[:3]) + (f" and {len(written) - 3} more" if len(written) > 3 else "")
+        return f"the key {keys}" if len(written) == 1 else f"the keys {keys}"
 
     def _values(self) -> Values:
         return self._current(self._read(self._deadline()), self._owner())
@@ -279,7 +296,7 @@ class KubernetesStore(Store):  # type: ignore[misc]  # torch is not type-checked
         pause = Failures(_POLLS)
         while True:
             values = self._current(self._read(deadline), self._owner())
-            missing = _missing(values, keys, queues)
+            missing = self._missing(values, keys, queues)
             if not missing:
                 return values
             left = deadline - time.monotonic()
@@ -311,15 +328,15 @@ class KubernetesStore(Store):  # type: ignore[misc]  # torch is not type-checked
                     raise _translated(error) from None
                 if time.monotonic() >= deadline:
                     raise DistStoreError(
-                        f"{_names(changes)} could not be written within {self.timeout.total_seconds():g} s: others "
-                        f"changed the ConfigMap {self._map.reference} each time, {back_off.count + 1} times"
+                        f"{self._shown(changes)} could not be written within {self.timeout.total_seconds():g} s: "
+                        f"others changed the ConfigMap {self._map.reference} each time, {back_off.count + 1} times"
                     ) from None
                 time.sleep(back_off.pause())
             except TooLargeError:
                 size = sum(len(value) for value in changes.values() if value is not None)
                 raise DistStoreError(
-                    f"{_names(changes)} with {size} bytes does not fit into the ConfigMap {self._map.reference}: it "
-                    f"holds {seen.size if seen else 0} bytes, and may hold {CONFIG_MAP_BYTES}"
+                    f"{self._shown(changes)} with {size} bytes does not fit into the ConfigMap {self._map.reference}: "
+                    f"it holds {seen.size if seen else 0} bytes, and may hold {CONFIG_MAP_BYTES}"
                 ) from None
             except ApiError as error:
                 raise _translated(error, unknown=not repeatable) from None
@@ -347,9 +364,9 @@ class KubernetesStore(Store):  # type: ignore[misc]  # torch is not type-checked
         """The keys of rounds that have ended, to be removed."""
         if self._rounds is None:
             return {}
-        newest = max((int(match[1]) for name in changes if (match := self._rounds.match(name))), default=0)
-        old = ((name, self._rounds.match(name)) for name in values)
-        return {name: None for name, match in old if match and int(match[1]) < newest - 1}
+        newest = max((self._rounds.number(name) or 0 for name in changes), default=0)
+        numbers = ((name, self._rounds.number(name)) for name in values)
+        return {name: None for name, number in numbers if number is not None and number < newest - 1}
 
 
 def _bytes(value: str | bytes) -> bytes:
@@ -358,16 +375,6 @@ def _bytes(value: str | bytes) -> bytes:
     if isinstance(value, bytes):
         return value
     raise TypeError(f"a value must be str or bytes, not {type(value).__name__}: {value!r}")
-
-
-def _missing(values: Values, keys: Sequence[str], queues: bool = True) -> list[str]:
-    return [key for key in keys if encode(key) not in values and not (queues and encode(key, QUEUE) in values)]
-
-
-def _names(changes: Changes) -> str:
-    written = [repr(decode(name)) for name, value in changes.items() if value is not None]
-    keys = ", ".join(written[:3]) + (f" and {len(written) - 3} more" if len(written) > 3 else "")
-    return f"the key {keys}" if len(written) == 1 else f"the keys {keys}"
 
 
 def _translated(error: ApiError | CorruptError, unknown: bool = False) -> Any:  # an exception of torch

@@ -22,6 +22,7 @@ from torch.distributed.elastic.rendezvous import (
 
 from rendezvous_api.api_errors import ApiError, NoConfigurationError, UnreachableError
 from rendezvous_api.reasons import AttemptReason, LeaveReason
+from rendezvous_api.rendezvous import Rendezvous
 from rendezvous_handler.agent.agent import Agent
 from rendezvous_handler.agent.request_thread import NotDoneError
 from rendezvous_handler.agent.store_port import StorePort
@@ -233,13 +234,27 @@ class KubernetesRendezvousHandler(RendezvousHandler):  # type: ignore[misc]  # t
         if self._store is not None:
             self._store.check_out()
         try:
-            store = Join(agent, reason, self._round_store, self._store).run()
+            store = Join(agent, reason, self._round_store, self._store, check=self._compare).run()
         except JoinError as error:
             end_agent(error)
         won = store.membership
         self._store, self._in_round = store, won
         agent.report_round(won.round, won.rank, won.nodes)
         return store
+
+    def _compare(self, rendezvous: Rendezvous) -> None:
+        """Say before the first round what fits badly together."""
+        agent, launch = self._started(), self._launch
+        limit = rendezvous.spec.timeouts.reentry_seconds
+        if agent.attempt == 0 and launch is not None and launch.shutdown_timeout > limit:
+            _logger.warning(
+                "--shutdown-timeout is %d s, and timeouts.reentrySeconds of the Rendezvous %s is %d: if a signal ends "
+                "this agent while its workers save for longer than that, the other nodes go on beside them; set "
+                "reentrySeconds to more",
+                launch.shutdown_timeout,
+                agent.reference,
+                limit,
+            )
 
     def _round_store(self, membership: Membership, port: StorePort) -> RoundStore:
         agent = self._started()

@@ -12,6 +12,9 @@ _RUN = ("torch.distributed.run", "run")
 _LAUNCH_AGENT = ("torch.distributed.launcher.api", "launch_agent")
 """What makes a handler and owns it, in torchrun and in ``elastic_launch``."""
 
+_SHUTDOWN_TIMEOUT = 30
+"""That of releases of torch in which nobody can give another one."""
+
 
 class LauncherCall:
     """One call of torch's ``launch_agent``."""
@@ -19,6 +22,9 @@ class LauncherCall:
     def __init__(self, frame: FrameType):
         self._frame = frame
         self._thread = threading.get_ident()
+        given = getattr(frame.f_locals.get("config"), "shutdown_timeout", None)
+        self.shutdown_timeout = given if isinstance(given, int) else _SHUTDOWN_TIMEOUT
+        """Seconds that the workers have when a signal ends the agent (``--shutdown-timeout``)."""
 
     @classmethod
     def current(cls) -> LauncherCall | None:

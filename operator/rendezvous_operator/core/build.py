@@ -59,12 +59,13 @@ def build(s: Situation, timers: Timers, picked: Selection, outlook: Outlook | No
     )
 
 
-def _common(s: Situation, timers: Timers) -> RendezvousStatus:
-    """The fields that do not depend on whether a round is published."""
+def _common(s: Situation, timers: Timers, *, runs: bool) -> RendezvousStatus:
+    """The fields that a new round changes no further; ``runs``: the run has had a round, also if that is this one."""
+    nodes = sum(node.present for node in s.nodes.values()) if runs else s.spec.max_nodes
     return replace(
         s.status,
         observed_generation=s.metadata.generation,
-        heartbeat_interval_seconds=s.spec.heartbeat_seconds,
+        heartbeat_interval_seconds=s.spec.heartbeat_seconds_of(nodes),
         run=owner.run_reference(s),
         closed_runs=s.run.closed_runs,
         refused=s.run.refused,
@@ -79,7 +80,7 @@ def _common(s: Situation, timers: Timers) -> RendezvousStatus:
 
 def _unpublished(s: Situation, timers: Timers, picked: Selection, outlook: Outlook | None) -> RendezvousStatus:
     return replace(
-        _common(s, timers),
+        _common(s, timers, runs=s.run.has_round),
         spares=picked.spares[: names.MAX_NODES],
         waiting_nodes=_waiting_nodes(s, picked),
         formation=_formation(s, picked, outlook),
@@ -91,7 +92,7 @@ def _published(s: Situation, timers: Timers, picked: Selection) -> RendezvousSta
     members = rank(s, picked.chosen)
     chosen = {member.name for member in members}
     host = s.nodes[members[0].name].object.spec
-    status = _common(s, timers)
+    status = _common(s, timers, runs=True)
     record = RoundRecord(s.status.round + 1, s.run.id or "", len(members), formed=s.now.micro_time())
     return replace(
         status,

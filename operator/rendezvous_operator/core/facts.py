@@ -52,7 +52,7 @@ def _held_out(s: Situation) -> Iterator[Fact]:
 
 
 def _no_node_left(s: Situation) -> Iterator[Fact]:
-    if s.run.open and not s.has_nodes_left:
+    if s.run.open and not s.is_attended:
         yield Timer.UNATTENDED, s.run.id
     if close.no_node_is_left(s):
         yield Timer.NO_NODE_LEFT, s.run.id

@@ -70,7 +70,7 @@ def assess(now: Now, world: World, memory: Memory, nodes: Mapping[str, Node]) ->
         return Liveness({}, True, memory.grace_from, now.monotonic, to_read, measured.changes_at)
     if (Timer.ALL_SILENT, None) in memory.since:
         # All were silent, and the first heartbeat has arrived: the silence of every node starts now.
-        changes_at = now.monotonic + world.rendezvous.spec.silent_seconds
+        changes_at = now.monotonic + measured.shortest(expected)
         return Liveness({}, False, now.monotonic, now.monotonic, frozenset(measured.to_read), changes_at)
     cut_off = _is_cut_off(world, nodes, silences)
     excused = memory.excused
@@ -148,11 +148,15 @@ class _Measurement:
         """Of the silent ones, by name."""
         if not expected:
             return {}
-        first = self._beat_at(min(expected, key=lambda seen: seen.beat_at)) + self._spec.silent_seconds
+        first = self._beat_at(min(expected, key=lambda seen: seen.beat_at)) + self.shortest(expected)
         if self._now < first:
             self.changes_at = first  # the usual case: none is silent
             return {}
         return {seen.object.metadata.name: silence for seen in expected if (silence := self._silence(seen))}
+
+    def shortest(self, expected: Sequence[SeenParticipant]) -> int:
+        """The shortest time after which one of them is silent, in seconds."""
+        return min(silent_seconds(seen.object, self._spec) for seen in expected)
 
     def _silence(self, seen: SeenParticipant) -> Silence:
         silence = Silence.NONE

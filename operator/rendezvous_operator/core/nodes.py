@@ -9,19 +9,23 @@ from rendezvous_api.participant import Participant
 from rendezvous_api.reasons import LeaveReason, ParticipantState
 from rendezvous_api.rendezvous import Member, RendezvousSpec
 from rendezvous_operator.core.run_of_node import KnownRuns, RunOfNode, run_of
-from rendezvous_operator.core.world import Pod, SeenParticipant, Target, World
+from rendezvous_operator.core.world import ContainerEnd, Pod, SeenParticipant, Target, World
+
+_WHOLE_SECONDS = len("2026-01-01T00:00:00")
 
 LONGEST_INTERVAL_SECONDS = 300
 """The longest interval between two heartbeats that is believed."""
 
 
 def interval_seconds(participant: Participant, spec: RendezvousSpec) -> int:
-    """The time between two heartbeats of an agent: the longer one of what it says and what the spec says now.
+    """The time between two heartbeats of an agent: what it says, but not less than the spec allows.
 
-    After a change of the spec, the agent learns of it later than the operator.
+    After a change, the agent learns of it later than the operator. One that says nothing may keep the longest one.
     """
-    said = min(participant.status.interval_seconds or 0, LONGEST_INTERVAL_SECONDS)
-    return max(said, spec.heartbeat_seconds)
+    said = participant.status.interval_seconds
+    if said is None:
+        return spec.heartbeat_seconds
+    return max(min(said, LONGEST_INTERVAL_SECONDS), spec.heartbeat.interval_seconds)
 
 
 def silent_seconds(participant: Participant, spec: RendezvousSpec) -> int:
@@ -64,6 +68,8 @@ class Node(NamedTuple):
     """Its pod, which must be read before it is certain that it is gone: it may only have lost its label."""
     addressed: bool = True
     """It has joined this Rendezvous, not a deleted one of the same name."""
+    over: bool = False
+    """It has left or died, and its container is not started again: nothing more comes from this pod by that name."""
     understood: bool = True
     """See `SeenParticipant`. If not, it is what it was last known to be as long as its heartbeats arrive."""
 
@@ -193,11 +199,13 @@ def see_node(world: World, name: str, seen: SeenParticipant, known: KnownRuns) -
         missing_pod = _owner(participant) if pod is None else None
 
     left = spec.leave_reason if spec.state is ParticipantState.LEFT else None
-    dead = None
+    dead, end = None, _end_of_container(participant, pod)
     if pod is not None and pod.phase == "Succeeded":
         left = left or LeaveReason.SUCCEEDED
     elif pod is not None and pod.phase == "Failed":
         dead = f"its pod {pod.name} has failed"
+    elif pod is not None and end is not None and _had_no_heartbeat_since(end, participant):
+        dead = f"container {end.container} of its pod {pod.name} has ended ({end.why})"
     elif missing_pod in world.absent:
         dead = f"its pod {spec.pod_name} is gone"
 
@@ -214,8 +222,30 @@ def see_node(world: World, name: str, seen: SeenParticipant, known: KnownRuns) -
         run_unread=missing_pod if dead is None and not run.certain else None,
         life_unread=missing_pod if missing_pod in world.vanished and left is None else None,
         addressed=spec.rendezvous_uid == world.rendezvous.metadata.uid,
+        over=end is not None and end.over and (left is not None or dead is not None),
         understood=seen.understood,
     )
+
+
+def _end_of_container(participant: Participant, pod: Pod | None) -> ContainerEnd | None:
+    """The last end of the container of an agent, if it is known which one that is."""
+    if pod is None or not pod.ended:
+        return None
+    name = participant.spec.container or pod.only_container
+    return next((end for end in pod.ended if end.container == name), None)
+
+
+def _had_no_heartbeat_since(end: ContainerEnd, participant: Participant) -> bool:
+    """Whether the container has ended with this incarnation of the agent in it, not with an earlier one.
+
+    Both times are of the clock of one machine, in UTC; the kubelet gives whole seconds.
+    """
+    if end.finished_at is None:
+        return True
+    heartbeat = participant.status
+    if heartbeat.heartbeat_time is None or heartbeat.incarnation != participant.spec.incarnation:
+        return False
+    return heartbeat.heartbeat_time[:_WHOLE_SECONDS] <= end.finished_at[:_WHOLE_SECONDS]
 
 
 def _owner(participant: Participant) -> Target | None:

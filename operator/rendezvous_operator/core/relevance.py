@@ -66,6 +66,7 @@ def is_urgent(before: RendezvousStatus, after: RendezvousStatus) -> bool:
 def _without_details(status: RendezvousStatus) -> RendezvousStatus:
     return replace(
         status,
+        heartbeat_interval_seconds=None,
         waiting_nodes=min(status.waiting_nodes, 1),
         refused=(),
         spares=(),

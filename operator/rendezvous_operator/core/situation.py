@@ -178,10 +178,12 @@ class Situation:
         """All live known pods, and whether they belong to the run; None: they may belong to any run."""
         of_pod: dict[str | None, bool] = {}
         of_workload: dict[str | None, bool] = {}
+        over: dict[str | None, bool] = {}
         for node in self.nodes.values():
             # An agent of an earlier launch is followed by one of this launch.
             belongs = node.run_id == self.run.id or launch_of(self.run.id, node.run.workload) is not None
             of_pod[node.object.spec.pod_uid] = belongs or of_pod.get(node.object.spec.pod_uid, False)
+            over[node.object.spec.pod_uid] = node.over and over.get(node.object.spec.pod_uid, True)
             if node.pod is not None:
                 of_workload[node.pod.workload] = belongs or of_workload.get(node.pod.workload, False)
 
@@ -190,7 +192,11 @@ class Situation:
                 return of_pod[pod.uid]
             return launch_of(self.run.id, pod.run_id) is not None or of_workload.get(pod.workload)
 
-        return tuple((pod, belongs_to_run(pod)) for pod in self.world.pods.values() if pod.known and pod.live)
+        return tuple(
+            (pod, belongs_to_run(pod))
+            for pod in self.world.pods.values()
+            if pod.known and pod.live and not over.get(pod.uid, False)
+        )
 
     @cached_property
     def labels_with_success(self) -> frozenset[tuple[str | None, str | None]]:
@@ -240,6 +246,14 @@ class Situation:
     def has_nodes_left(self) -> bool:
         """Whether an agent or a pod of the run is left."""
         return self.has_agents_left or bool(self.pods_of_run)
+
+    @property
+    def is_attended(self) -> bool:
+        """Whether an agent of the run is left, or a pod of it that has not begun to run.
+
+        A pod that runs and does not speak may be none of an agent: it keeps the Rendezvous for a limited time.
+        """
+        return self.has_agents_left or any(pod.phase != "Running" for pod in self.pods_of_run)
 
     @cached_property
     def known_but_missing(self) -> tuple[Missing, ...]:

@@ -35,7 +35,7 @@ class Timer(Enum):
     NO_NODE_LEFT = "no node left"
     """Key: the run. No node and no pod of it is left, and a node has failed."""
     UNATTENDED = "unattended"
-    """Key: the run. No node and no pod of it is left."""
+    """Key: the run. No node of it is left, and no pod of it that has not begun to run."""
     OWES_ANSWERS = "owes answers"
     """Key: the run. It is closed, and spares of it have no answer yet, since the list of answers is full."""
     LEFT = "left"

@@ -39,6 +39,18 @@ class Now:
         return self.wall if moment is None else self.wall + timedelta(seconds=moment - self.monotonic)
 
 
+class ContainerEnd(NamedTuple):
+    """The last end of a regular container of a pod, as its kubelet has told it."""
+
+    container: str
+    why: str
+    """For people: ``OOMKilled, exit code 137``."""
+    finished_at: str | None
+    """``metav1.Time`` of the clock of its machine. None: its kubelet does not know it, and it has not started again."""
+    over: bool
+    """It is not started again."""
+
+
 @dataclass(frozen=True)
 class Pod:
     """A pod in the namespace of the Rendezvous: only what decisions depend on."""
@@ -58,6 +70,10 @@ class Pod:
     """Kind and name of that workload."""
     addresses: frozenset[str] = frozenset()
     """IP addresses of the pod and its machine. Empty: not known yet, or it may have others, which its status lacks."""
+    ended: tuple[ContainerEnd, ...] = ()
+    """Of the containers that have ended, also if they run again since. Not of init containers and sidecars."""
+    only_container: str | None = None
+    """The name of its regular container, if there is only one."""
     problem: str | None = None
     """Why it is not running yet, for people: ``Pending (0/3 nodes are available: Insufficient nvidia.com/gpu)``."""
 

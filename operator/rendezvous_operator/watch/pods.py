@@ -4,7 +4,7 @@ from rendezvous_api import names
 from rendezvous_api.rendezvous import Owner
 from rendezvous_api.text import one_line
 from rendezvous_operator.core.words import cut
-from rendezvous_operator.core.world import Pod
+from rendezvous_operator.core.world import ContainerEnd, Pod
 from rendezvous_operator.kube.client import Json
 
 
@@ -13,6 +13,7 @@ def pod_from_object(item: Json) -> Pod:
     metadata, status = item["metadata"], item.get("status", {})
     labels = metadata.get("labels", {})
     phase = status.get("phase", "Pending")
+    containers = item.get("spec", {}).get("containers", [])
     workload, owner = _workload(metadata)
     return Pod(
         uid=metadata["uid"],
@@ -24,6 +25,8 @@ def pod_from_object(item: Json) -> Pod:
         workload=workload,
         owner=owner,
         addresses=_addresses(item),
+        ended=_ended(item),
+        only_container=containers[0]["name"] if len(containers) == 1 else None,
         problem=_problem(phase, status),
     )
 
@@ -56,6 +59,30 @@ def _leaving(metadata: Json, status: Json) -> str | None:
         if condition["type"] == "DisruptionTarget" and condition["status"] == "True":
             return f"its pod is being evicted ({_short(condition.get('reason', 'DisruptionTarget'))})"
     return "its pod is being deleted" if metadata.get("deletionTimestamp") else None
+
+
+def _ended(item: Json) -> tuple[ContainerEnd, ...]:
+    """The pod's phase tells the end of a container only when all have ended, also those beside it."""
+    specs = {container["name"]: container for container in item.get("spec", {}).get("containers", [])}
+    ends = []
+    for container in item.get("status", {}).get("containerStatuses", []):
+        state = container.get("state", {})
+        ended = state.get("terminated") or container.get("lastState", {}).get("terminated")
+        if ended:
+            name, code, reason = container["name"], ended.get("exitCode", 0), ended.get("reason")
+            why = f"{_short(reason)}, exit code {code}" if reason else f"exit code {code}"
+            stays = "terminated" in state and not _is_started_again(item.get("spec", {}), specs.get(name, {}), code)
+            ends.append(ContainerEnd(name, why, ended.get("finishedAt"), stays))
+    return tuple(ends)
+
+
+def _is_started_again(pod: Json, container: Json, exit_code: int) -> bool:
+    for rule in container.get("restartPolicyRules", []):
+        codes = rule.get("exitCodes", {})
+        if (exit_code in codes.get("values", [])) == (codes.get("operator") == "In"):
+            return True
+    policy = container.get("restartPolicy") or pod.get("restartPolicy", "Always")
+    return policy == "Always" or (policy == "OnFailure" and exit_code != 0)
 
 
 def _problem(phase: str, status: Json) -> str | None:

@@ -156,3 +156,21 @@ def test_a_new_run_uses_the_object_again_and_rounds_go_on() -> None:
     assert scenario.status.round == 3
     assert scenario.status.restarts == 0
     assert [record.run_id for record in scenario.status.history] == ["one", "one", "two"]
+
+
+@pytest.mark.parametrize(("phase", "held"), [("Running", False), ("Pending", True)])
+def test_a_pod_of_the_workload_that_runs_and_never_speaks_does_not_keep_an_abandoned_run_for_ever(
+    phase: str, held: bool
+) -> None:
+    """A board in the JobSet of the training, a wrapper that sleeps after torchrun."""
+    scenario = Scenario(2, 2, join_seconds=600)
+    scenario.pod("a", "b", workload="jobset", run_id="jobset")
+    scenario.pod("board", workload="jobset", run_id="jobset", phase=phase)
+    scenario.join_from_pods("a", "b", run=None)
+    scenario.gone("a", "b")
+    scenario.pod_gone("a", "b")
+    scenario.join("c", "d", run="two")
+    scenario.after(599)
+    assert scenario.refused == {"c": RefusalReason.OTHER_RUN_ACTIVE, "d": RefusalReason.OTHER_RUN_ACTIVE}
+    scenario.after(1)
+    assert (scenario.status.run_id == "jobset") is held

@@ -75,6 +75,34 @@ def test_an_interval_that_the_user_has_set_is_never_shortened() -> None:
     assert spec_of(1, 1000, heartbeat_interval_seconds=30).heartbeat_seconds == 30
 
 
+def test_a_round_that_could_be_larger_has_the_interval_of_its_size() -> None:
+    scenario = Scenario(2, 2000, last_call_seconds=60)
+    scenario.join("a", "b", "c")
+    assert scenario.status.heartbeat_interval_seconds == 40
+    scenario.after(60)
+    assert scenario.group == ["a", "b", "c"]
+    assert scenario.status.heartbeat_interval_seconds == 5
+    scenario.interval_seconds = 5
+    scenario.after(1)
+    scenario.silent("c")
+    scenario.reenter("a", reason=WORKER_FAILURE)
+    scenario.reenter("b")
+    scenario.after(16)
+    scenario.after(30)
+    assert scenario.group == ["a", "b"]
+
+
+def test_the_interval_grows_with_the_nodes_that_are_there() -> None:
+    scenario = Scenario(1, 600, last_call_seconds=0)
+    scenario.join("a")
+    assert scenario.status.heartbeat_interval_seconds == 5
+    scenario.complete = False
+    scenario.join(*(f"n{number}" for number in range(300)))
+    scenario.complete = True
+    scenario.settle()
+    assert scenario.status.heartbeat_interval_seconds == 7
+
+
 def test_the_interval_that_holds_is_in_the_status() -> None:
     scenario = Scenario(2, 1000)
     scenario.join("a")

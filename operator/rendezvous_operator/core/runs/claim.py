@@ -18,8 +18,8 @@ from rendezvous_operator.core.world import Event, Target
 def claim_if_free(s: Situation, timers: Timers) -> Run:
     """The run, or another one that claims the Rendezvous if the run is closed or no node of it is left.
 
-    A pod of which no agent has joined yet may belong to any run: it keeps the Rendezvous for this one, but no longer
-    than a node of it would wait.
+    A pod that runs without an agent, or of which no one can tell the run, keeps the Rendezvous for this one, but no
+    longer than a node of it would wait.
     """
     free_at = _free_at(s, timers)
     first = _first_to_claim(s, free=timers.passed(free_at))
@@ -46,7 +46,7 @@ def claim_if_free(s: Situation, timers: Timers) -> Run:
 
 def unread(s: Situation) -> Iterator[Target]:
     """The pod from which the run that claims a free Rendezvous follows."""
-    first = _first_to_claim(s, free=not s.run.open or not s.has_nodes_left)
+    first = _first_to_claim(s, free=not s.run.open or not s.is_attended)
     if first is not None and first.run_unread is not None:
         yield first.run_unread
 
@@ -55,10 +55,10 @@ def _free_at(s: Situation, timers: Timers) -> float:
     """When the Rendezvous is free, if nobody comes (monotonic seconds); infinity: not by time."""
     if not s.run.open:
         return timers.now
-    if s.has_nodes_left:
+    if s.is_attended:
         return math.inf
     unattended = timers.began(Timer.UNATTENDED, s.run.id)
-    return unattended + s.spec.timeouts.join_seconds if s.unspoken_pods else unattended
+    return unattended + s.spec.timeouts.join_seconds if s.pods_of_run or s.unspoken_pods else unattended
 
 
 def _first_to_claim(s: Situation, *, free: bool) -> Node | None:
