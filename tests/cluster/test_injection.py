@@ -10,9 +10,9 @@ PLAIN = ["torchrun", str(TRAIN), DATA]
 
 
 def environment(pod: dict[str, Any]) -> dict[str, str]:
-    """The variables of the first container that torchrun reads."""
+    """The variables of the first container that torchrun and the handler read."""
     variables = pod["spec"]["containers"][0]["env"]
-    return {one["name"]: one["value"] for one in variables if one["name"].startswith("PET_")}
+    return {one["name"]: one["value"] for one in variables if one["name"].startswith(("PET_", "RDZV_"))}
 
 
 def test_a_label_is_all_that_a_job_needs(group: Group) -> None:
@@ -47,7 +47,11 @@ def test_what_a_pod_says_itself_stays(group: Group) -> None:
 
     own = {"PET_RDZV_ENDPOINT": "another", "PET_MAX_RESTARTS": "3", "PET_NNODES": "1:2"}
     template = pod_template("train", PLAIN, group.folder, environment=own)
-    assert created(bare_pod("own", template)) == {**own, "PET_RDZV_BACKEND": "kubernetes"}
+    assert created(bare_pod("own", template)) == {
+        **own,
+        "PET_RDZV_BACKEND": "kubernetes",
+        "RDZV_RENDEZVOUS": "train",
+    }
     refused = pod_template("train", PLAIN, group.folder, labels={"rdzv.dev/inject": "false"})
     assert created(bare_pod("refused", refused)) == {}
     unlabelled = pod_template("", PLAIN, group.folder)
