@@ -14,7 +14,7 @@ import lightning
 import torch
 
 
-class Line(lightning.LightningModule):
+class Line(lightning.LightningModule):  # type: ignore[misc] # Lightning is not type-checked here
     """One weight."""
 
     def __init__(self) -> None:

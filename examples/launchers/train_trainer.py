@@ -15,7 +15,7 @@ from transformers import Trainer, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
 
-class Line(torch.nn.Module):
+class Line(torch.nn.Module):  # type: ignore[misc] # torch is not type-checked here
     """One weight."""
 
     def __init__(self) -> None:

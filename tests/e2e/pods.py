@@ -21,14 +21,22 @@ class Pods:
         self._job = job
         job.api.grant(_ACCOUNT, AGENT_RULES, job.api.create_account(_ACCOUNT))
 
-    def create(self, name: str, *, owner_uid: str | None = None, labels: Mapping[str, str] | None = None) -> str:
+    def create(
+        self,
+        name: str,
+        *,
+        owner_uid: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        restart_policy: str = "Always",
+    ) -> str:
         """Create a pod, Pending as every new one; ``owner_uid``: of its controller. Returns the pod's UID."""
         metadata: dict[str, Any] = {"labels": {names.LABEL_RENDEZVOUS: self._job.name, **(labels or {})}}
         if owner_uid is not None:
             controller = {"apiVersion": "batch/v1", "kind": "Job", "name": "work", "uid": owner_uid, "controller": True}
             metadata["ownerReferences"] = [controller]
         # With a node name a deletion waits for the kubelet of that node, as with real pods.
-        body = objects.pod(name, metadata=metadata, serviceAccountName=_ACCOUNT, nodeName=f"node-of-{name}")
+        spec = {"serviceAccountName": _ACCOUNT, "nodeName": f"node-of-{name}", "restartPolicy": restart_policy}
+        body = objects.pod(name, metadata=metadata, **spec)
         return str(self._job.api.create(body)["metadata"]["uid"])
 
     def write_status(self, name: str, **status: Any) -> None:

@@ -132,3 +132,24 @@ def test_what_a_pod_says_counts_at_once_although_its_agent_still_beats(job: Job,
     job.stop_training()
     assert job.agents["p-0"].wait() == 0
     job.journal.assert_no_split()
+
+
+def test_a_container_that_is_killed_beside_a_sidecar_is_noticed_at_once(job: Job, pods: Pods) -> None:
+    job.create(1, 2)
+    workload = str(uuid.uuid4())
+    uids = {name: pods.create(name, owner_uid=workload, restart_policy="Never") for name in ("train-0", "train-1")}
+    agents = {name: pods.agent(name, uid, run_id=None) for name, uid in uids.items()}
+    job.wait_for_training(set(uids))
+    before = job.status.round
+    agents["train-1"].kill()
+    finished = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    state = {"terminated": {"exitCode": 137, "reason": "OOMKilled", "finishedAt": finished}}
+    container = {"name": "torchrun", "image": "none", "imageID": "", "ready": False, "restartCount": 0}
+    pods.write_status("train-1", phase="Running", containerStatuses=[{**container, "state": state}])
+    # Silence alone would take 120 s, since the other node goes on without it.
+    status = job.wait_for_round({"train-0"}, after=before, timeout=60)
+    ended = status.history[-2]
+    assert (ended.reason, ended.message) == (
+        RoundEndReason.MEMBER_LOST.value,
+        "train.train-1: container torchrun of its pod train-1 has ended (OOMKilled, exit code 137)",
+    )
