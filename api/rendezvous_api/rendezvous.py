@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from rendezvous_api import names
 from rendezvous_api.meta import Condition, ObjectMeta
 from rendezvous_api.reasons import ClosedReason, FormationReason, HeldOutReason, RefusalReason, RoundEndReason, State
 
@@ -331,3 +332,8 @@ class Rendezvous:
     metadata: ObjectMeta
     spec: RendezvousSpec
     status: RendezvousStatus = field(default_factory=RendezvousStatus)
+
+    @property
+    def made_by_agent(self) -> bool:
+        """Whether an agent has created it, not a person: agents may then create it again."""
+        return self.metadata.labels.get(names.LABEL_CREATED_BY) == names.CREATED_BY_AGENT
