@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from rendezvous_api import names
 from rendezvous_api.meta import Condition, ObjectMeta
 from rendezvous_api.reasons import ClosedReason, FormationReason, HeldOutReason, RefusalReason, RoundEndReason, State
 
@@ -348,3 +349,8 @@ class Rendezvous:
     def silent_seconds(self) -> int:
         """Seconds without a heartbeat after which an agent that keeps them is silent."""
         return self.heartbeat_seconds * self.spec.heartbeat.max_missed
+
+    @property
+    def made_by_agent(self) -> bool:
+        """Whether an agent has created it, not a person: agents may then create it again."""
+        return self.metadata.labels.get(names.LABEL_CREATED_BY) == names.CREATED_BY_AGENT

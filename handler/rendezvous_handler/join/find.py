@@ -89,7 +89,7 @@ class Finder:
     def _do_without(self, last_seen: Rendezvous | None) -> None:
         """There is no Rendezvous: create one if that is for the agents to do."""
         agent = self._agent
-        made_by_agent = last_seen is None or names.LABEL_CREATED_BY in last_seen.metadata.labels
+        made_by_agent = last_seen is None or last_seen.made_by_agent
         if agent.settings.create and made_by_agent:
             self._create()
         elif last_seen is None:

@@ -82,7 +82,7 @@ def _participants(s: Situation, timers: Timers) -> Iterator[_Due]:
 
 
 def _rendezvous(s: Situation, timers: Timers) -> Iterator[_Due]:
-    if s.metadata.labels.get(names.LABEL_CREATED_BY) == names.CREATED_BY_AGENT and not s.nodes:
+    if s.world.rendezvous.made_by_agent and not s.nodes:
         empty_since = timers.began(Timer.EMPTY)
         why = "it has had no participants for an hour"
         yield _Due(names.RENDEZVOUS_KIND, s.metadata, empty_since + RETENTION_SECONDS, why)

@@ -5,8 +5,8 @@ The first agent of a launch makes a missing Rendezvous for the nodes of its ``--
 """
 
 from rendezvous_api import names
-from rendezvous_api.meta import ObjectMeta
 from rendezvous_api.reasons import AttemptReason
+from rendezvous_api.rendezvous import Rendezvous
 from rendezvous_operator.core.nodes import Node
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.world import Decision, Deletion, Memory
@@ -32,7 +32,7 @@ def delete_if_outdated(s: Situation, memory: Memory) -> Decision | None:
 
 def _outdated_for(s: Situation) -> Node | None:
     """A node of the next launch, if all of its nodes ask for other numbers of nodes and no other node is left."""
-    if s.spec.closed or not _is_of_an_agent(s.metadata):
+    if s.spec.closed or not _is_of_an_agent(s.world.rendezvous):
         return None
     if s.liveness.all_silent or any(view.state.blocks for view in s.members):
         return None
@@ -52,10 +52,11 @@ def _is_of_next_launch(s: Situation, node: Node) -> bool:
     return starts and waits and may_claim and s.run.why_over(node.run) is None and s.allows(node)
 
 
-def _is_of_an_agent(metadata: ObjectMeta) -> bool:
+def _is_of_an_agent(rendezvous: Rendezvous) -> bool:
     """Whether an agent has made it, and no person has applied it or changed its spec since."""
+    metadata = rendezvous.metadata
     return (
-        metadata.labels.get(names.LABEL_CREATED_BY) == names.CREATED_BY_AGENT
+        rendezvous.made_by_agent
         and metadata.generation == 1
         and names.ANNOTATION_LAST_APPLIED not in metadata.annotations
         and not any(fields.operation == "Apply" for fields in metadata.managed_fields)

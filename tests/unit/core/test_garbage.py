@@ -191,7 +191,7 @@ def test_a_deletion_keeps_no_round_from_being_published() -> None:
 def test_who_waits_and_is_heard_is_kept_for_ever() -> None:
     scenario = two()
     scenario.join("s", run="one")
-    scenario.after(10 * HOUR)
+    scenario.after(3 * HOUR)
     assert scenario.deletions == []
 
 
