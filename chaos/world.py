@@ -111,6 +111,7 @@ class World:
         """What a person wants of the API server, and tries until it is done."""
         self._torchruns = torchruns
         self._plane_folder = folder / "plane"
+        self._snapshot = folder / "snapshot"
         self.plane = LocalControlPlane(self._plane_folder, start_timeout=_START_SECONDS)
         self.api = Api(self.plane, NAMESPACE, self._plane_folder / "admin.kubeconfig")
         self._observers: list[Observer] = []
@@ -144,7 +145,7 @@ class World:
         self.gateways.close()
         self.plane.stop()
         shutil.rmtree(self._plane_folder / "etcd", ignore_errors=True)
-        shutil.rmtree(self._plane_folder / "snapshot", ignore_errors=True)
+        shutil.rmtree(self._snapshot, ignore_errors=True)
         self.journal.close()
 
     # ---- the beginning and the end
@@ -304,32 +305,13 @@ class World:
 
     # ---- the servers
 
-    @contextlib.contextmanager
-    def _etcd_stopped(self) -> Any:
-        pids = self._etcd_pids()
-        send(pids, signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            send(pids, signal.SIGCONT)
-
-    def _etcd_pids(self) -> list[int]:
-        wanted = [str(self.plane.binaries.etcd), f"--data-dir={self._plane_folder / 'etcd'}"]
-        found = []
-        for folder in Path("/proc").iterdir():
-            if folder.name.isdecimal():
-                with contextlib.suppress(OSError):
-                    if (folder / "cmdline").read_text().split("\0")[:2] == wanted:
-                        found.append(int(folder.name))
-        return found
-
     def stall_etcd(self, dice: random.Random) -> Callable[[], None]:
         """Let etcd stop for a moment again and again; returns what ends that."""
         over = threading.Event()
 
         def stall() -> None:
             while not over.is_set() and not self._ended.is_set():
-                with self._etcd_stopped():
+                with self.plane.etcd_paused():
                     over.wait(dice.uniform(0.2, 1.5))
                 over.wait(dice.uniform(0.05, 0.5))
 
@@ -344,18 +326,14 @@ class World:
 
     def take_snapshot(self) -> None:
         """Copy the data of etcd as it is now."""
-        snapshot = self._plane_folder / "snapshot"
-        shutil.rmtree(snapshot, ignore_errors=True)
-        with self._etcd_stopped():
-            shutil.copytree(self._plane_folder / "etcd", snapshot)
+        shutil.rmtree(self._snapshot, ignore_errors=True)
+        self.plane.snapshot(self._snapshot)
 
     def restore_snapshot(self) -> None:
         """Begin again with the data of the snapshot."""
-        self.plane.stop()
-        shutil.rmtree(self._plane_folder / "etcd")
-        shutil.move(self._plane_folder / "snapshot", self._plane_folder / "etcd")
+        self.plane.stop_apiserver()
         self.journal.write("restored")
-        self.plane.start()
+        self.plane.restore(self._snapshot)
 
     def _watch_the_machine(self) -> None:
         before = _scheduled()
