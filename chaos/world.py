@@ -16,9 +16,9 @@ from typing import Any
 
 from tests.support.api import Api, NotFoundError
 from tests.support.fork_server import ForkServer
-from tests.support.processes import Process, start_operator
+from tests.support.gateway import Gateways
+from tests.support.processes import CUT_TORCHRUN, Process, start_operator
 
-from chaos.gateway import Gateways
 from chaos.journal import StepReader, Writer
 from chaos.observer import Observer
 from chaos.schedule import Setting
@@ -27,7 +27,6 @@ from rendezvous_api import names
 from rendezvous_controlplane import ControlPlaneError, LocalControlPlane
 
 ROOT = Path(__file__).parents[1]
-AGENT = Path(__file__).with_name("agent.py")
 NAME = "train"
 NAMESPACE = "default"
 _START_SECONDS = 600.0
@@ -282,7 +281,7 @@ class World:
 
     def _start_agent(self, node: Running) -> Process:
         command = [
-            str(AGENT),
+            CUT_TORCHRUN,
             "--rdzv-backend=kubernetes",
             f"--rdzv-endpoint={NAMESPACE}/{NAME}",
             "--rdzv-id=run-1",
@@ -297,7 +296,7 @@ class World:
             "KUBECONFIG": str(self._kubeconfig(node.name)),
             VARIABLE: str(self.workers.path),
             "CHAOS_NODE": node.name,
-            "CHAOS_CUT": str(self.cut_file(node.name)),
+            "CUT_STORES": str(self.cut_file(node.name)),
             "OMP_NUM_THREADS": "1",
             "GLOO_SOCKET_IFNAME": "lo",
         }
