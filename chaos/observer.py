@@ -7,7 +7,8 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from chaos.gateway import HOST, Target
+from tests.support.gateway import HOST, Target
+
 from chaos.journal import Writer
 from rendezvous_api import names
 

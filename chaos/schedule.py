@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from tests.support.gateway import PATHS
+
 
 class Kind(str, Enum):
     """What is done; what it may lead to is in `causes`."""
@@ -60,8 +62,6 @@ OF_THE_SERVERS = frozenset({Kind.STOP_API_SERVER, Kind.SLOW_ETCD, Kind.RESTORE, 
 AT_ONCE = frozenset({Kind.KILL_WORKER, Kind.DELETE_PARTICIPANT, Kind.RESTART_REQUEST})
 """Those that need no healing."""
 
-PATHS = ("read", "write", "watch")
-"""The kinds of requests that can be cut or fail apart from the others."""
 WAYS = ("refused", "silent", "429", "500", "lost")
 """How a request fails: no connection, no answer, an error, or an answer that is lost after it was carried out."""
 

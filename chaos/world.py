@@ -15,9 +15,9 @@ from typing import Any
 
 from tests.support.api import Api, NotFoundError
 from tests.support.fork_server import ForkServer
-from tests.support.processes import Process, start_operator
+from tests.support.gateway import Gateways
+from tests.support.processes import CUT_TORCHRUN, Process, start_operator
 
-from chaos.gateway import Gateways
 from chaos.journal import StepReader, Why, Writer
 from chaos.machine import Machine
 from chaos.observer import Observer
@@ -28,7 +28,6 @@ from rendezvous_api import names
 from rendezvous_controlplane import ControlPlaneError, LocalControlPlane
 
 ROOT = Path(__file__).parents[1]
-AGENT = Path(__file__).with_name("agent.py")
 NAME = "train"
 NAMESPACE = "default"
 _START_SECONDS = 600.0
@@ -56,6 +55,7 @@ class World:
         """What a person wants of the API server, and tries until it is done."""
         self._torchruns = torchruns
         self._plane_folder = folder / "plane"
+        self._snapshot = folder / "snapshot"
         self.plane = LocalControlPlane(self._plane_folder, start_timeout=_START_SECONDS)
         self.api = Api(self.plane, NAMESPACE, self._plane_folder / "admin.kubeconfig")
         self._observers: list[Observer] = []
@@ -89,7 +89,7 @@ class World:
         self.gateways.close()
         self.plane.stop()
         shutil.rmtree(self._plane_folder / "etcd", ignore_errors=True)
-        shutil.rmtree(self._plane_folder / "snapshot", ignore_errors=True)
+        shutil.rmtree(self._snapshot, ignore_errors=True)
         self.journal.close()
 
     # ---- the beginning and the end
@@ -233,7 +233,7 @@ class World:
 
     def _start_agent(self, node: Running) -> Process:
         command = [
-            str(AGENT),
+            CUT_TORCHRUN,
             "--rdzv-backend=kubernetes",
             f"--rdzv-endpoint={NAMESPACE}/{NAME}",
             "--rdzv-id=run-1",
@@ -248,7 +248,7 @@ class World:
             "KUBECONFIG": str(self._kubeconfig(node.name)),
             VARIABLE: str(self.workers.path),
             "CHAOS_NODE": node.name,
-            "CHAOS_CUT": str(self.cut_file(node.name)),
+            "CUT_STORES": str(self.cut_file(node.name)),
             "OMP_NUM_THREADS": "1",
             "GLOO_SOCKET_IFNAME": "lo",
         }
@@ -256,32 +256,13 @@ class World:
 
     # ---- the servers
 
-    @contextlib.contextmanager
-    def _etcd_stopped(self) -> Any:
-        pids = self._etcd_pids()
-        send(pids, signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            send(pids, signal.SIGCONT)
-
-    def _etcd_pids(self) -> list[int]:
-        wanted = [str(self.plane.binaries.etcd), f"--data-dir={self._plane_folder / 'etcd'}"]
-        found = []
-        for folder in Path("/proc").iterdir():
-            if folder.name.isdecimal():
-                with contextlib.suppress(OSError):
-                    if (folder / "cmdline").read_text().split("\0")[:2] == wanted:
-                        found.append(int(folder.name))
-        return found
-
     def stall_etcd(self, dice: random.Random) -> Callable[[], None]:
         """Let etcd stop for a moment again and again; returns what ends that."""
         over = threading.Event()
 
         def stall() -> None:
             while not over.is_set() and not self._ended.is_set():
-                with self._etcd_stopped():
+                with self.plane.etcd_paused():
                     over.wait(dice.uniform(0.2, 1.5))
                 over.wait(dice.uniform(0.05, 0.5))
 
@@ -296,18 +277,14 @@ class World:
 
     def take_snapshot(self) -> None:
         """Copy the data of etcd as it is now."""
-        snapshot = self._plane_folder / "snapshot"
-        shutil.rmtree(snapshot, ignore_errors=True)
-        with self._etcd_stopped():
-            shutil.copytree(self._plane_folder / "etcd", snapshot)
+        shutil.rmtree(self._snapshot, ignore_errors=True)
+        self.plane.snapshot(self._snapshot)
 
     def restore_snapshot(self) -> None:
         """Begin again with the data of the snapshot."""
-        self.plane.stop()
-        shutil.rmtree(self._plane_folder / "etcd")
-        shutil.move(self._plane_folder / "snapshot", self._plane_folder / "etcd")
+        self.plane.stop_apiserver()
         self.journal.write("restored")
-        self.plane.start()
+        self.plane.restore(self._snapshot)
 
 
 def send(pids: list[int], number: signal.Signals) -> None:

@@ -185,6 +185,7 @@ class Store:
     port: int
 
 
+FIRST_HOLD_OUT_SECONDS = 30
 LONGEST_HOLD_OUT_SECONDS = 600
 """The most that a node is held out at a time. The operator keeps to it, and so an agent need not compare clocks."""
 
@@ -201,6 +202,12 @@ class HeldOut:
     """It may take part again from then on. The entry stays after that for a while, so that ``times`` is known."""
     times: int
     """How often in a row it was held out for this reason."""
+
+    @property
+    def seconds(self) -> int:
+        """How long it is held out."""
+        # The exponent is bounded, since the number comes from the status and only grows.
+        return min(FIRST_HOLD_OUT_SECONDS << min(self.times - 1, 10), LONGEST_HOLD_OUT_SECONDS)
 
 
 @dataclass(frozen=True)

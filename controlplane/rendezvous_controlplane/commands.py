@@ -7,6 +7,11 @@ from pathlib import Path
 HOST = "127.0.0.1"
 
 
+def etcd_data(data_dir: Path) -> Path:
+    """The folder in which etcd keeps all objects."""
+    return data_dir / "etcd"
+
+
 def etcd_socket(data_dir: Path) -> Path:
     """The unix socket that etcd listens on.
 
@@ -34,7 +39,7 @@ def etcd_command(program: Path, data_dir: Path) -> list[str]:
     """How etcd is called: one member, no peers."""
     return [
         str(program),
-        f"--data-dir={data_dir / 'etcd'}",
+        f"--data-dir={etcd_data(data_dir)}",
         f"--listen-client-urls=unix://{etcd_socket(data_dir)}",
         f"--listen-peer-urls=unix://{data_dir / 'peer.sock'}",
         # Must look like host:port; it is not used, for there are no peers, and the API server gets the socket.

@@ -1,5 +1,6 @@
 """A Kubernetes control plane on this machine: etcd and kube-apiserver, with no container engine and no cluster."""
 
+import contextlib
 import hashlib
 import http.client
 import json
@@ -11,7 +12,7 @@ import ssl
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING
@@ -22,6 +23,7 @@ from .commands import (
     HOST,
     apiserver_command,
     etcd_command,
+    etcd_data,
     etcd_socket,
     serving_certificate,
     signing_key,
@@ -234,6 +236,40 @@ class LocalControlPlane:
             self.stop_apiserver()
             raise
         write_kubeconfig(self.kubeconfig, self.url, self._certificates(), self._tokens[_ADMIN])
+
+    # ---- etcd
+
+    @contextlib.contextmanager
+    def etcd_paused(self) -> Iterator[None]:
+        """Let etcd stand still for the time of a `with` block, as on a disk that hangs: requests wait for it."""
+        if self._etcd is None:
+            raise ControlPlaneError("the control plane is not started")
+        with self._etcd.paused():
+            yield
+
+    def snapshot(self, folder: Path | str) -> None:
+        """Copy all objects as they are now into a new folder, for `restore`. Raises FileExistsError if it exists."""
+        with self.etcd_paused():
+            shutil.copytree(etcd_data(self.data_dir), folder)
+
+    def restore(self, folder: Path | str) -> None:
+        """Go back to a snapshot, as after a loss of etcd's data: both servers are stopped, and started again.
+
+        Versions that were given out since the snapshot are given out again, to other objects. Port, certificates and
+        tokens stay. The snapshot is kept. Raises FileNotFoundError if there is none, and ControlPlaneError as `start`
+        does.
+        """
+        data = etcd_data(self.data_dir)
+        if not Path(folder).is_dir():
+            raise FileNotFoundError(f"no snapshot: {folder}")
+        self.stop_apiserver()
+        if self._etcd is not None:
+            self._etcd.stop()
+            self._etcd = None
+        shutil.rmtree(data)
+        shutil.copytree(folder, data)
+        self._start_etcd()
+        self.start_apiserver()
 
     # ---- kubeconfigs
 

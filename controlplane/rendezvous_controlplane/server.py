@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from . import supervisor
@@ -44,6 +44,18 @@ class Server:
     def exit_code(self) -> int | None:
         """The server's exit code (128 + N after signal N), or None while it runs."""
         return self._supervisor.poll()
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Let the server stand still (SIGSTOP) for the time of a `with` block."""
+        group = self._supervisor.pid  # it leads a session of its own, in which there is only the server beside it
+        os.killpg(group, signal.SIGSTOP)
+        os.kill(group, signal.SIGCONT)  # should we vanish meanwhile, it still ends the server
+        try:
+            yield
+        finally:
+            with contextlib.suppress(ProcessLookupError):  # it was stopped meanwhile
+                os.killpg(group, signal.SIGCONT)
 
     def stop(self) -> None:
         """End the server, if that is not done yet, and wait for it.

@@ -30,6 +30,7 @@ WELL: Series = {
     f"kube_rendezvous_running{{{TRAIN}}}": "1x20 0 0 1x67",
     f"kube_rendezvous_waiting_seconds{{{TRAIN}}}": "0x20 60 120 0x67",
     f"kube_rendezvous_suspects{{{TRAIN}}}": "0x20 1 1 0x67",
+    f'kube_rendezvous_held_out{{{TRAIN}, reason="CrashLoop"}}': "0x20 1 0 1 1 0x65",
     f"kube_rendezvous_heartbeat_age_seconds{{{TRAIN}}}": "5x20 65 125 5x67",
     f'kube_rendezvous_rounds_ended_total{{{TRAIN}, reason="ScaleUp"}}': "0+1x90",
     f'kube_rendezvous_rounds_ended_total{{{TRAIN}, reason="MemberLost"}}': "0x30 1x60",
@@ -65,6 +66,9 @@ BAD: dict[str, Series] = {
     },
     "KubeRendezvousCheckInFails": {
         f'kube_rendezvous_rounds_ended_total{{{TRAIN}, reason="CheckInFailed"}}': "0x60 1 2 3 4x27"
+    },
+    "KubeRendezvousNodeHeldOut": {
+        f'kube_rendezvous_held_out{{{TRAIN}, reason="StoreNotReached"}}': "0x30 1 0 1 1 0 1x4 0 1x8 0 1x10 0 1x28"
     },
     "KubeRendezvousMembersSuspected": {f"kube_rendezvous_suspects{{{TRAIN}}}": "4x90"},
     "KubeRendezvousNoHeartbeats": {f"kube_rendezvous_heartbeat_age_seconds{{{TRAIN}}}": "0+60x90"},

@@ -189,6 +189,29 @@ def test_the_api_server_can_be_away_for_a_while() -> None:
 
 
 @OWN_CONTROL_PLANE
+def test_a_snapshot_is_brought_back(tmp_path: Path) -> None:
+    with LocalControlPlane() as plane:
+        plane.kubectl("create", "configmap", "before")
+        plane.snapshot(tmp_path / "snapshot")
+        kubeconfig, url = plane.kubeconfig.read_text(), plane.url
+        with pytest.raises(FileExistsError):
+            plane.snapshot(tmp_path / "snapshot")
+        plane.kubectl("create", "configmap", "after")
+        assert len(processes_naming(plane.data_dir)) == 4, "etcd, the API server, and a guard of each"
+        with plane.etcd_paused(), pytest.raises(ControlPlaneError, match="took longer"):
+            plane.kubectl("create", "configmap", "meanwhile", timeout=1)
+        for _ in range(2):
+            plane.restore(tmp_path / "snapshot")
+            names = plane.kubectl("get", "configmap", "--output=name").split()
+            assert [name for name in names if "kube-root" not in name] == ["configmap/before"]
+            assert (plane.kubeconfig.read_text(), plane.url) == (kubeconfig, url)
+        assert len(processes_naming(plane.data_dir)) == 4
+        with pytest.raises(FileNotFoundError, match="no snapshot: /nowhere"):
+            plane.restore("/nowhere")
+        assert plane.kubectl("get", "--raw=/readyz") == "ok"
+
+
+@OWN_CONTROL_PLANE
 def test_a_data_folder_is_kept_and_used_again(tmp_path: Path) -> None:
     data = tmp_path / "data"
     plane = LocalControlPlane(data)

@@ -238,6 +238,9 @@ def test_an_agent_that_is_dropped_each_time_does_not_write_without_end(operator:
     assert operator.participant("train.a")["spec"]["attempt"] < 10
 
 
+LATER = "2999-01-01T00:00:00Z"
+
+
 def gathering(joined: int) -> Json:
     return {
         "reason": "Gathering",
@@ -249,7 +252,7 @@ def gathering(joined: int) -> Json:
 
 def held_out(name: str) -> list[Json]:
     message = "it did not reach the store of round 3"
-    return [{"name": name, "reason": "StoreNotReached", "message": message, "until": NOW, "times": 1}]
+    return [{"name": name, "reason": "StoreNotReached", "message": message, "until": LATER, "times": 1}]
 
 
 def test_a_node_that_is_gathered_or_held_out_waits_without_a_deadline(
@@ -263,7 +266,7 @@ def test_a_node_that_is_gathered_or_held_out_waits_without_a_deadline(
     operator.write(conditions=running, formation=gathering(1), heldOut=held_out("train.b"))
     with pytest.raises(AssertionError, match="in vain"):
         wait_until(lambda: not (a.waits() and b.waits()), "one gives up", timeout=14.0)
-    assert f"this node is held out until {NOW} (1 in a row): it did not reach the store of round 3." in caplog.text
+    assert f"this node is held out until {LATER} (1 in a row): it did not reach the store of round 3." in caplog.text
     assert "1 more nodes joined and will be added once the round has run for 3600 s" in caplog.text
     # Who waits for nodes again has its whole time again, and then gives up as ever.
     waiting = operator.running("WaitingForNodes", "2 of at least 3 nodes")

@@ -25,6 +25,7 @@ _PLACES = {
     "Lease": "apis/coordination.k8s.io/v1/leases",
     "Namespace": "api/v1/namespaces",
     "Pod": "api/v1/pods",
+    "ResourceQuota": "api/v1/resourcequotas",
     "Role": "apis/rbac.authorization.k8s.io/v1/roles",
     "RoleBinding": "apis/rbac.authorization.k8s.io/v1/rolebindings",
     "ServiceAccount": "api/v1/serviceaccounts",

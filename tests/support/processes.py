@@ -14,6 +14,8 @@ from tests.support.fork_server import ForkedProcess, ForkServer
 
 TORCHRUN = str(Path(sys.executable).with_name("torchrun"))
 """Its console script."""
+CUT_TORCHRUN = str(Path(__file__).with_name("cut_torchrun.py"))
+"""The same on a node whose way to the stores can be cut; see there."""
 
 
 class Process:

@@ -1,5 +1,6 @@
 """The parts that metrics are made of, on a clock of the test's own, and what they are shown."""
 
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from tests.support import objects
@@ -38,11 +39,14 @@ class Place:
         self.leads = True
         self.cache = Cache(self.clock)
         self.queue: WorkQueue[Key] = WorkQueue(self.clock)
-        self.metrics = Metrics(self.cache, self.queue, self.clock, lambda: self.leads)
+        self.metrics = Metrics(self.cache, self.queue, self.clock, lambda: self.leads, self.wall)
         self._version = 0
 
     def clock(self) -> float:
         return self.now
+
+    def wall(self) -> datetime:
+        return datetime(2030, 1, 1, tzinfo=timezone.utc) + timedelta(seconds=self.now - 1000)
 
     def show(self, status: dict[str, Any], uid: str = "r-1") -> None:
         """The Rendezvous is seen with this status."""

@@ -292,6 +292,7 @@ THRESHOLDS = {
     "KubeRendezvousWaiting": "600",
     "KubeRendezvousRestartLoop": "5",
     "KubeRendezvousCheckInFails": "2",
+    "KubeRendezvousNodeHeldOut": "0.5",
     "KubeRendezvousNoHeartbeats": "600",
 }
 

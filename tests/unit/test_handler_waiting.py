@@ -272,3 +272,22 @@ def test_a_node_that_is_held_out_is_logged_so(caplog: pytest.LogCaptureFixture) 
     logged.reporter.joined(rendezvous("x"), must_change=True)
     said = "this node is held out until 2030-01-01T00:00:30Z (2 in a row): no store in round 3. WaitingForNodes: x"
     assert logged.waiting(rendezvous("x"), held_out=HELD_OUT) == [f"I waiting for team/train: {said}"]
+    # The entry stays after that time. How long it is, follows from its number: 60 s from when it was seen.
+    assert "is held out" in logged.waiting(rendezvous("x"), after=59, held_out=HELD_OUT)[0]
+    was = said.replace("is held out", "was held out")
+    assert logged.waiting(rendezvous("x"), after=1, held_out=HELD_OUT) == [f"I waiting for team/train: {was}"]
+    again = replace(HELD_OUT, until="2030-01-01T00:05:00Z", times=3)
+    assert "is held out until 2030-01-01T00:05:00Z (3 in a row)" in logged.waiting(rendezvous("x"), held_out=again)[0]
+
+
+@pytest.mark.parametrize(("changed", "word"), [("2030-01-01T00:00:29Z", "is"), ("2030-01-01T00:00:31Z", "was")])
+def test_a_hold_out_that_is_over_when_the_agent_starts_is_logged_so(
+    caplog: pytest.LogCaptureFixture, changed: str, word: str
+) -> None:
+    """What the operator has written after that time says so, by the same clock."""
+    logged = Logged(caplog)
+    seen = rendezvous("x")
+    conditions = tuple(replace(condition, last_transition_time=changed) for condition in seen.status.conditions)
+    seen = replace(seen, status=replace(seen.status, conditions=conditions))
+    logged.reporter.joined(seen, must_change=True)
+    assert f"this node {word} held out until" in logged.waiting(seen, held_out=HELD_OUT)[0]

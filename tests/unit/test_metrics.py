@@ -19,7 +19,7 @@ from tests.unit.metrics_support import (
 )
 
 from rendezvous_api import names
-from rendezvous_api.reasons import ClosedReason, RoundEndReason
+from rendezvous_api.reasons import ClosedReason, HeldOutReason, RoundEndReason
 from rendezvous_operator.kube.request_trace import Request
 from rendezvous_operator.serve.metrics import LOSSES
 from rendezvous_operator.version import operator_version
@@ -97,9 +97,33 @@ def test_suspects_are_counted_when_the_operator_has_found_them(place: Place) -> 
     assert place.of_train("suspects") == 1
 
 
+def test_hold_outs_are_counted_by_reason_until_their_time_is_over(place: Place) -> None:
+    entries = [
+        {"name": name, "reason": reason, "message": "m", "until": f"2030-01-01T00:00:{second}Z", "times": 1}
+        for name, reason, second in (("c", "CrashLoop", 10), ("d", "StoreNotReached", 20), ("e", "CrashLoop", 30))
+    ]
+    place.show({**running(), "heldOut": entries})
+
+    def counts() -> tuple[float | None, ...]:
+        return tuple(place.of_train("held_out", reason=reason.value) for reason in HeldOutReason)
+
+    seen = []
+    for _ in range(4):
+        seen.append(dict(zip([reason.value for reason in HeldOutReason], counts(), strict=True)))
+        place.now += 10
+    assert seen == [
+        {"StoreNotReached": 1, "CrashLoop": 2},
+        {"StoreNotReached": 1, "CrashLoop": 1},
+        {"StoreNotReached": 0, "CrashLoop": 1},
+        {"StoreNotReached": 0, "CrashLoop": 0},
+    ]
+
+
 def test_every_reason_has_its_series_from_the_beginning(place: Place) -> None:
     """Prometheus sees no increase in a series that begins with 1."""
     place.show({})
+    for held_out in HeldOutReason:
+        assert place.of_train("held_out", reason=held_out.value) == 0
     for reason in (*RoundEndReason, *ClosedReason):
         for name in ("round_duration_seconds_count", "formation_duration_seconds_count"):
             assert place.value(name, reason=reason.value) == 0

@@ -139,3 +139,23 @@ def test_no_tenant_has_all_workers() -> None:
         assert await due(queue.get()) == "a2"
 
     asyncio.run(scenario())
+
+
+def test_a_worker_that_waits_can_be_cancelled_at_any_moment() -> None:
+    """Also while it wakes up. Up to Python 3.11 `asyncio.wait_for` may lose such a cancellation."""
+
+    async def scenario(steps: int) -> None:
+        queue: WorkQueue[str] = WorkQueue(Clock())
+        queue.add("later", 1e6)
+        worker = asyncio.ensure_future(queue.get())
+        for _ in range(5):
+            await asyncio.sleep(0)
+        queue.add("much later", 1e9)
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        worker.cancel()
+        await asyncio.wait({worker}, timeout=1)
+        assert worker.cancelled(), f"after {steps} steps"
+
+    for steps in range(8):
+        asyncio.run(scenario(steps))

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from rendezvous_api.rendezvous import Rendezvous, RendezvousStatus
+from rendezvous_api.rendezvous import HeldOut, Rendezvous, RendezvousStatus
 from rendezvous_handler.join.answer import Waiting, describe_status
 from rendezvous_handler.kube.contact import Contact
 
@@ -41,6 +41,8 @@ class Reporter:
         self._joined_at = now()
         self._status_at_join: RendezvousStatus | None = None
         self._must_change = False
+        self._held_out: HeldOut | None = None
+        self._held_out_at = 0.0
         self.noticed = True
         """The operator has reacted to the last attempt, as far as that can be seen."""
 
@@ -69,11 +71,19 @@ class Reporter:
         text = describe_status(status)
         if waiting.held_out is not None:
             held = waiting.held_out
-            text = f"this node is held out until {held.until} ({held.times} in a row): {held.message}. {text}"
+            is_held_out = "was held out" if self._is_over(held, status) else "is held out"
+            text = f"this node {is_held_out} until {held.until} ({held.times} in a row): {held.message}. {text}"
         elif waiting.spare:
             text = f"the round is full; this node is a spare and takes the place of a lost member at once. {text}"
         if text:
             self._log(logging.INFO, f"waiting for {self._reference}: {text}")
+
+    def _is_over(self, held: HeldOut, status: RendezvousStatus) -> bool:
+        """Whether the time of an entry is over, which stays after it. Clocks of two machines are not compared."""
+        if held != self._held_out:
+            self._held_out, self._held_out_at = held, self._now()
+        told = max((condition.last_transition_time for condition in status.conditions), default="")
+        return told >= held.until or self._now() - self._held_out_at >= held.seconds
 
     def first_contact(self, contact: Contact, limit: int) -> None:
         """Log that the API server has never answered yet, and for how many seconds that is tolerated."""

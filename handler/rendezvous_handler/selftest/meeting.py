@@ -170,7 +170,7 @@ class Meeting:
 
     async def _receive(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Talk with a client that has connected."""
-        rank = self._rank_of(await asyncio.wait_for(reader.readline(), _REPLY_SECONDS))
+        rank = self._rank_of(await asyncio.wait_for(reader.readline(), _REPLY_SECONDS))  # noqa: TID251 - see _end
         self._here[rank] = self._here.get(rank, 0) + 1
         try:
             if not self.missing:
@@ -207,7 +207,7 @@ class Meeting:
         while True:
             try:
                 connecting = asyncio.open_connection(host, port, limit=_LONGEST_LINE)
-                reader, writer = await asyncio.wait_for(connecting, _CONNECT_SECONDS)
+                reader, writer = await asyncio.wait_for(connecting, _CONNECT_SECONDS)  # noqa: TID251 - see _end
                 with contextlib.closing(writer):
                     await self._ask(reader, writer)
             except asyncio.TimeoutError:

@@ -165,7 +165,8 @@ class Recorder:
         """Send what is queued, for at most ``timeout`` seconds, and end."""
         if self.defect is None:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._queue.join(), timeout)
+                async with asyncio.timeout(timeout):
+                    await self._queue.join()
         await self._background.stop()
         self._dropped += self._queue.qsize()
         self._report_dropped()

@@ -1,6 +1,7 @@
 """A queue of keys, each due at a moment, each processed by one worker at a time (compare client-go's workqueue)."""
 
 import asyncio
+import contextlib
 import heapq
 from collections import Counter, deque
 from collections.abc import Callable, Hashable
@@ -90,10 +91,9 @@ class WorkQueue(Generic[K]):
             if found is not None:
                 return found
             later = self._heap[0][0] - now if self._heap else None
-            try:
-                await asyncio.wait_for(self._changed.wait(), later)
-            except TimeoutError:
-                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(later):
+                    await self._changed.wait()
 
     def _note_ready(self, now: float) -> None:
         while self._heap and self._heap[0][0] <= now:

@@ -7,6 +7,7 @@ the leader exports series of single Rendezvous, so that no series exists twice.
 from collections import Counter as Totals
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from typing import NamedTuple, Protocol
 
 from prometheus_client import (
@@ -22,7 +23,7 @@ from prometheus_client.registry import Collector
 
 from rendezvous_api import names
 from rendezvous_api.participant import Participant
-from rendezvous_api.reasons import AttemptReason, ClosedReason, ParticipantState, RoundEndReason
+from rendezvous_api.reasons import AttemptReason, ClosedReason, HeldOutReason, ParticipantState, RoundEndReason
 from rendezvous_api.rendezvous import RendezvousStatus
 from rendezvous_operator.core.nodes import silent_seconds
 from rendezvous_operator.core.world import World
@@ -97,6 +98,10 @@ class Backlog(Protocol):
         """How often one was put back after a failure."""
 
 
+def _now() -> datetime:
+    return datetime.now(timezone.utc)
+
+
 class Metrics:
     """All metrics, in a registry of their own.
 
@@ -105,9 +110,17 @@ class Metrics:
         queue: of the Rendezvous to decide on.
         clock: monotonic seconds.
         leading: whether this process is the leader now.
+        wall: the time of day, in which the status says how long a node is held out.
     """
 
-    def __init__(self, cache: Cache, queue: Backlog, clock: Callable[[], float], leading: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        cache: Cache,
+        queue: Backlog,
+        clock: Callable[[], float],
+        leading: Callable[[], bool],
+        wall: Callable[[], datetime] = _now,
+    ) -> None:
         self.registry = CollectorRegistry()
         self._clock = clock
         self._rounds = RoundClock(clock)
@@ -153,7 +166,7 @@ class Metrics:
         leader.set_function(leading)
         depth = Gauge(f"{PREFIX}_queue_depth", "Rendezvous that are due to be decided on.", registry=self.registry)
         depth.set_function(lambda: queue.depth)
-        self.registry.register(_Rendezvous(cache, queue, self._rounds, clock, leading, self._counted))
+        self.registry.register(_Rendezvous(cache, queue, self._rounds, clock, wall, leading, self._counted))
         ProcessCollector(registry=self.registry)
 
     def _histogram(self, name: str, text: str, buckets: tuple[float, ...], labels: tuple[str, ...] = ()) -> Histogram:
@@ -287,6 +300,7 @@ class _Rendezvous(Collector):
         queue: Backlog,
         rounds: RoundClock,
         clock: Callable[[], float],
+        wall: Callable[[], datetime],
         leading: Callable[[], bool],
         counted: dict[Key, _Counted],
     ) -> None:
@@ -294,6 +308,7 @@ class _Rendezvous(Collector):
         self._queue = queue
         self._rounds = rounds
         self._clock = clock
+        self._wall = wall
         self._leading = leading
         self._counted = counted
 
@@ -308,6 +323,7 @@ class _Rendezvous(Collector):
             for key, view in views.items():
                 gauge.add_metric(key, value(view))
             yield gauge
+        yield self._held_out(views)
         yield from self._counters(views)
 
     def _views(self) -> dict[Key, _View]:
@@ -318,6 +334,19 @@ class _Rendezvous(Collector):
             for key, world in worlds.items()
             if world is not None
         }
+
+    def _held_out(self, views: Mapping[Key, _View]) -> Metric:
+        gauge = GaugeMetricFamily(
+            f"{PREFIX}_held_out", "Nodes that are held out until a time that is not over.", labels=(*_LABELS, "reason")
+        )
+        now = self._wall()
+        for key, view in views.items():
+            # An entry stays after its time, because the next hold-out would be longer.
+            entries = (entry for entry in view.status.held_out if datetime.fromisoformat(entry.until) > now)
+            count = Totals(entry.reason for entry in entries)
+            for reason in HeldOutReason:
+                gauge.add_metric((*key, reason.value), count[reason])
+        return gauge
 
     def _counters(self, views: Mapping[Key, _View]) -> Iterator[Metric]:
         published = CounterMetricFamily(f"{PREFIX}_rounds_published", "Published rounds.", labels=_LABELS)

@@ -20,7 +20,6 @@ from rendezvous_operator.core.verdict import earliest
 from rendezvous_operator.core.words import cut, first_of
 from rendezvous_operator.core.world import Event
 
-FIRST_SECONDS = 30
 SOON_SECONDS = 600
 """A node that fails within this time of its admission fails soon. After the same time, the kubelet forgets that a
 container has crashed before."""
@@ -82,7 +81,7 @@ def ends_at(s: Situation, timers: Timers, entry: HeldOut) -> float:
     """
     by_status = s.now.monotonic + (datetime.fromisoformat(entry.until) - s.now.wall).total_seconds()
     began = timers.began(Timer.HELD_OUT, (entry.name, entry.until))
-    return min(by_status, began + _seconds(entry.times))
+    return min(by_status, began + entry.seconds)
 
 
 def changes_at(s: Situation, timers: Timers) -> float | None:
@@ -96,15 +95,10 @@ def as_missing(entries: Iterable[HeldOut]) -> tuple[Missing, ...]:
     return tuple(Missing(entry.name, f"is held out until {entry.until}: {entry.message}") for entry in entries)
 
 
-def _seconds(times: int) -> int:
-    # The exponent is bounded, since the number comes from the status and only grows.
-    return min(FIRST_SECONDS << min(times - 1, 10), LONGEST_HOLD_OUT_SECONDS)
-
-
 def _entry(s: Situation, before: HeldOut | None, blame: Blame) -> HeldOut:
     times = before.times + 1 if before is not None and before.reason is blame.reason else 1
-    until = s.now.clock_time(s.now.monotonic + _seconds(times))
-    return HeldOut(blame.name, blame.reason, cut(blame.message), until, times)
+    entry = HeldOut(blame.name, blame.reason, cut(blame.message), until="", times=times)
+    return replace(entry, until=s.now.clock_time(s.now.monotonic + entry.seconds))
 
 
 def _is_forgotten(s: Situation, timers: Timers, entry: HeldOut) -> bool:

@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 HOST = "127.0.0.1"
+PATHS = ("read", "write", "watch")
+"""The kinds of requests that can be cut or fail apart from the others."""
 _ERRORS = {"429": ("Too Many Requests", "TooManyRequests"), "500": ("Internal Server Error", "InternalError")}
 _READING = {"GET", "HEAD"}
 
@@ -29,7 +31,8 @@ class Failing:
     """Which requests fail, how, and which part of them."""
 
     paths: tuple[str, ...]
-    way: str
+    ways: tuple[str, ...]
+    """One of them, by chance, for each request."""
     share: float
     dice: random.Random
     over: asyncio.Event = field(default_factory=asyncio.Event)
@@ -55,16 +58,19 @@ class Gateway:
         self.port = int(self._listener.getsockname()[1])
         self.requests = 0
         self.failed = 0
+        self.lags: dict[str, float] = {}
+        """By the plural of a kind: how many seconds later, and up to twice as many, a watch of it shows everything."""
 
     def write_kubeconfig(self, path: Path) -> Path:
         """Write what a client by this way needs; its token is put in here."""
+        context = {"cluster": "gateway", "user": "gateway", "namespace": "default"}
         config = {
             "apiVersion": "v1",
             "kind": "Config",
-            "clusters": [{"name": "chaos", "cluster": {"server": f"http://{HOST}:{self.port}"}}],
-            "users": [{"name": "chaos", "user": {"token": "any"}}],
-            "contexts": [{"name": "chaos", "context": {"cluster": "chaos", "user": "chaos", "namespace": "default"}}],
-            "current-context": "chaos",
+            "clusters": [{"name": "gateway", "cluster": {"server": f"http://{HOST}:{self.port}"}}],
+            "users": [{"name": "gateway", "user": {"token": "any"}}],
+            "contexts": [{"name": "gateway", "context": context}],
+            "current-context": "gateway",
         }
         path.write_text(json.dumps(config), encoding="utf-8")
         return path
@@ -102,11 +108,14 @@ class Gateway:
         path = "watch" if "watch=true" in target or "watch=1" in target else "read" if method in _READING else "write"
         self.requests += 1
         failing = self._failing if self._failing is not None and self._failing.hits(path) else None
+        way = failing.dice.choice(failing.ways) if failing is not None else ""
         if failing is not None:
             self.failed += 1
-        if failing is not None and failing.way != "lost":
-            await _refuse(failing, writer)
-            return
+            if way != "lost":
+                await _refuse(failing, way, writer)
+                return
+        plural = target.partition("?")[0].rpartition("/")[2]
+        lag = self.lags.get(plural, 0.0) if path == "watch" else 0.0
         task = asyncio.current_task()
         assert task is not None
         self._open[task] = path
@@ -114,12 +123,12 @@ class Gateway:
             port, token = self._target()
             added = [f"Host: {HOST}:{port}", f"Authorization: Bearer {token}", "Connection: close"]
             request = "\r\n".join([first, *kept, *added]).encode("latin-1") + b"\r\n\r\n" + body
-            await self._pass_on(port, request, reader, writer, lose=failing is not None)
+            await self._pass_on(port, request, reader, writer, lose=failing is not None, lag=lag)
         except asyncio.CancelledError:
             if (cut := self._cut.pop(task, None)) is None:
                 raise  # the end of the loop
             task.uncancel()
-            if cut.way == "silent":
+            if "silent" in cut.ways:
                 await cut.over.wait()
             _reset(writer)
         finally:
@@ -127,7 +136,14 @@ class Gateway:
             self._cut.pop(task, None)
 
     async def _pass_on(
-        self, port: int, request: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, lose: bool
+        self,
+        port: int,
+        request: bytes,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        *,
+        lose: bool,
+        lag: float,
     ) -> None:
         answer, server = await asyncio.open_connection(HOST, port, ssl=self._tls)
         # A client that ends its watch is noticed by the end of what it sends.
@@ -144,6 +160,7 @@ class Gateway:
                 if not data:
                     break
                 if not lose:
+                    await asyncio.sleep(lag)
                     writer.write(data)
                     await writer.drain()
             if lose:
@@ -153,16 +170,16 @@ class Gateway:
             server.transport.abort()
 
 
-async def _refuse(failing: Failing, writer: asyncio.StreamWriter) -> None:
-    if failing.way == "silent":
+async def _refuse(failing: Failing, way: str, writer: asyncio.StreamWriter) -> None:
+    if way == "silent":
         await failing.over.wait()
-    if failing.way not in _ERRORS:
+    if way not in _ERRORS:
         _reset(writer)
         return
-    words, reason = _ERRORS[failing.way]
-    status = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "code": int(failing.way)}
-    body = json.dumps({**status, "message": "made by chaos"}).encode()
-    head = f"HTTP/1.1 {failing.way} {words}\r\nContent-Type: application/json\r\nRetry-After: 1\r\n"
+    words, reason = _ERRORS[way]
+    status = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "code": int(way)}
+    body = json.dumps({**status, "message": "made by a test"}).encode()
+    head = f"HTTP/1.1 {way} {words}\r\nContent-Type: application/json\r\nRetry-After: 1\r\n"
     writer.write(f"{head}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body)
     await writer.drain()
 
@@ -175,7 +192,7 @@ def _reset(writer: asyncio.StreamWriter) -> None:
 
 
 class Gateways:
-    """All gateways of a schedule, in a thread of their own."""
+    """All gateways of a test or a schedule, in a thread of their own."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -190,9 +207,20 @@ class Gateways:
             asyncio.run_coroutine_threadsafe(gateway.serve(), self._loop).result(10)
         return self.all[name]
 
-    def fail(self, name: str, paths: tuple[str, ...], way: str, share: float, dice: random.Random) -> None:
-        """Let these requests of a node or operator fail."""
-        failing = Failing(paths, way, share, dice)
+    def fail(
+        self, name: str, paths: tuple[str, ...], way: str | tuple[str, ...], share: float, dice: random.Random
+    ) -> None:
+        """Let these requests of a node or operator fail.
+
+        Args:
+            name: of the node or operator.
+            paths: of `PATHS`.
+            way: no connection ("refused"), no answer ("silent"), an error ("429", "500"), or an answer that is lost
+                after the request was carried out ("lost"); or several of these.
+            share: which part of the requests fails; 1 also ends what is under way.
+            dice: for chance.
+        """
+        failing = Failing(paths, (way,) if isinstance(way, str) else way, share, dice)
         asyncio.run_coroutine_threadsafe(self.all[name].fail(failing), self._loop).result(10)
 
     def heal(self, name: str) -> None:

@@ -1,16 +1,16 @@
-"""The ways to the API server that chaos runs cut: what a client of one sees, and what has been carried out."""
+"""The ways to the API server that tests cut: what a client of one sees, and what has been carried out."""
 
 import http.client
 import json
 import random
 import socket
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from chaos.gateway import HOST, Gateway, Gateways
-from chaos.schedule import PATHS
 from tests.support.api import Api
+from tests.support.gateway import HOST, PATHS, Gateway, Gateways
 
 from rendezvous_controlplane import LocalControlPlane
 
@@ -98,6 +98,15 @@ def test_a_cut_watch_breaks_and_the_rest_goes_on(gateways: Gateways, way: Gatewa
     with pytest.raises((ConnectionError, http.client.HTTPException)):
         watch(way, namespace)
     assert request(way, "POST", maps_of(namespace), config_map("a"))[0] == 201
+
+
+def test_a_watch_that_is_slow_shows_everything_later(way: Gateway, namespace: str) -> None:
+    way.lags["configmaps"] = 0.5
+    stream = watch(way, namespace)
+    began = time.monotonic()
+    assert request(way, "POST", maps_of(namespace), config_map("a"))[0] == 201
+    assert json.loads(stream.readline())["object"]["metadata"]["name"] == "a"
+    assert time.monotonic() - began >= 0.5
 
 
 def test_a_silent_way_says_nothing_until_it_is_healed(gateways: Gateways, way: Gateway, namespace: str) -> None:
