@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from tests.integration.handler_support import Nodes, PlayedOperator
 from tests.integration.operator_support import Group, Operators
+from tests.support.certificates import WithoutIdentifiers
 from tests.support.operatorless import client_of
 
 from rendezvous_controlplane import Binaries, LocalControlPlane
@@ -15,11 +16,21 @@ from rendezvous_handler.operatorless.store import KubernetesStore
 
 
 @pytest.fixture(scope="session")
+def without_identifiers(tmp_path_factory: pytest.TempPathFactory) -> WithoutIdentifiers:
+    """The certificates that the API server has for those who call it localhost."""
+    return WithoutIdentifiers(tmp_path_factory.mktemp("certificates"), "localhost")
+
+
+@pytest.fixture(scope="session")
 def control_plane(
-    control_plane_binaries: Binaries, control_plane_manifests: Sequence[Path | str]
+    control_plane_binaries: Binaries,
+    control_plane_manifests: Sequence[Path | str],
+    without_identifiers: WithoutIdentifiers,
 ) -> Iterator[LocalControlPlane]:
     """One with users that have no rights of their own."""
-    with LocalControlPlane(users={"alice": ["team-a", "team-b"], "nobody": (), "reader": ("readers",)}) as plane:
+    users = {"alice": ["team-a", "team-b"], "nobody": (), "reader": ("readers",)}
+    sni = f"--tls-sni-cert-key={without_identifiers.certificate},{without_identifiers.key}:localhost"
+    with LocalControlPlane(users=users, apiserver_args=[sni]) as plane:
         plane.apply(control_plane_manifests)
         yield plane
 
