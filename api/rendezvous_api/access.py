@@ -130,9 +130,10 @@ def certificate_problem(error: BaseException, url: str, authority: str | None) -
     """
     found: Any = error
     for _ in range(_CAUSES):
-        if isinstance(found, ssl.SSLCertVerificationError):
+        # aiohttp's error is of this class, too, and only the one inside says why.
+        if isinstance(found, ssl.SSLCertVerificationError) and (why := getattr(found, "verify_message", "")):
             against = authority or "the authorities that this machine trusts"
-            return f"the certificate of {url} is not accepted: {found.verify_message}. It was checked against {against}"
+            return f"the certificate of {url} is not accepted: {why}. It was checked against {against}"
         inner = [argument for argument in getattr(found, "args", ()) if isinstance(argument, BaseException)]
         found = found.__cause__ or found.__context__ or (inner[0] if inner else None)
         if found is None:

@@ -8,7 +8,8 @@ from pathlib import Path
 class Plugin:
     """A credential plug-in, and a user of a kubeconfig who has it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, seconds: float = 0) -> None:
+        """Write it into a folder; it takes that many seconds to answer."""
         self._answers, self._asked = folder / "answers", folder / "asked"
         self._answers.mkdir()
         program = folder / "plugin"
@@ -16,6 +17,7 @@ class Plugin:
         program.write_text(
             f"""#!/bin/sh
 echo >> {self._asked}
+sleep {seconds}
 number=$(wc -l < {self._asked})
 while [ $number -gt 0 ]; do
     [ -e {self._answers}/$number ] && exec cat {self._answers}/$number

@@ -170,16 +170,21 @@ def test_a_plugin_that_fails_is_named_and_the_former_token_used_on(
     place.play(scenario)
 
 
-def test_the_wait_for_a_plugin_ends(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_wait_for_a_plugin_ends_and_it_is_not_started_once_more(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "_LOAD_SECONDS", 0.2)
-    arguments = {"command": "sleep", "args": ["0.7"], "apiVersion": "client.authentication.k8s.io/v1"}
-    place.kubeconfig({"exec": arguments})
+    plugin = Plugin(place.folder, seconds=0.7)
+    plugin.answer(1, "first")
+    place.kubeconfig(plugin.user)
 
     async def scenario(login: Login) -> None:
-        expected = r"its credential plug-in \(exec\) has not answered within 0.2 s"
-        with pytest.raises(NoConfigurationError, match=expected):
-            await login.access()
-        await asyncio.sleep(1)  # for the process to end
+        for _ in range(2):
+            with pytest.raises(NoConfigurationError, match=r"\(exec\) of the kubeconfig has not answered within 0.2 s"):
+                await login.access()
+        monkeypatch.setattr(module, "_LOAD_SECONDS", 60)
+        assert (await login.access()).authorization == "Bearer first"
+        assert plugin.asked == 1
 
     place.play(scenario)
 

@@ -86,6 +86,7 @@ class Login:
         self._loaded_at = -math.inf
         self._refused_at = -math.inf
         self._good_until = -math.inf
+        self._loading: asyncio.Future[tuple[Access, float]] | None = None
         self._lock = asyncio.Lock()
 
     async def access(self) -> Access:
@@ -156,16 +157,24 @@ class Login:
         )
 
     async def _load(self) -> Access:
-        self._loaded_at = self._now()  # also if it fails: a plug-in may take its time to do so
-        configuration = kubernetes_client.Configuration()
-        lifetime = await _load_into(configuration)
-        self._access = _access(configuration)
+        if self._loading is None:
+            self._loaded_at = self._now()  # also if it fails: a plug-in may take its time to do so
+            self._loading = asyncio.ensure_future(_configuration())
+        # It goes on after that time, and is waited for the next time: a plug-in that hangs is not started once more.
+        done, _ = await asyncio.wait({self._loading}, timeout=_LOAD_SECONDS)
+        if not done:
+            raise NoConfigurationError(
+                f"the credential plug-in (exec) of the kubeconfig has not answered within {_LOAD_SECONDS:g} s"
+            )
+        loading, self._loading = self._loading, None
+        self._access, lifetime = loading.result()
         self._good_until = self._loaded_at + lifetime
         return self._access
 
 
-async def _load_into(configuration: Any) -> float:
-    """Load it, and return for how many seconds its credentials are good, as far as is known."""
+async def _configuration() -> tuple[Access, float]:
+    """It, and for how many seconds its credentials are good, as far as is known."""
+    configuration = kubernetes_client.Configuration()
     files = kubeconfig_files(os.environ)
     problem = "no usable kubeconfig"
     if files is None:
@@ -174,14 +183,10 @@ async def _load_into(configuration: Any) -> float:
         except (kubernetes_config.ConfigException, OSError) as error:
             problem = f"neither a service account of a pod ({error}) nor a usable kubeconfig"
         else:
-            return _TOKEN_SECONDS
-    files = files or "~/.kube/config"
+            return _access(configuration), _TOKEN_SECONDS
+    files = files or os.environ.get("KUBECONFIG") or "~/.kube/config"
     try:
-        loading = kubernetes_config.load_kube_config(files, client_configuration=configuration)
-        loader = await asyncio.wait_for(loading, _LOAD_SECONDS)
-    except TimeoutError as error:
-        text = f"{files}: its credential plug-in (exec) has not answered within {_LOAD_SECONDS:g} s"
-        raise NoConfigurationError(text) from error
+        loader = await kubernetes_config.load_kube_config(files, client_configuration=configuration)
     except Exception as error:  # what the package raises for a file that is no kubeconfig is not documented
         raise NoConfigurationError(f"{problem}: {files}: {str(error) or type(error).__name__}") from error
     if "exec" in (getattr(loader, "_user", None) or ()) and not (configuration.api_key or configuration.cert_file):
@@ -189,9 +194,9 @@ async def _load_into(configuration: Any) -> float:
         raise NoConfigurationError(f"{files}: its credential plug-in (exec) has given no credentials, see the log")
     expires: datetime.datetime | None = getattr(loader, "exec_plugin_expiry", None)
     if expires is None:
-        return math.inf
+        return _access(configuration), math.inf
     left = (expires - datetime.datetime.now(datetime.UTC)).total_seconds()
-    return max(left - _EARLIER_SECONDS, _PAUSE_SECONDS)
+    return _access(configuration), max(left - _EARLIER_SECONDS, _PAUSE_SECONDS)
 
 
 def _access(configuration: Any) -> Access:
