@@ -5,9 +5,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from tests.integration.access_support import Kubeconfig
 from tests.integration.handler_support import Nodes, PlayedOperator
 from tests.integration.operator_support import Group, Operators
 from tests.support.certificates import WithoutIdentifiers
+from tests.support.connect_proxy import ConnectProxy
 from tests.support.operatorless import client_of
 
 from rendezvous_controlplane import Binaries, LocalControlPlane
@@ -72,3 +74,14 @@ def client(control_plane: LocalControlPlane) -> Client:
 @pytest.fixture
 def store(client: Client, namespace: str) -> KubernetesStore:
     return KubernetesStore(client, namespace, "keys", timedelta(seconds=20))
+
+
+@pytest.fixture
+def kubeconfig(control_plane: LocalControlPlane, tmp_path: Path) -> Kubeconfig:
+    return Kubeconfig(control_plane, tmp_path / "kubeconfig")
+
+
+@pytest.fixture
+def proxy(control_plane: LocalControlPlane) -> Iterator[ConnectProxy]:
+    with ConnectProxy(control_plane.port) as server:
+        yield server

@@ -2,13 +2,12 @@
 
 import asyncio
 import base64
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.integration.access_support import BEHIND_A_PROXY, Kubeconfig
 from tests.integration.operator_support import Group, Operators
-from tests.support.api import Json
 from tests.support.certificates import WithoutIdentifiers
 from tests.support.connect_proxy import ConnectProxy
 from tests.support.plugin import Plugin
@@ -20,38 +19,6 @@ from rendezvous_api.api_errors import UnreachableError
 from rendezvous_controlplane import LocalControlPlane
 from rendezvous_operator.kube.client import Client
 from rendezvous_operator.kube.login import Login
-
-BEHIND_A_PROXY = "https://kubernetes.default.svc:443"
-"""A name in the certificate of the API server that this machine cannot resolve."""
-
-
-class Kubeconfig:
-    """A copy of the administrator's, to change."""
-
-    def __init__(self, control_plane: LocalControlPlane, path: Path) -> None:
-        self.path = path
-        self._config = json.loads(control_plane.kubeconfig.read_text())
-        self.admin_token: str = self._config["users"][0]["user"]["token"]
-
-    def write(self, cluster: Json | None = None, user: Json | None = None) -> Path:
-        """With these fields of the cluster, and of the user in place of the administrator's token."""
-        self._config["clusters"][0]["cluster"].update(cluster or {})
-        if user is not None:
-            self._config["users"][0]["user"] = user
-        self.path.write_text(json.dumps(self._config))
-        return self.path
-
-
-@pytest.fixture
-def kubeconfig(control_plane: LocalControlPlane, tmp_path: Path) -> Kubeconfig:
-    return Kubeconfig(control_plane, tmp_path / "kubeconfig")
-
-
-@pytest.fixture
-def proxy(control_plane: LocalControlPlane) -> Iterator[ConnectProxy]:
-    with ConnectProxy(control_plane.port) as server:
-        yield server
-
 
 Serve = Callable[..., Process]
 
