@@ -17,6 +17,7 @@ from rendezvous_operator import logs
 from rendezvous_operator.kube.client import TIMEOUT_SECONDS, Client
 from rendezvous_operator.kube.event_recorder import Recorder
 from rendezvous_operator.kube.lease import Candidate, Election
+from rendezvous_operator.kube.login import Login
 from rendezvous_operator.kube.outage_clock import OutageClock
 from rendezvous_operator.kube.request_trace import trace
 from rendezvous_operator.options import PROGRAM, Options, parse
@@ -69,7 +70,8 @@ class Operator:
         self._metrics = Metrics(self._cache, self._queue, time.monotonic, lambda: self._term() is not None)
         self._trace = trace(lambda _: None, self._metrics.request_answered)
         self._relisting = Relisting()
-        self._watches = Watches(time.monotonic, self._clock, [self._trace, self._relisting.trace])
+        self._login = Login()
+        self._watches = Watches(time.monotonic, self._clock, self._login, [self._trace, self._relisting.trace])
 
     def _term(self) -> int | None:
         """The present term as leader. Without an election there is one term, from start to end."""
@@ -103,7 +105,7 @@ class Operator:
         ended: Callable[[str, float], None] = lambda code, seconds: None,
         timeout: float = TIMEOUT_SECONDS,
     ) -> Client:
-        client = await Client.connect(ended, timeout=timeout, traces=[self._trace])
+        client = await Client.connect(self._login, ended, timeout=timeout, traces=[self._trace])
         stack.push_async_callback(client.close)
         return client
 

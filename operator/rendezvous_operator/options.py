@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from rendezvous_api.access import namespace_of
 from rendezvous_operator.kube.lease import Timing
 from rendezvous_operator.version import operator_version
 
@@ -188,9 +189,8 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str], pod_namespac
                 parser.error(f"environment variable {option.variable}: {error}")
         found[option.field] = option.default if value is None else value
     if found["leader_elect"] and found["leader_elect_lease_namespace"] is None:
-        try:
-            found["leader_elect_lease_namespace"] = pod_namespace.read_text(encoding="utf-8").strip()
-        except OSError:
+        found["leader_elect_lease_namespace"] = _namespace_of_pod(pod_namespace)
+        if found["leader_elect_lease_namespace"] is None:
             parser.error("--leader-elect-lease-namespace must be given outside a pod")
     options = Options(**found)
     timing = options.timing
@@ -201,6 +201,18 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str], pod_namespac
             f"twice --leader-elect-retry-period-seconds ({timing.retry_period})"
         )
     return options
+
+
+def _namespace_of_pod(file: Path) -> str | None:
+    """That of the file, else of the token beside it: a volume made by hand may have no such file."""
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except OSError:
+        pass
+    try:
+        return namespace_of(file.with_name("token").read_text(encoding="utf-8"))
+    except OSError:
+        return None
 
 
 def _parser() -> argparse.ArgumentParser:

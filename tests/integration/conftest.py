@@ -5,8 +5,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from tests.integration.access_support import Kubeconfig
 from tests.integration.handler_support import Nodes, PlayedOperator
 from tests.integration.operator_support import Group, Operators
+from tests.support.certificates import WithoutIdentifiers
+from tests.support.connect_proxy import ConnectProxy
 from tests.support.operatorless import client_of
 
 from rendezvous_controlplane import Binaries, LocalControlPlane
@@ -15,11 +18,21 @@ from rendezvous_handler.operatorless.store import KubernetesStore
 
 
 @pytest.fixture(scope="session")
+def without_identifiers(tmp_path_factory: pytest.TempPathFactory) -> WithoutIdentifiers:
+    """The certificates that the API server has for those who call it localhost."""
+    return WithoutIdentifiers(tmp_path_factory.mktemp("certificates"), "localhost")
+
+
+@pytest.fixture(scope="session")
 def control_plane(
-    control_plane_binaries: Binaries, control_plane_manifests: Sequence[Path | str]
+    control_plane_binaries: Binaries,
+    control_plane_manifests: Sequence[Path | str],
+    without_identifiers: WithoutIdentifiers,
 ) -> Iterator[LocalControlPlane]:
     """One with users that have no rights of their own."""
-    with LocalControlPlane(users={"alice": ["team-a", "team-b"], "nobody": (), "reader": ("readers",)}) as plane:
+    users = {"alice": ["team-a", "team-b"], "nobody": (), "reader": ("readers",)}
+    sni = f"--tls-sni-cert-key={without_identifiers.certificate},{without_identifiers.key}:localhost"
+    with LocalControlPlane(users=users, apiserver_args=[sni]) as plane:
         plane.apply(control_plane_manifests)
         yield plane
 
@@ -61,3 +74,14 @@ def client(control_plane: LocalControlPlane) -> Client:
 @pytest.fixture
 def store(client: Client, namespace: str) -> KubernetesStore:
     return KubernetesStore(client, namespace, "keys", timedelta(seconds=20))
+
+
+@pytest.fixture
+def kubeconfig(control_plane: LocalControlPlane, tmp_path: Path) -> Kubeconfig:
+    return Kubeconfig(control_plane, tmp_path / "kubeconfig")
+
+
+@pytest.fixture
+def proxy(control_plane: LocalControlPlane) -> Iterator[ConnectProxy]:
+    with ConnectProxy(control_plane.port) as server:
+        yield server

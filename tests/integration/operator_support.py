@@ -2,6 +2,7 @@
 
 import http.client
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -79,9 +80,11 @@ class Operators:
         self._folder = folder
         self.started: list[Process] = []
 
-    def start(self, *arguments: str, kubeconfig: Path | None = None) -> Process:
+    def start(
+        self, *arguments: str, kubeconfig: Path | None = None, environment: Mapping[str, str] | None = None
+    ) -> Process:
         log = self._folder / f"operator-{len(self.started)}.log"
-        self.started.append(start_operator(kubeconfig or self._kubeconfig, log, *arguments))
+        self.started.append(start_operator(kubeconfig or self._kubeconfig, log, *arguments, environment=environment))
         return self.started[-1]
 
     def serve(self, *arguments: str, kubeconfig: Path | None = None) -> "Served":

@@ -1,5 +1,6 @@
 """The configuration that a pod has, and a pod without it."""
 
+import json
 import socket
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from tests.support.objects import AGENT_RULES
 from torch.distributed.elastic.rendezvous import RendezvousConnectionError, RendezvousParameters
 
 from rendezvous_controlplane import LocalControlPlane
+from rendezvous_handler.kube.kubeconfig import connect
 from rendezvous_handler.plugin import create_handler
 
 
@@ -45,6 +47,7 @@ def in_pod(
     monkeypatch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(tmp_path / "token"))
     monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", str(tmp_path / "ca.crt"))
     monkeypatch.setattr("rendezvous_handler.kube.kubeconfig._TOKEN_FILE", str(tmp_path / "token"))
+    monkeypatch.delenv("KUBECONFIG", raising=False)
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(control_plane.port))
     return operator
@@ -62,6 +65,32 @@ def test_the_service_account_of_a_pod_is_enough(in_pod: PlayedOperator) -> None:
     in_pod.publish(found)
     node.returned()
     assert node.handler.shutdown()
+
+
+def test_a_token_volume_made_by_hand_needs_no_namespace(in_pod: PlayedOperator, tmp_path: Path) -> None:
+    (tmp_path / "namespace").unlink()
+    in_pod.create()
+    node = make(own_address()).join()
+    in_pod.publish(in_pod.joined({"train.w-0": 1}))
+    node.returned()
+    assert node.handler.shutdown()
+
+
+def test_a_token_that_names_no_namespace_is_refused(in_pod: PlayedOperator, tmp_path: Path) -> None:
+    (tmp_path / "namespace").unlink()
+    (tmp_path / "token").write_text("opaque")
+    with pytest.raises(RendezvousConnectionError, match="the namespace of this pod is not known"):
+        make(None)
+
+
+def test_a_kubeconfig_that_is_named_wins_over_the_service_account(
+    in_pod: PlayedOperator, control_plane: LocalControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert connect().in_pod
+    monkeypatch.setenv("KUBECONFIG", str(control_plane.kubeconfig))
+    client = connect()
+    assert (client.in_pod, client.namespace) == (False, "default")
+    assert client.bearer_token() == json.loads(control_plane.kubeconfig.read_text())["users"][0]["user"]["token"]
 
 
 @pytest.mark.parametrize("local_addr", [None, "127.0.0.1", "localhost"])

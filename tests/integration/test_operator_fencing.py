@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Coroutine
 
 import pytest
-from kubernetes.aio.config import kube_config
 from tests.integration.operator_support import Group
 
 from rendezvous_api import names
@@ -13,6 +12,7 @@ from rendezvous_api.rendezvous import RendezvousStatus
 from rendezvous_controlplane import LocalControlPlane
 from rendezvous_operator.kube.client import Client
 from rendezvous_operator.kube.event_recorder import Recorder
+from rendezvous_operator.kube.login import Login
 from rendezvous_operator.reconcile.fence import Fence
 from rendezvous_operator.reconcile.reader import Reader
 from rendezvous_operator.reconcile.reconciler import Reconciler
@@ -69,12 +69,11 @@ Play = Callable[[Scenario], None]
 @pytest.fixture
 def play(control_plane: LocalControlPlane, namespace: str, monkeypatch: pytest.MonkeyPatch) -> Play:
     """Runs a scenario in an operator without watches that has listed everything."""
-    # The client has read the environment when it was imported.
-    monkeypatch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", str(control_plane.kubeconfig))
+    monkeypatch.setenv("KUBECONFIG", str(control_plane.kubeconfig))
 
     def run(scenario: Scenario) -> None:
         async def whole() -> None:
-            client = await Client.connect()
+            client = await Client.connect(Login())
             place = Place(client, namespace)
             try:
                 place.recorder.start()

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Coroutine
 
 import pytest
-from kubernetes.aio.config import kube_config
 from tests.integration.operator_support import Group
 from tests.support import objects
 from tests.support.api import Json
@@ -14,6 +13,7 @@ from rendezvous_api import names
 from rendezvous_controlplane import LocalControlPlane
 from rendezvous_operator.core.world import Target, World
 from rendezvous_operator.kube.client import KINDS, Client
+from rendezvous_operator.kube.login import Login
 from rendezvous_operator.kube.request_trace import Request, trace
 from rendezvous_operator.reconcile.reader import MOST_SINGLE_READS, Reader
 from rendezvous_operator.watch.cache import Cache
@@ -45,13 +45,12 @@ Play = Callable[[Scenario], None]
 @pytest.fixture
 def play(control_plane: LocalControlPlane, group: Group, monkeypatch: pytest.MonkeyPatch) -> Play:
     """Runs a scenario with a reader that has listed everything."""
-    # The client has read the environment when it was imported.
-    monkeypatch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", str(control_plane.kubeconfig))
+    monkeypatch.setenv("KUBECONFIG", str(control_plane.kubeconfig))
 
     def run(scenario: Scenario) -> None:
         async def whole() -> None:
             requests: list[Request] = []
-            client = await Client.connect(traces=[trace(requests.append, lambda *_: None)])
+            client = await Client.connect(Login(), traces=[trace(requests.append, lambda *_: None)])
             try:
                 reader = Reader(client, Cache(time.monotonic), group.namespace)
                 for kind in KINDS:

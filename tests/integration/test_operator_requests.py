@@ -9,7 +9,6 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from kubernetes.aio.config import kube_config
 from tests.support.api import Api
 
 from rendezvous_api import names
@@ -17,6 +16,7 @@ from rendezvous_api.api_errors import UnreachableError
 from rendezvous_controlplane import LocalControlPlane
 from rendezvous_operator.kube.client import Client, Json
 from rendezvous_operator.kube.lease import Candidate, Election, Timing
+from rendezvous_operator.kube.login import Login
 from rendezvous_operator.kube.request_trace import NO_ANSWER
 
 TIMING = Timing()
@@ -38,14 +38,13 @@ class _AnswerLost(Client):
 def test_a_lease_that_was_taken_without_an_answer_is_handed_over(
     control_plane: LocalControlPlane, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The client has read the environment when it was imported.
-    monkeypatch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", str(control_plane.kubeconfig))
+    monkeypatch.setenv("KUBECONFIG", str(control_plane.kubeconfig))
 
     def holder() -> str:
         return str(Api(control_plane, namespace).read("Lease", "ours")["spec"].get("holderIdentity", ""))
 
     async def scenario() -> None:
-        client = await _AnswerLost.connect()
+        client = await _AnswerLost.connect(Login())
         assert isinstance(client, _AnswerLost)
         client.wrote = asyncio.Event()
         candidate = Candidate(
@@ -93,11 +92,11 @@ def test_an_answer_that_is_not_the_api_servers_is_none(
     config["clusters"][0]["cluster"] = {"server": f"http://127.0.0.1:{portal}"}
     kubeconfig = control_plane.data_dir / "portal.kubeconfig"
     kubeconfig.write_text(json.dumps(config))  # JSON is YAML
-    monkeypatch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", str(kubeconfig))
+    monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
 
     async def scenario() -> None:
         ended: list[str] = []
-        client = await Client.connect(lambda code, seconds: ended.append(code))
+        client = await Client.connect(Login(), lambda code, seconds: ended.append(code))
         try:
             with pytest.raises(
                 UnreachableError, match="the answer is not that of an API server: b'<html>Please log in"

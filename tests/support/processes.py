@@ -103,7 +103,10 @@ def _operators() -> ForkServer:
     return server
 
 
-def start_operator(kubeconfig: Path, log: Path, *arguments: str) -> Process:
-    """Start an operator as a process of its own."""
+def start_operator(
+    kubeconfig: Path, log: Path, *arguments: str, environment: Mapping[str, str] | None = None
+) -> Process:
+    """Start an operator as a process of its own, with these variables beside those of this process."""
     command = ["-m", "rendezvous_operator.app", *arguments]
-    return Process(command, log, {**os.environ, "KUBECONFIG": str(kubeconfig)}, _operators())
+    variables = {**os.environ, **(environment or {}), "KUBECONFIG": str(kubeconfig)}
+    return Process(command, log, variables, _operators())

@@ -3,7 +3,10 @@
 import base64
 import json
 import re
+import shutil
 import socket
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -150,4 +153,58 @@ def test_loopback(address: str, expected: bool) -> None:
 
 
 def test_the_address_is_that_of_the_route() -> None:
-    assert identity.local_address("https://127.0.0.1:6443") == "127.0.0.1"
+    assert identity.local_address("https://127.0.0.1:6443", in_pod=False) == "127.0.0.1"
+
+
+def machine(*commands: str) -> list[str]:
+    """The start of a command that is run in a machine's network of its own, made by these arguments of ``ip``."""
+    if shutil.which("ip") is None or subprocess.run(["unshare", "--net", "true"], capture_output=True).returncode:
+        pytest.skip("needs ip, and the right to make a network namespace")
+    made = " && ".join(f"ip {command}" for command in ("link set lo up", *commands))
+    return ["unshare", "--net", "sh", "-c", f'{made} && exec "$@"', "sh"]
+
+
+NETWORK_CARD = (
+    "link add eth0 type veth peer name switch",
+    "link set switch up",
+    "link set eth0 up",
+    "address add 192.168.7.5/24 dev eth0",
+    "address add fd00:7::5/64 dev eth0 nodad",
+)
+DEFAULT_ROUTES = ("route add default via 192.168.7.1", "-6 route add default via fd00:7::1")
+SERVICES = (
+    "link add kube-ipvs0 type bridge",
+    "address add 10.96.0.1/32 dev kube-ipvs0",
+    "address add fd00:10:96::1/128 dev kube-ipvs0 nodad",
+)
+"""What kube-proxy does in IPVS mode. The device stays down; its type, dummy there, is one that every kernel has."""
+
+
+def address_on(network: list[str], url: str, *, in_pod: bool = True) -> str:
+    program = (
+        "from rendezvous_handler.agent.identity import node_address\n"
+        f"try: print(node_address(None, {url!r}, {in_pod}))\n"
+        "except (OSError, ValueError) as error: print(type(error).__name__, error)"
+    )
+    done = subprocess.run([*network, sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [("https://10.96.0.1:443", "192.168.7.5"), ("https://[fd00:10:96::1]:443", "fd00:7::5")],
+)
+@pytest.mark.parametrize("services", [(), SERVICES], ids=["iptables", "ipvs"])
+def test_the_address_is_none_of_a_service(services: tuple[str, ...], url: str, expected: str) -> None:
+    assert address_on(machine(*NETWORK_CARD, *DEFAULT_ROUTES, *services), url) == expected
+
+
+def test_without_another_address_than_that_of_the_service_the_node_is_told_to_name_one() -> None:
+    text = address_on(machine(*NETWORK_CARD, *SERVICES), "https://10.96.0.1:443")
+    assert text.startswith("ValueError 10.96.0.1 is the address of the API server")
+    assert "set --local-addr" in text
+
+
+def test_outside_of_pods_the_machine_may_be_that_of_the_api_server() -> None:
+    network = machine(*NETWORK_CARD, "address add 192.168.8.5/24 dev eth0", *DEFAULT_ROUTES)
+    assert address_on(network, "https://192.168.8.5:6443", in_pod=False) == "192.168.8.5"

@@ -4,12 +4,14 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from tests.support.waiting import wait_until
+from torch.distributed.rendezvous import rendezvous
 
 from rendezvous_api.rendezvous import Member, Store
 from rendezvous_handler.agent.store_port import StorePort, StorePortError
@@ -71,9 +73,9 @@ def test_a_predecessors_connections_do_not_hold_the_port(cleanup: ExitStack) -> 
 class Group:
     """Some members of one round, all in this process."""
 
-    def __init__(self, size: int, timeout: int = 10, shared: bool = True):
-        self.ports = [StorePort("127.0.0.1", range(0, 1)) for _ in range(size)]
-        self.store = Store("127.0.0.1", self.ports[0].port)
+    def __init__(self, size: int, timeout: int = 10, shared: bool = True, host: str = "127.0.0.1"):
+        self.ports = [StorePort(host, range(0, 1)) for _ in range(size)]
+        self.store = Store(host, self.ports[0].port)
         self.size, self.timeout, self.shared = size, timeout, shared
         self.bells = [threading.Event() for _ in range(size)]
         self.members = [self.member(rank) for rank in range(size)]
@@ -342,3 +344,27 @@ def test_an_unshared_store_agrees_on_another_port(cleanup: ExitStack) -> None:
     assert first is not None
     assert first.master_addr == "127.0.0.1"
     assert first.master_port != group.members[0].membership.store.port
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_workers_meet_at_an_ipv6_address(cleanup: ExitStack, monkeypatch: pytest.MonkeyPatch, shared: bool) -> None:
+    """By MASTER_ADDR and MASTER_PORT, as torchrun gives them to workers and init_process_group("env://") reads them."""
+    if not socket.has_dualstack_ipv6():
+        pytest.skip("this machine has no IPv6")
+    group = Group(2, shared=shared, host="::1")
+    cleanup.callback(group.close)
+    group.check_in(1, 0)
+    assert [member.error for member in group.members] == [None, None]
+    bootstrap = group.members[1].bootstrap
+    assert bootstrap is not None
+    variables = {"MASTER_ADDR": bootstrap.master_addr, "MASTER_PORT": bootstrap.master_port}
+    for name, value in {**variables, "TORCHELASTIC_USE_AGENT_STORE": shared, "TORCHELASTIC_RESTART_COUNT": 0}.items():
+        monkeypatch.setenv(name, str(value))
+
+    def worker(rank: int) -> Any:
+        return next(rendezvous(f"env://?rank={rank}&world_size=2", timeout=timedelta(seconds=20)))[0]
+
+    with ThreadPoolExecutor() as both:
+        stores = list(both.map(worker, range(2)))
+    stores[0].set("key", "value")
+    assert stores[1].get("key") == b"value"

@@ -6,6 +6,7 @@ import pytest
 
 from rendezvous_api import names
 from rendezvous_operator.kube.client import KINDS
+from rendezvous_operator.kube.login import Login
 from rendezvous_operator.kube.outage_clock import OutageClock
 from rendezvous_operator.serve.health import DEAD_SECONDS, STALE_SECONDS, Check, Health
 from rendezvous_operator.serve.http_server import report
@@ -21,7 +22,7 @@ class Place:
         self.now = 1000.0
         self.defect: str | None = None
         self.cache = Cache(self.clock)
-        self.watches = Watches(self.clock, OutageClock(self.clock))
+        self.watches = Watches(self.clock, OutageClock(self.clock), Login())
         self.health = Health(self.cache, self.watches, self.clock, [("workers", lambda: self.defect)])
 
     def clock(self) -> float:

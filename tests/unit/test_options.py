@@ -1,5 +1,6 @@
 """The settings of the operator, and that they are documented."""
 
+import base64
 import re
 from pathlib import Path
 
@@ -94,6 +95,10 @@ def test_the_lease_is_in_the_namespace_of_the_pod(tmp_path: Path, capsys: pytest
     assert parse(["--leader-elect"], {}, told).leader_elect_lease_namespace == "kube-rendezvous"
     given = parse(["--leader-elect", "--leader-elect-lease-namespace=other"], {}, told)
     assert given.leader_elect_lease_namespace == "other"
+    told.unlink()  # a volume made by hand need not have it
+    claims = base64.urlsafe_b64encode(b'{"sub": "system:serviceaccount:operators:default"}').decode()
+    (tmp_path / "token").write_text(f"header.{claims}.signature\n")
+    assert parse(["--leader-elect"], {}, told).leader_elect_lease_namespace == "operators"
     assert "--leader-elect-lease-namespace must be given" in error(capsys, "--leader-elect")
 
 

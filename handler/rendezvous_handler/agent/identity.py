@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import errno
 import hashlib
 import ipaddress
-import json
 import os
 import re
 import secrets
@@ -17,11 +15,17 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from rendezvous_api import names
+from rendezvous_api.access import claims_of
 
 MAX_NAME_LENGTH = 253
 """Of an object in Kubernetes, in characters."""
 
 _INCARNATION_LENGTH = 8
+
+_ELSEWHERE = {int(socket.AF_INET): "192.0.2.1", int(socket.AF_INET6): "2001:db8::1"}
+"""Addresses of no machine (RFC 5737, RFC 3849), so that the route to them is the default route."""
+
+_SET_LOCAL_ADDR = "set --local-addr to the address of the pod (status.podIP, by the downward API)"
 
 
 @dataclass(frozen=True)
@@ -58,11 +62,10 @@ def bound_pod(token: str) -> BoundPod | None:
     The signature is not checked: the API server does that with each request, and nothing here relies on it.
     """
     try:
-        payload = token.split(".")[1]
-        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["kubernetes.io"]
+        claims = claims_of(token)["kubernetes.io"]
         pod, node = claims["pod"], claims.get("node") or {}
         return BoundPod(claims["namespace"], pod["name"], pod["uid"], node.get("name"))
-    except (IndexError, KeyError, TypeError, ValueError):
+    except (KeyError, TypeError):
         return None
 
 
@@ -135,17 +138,42 @@ def _lowest_free_slot(owner: str) -> tuple[int, socket.socket]:
             return number, slot
 
 
-def local_address(api_server_url: str) -> str:
+def local_address(api_server_url: str, in_pod: bool) -> str:
     """The address of this node from which it reaches the API server; sends nothing.
 
     Raises:
         OSError: there is no route to it, or its name cannot be resolved.
+        ValueError: inside a pod, the only address that can be found is that of the API server.
     """
     url = urlsplit(api_server_url)
     host, port = url.hostname or "localhost", url.port or (80 if url.scheme == "http" else 443)
-    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
-    with socket.socket(family, kind, protocol) as probe:
-        probe.connect(address)
+    problem: OSError | None = None
+    for family, _, _, _, server in socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM):
+        try:
+            own = _source(family, server)
+        except OSError as error:  # a name may have addresses of a family that this machine does not use
+            problem = problem or error
+            continue
+        if not in_pod or own != server[0] or is_loopback(own):
+            return own
+        # In a pod that is the address of a Service. kube-proxy in IPVS mode gives those of all Services to each
+        # machine, and a pod in the machine's network has them, too (the device kube-ipvs0). Where kube-proxy works
+        # otherwise, the route to a Service is the default route.
+        try:
+            return _source(family, (_ELSEWHERE[family], port))
+        except OSError:
+            raise ValueError(
+                f"{own} is the address of the API server, at which no other pod reaches this one, and there is no "
+                f"default route that could tell another one: {_SET_LOCAL_ADDR}"
+            ) from None
+    assert problem is not None  # there is at least one address
+    raise problem
+
+
+def _source(family: int, destination: Any) -> str:
+    """The address of this machine from which a packet would be sent."""
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        probe.connect(destination)
         return str(probe.getsockname()[0])
 
 
@@ -159,14 +187,11 @@ def node_address(local_addr: str | None, api_server_url: str, in_pod: bool) -> s
 
     Raises:
         OSError: it cannot be found out: a name cannot be resolved, or there is no route.
-        ValueError: inside a pod, it is one that only this pod can reach.
+        ValueError: inside a pod, it is one that only this pod can reach, or one that each machine has.
     """
-    address = local_addr or local_address(api_server_url)
+    address = local_addr or local_address(api_server_url, in_pod)
     if in_pod and is_loopback(address):
-        raise ValueError(
-            f"{address} is a loopback address, at which no other pod reaches this one: set --local-addr to the "
-            "address of the pod (status.podIP, by the downward API)"
-        )
+        raise ValueError(f"{address} is a loopback address, at which no other pod reaches this one: {_SET_LOCAL_ADDR}")
     return address
 
 

@@ -81,8 +81,9 @@ class Finder:
         self._wait.reporter.first_contact(contact, settings.join_timeout)
         # Nothing else is known yet that could say how long to wait.
         if self._wait.clock.elapsed > settings.join_timeout:
+            missing = "been trusted" if contact.untrusted else "answered"
             raise ConnectError(
-                f"the API server at {self._agent.client.url} has not answered for {settings.join_timeout} s "
+                f"the API server at {self._agent.client.url} has not {missing} for {settings.join_timeout} s "
                 f"(join_timeout of --rdzv-conf): {contact.cause}"
             )
 

@@ -97,7 +97,7 @@ class Reporter:
         return contact.failing
 
     def _outage(self, contact: Contact, retrying: str) -> None:
-        text = f"the API server at {self._url} does not answer; {retrying}. {contact.cause}"
+        text = f"the API server at {self._url} {contact.state}; {retrying}. {contact.cause}"
         self._log(logging.WARNING, text, topic="outage")
 
     def problem(self, text: str) -> None:

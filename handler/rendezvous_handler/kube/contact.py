@@ -20,17 +20,25 @@ class Contact:
         self.failing = False
         self.cause = ""
         """Of the last failure, for people."""
+        self.untrusted = False
+        """The last failure: the server's certificate is not accepted."""
 
     def answered(self) -> None:
         """The server has answered; a refusal is an answer, too."""
         self.failing = False
 
-    def failed(self, cause: str) -> None:
-        """A request got no answer."""
+    def failed(self, cause: str, untrusted: bool = False) -> None:
+        """A request got no answer, or was not made, because the server's certificate is not accepted."""
         self.cause = cause
+        self.untrusted = untrusted
         if not self.failing:
             self._since = self._now()
             self.failing = True
+
+    @property
+    def state(self) -> str:
+        """What the server does while it is `failing`, behind its name."""
+        return "is not trusted" if self.untrusted else "does not answer"
 
     @property
     def silent_seconds(self) -> float:

@@ -1,11 +1,13 @@
-"""Where the API server is and who asks: the service account of a pod, else the kubeconfig."""
+"""Where the API server is and who asks: a kubeconfig, or the service account of a pod."""
 
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from kubernetes import client, config
 
+from rendezvous_api.access import kubeconfig_files, namespace_of, proxy_for
 from rendezvous_api.api_errors import NoConfigurationError
 from rendezvous_handler.kube.client import Client
 
@@ -13,25 +15,42 @@ _TOKEN_FILE = "/var/run/secrets/kubernetes.io/serviceaccount/token"
 
 
 def connect() -> Client:
-    """Find the API server as kubectl does, the service account of a pod first. Makes no request.
+    """Find the API server as kubectl does: by ``KUBECONFIG``, the service account of a pod, ``~/.kube/config``.
+
+    Other than with kubectl the service account comes before ``~/.kube/config``, which may be in an image, or in a home
+    that many pods share. Makes no request.
 
     Raises:
-        NoConfigurationError: there is neither; the message says what was looked for.
+        NoConfigurationError: there is none of them; the message says what was looked for.
     """
     configuration = client.Configuration()
+    configuration.proxy = None  # what is there after loading comes from the kubeconfig
+    files = kubeconfig_files(os.environ)
+    in_cluster_problem = ""
+    if files is None:
+        try:
+            config.load_incluster_config(client_configuration=configuration)
+        except (config.ConfigException, OSError) as error:
+            in_cluster_problem = str(error)
+        else:
+            return Client(_with_proxy(configuration), _namespace_of_pod(), in_pod=True)
     try:
-        config.load_incluster_config(client_configuration=configuration)
-    except config.ConfigException as error:
-        in_cluster_problem = str(error)
-    else:
-        return Client(configuration, _namespace_of_pod(), in_pod=True)
-    file = os.environ.get("KUBECONFIG") or None  # empty is as good as none, also for kubectl
-    try:
-        config.load_kube_config(config_file=file, client_configuration=configuration)
-        _, context = config.list_kube_config_contexts(config_file=file)
-    except (config.ConfigException, OSError) as error:
-        raise NoConfigurationError(_no_configuration(in_cluster_problem, str(error))) from None
-    return Client(configuration, context["context"].get("namespace") or "default", in_pod=False)
+        config.load_kube_config(config_file=files, client_configuration=configuration)
+        _, context = config.list_kube_config_contexts(config_file=files)
+        namespace = context["context"].get("namespace") or "default"
+    except Exception as error:  # noqa: BLE001 - what the package raises for a file that is no kubeconfig is not documented
+        problem = str(error) or type(error).__name__
+        if files is not None:
+            raise NoConfigurationError(f"the kubeconfig {files} cannot be used: {problem}") from None
+        raise NoConfigurationError(_no_configuration(in_cluster_problem, problem)) from None
+    return Client(_with_proxy(configuration), namespace, in_pod=False)
+
+
+def _with_proxy(configuration: Any) -> Any:
+    """Proxies as kubectl has them; what the package does differs from release to release."""
+    configuration.proxy = configuration.proxy or proxy_for(str(configuration.host), os.environ)
+    configuration.no_proxy = None  # it has been looked at, and does not count for a proxy of the kubeconfig
+    return configuration
 
 
 def _no_configuration(in_cluster_problem: str, kubeconfig_problem: str) -> str:
@@ -48,5 +67,18 @@ def _no_configuration(in_cluster_problem: str, kubeconfig_problem: str) -> str:
 
 
 def _namespace_of_pod() -> str:
-    with open(os.path.join(os.path.dirname(_TOKEN_FILE), "namespace"), encoding="utf-8") as file:
-        return file.read().strip()
+    """That of the file, else of the token: a volume made by hand may have no such file."""
+    path = os.path.join(os.path.dirname(_TOKEN_FILE), "namespace")
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read().strip()
+    except OSError as error:
+        problem = str(error)
+    with open(_TOKEN_FILE, encoding="utf-8") as file:
+        namespace = namespace_of(file.read())
+    if namespace is None:
+        raise NoConfigurationError(
+            f"the namespace of this pod is not known: {problem}, and the token in {_TOKEN_FILE} is none of a service "
+            "account"
+        )
+    return namespace

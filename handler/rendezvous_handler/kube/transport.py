@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 from collections.abc import Generator, Mapping
 from typing import Any
 
 import urllib3
 from kubernetes import client as kubernetes_client
 from kubernetes import config as kubernetes_config
+from urllib3.util.ssl_ import create_urllib3_context
 
+from rendezvous_api.access import certificate_problem, verify_as_kubectl
 from rendezvous_api.api_errors import UnreachableError, error_from_answer, json_object
 from rendezvous_handler.kube.contact import Contact
 
@@ -48,6 +51,7 @@ class Transport:
         self._contact = contact
         self._pool = kubernetes_client.ApiClient(configuration).rest_client.pool_manager
         self._pool.connection_pool_kw["socket_options"] = [option for option in _SOCKET_OPTIONS if option[1]]
+        self._pool.connection_pool_kw["ssl_context"] = _tls(configuration)
 
     @property
     def url(self) -> str:
@@ -176,11 +180,25 @@ class Transport:
         return headers
 
     def _unreachable(self, cause: Exception | str, verb: str, resource: str, namespace: str) -> UnreachableError:
-        text = cause if isinstance(cause, str) else f"{self.url}: {cause_of(cause)}"
+        untrusted = None
+        if isinstance(cause, str):
+            text = cause
+        else:
+            untrusted = certificate_problem(cause, self.url, self._configuration.ssl_ca_cert)
+            text = untrusted or f"{self.url}: {cause_of(cause)}"
         problem = UnreachableError(text, verb, resource, namespace)
-        problem.not_carried_out = isinstance(cause, _NOT_SENT)
-        self._contact.failed(text)
+        problem.not_carried_out = isinstance(cause, _NOT_SENT) or untrusted is not None
+        self._contact.failed(text, untrusted is not None)
         return problem
+
+
+def _tls(configuration: Any) -> ssl.SSLContext:
+    """What TLS is to check. The pool adds the authority and the client's certificate to it."""
+    context = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED if configuration.verify_ssl else ssl.CERT_NONE)
+    verify_as_kubectl(context)
+    if not configuration.ssl_ca_cert:
+        context.load_default_certs()
+    return context
 
 
 class JsonLines:

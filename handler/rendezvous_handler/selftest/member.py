@@ -146,7 +146,7 @@ class _Wait(JoinWait):
     def _what_is_known(self) -> str:
         contact, state = self._agent.client.contact, self._agent.watch.state
         if contact.failing:
-            return f"The API server at {self._agent.client.url} does not answer: {contact.cause}"
+            return f"The API server at {self._agent.client.url} {contact.state}: {contact.cause}"
         if state.error is not None:
             return advise(state.error)
         if state.rendezvous is None:

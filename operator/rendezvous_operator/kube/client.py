@@ -3,16 +3,17 @@
 Objects are plain JSON here, so the same few calls serve pods and custom resources. The cache decodes them.
 """
 
+import json
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple
+from http import HTTPStatus
+from typing import Any, Final, NamedTuple, Self
 
 import aiohttp
-from kubernetes.aio import client as kubernetes_client
-from kubernetes.aio import config as kubernetes_config
 from yarl import URL
 
 from rendezvous_api import names
+from rendezvous_api.access import certificate_problem
 from rendezvous_api.api_errors import (
     NoConfigurationError,
     NotFoundError,
@@ -21,6 +22,7 @@ from rendezvous_api.api_errors import (
     json_object,
 )
 from rendezvous_api.meta import version_number
+from rendezvous_operator.kube.login import Access, Login
 from rendezvous_operator.kube.request_trace import NO_ANSWER, request_of
 
 Json = dict[str, Any]
@@ -36,6 +38,8 @@ KINDS_BY_PLURAL: Final = {plural: kind for kind, plural in PLURALS.items()}
 
 _SELECTORS = {names.POD_KIND: names.LABEL_RENDEZVOUS}
 _PAGE = 500
+_CONNECTIONS = 64
+_USER_AGENT = "kube-rendezvous-operator"
 TIMEOUT_SECONDS = 30.0
 
 
@@ -49,46 +53,73 @@ class ObjectList(NamedTuple):
 class Client:
     """Requests to one API server. Use `connect` to make one; a request raises an `ApiError` and nothing else."""
 
-    def __init__(self, api: kubernetes_client.ApiClient, ended: Callable[[str, float], None], timeout: float) -> None:
-        self._api = api
+    def __init__(
+        self,
+        login: Login,
+        ended: Callable[[str, float], None],
+        timeout: float,
+        traces: Sequence[aiohttp.TraceConfig],
+    ) -> None:
+        self._login = login
         self._ended = ended
         self._timeout = timeout
+        self._traces = traces
+        self._access: Access | None = None
+        self._session: aiohttp.ClientSession | None = None
+        self._former: list[tuple[float, aiohttp.ClientSession]] = []
 
     @classmethod
     async def connect(
         cls,
+        login: Login,
         ended: Callable[[str, float], None] = lambda code, seconds: None,
         *,
         timeout: float = TIMEOUT_SECONDS,
         traces: Sequence[aiohttp.TraceConfig] = (),
-    ) -> "Client":
-        """Configure from the pod's service account, else from the kubeconfig (``KUBECONFIG``).
+    ) -> Self:
+        """Load the configuration. Makes no request.
 
         Each client has connections of its own, so its requests never wait for those of another client.
 
         Args:
+            login: may be that of other clients, too.
             ended: is called at the end of each request, as `OutageClock.ended`.
             timeout: of each request, in seconds.
             traces: of each request.
 
         Raises:
-            NoConfigurationError: neither is there.
+            NoConfigurationError: there is none that can be used.
         """
-        configuration = kubernetes_client.Configuration()
-        try:
-            kubernetes_config.load_incluster_config(client_configuration=configuration)
-        except kubernetes_config.ConfigException:
-            try:
-                await kubernetes_config.load_kube_config(client_configuration=configuration)
-            except (kubernetes_config.ConfigException, OSError) as error:
-                raise NoConfigurationError(f"neither a service account nor a usable kubeconfig: {error}") from error
-        configuration.connection_pool_maxsize = 64
-        configuration.trace_configs = list(traces)
-        return cls(kubernetes_client.ApiClient(configuration), ended, timeout)
+        client = cls(login, ended, timeout, traces)
+        await client._open()
+        return client
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._api.close()
+        for session in [self._session, *(session for _, session in self._former)]:
+            if session is not None:
+                await session.close()
+
+    async def _open(self) -> tuple[Access, aiohttp.ClientSession]:
+        """The session of now, made anew if there is none."""
+        if self._access is None or self._session is None:
+            self._access = await self._login.access()
+            self._session = self._login.session(self._access, self._traces, _CONNECTIONS)
+        return self._access, self._session
+
+    async def _log_in_again(self, refused: aiohttp.ClientSession, asked_at: float) -> bool:
+        """After 401: whether a request of that session may be accepted now, with other credentials."""
+        if not await self._login.refused(asked_at):
+            return False
+        now = time.monotonic()
+        if self._session is refused:
+            # Credentials may be a client's certificate, which belongs to a connection. Other requests may still be
+            # under way on this one.
+            self._former.append((now, refused))
+            self._session = None
+        while self._former and now - self._former[0][0] > self._timeout:
+            await self._former.pop(0)[1].close()
+        return True
 
     async def list(self, kind: str, namespace: str | None, *, labelled: bool = True) -> ObjectList:
         """All objects of a kind, in one namespace or in all, not older than this call (a quorum read).
@@ -164,30 +195,46 @@ class Client:
         """Any request that is answered with one JSON object, at a path such as ``/api/v1/pods``."""
         where = request_of(method, URL(path))
         began = time.monotonic()
-        timeout = aiohttp.ClientTimeout(total=self._timeout, sock_connect=min(5.0, self._timeout))
         try:
-            # It reads the token of the pod again, so it can fail, too.
-            request = await self._api.param_serialize(
-                method,
-                path,
-                query_params=list((query or {}).items()),
-                header_params={"Accept": "application/json", "Content-Type": content_type},
-                body=body,
-                auth_settings=["BearerToken"],
-            )
-            response = await self._api.call_api(*request, _request_timeout=timeout)
-            data = await response.read()
-        except (aiohttp.ClientError, TimeoutError, OSError, kubernetes_config.ConfigException) as error:
+            status, reason, data = await self._send(method, path, query, body, content_type)
+        except NoConfigurationError as error:
             self._ended(NO_ANSWER, time.monotonic() - began)
-            raise UnreachableError(str(error) or type(error).__name__, *where) from error
+            raise UnreachableError(f"the credentials cannot be read: {error}", *where) from error
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            self._ended(NO_ANSWER, time.monotonic() - began)
+            raise UnreachableError(self._describe(error), *where) from error
         answer = json_object(data)
-        answered = answer is not None or response.status > 299
-        self._ended(str(response.status) if answered else NO_ANSWER, time.monotonic() - began)
-        if 200 <= response.status <= 299:
+        answered = answer is not None or status > 299
+        self._ended(str(status) if answered else NO_ANSWER, time.monotonic() - began)
+        if 200 <= status <= 299:
             if answer is None:
                 raise UnreachableError(f"the answer is not that of an API server: {data[:200]!r}", *where)
             return answer
-        raise error_from_answer(response.status, data, reason=response.reason or "", **where._asdict())
+        raise error_from_answer(status, data, reason=reason, **where._asdict())
+
+    async def _send(
+        self, method: str, path: str, query: dict[str, str] | None, body: Json | None, content_type: str
+    ) -> tuple[int, str, bytes]:
+        """Status, reason and body of the answer; after 401 that to a second try, if there are other credentials."""
+        timeout = aiohttp.ClientTimeout(total=self._timeout, sock_connect=min(5.0, self._timeout))
+        data = None if body is None else json.dumps(body)
+        headers = {"Accept": "application/json", "Content-Type": content_type, "User-Agent": _USER_AGENT}
+        for last in (False, True):
+            access, session = await self._open()
+            asked_at = time.monotonic()
+            url = access.server + path
+            async with session.request(
+                method, url, params=query, data=data, headers=headers, timeout=timeout
+            ) as response:
+                answer = response.status, response.reason or "", await response.read()
+            if response.status != HTTPStatus.UNAUTHORIZED or last or not await self._log_in_again(session, asked_at):
+                break
+        return answer
+
+    def _describe(self, error: Exception) -> str:
+        access = self._access
+        problem = certificate_problem(error, access.server, access.authority) if access is not None else None
+        return problem or str(error) or type(error).__name__
 
 
 def _path(kind: str, namespace: str | None, name: str | None = None) -> str:

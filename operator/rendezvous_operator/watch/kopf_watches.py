@@ -7,6 +7,7 @@ report a gap in a watch either: see `relisting`.
 
 import asyncio
 import itertools
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,10 +16,14 @@ import aiohttp
 import kopf
 
 from rendezvous_api import names
+from rendezvous_api.api_errors import NoConfigurationError
 from rendezvous_api.backoff import Backoff
 from rendezvous_operator.kube.client import KINDS, KINDS_BY_PLURAL, Json
+from rendezvous_operator.kube.login import Login
 from rendezvous_operator.kube.outage_clock import OutageClock
 from rendezvous_operator.kube.request_trace import Request, trace
+
+logger = logging.getLogger(__name__)
 
 WATCH_SECONDS = 60
 """Duration of one request of a watch. The next one continues where it ended; its answer shows that the watch works."""
@@ -93,19 +98,25 @@ class Watches:
     """
 
     def __init__(
-        self, clock: Callable[[], float], outages: OutageClock, traces: Sequence[aiohttp.TraceConfig] = ()
+        self,
+        clock: Callable[[], float],
+        outages: OutageClock,
+        login: Login,
+        traces: Sequence[aiohttp.TraceConfig] = (),
     ) -> None:
         """Watches that are not started yet.
 
         Args:
             clock: monotonic seconds.
             outages: learns which of kopf's requests are answered, and of each event.
+            login: that of our own requests.
             traces: of kopf's requests.
         """
         self._clock = clock
         self._outages = outages
         self._traces = [*traces, trace(self._requested, self._answered)]
-        self._login: kopf.ConnectionInfo | None = None
+        self._login = login
+        self._logged_in_at: float | None = None
         self.activity = {kind: WatchActivity() for kind in KINDS}
 
     def _registry(self, seen: Seen) -> kopf.OperatorRegistry:
@@ -156,27 +167,22 @@ class Watches:
         take_signals()
         await kopf.run_tasks(tasks, ignored=others)
 
-    async def _log_in(self, **kwargs: Any) -> kopf.AiohttpSession:
+    async def _log_in(self, **_: Any) -> kopf.AiohttpSession:
         """The configuration of our own requests, in a session with our traces."""
-        login = kopf.login_via_client(**kwargs)
-        assert login is not None
-        if login == self._login:
-            # It was refused (401), and there is no newer token. The API server may accept it again, but not at once.
-            await asyncio.sleep(_LOGIN_PAUSE_SECONDS)
-        self._login = login
-        session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ssl=login.as_ssl_context()),
-            headers=login.as_http_headers(),
-            proxy=login.proxy_url,
-            trust_env=login.trust_env,
-            trace_configs=self._traces,
-        )
-        return kopf.AiohttpSession(
-            server=login.server,
-            priority=login.priority,
-            default_namespace=login.default_namespace,
-            aiohttp_session=session,
-        )
+        while True:
+            try:
+                if self._logged_in_at is not None and not await self._login.refused(self._logged_in_at):
+                    # It was refused (401), and there is no newer token. The API server may accept it again, but not at
+                    # once.
+                    await asyncio.sleep(_LOGIN_PAUSE_SECONDS)
+                self._logged_in_at = self._clock()
+                access = await self._login.access()
+                session = self._login.session(access, self._traces, connections=0)
+            except NoConfigurationError as error:
+                logger.warning("the watches have no configuration for the API server: %s", error)
+                await asyncio.sleep(_LOGIN_PAUSE_SECONDS)
+            else:
+                return kopf.AiohttpSession(server=access.server, aiohttp_session=session)
 
     def _requested(self, request: Request) -> None:
         kind = KINDS_BY_PLURAL.get(request.resource)
