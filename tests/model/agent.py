@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import contextlib
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
 from tests.model.agent_client import AgentClient
 from tests.model.api_server import ApiServer
+from tests.model.stores import CHECK_IN_SECONDS, LONGER_AT_HOST_SECONDS, Stores
 
 from rendezvous_api import names
 from rendezvous_api.api_errors import ApiError, ExpiredError
@@ -35,6 +36,7 @@ from rendezvous_handler.join.answer import (
     nodes_waiting,
 )
 from rendezvous_handler.join.clock import JoinClock
+from rendezvous_handler.join.join import Seen, _check_in
 from rendezvous_handler.join.wait import JoinWait
 
 OFF, ASKS, WAITS, CHECKS_IN, TRAINS, STOPS = "is off", "asks", "waits", "checks in", "trains", "stops its workers"
@@ -74,6 +76,8 @@ class Agent:
         self.participant = OwnParticipant(cast(Any, self.client), "ns", self.name, owned_by_pod=True, timeout=1.0)
         self.watch = RendezvousWatch(cast(Any, self.client), "ns", NAME, self.name, 90, 1.0)
         self.attempt, self.membership, self.beat_due_at = 0, None, 0.0
+        self.check_in_ends_at = 0.0
+        self._members: Mapping[int, str] = {}
         self._asked: ParticipantSpec | None = None
         self._answered: tuple[Any, Any, Answer | None] = (None, None, None)
         self._begin(AttemptReason.START)
@@ -100,6 +104,11 @@ class Agent:
         return self.process in (CHECKS_IN, TRAINS, STOPS)
 
     @property
+    def checks_in(self) -> bool:
+        """Whether it is on its way to the store of its round, or waits there."""
+        return self.process == CHECKS_IN
+
+    @property
     def round_key(self) -> tuple[str, int] | None:
         """UID and number of the round that it runs."""
         return (self.membership.uid, self.membership.round) if self.membership is not None and self.runs else None
@@ -120,6 +129,8 @@ class Agent:
             self.life,
             self.attempt,
             self.membership,
+            self.check_in_ends_at,
+            self._said,
             known,
             paths,
             seen,
@@ -152,10 +163,12 @@ class Agent:
             self.participant.leave(reason)
         self.dies()
 
-    def fails(self) -> None:
+    def fails(self, stores: Stores, *, timed_out: bool = False) -> None:
         """Its workers have failed, or its check-in."""
-        reason = AttemptReason.CHECK_IN_FAILED if self.process == CHECKS_IN else AttemptReason.WORKER_FAILURE
-        self._begin(reason)
+        if self.checks_in:
+            self._begin(AttemptReason.CHECK_IN_FAILED, stores.seen_by(self, timed_out=timed_out))
+        else:
+            self._begin(AttemptReason.WORKER_FAILURE)
 
     def sees(self) -> None:
         """One turn of the thread of its watch."""
@@ -181,7 +194,7 @@ class Agent:
             return not self.pod_is_gone  # an open watch goes on, and no other one begins
         return self.server.after(names.RENDEZVOUS_KIND, int(version)) is not None
 
-    def acts(self, all_check_in: Callable[[Membership], bool]) -> Callable[[], None] | None:
+    def acts(self, stores: Stores) -> Callable[[], None] | None:
         """What its main thread does next; None: it waits."""
         if self.paused or not self.alive:
             return None
@@ -197,8 +210,8 @@ class Agent:
         if self.process == TRAINS:
             return self._stop if nodes_waiting(known, membership, self.participant.lost) > 0 else None
         if has_ended(known, membership) or self.participant.lost:
-            return lambda: self._begin(AttemptReason.CHECK_IN_FAILED)
-        return self._train if all_check_in(membership) else None
+            return lambda: self.fails(stores)
+        return self._train if stores.all_check_in(membership) else None
 
     def _act_on_answer(self, known: Rendezvous | None) -> Callable[[], None] | None:
         if self.participant.taken is not None:
@@ -225,8 +238,11 @@ class Agent:
             self._answered = (state, spec, found)
         return self._answered[2]
 
-    def _begin(self, reason: AttemptReason) -> None:
-        """``next_rendezvous`` is called, or begins again."""
+    def _begin(self, reason: AttemptReason, seen: Seen | None = None) -> None:
+        """``next_rendezvous`` is called, or begins again; what was seen is that of a check-in that has failed."""
+        self._said = None
+        if self.membership is not None and self.release != "older":
+            self._said = _check_in(self.membership, self._members, seen)
         if self.process != OFF:
             self.process = ASKS
         self._reason, self.membership, self._asked = reason, None, None
@@ -261,6 +277,7 @@ class Agent:
                 run_id=self.run_id,
                 pod_name=self.name,
                 pod_uid=self.pod_uid,
+                check_in=self._said,
             )
         if self.release != "older":
             self.participant.interval_seconds = known.heartbeat_seconds
@@ -275,6 +292,9 @@ class Agent:
 
     def _check_in(self, membership: Membership) -> None:
         self.membership, self.process = membership, CHECKS_IN
+        self._members = self.watch.state.members
+        longer = 0.0 if membership.rank else LONGER_AT_HOST_SECONDS
+        self.check_in_ends_at = self.now() + CHECK_IN_SECONDS + longer
         self.participant.last_run_id = membership.run_id
 
     def _train(self) -> None:

@@ -89,8 +89,8 @@ def disturbing(others: Collection[str], every: int, *kinds: str) -> Adversary:
     def adversary(system: System, chance: Random) -> Action | None:
         if int(system.now) % every:
             return None
-        mine = [*others, *system.ghosts]
-        actions = [action for action in system.possible() if action[0] in kinds and action[1] in mine]
+        mine = {*others, *system.ghosts}
+        actions = [action for action in system.possible() if action[0] in kinds and not mine.isdisjoint(action[1:])]
         return chance.choice(actions) if actions else None
 
     return adversary

@@ -3,19 +3,14 @@
 import logging
 import sys
 import time
-from types import SimpleNamespace
-from typing import Any, cast
 
-from tests.model.operator import DEFECTS, one_after_the_other
+from tests.model.operator import DEFECTS
 from tests.model.search import started, walk
 from tests.model.setups import WALKS
-
-from rendezvous_operator.reconcile import reader
 
 
 def hunt(seconds: float) -> str:
     """What is wrong first; ``nothing``: no rule is."""
-    cast(Any, reader).asyncio = SimpleNamespace(gather=one_after_the_other)
     logger = logging.getLogger("rendezvous_operator")
     logger.setLevel(logging.ERROR)
     logger.propagate = False

@@ -7,7 +7,7 @@ an answer. Each operator has a clock of its own, which stands still while it sle
 import contextlib
 import logging
 import types
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator, Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any, NamedTuple, Protocol, cast
 
@@ -19,6 +19,7 @@ from rendezvous_operator.core.world import Now
 from rendezvous_operator.kube.client import Client, ObjectList
 from rendezvous_operator.kube.event_recorder import Recorder
 from rendezvous_operator.kube.outage_clock import OutageClock
+from rendezvous_operator.reconcile import reader
 from rendezvous_operator.reconcile.fence import Fence
 from rendezvous_operator.reconcile.reader import Reader
 from rendezvous_operator.reconcile.reconciler import Reconciler
@@ -129,7 +130,7 @@ class _Client(Client):
         return done
 
 
-async def one_after_the_other(*reads: Awaitable[Any]) -> list[Any]:
+async def _one_after_the_other(*reads: Awaitable[Any]) -> list[Any]:
     """In the place of `asyncio.gather`, the one thing for which the reader needs an event loop."""
     left = [*reads]
     try:
@@ -138,6 +139,17 @@ async def one_after_the_other(*reads: Awaitable[Any]) -> list[Any]:
         for read in left:
             if isinstance(read, Coroutine):
                 read.close()
+
+
+@contextlib.contextmanager
+def _without_an_event_loop() -> Iterator[None]:
+    """The model goes on with what was stopped; no event loop does."""
+    before = cast(Any, reader).asyncio
+    cast(Any, reader).asyncio = types.SimpleNamespace(gather=_one_after_the_other)
+    try:
+        yield
+    finally:
+        cast(Any, reader).asyncio = before
 
 
 class _NoMetrics:
@@ -278,7 +290,8 @@ class Operator:
     def _go_on(self, step: Callable[[Coroutine[Any, Any, None]], Any]) -> None:
         assert self._work is not None
         try:
-            self.pending = step(self._work)
+            with _without_an_event_loop():
+                self.pending = step(self._work)
         except StopIteration:
             self._work, self.pending = None, None
             self.queue._working.discard(KEY)

@@ -2,7 +2,8 @@
 
 S1: no round is published beside one that can still train. S2: a round ends only for a true reason. S3: one member list
 for each (uid, round). S4: only objects of dead agents are deleted. S5: restarts count true failures only. S6: no node
-trains in two rounds. And what the spec asks for holds for each round that is published.
+trains in two rounds. S7: nobody is held out for a store that it has reached. And what the spec asks for holds for each
+round that is published.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from tests.model.operator import Reads
 
 from rendezvous_api import names
 from rendezvous_api.codec import decode
-from rendezvous_api.reasons import FAILURES, ClosedReason, LeaveReason, RoundEndReason
+from rendezvous_api.reasons import FAILURES, ClosedReason, HeldOutReason, LeaveReason, RoundEndReason
 from rendezvous_api.rendezvous import Member, Rendezvous, RendezvousStatus
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ class Safety:
             former.asked_at = now
         if old.running and not (status.running and status.round == old.round):
             self._ended(new, old, reads)
+        self._held_out(new, old)
         if status.restarts > old.restarts:
             reason = _reason(status, old.round)
             self._expect(reason in _FAILURES, "S5", f"{reason} counts as a failure")
@@ -141,6 +143,26 @@ class Safety:
     def _can_meet(self, known: Round) -> bool:
         host = known.members[0].name
         return all(self._system.meet(host, member.name) for member in known.members)
+
+    # S7.
+
+    def _held_out(self, new: Rendezvous, old: RendezvousStatus) -> None:
+        key = (new.metadata.uid, old.round)
+        came, given_up = self._system.stores.came.get(key, {}), self._system.stores.given_up.get(key, 0.0)
+        for entry in set(new.status.held_out).difference(old.held_out):
+            if entry.reason is HeldOutReason.STORE_NOT_REACHED:
+                in_time = came.get(entry.name, float("inf")) < given_up
+                self._expect(
+                    not in_time, "S7", f"{entry.name} is held out, and has come to the store of round {old.round}"
+                )
+                others = came.keys() - {old.participants[0].name, entry.name}
+                self._expect(bool(others), "S7", f"{entry.name} is held out, and no other one has come to the store")
+            else:
+                member = next(member for member in old.participants if member.name == entry.name)
+                agent = self.agent(member)
+                gone = agent is None or not agent.alive or agent.pod_is_gone
+                silent = agent is not None and self._system.now - agent.last_beat_before(self._system.now) >= 15
+                self._expect(gone or silent, "S7", f"{entry.name} is held out for a crash, and lives")
 
     # S2.
 

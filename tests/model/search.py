@@ -138,4 +138,4 @@ def fingerprint(system: System) -> str:
     """Equal for systems that go on in the same way."""
     operators = [operator.state() for operator in system.operators]
     agents = [(key, agent.state()) for key, agent in system.processes.items()]
-    return repr((system.now, system.server.objects, agents, system.parted, operators))
+    return repr((system.now, system.server.objects, agents, system.parted, system.stores.came, operators))

@@ -14,13 +14,13 @@ from tests.model.agent import CHECKS_IN, OFF, TRAINS, Agent
 from tests.model.api_server import KINDS, ApiServer, Json
 from tests.model.operator import DEFECTS, KEY, Operator, Reads
 from tests.model.safety import Safety
+from tests.model.stores import Stores
 from tests.model.story import sentence
 from tests.support.specs import in_groups
 
 from rendezvous_api import names
 from rendezvous_api.codec import json_name
 from rendezvous_api.reasons import LeaveReason
-from rendezvous_handler.join.answer import Membership
 
 Action = tuple[Any, ...]
 
@@ -70,6 +70,7 @@ class System:
         setup = self.setup
         self.server = ApiServer()
         self.safety = Safety(self)
+        self.stores = Stores(self)
         self.parted: set[frozenset[str]] = set()
         """Pairs of nodes that do not reach each other."""
         self.agents: dict[str, Agent] = {}
@@ -160,7 +161,7 @@ class System:
         for key, agent in self.processes.items():
             if agent.can_see:
                 yield ("sees", key)
-            if agent.acts(self._all_check_in) is not None:
+            if agent.acts(self.stores) is not None:
                 yield ("acts", key)
         for number, operator in enumerate(self.operators):
             if operator.asleep_since is not None:
@@ -198,6 +199,7 @@ class System:
             self._agent(what, self.processes[where[0]])
         else:
             users.do(self, action)
+        self.stores.look()
         self.check()
 
     def check(self) -> None:
@@ -251,7 +253,7 @@ class System:
         elif what == "dies":
             agent.dies()
         elif what == "fails" and agent.process in (CHECKS_IN, TRAINS) and not agent.paused:
-            agent.fails()
+            agent.fails(self.stores)
         elif what == "succeeds" and agent.process == TRAINS and not agent.paused:
             agent.leaves(LeaveReason.SUCCEEDED)
         elif what == "is terminated" and not agent.paused:
@@ -259,7 +261,7 @@ class System:
         elif what == "sees" and agent.can_see:
             agent.sees()
         elif what == "acts":
-            act = agent.acts(self._all_check_in)
+            act = agent.acts(self.stores)
             if act is not None:
                 act()
         elif what in ("is paused", "goes on"):
@@ -282,20 +284,6 @@ class System:
         status = {"status": {"phase": "Running"}}
         self.server.create(names.POD_KIND, name, status, labels={names.LABEL_RENDEZVOUS: KEY.name})
 
-    def _all_check_in(self, membership: Membership) -> bool:
-        """Whether all members of its round meet at the store of rank 0."""
-        known = self.safety.rounds.get((membership.uid, membership.round))
-        if known is None or len(known.members) != membership.nodes:
-            return False
-        host = known.members[0].name
-        for member in known.members:
-            agent = self.safety.agent(member)
-            if agent is None or agent.paused or not agent.runs or not self.meet(host, member.name):
-                return False
-            if agent.round_key != (membership.uid, membership.round):
-                return False
-        return True
-
     def _time(self, seconds: float) -> None:
         end = self.now + seconds
         while self.now < end:
@@ -303,6 +291,9 @@ class System:
             for agent in self.processes.values():
                 if agent.time_passes() and agent.gives_up():
                     self._check_that_it_was_to_give_up(agent)
+                if agent.checks_in and not agent.paused and self.now >= agent.check_in_ends_at:
+                    agent.fails(self.stores, timed_out=True)
+            self.stores.look()
 
     def _check_that_it_was_to_give_up(self, agent: Agent) -> None:
         found = self.server.find(names.RENDEZVOUS_KIND, KEY.name)

@@ -5,15 +5,18 @@ from random import Random
 import pytest
 from tests.model import fair
 from tests.model.agent import OFF, STOPS, TRAINS, WAITS
+from tests.model.operator import KEY
 from tests.model.search import play, started, walk
 from tests.model.system import Setup, System
+
+from rendezvous_api import names
 
 USUAL = frozenset({"lags", "fails"})
 TIMES = (("last_call_seconds", 5), ("replacement_seconds", 5), ("reentry_seconds", 60), ("suspect_seconds", 60))
 DISTURBANCES = (
     *("dies", "starts", "is cut off", "is reached again", "is paused", "goes on", "loses its pod", "gets a pod"),
     *("loses its label", "gets its label back", "is evicted", "is terminated", "cannot write", "writes again"),
-    *("cannot read", "reads again", "loses its pod, but lives on"),
+    *("cannot read", "reads again", "loses its pod, but lives on", "loses sight", "meets"),
 )
 ALL = frozenset({"cuts", "splits", "parts", "pauses", "labels", "pods", "evicts", "forces", "ends"})
 SLOW = pytest.mark.slow
@@ -50,6 +53,25 @@ def test_l1_healthy_nodes_train_again_and_again_whatever_the_others_do(seed: int
         )
         assert took is not None, "\n".join(system.story[-80:])
         fair.run(system, lambda _: False, 30, chance=chance, healthy=healthy, adversary=adversary)
+
+
+@pytest.mark.parametrize("seed", slower(6, 1))
+def test_l1_the_others_train_on_beside_a_node_that_meets_nobody(seed: int) -> None:
+    setup = Setup(agents=4, min_nodes=2, max_nodes=4, spec=TIMES)
+    *others, alone = setup.names
+    system = play(setup, started(setup, others))
+    for name in others:
+        system.do(("loses sight", name, alone))
+    chance, trained = Random(seed), 0
+    for _ in range(1200):
+        fair.run(system, lambda _: False, 0, chance=chance, healthy=setup.names, failing=0.1)
+        trained += fair.all_train(system, others)
+    found = system.server.find(names.RENDEZVOUS_KIND, KEY.name)
+    assert found is not None
+    status = found["status"]
+    assert trained > 900, "\n".join(system.story[-80:])
+    assert [entry["name"] for entry in status["heldOut"]] == [alone]
+    assert status.get("restarts", 0) == 0, "what that node does costs the others no restart"
 
 
 def running(agents: int, joining: int, seed: int, **settings: int) -> System:
@@ -100,9 +122,10 @@ class TestL2:
         self.takes(system, lambda system: fair.all_train(system, others), 60, seed)
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_l3_a_run_of_which_no_node_is_present_frees_the_object(seed: int) -> None:
-    """Known pods keep the object for their run, so those of this one are gone."""
+@pytest.mark.parametrize("how", ["loses its pod", "dies", "is cut off"])
+@pytest.mark.parametrize("seed", slower(12, 1))
+def test_l3_a_run_of_which_no_node_is_present_frees_the_object(seed: int, how: str) -> None:
+    """Known pods keep the object for their run, so those of this one are gone, or have lost their label."""
     setup = Setup(
         agents=5,
         runs=("run", "run", "other", "other", "other"),
@@ -112,7 +135,8 @@ def test_l3_a_run_of_which_no_node_is_present_frees_the_object(seed: int) -> Non
     system = play(setup, walk(setup, seed, 250, started(setup, setup.names)))
     healthy = setup.names[2:]
     for name in setup.names[:2]:
-        system.do(("loses its pod", name))
+        system.do(("loses its label", name))
+        system.do((how, name))
     fair.repair(system, healthy)
 
     def two_train(system: System) -> bool:

@@ -6,7 +6,8 @@ captured locally"). A watch may be late, so a participant is read from the API s
 
 If all participants, two or more, are silent, the path between them and the operator is broken, and no node counts as
 silent. After the next heartbeat every node gets a full period again: for its heartbeat, and for what the operator waits
-for.
+for. A node that is not heard in that period is silent itself, and no sign of a broken path any more. Else nodes that
+are gone would be protected for ever by others that come and go, such as those of another run, which are refused.
 
 Otherwise, if all members of the current round are silent, whatever else is heard, the round is *cut off*. A round that
 is cut off is *isolated* if its members may train on together: then none of them is lost by silence. The time in which a
@@ -44,6 +45,7 @@ class Liveness:
     silences: Mapping[str, Silence]
     """Of the silent nodes, by name; empty if all are silent."""
     all_silent: bool
+    """Two or more are, and some of them have been heard since all were silent the last time."""
     grace_from: float
     """Silence from before this moment does not count."""
     timers_floor: float
@@ -65,7 +67,7 @@ def assess(now: Now, world: World, memory: Memory, nodes: Mapping[str, Node]) ->
     expected = [world.participants[node.name] for node in nodes.values() if node.left is None and not node.dead]
     measured = _Measurement(now.monotonic, world, memory.grace_from, memory.excused)
     silences = measured.silences(expected)
-    if len(silences) == len(expected) >= 2:
+    if len(silences) == len(expected) >= 2 and not all(map(measured.is_left_behind, expected)):
         to_read = frozenset(measured.to_read)
         return Liveness({}, True, memory.grace_from, now.monotonic, to_read, measured.changes_at)
     if (Timer.ALL_SILENT, None) in memory.since:
@@ -157,6 +159,10 @@ class _Measurement:
     def shortest(self, expected: Sequence[SeenParticipant]) -> int:
         """The shortest time after which one of them is silent, in seconds."""
         return min(silent_seconds(seen.object, self._spec) for seen in expected)
+
+    def is_left_behind(self, seen: SeenParticipant) -> bool:
+        """Whether it was silent already when all were, and was not heard when another node was heard again."""
+        return seen.beat_at + silent_seconds(seen.object, self._spec) <= self._not_before
 
     def _silence(self, seen: SeenParticipant) -> Silence:
         silence = Silence.NONE

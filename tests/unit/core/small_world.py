@@ -71,6 +71,8 @@ class Node(NamedTuple):
     asked: bool = False
     """Why the process stops; becomes `was_asked` with the next attempt."""
     silence: int = 0
+    behind: bool = False
+    """It was silent when all were, and has not been heard since."""
     spare: int = 0
     refused: str = ""
     ages: Ages = ()
@@ -188,6 +190,8 @@ def tidied(node: Node, around: Surroundings) -> Node:
     """The node without what nothing depends on any more, so that fewer states differ."""
     if node.checked_in and not around.check_in_goes_on:
         node = node._replace(checked_in=False)
+    if node.behind and not node.object:
+        node = node._replace(behind=False)
     if node.silence == 2 and (around.waiting or not node.current):
         node = node._replace(silence=1)
     if node.object == SUCCEEDED and node.entry != SAME:
@@ -224,7 +228,9 @@ def joins_after_restart(node: Node) -> Node:
 
 def ended(node: Node, state: str) -> Node:
     """The agent says that it leaves, and its process ends."""
-    return _without_process(node)._replace(object=state, reports=False, silence=0, ages=_settled(node), refused="")
+    return _without_process(node)._replace(
+        object=state, reports=False, silence=0, behind=False, ages=_settled(node), refused=""
+    )
 
 
 def asked_again(node: Node, setup: Setup) -> Node:
@@ -242,7 +248,7 @@ def asked_again(node: Node, setup: Setup) -> Node:
 
 def beats(node: Node) -> Node:
     """A heartbeat arrives: it says what is true now."""
-    return node._replace(silence=0, reports=node.process in (TRAINS, STOPS))
+    return node._replace(silence=0, behind=False, reports=node.process in (TRAINS, STOPS))
 
 
 def died(node: Node) -> Node:

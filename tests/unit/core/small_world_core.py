@@ -55,7 +55,7 @@ from rendezvous_api.rendezvous import (
 )
 from rendezvous_operator.core.decide import decide
 from rendezvous_operator.core.timers import Fact, Timer
-from rendezvous_operator.core.world import Decision, Evidence, Memory, Now, Pod, SeenParticipant, Target, World
+from rendezvous_operator.core.world import Decision, Evidence, Excused, Memory, Now, Pod, SeenParticipant, Target, World
 
 WALL = datetime(2030, 1, 1, tzinfo=timezone.utc)
 NOW = Now(1_000_000.0, WALL)
@@ -119,11 +119,22 @@ def _check_deletions(shared: Shared, nodes: Sequence[Node], decision: Decision) 
     may_run = shared.published and not shared.over
     for i, node in enumerate(nodes):
         if _name(i) in deleted:
-            assert node.object != JOINED or node.silence == FOR_HOURS, f"{node} is deleted before its time"
+            assert node.object != JOINED or FOR_HOURS in _silences(node, nodes), f"{node} is deleted before its time"
             assert not (may_run and node.member), f"{node} is deleted in the middle of its round"
     present = [node for node in nodes if node.object == JOINED]
     all_silent = len(present) > 1 and all(node.silence in SILENT for node in present)
+    all_silent = all_silent and not all(node.behind for node in present)
     assert not (all_silent and deleted), "a participant is deleted while all are silent"
+
+
+def _silences(node: Node, nodes: Sequence[Node]) -> set[int]:
+    """Its own; who was left behind has been silent for longer than all that were heard since."""
+    return {other.silence for other in nodes} if _is_left_behind(node) else {node.silence}
+
+
+def _newly_excused(nodes: Sequence[Node], memory: Memory) -> set[str]:
+    before = _excused(nodes)
+    return {name for name, excused in memory.excused.items() if excused != before.get(name)}
 
 
 def _left_behind(shared: Shared, nodes: Sequence[Node], decision: Decision) -> bool:
@@ -134,7 +145,9 @@ def _left_behind(shared: Shared, nodes: Sequence[Node], decision: Decision) -> b
     """
     overdue = _age_of_asking(shared) == OVER
     return overdue and any(
-        node.current and not node.reports and (node.silence in (0, UNHEARD) or _name(i) in decision.memory.excused)
+        node.current
+        and not node.reports
+        and (node.silence in (0, UNHEARD) or _name(i) in _newly_excused(nodes, decision.memory))
         for i, node in enumerate(nodes)
     )
 
@@ -203,7 +216,7 @@ def world_of(setup: Setup, shared: Shared, nodes: Sequence[Node]) -> World:
     return World(
         rendezvous=Rendezvous(metadata, spec, status),
         participants={
-            _name(i): SeenParticipant(_participant(i, node, shared), _HEARD_AT[node.silence], NOW.monotonic)
+            _name(i): SeenParticipant(_participant(i, node, shared), _heard_at(node, nodes), NOW.monotonic)
             for i, node in enumerate(nodes)
             if node.object
         },
@@ -292,7 +305,28 @@ def memory_of(shared: Shared, nodes: Sequence[Node]) -> Memory:
                 together.setdefault(str(timer), (set(), age))[0].add(_name(i))
     for timer, (who, age) in together.items():
         since[Timer(timer), frozenset(who)] = _SINCE[age]
-    return Memory(since)
+    return Memory(since, _grace_from(nodes), _excused(nodes))
+
+
+def _is_left_behind(node: Node) -> bool:
+    return node.behind and node.silence in SILENT
+
+
+def _grace_from(nodes: Sequence[Node]) -> float:
+    """When some node was heard again after all had been silent; longer ago than what any timer waits for."""
+    if not any(map(_is_left_behind, nodes)):
+        return float("-inf")
+    return min(NOW.monotonic - 3000, *(_HEARD_AT[node.silence] for node in nodes))
+
+
+def _heard_at(node: Node, nodes: Sequence[Node]) -> float:
+    return _grace_from(nodes) - 1000 if _is_left_behind(node) else _HEARD_AT[node.silence]
+
+
+def _excused(nodes: Sequence[Node]) -> dict[str, Excused]:
+    """What makes the silence of those left behind as short as their states say."""
+    found = {_name(i): (_heard_at(node, nodes), node.silence) for i, node in enumerate(nodes) if _is_left_behind(node)}
+    return {name: Excused(heard_at, _HEARD_AT[silence] - heard_at) for name, (heard_at, silence) in found.items()}
 
 
 def _remembered(
@@ -366,9 +400,15 @@ def _state(
         name = _name(i)
         silence = node.silence
         # What is excused is as long as the silence: times have no lengths here.
-        if (full_period or name in memory.excused) and silence in SILENT:
+        if (full_period or name in _newly_excused(nodes, memory)) and silence in SILENT:
             silence = UNHEARD if node.process else 0
-        found = node._replace(spare=spares.get(name, 0), refused=refused.get(name, ""), ages=ages[i], silence=silence)
+        found = node._replace(
+            spare=spares.get(name, 0),
+            refused=refused.get(name, ""),
+            ages=ages[i],
+            silence=silence,
+            behind=node.behind or (full_period and node.silence in SILENT),
+        )
         if published:
             member = name in members
             found = found._replace(member=member, entry=SAME if member else "", checked_in=False)

@@ -178,7 +178,7 @@ class Search:
                 yield Step("the user edits", self._code(shared._replace(limits=number), nodes))
         if self.setup.leaders:
             forgotten = tuple(
-                node._replace(ages=(), silence=(UNHEARD if node.process else 0) if node.silence else 0)
+                node._replace(ages=(), behind=False, silence=(UNHEARD if node.process else 0) if node.silence else 0)
                 for node in nodes
             )
             yield Step("another leader", self._code(shared._replace(facts=()), forgotten))
@@ -191,6 +191,7 @@ class Search:
                 asked=False,
                 checked_in=False,
                 silence=0 if node.silence == UNHEARD else node.silence,
+                behind=node.behind and node.silence in SILENT,
             )
             for node in nodes
         )
@@ -209,6 +210,7 @@ class Search:
                 asked=node.asked,
                 checked_in=node.checked_in and not published,
                 silence=node.silence if now.silence == known.silence else (UNHEARD if node.process else 0),
+                behind=node.behind or now.behind,
             )
             for node, known, now in zip(nodes, seen, changed, strict=True)
         )

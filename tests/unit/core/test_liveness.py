@@ -5,7 +5,7 @@ from tests.support.specs import spec_of
 from tests.unit.core.started import running, three
 from tests.unit.core.worlds import Scenario
 
-from rendezvous_api.reasons import AttemptReason
+from rendezvous_api.reasons import AttemptReason, RefusalReason
 from rendezvous_api.rendezvous import RendezvousSpec
 
 WORKER_FAILURE = AttemptReason.WORKER_FAILURE
@@ -142,6 +142,63 @@ def test_after_that_every_node_gets_a_full_period() -> None:
     assert not scenario.asks
     scenario.at(3121)
     assert scenario.ended_because == "MemberLost"
+
+
+def refused_and_gone(scenario: Scenario, name: str) -> None:
+    """A node of another run comes, is refused, and says that it leaves."""
+    scenario.join(name, run="other")
+    assert scenario.refused == {name: RefusalReason.OTHER_RUN_ACTIVE}
+    scenario.leave(name)
+
+
+def test_who_is_not_heard_in_its_full_period_is_not_protected_by_others_that_come_and_go() -> None:
+    scenario = Scenario(3, 3)
+    scenario.join("a", "b")
+    scenario.silent("a", "b")
+    scenario.at(100)
+    refused_and_gone(scenario, "x")
+    scenario.after(14)
+    refused_and_gone(scenario, "y")
+    scenario.after(1)
+    assert scenario.status.run_id == "run"
+    scenario.after(600)
+    scenario.join("z", run="other")
+    assert scenario.status.run_id == "other"
+    assert scenario.closed_runs == {"run": "Abandoned"}
+
+
+def test_a_path_that_breaks_again_is_a_broken_path_again() -> None:
+    scenario = three(suspect_seconds=120)
+    scenario.silent("a", "b", "c")
+    for moment in range(1000, 5000, 1000):
+        scenario.at(moment)
+        scenario.beat("a")
+        scenario.silent("a")
+    scenario.at(9000)
+    assert not scenario.asks
+    assert not scenario.status.holds("Degraded"), "none of them is a suspect"
+
+
+def test_a_round_that_is_not_heard_in_its_full_period_is_cut_off() -> None:
+    scenario = three(isolated_round_seconds=600)
+    scenario.silent("a", "b", "c")
+    scenario.at(1000)
+    refused_and_gone(scenario, "x")
+    scenario.after(615)
+    assert not scenario.asks, "nobody waits"
+    scenario.join("y", run="other")
+    assert scenario.status.run_id == "other"
+    assert scenario.closed_runs == {"run": "Abandoned"}
+
+
+def test_within_that_time_it_keeps_the_rendezvous() -> None:
+    scenario = three(isolated_round_seconds=600)
+    scenario.silent("a", "b", "c")
+    for moment in range(1000, 1600, 50):
+        scenario.at(moment)
+        refused_and_gone(scenario, f"x-{moment}")
+    scenario.beat("a", "b", "c")
+    assert scenario.ended_because is None
 
 
 @pytest.mark.parametrize("moment", range(0, 40, 5))
