@@ -36,7 +36,7 @@ from rendezvous_handler.join.answer import (
     nodes_waiting,
 )
 from rendezvous_handler.join.clock import JoinClock
-from rendezvous_handler.join.join import Seen, _check_in
+from rendezvous_handler.join.join import Seen, as_check_in
 from rendezvous_handler.join.wait import JoinWait
 
 OFF, ASKS, WAITS, CHECKS_IN, TRAINS, STOPS = "is off", "asks", "waits", "checks in", "trains", "stops its workers"
@@ -242,7 +242,7 @@ class Agent:
         """``next_rendezvous`` is called, or begins again; what was seen is that of a check-in that has failed."""
         self._said = None
         if self.membership is not None and self.release != "older":
-            self._said = _check_in(self.membership, self._members, seen)
+            self._said = as_check_in(self.membership, self._members, seen)
         if self.process != OFF:
             self.process = ASKS
         self._reason, self.membership, self._asked = reason, None, None

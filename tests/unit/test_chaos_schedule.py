@@ -11,12 +11,12 @@ from chaos.schedule import (
     OF_A_PROCESS,
     OF_AN_OPERATOR,
     OF_THE_SERVERS,
-    PATHS,
     WAYS,
     Fault,
     Kind,
     schedule,
 )
+from tests.support.gateway import PATHS
 
 SEEDS = range(30)
 

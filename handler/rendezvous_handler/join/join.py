@@ -156,7 +156,7 @@ class Join(Generic[M]):
                     on_failure.pop_all()
                     return point
                 self._reason = AttemptReason.CHECK_IN_FAILED
-                self._failed_check_in = _as_check_in(membership, members, point.seen)
+                self._failed_check_in = as_check_in(membership, members, point.seen)
             if point.error is not None:
                 # A round that the operator has ended needs no pause: the operator decides when the next one comes.
                 self._wait.pause_for(check_ins.pause())
@@ -333,7 +333,7 @@ def _missing(point: MeetingPoint) -> tuple[int, ...]:
     return point.seen.missing if point.seen is not None else ()
 
 
-def _as_check_in(membership: Membership, members: Mapping[int, str], seen: Seen | None) -> CheckIn | None:
+def as_check_in(membership: Membership, members: Mapping[int, str], seen: Seen | None) -> CheckIn | None:
     """What the participant says of a check-in that has failed; None: nothing."""
     if seen is None:
         return None

@@ -72,7 +72,7 @@ def assess(now: Now, world: World, memory: Memory, nodes: Mapping[str, Node]) ->
         return Liveness({}, True, memory.grace_from, now.monotonic, to_read, measured.changes_at)
     if (Timer.ALL_SILENT, None) in memory.since:
         # All were silent, and the first heartbeat has arrived: the silence of every node starts now.
-        changes_at = now.monotonic + measured.shortest(expected)
+        changes_at = now.monotonic + measured.shortest(expected) if expected else None
         return Liveness({}, False, now.monotonic, now.monotonic, frozenset(measured.to_read), changes_at)
     cut_off = _is_cut_off(world, nodes, silences)
     excused = memory.excused

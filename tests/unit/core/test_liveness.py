@@ -144,6 +144,14 @@ def test_after_that_every_node_gets_a_full_period() -> None:
     assert scenario.ended_because == "MemberLost"
 
 
+def test_all_may_go_after_they_were_silent() -> None:
+    scenario = three(suspect_seconds=120)
+    scenario.silent("a", "b", "c")
+    scenario.at(3000)
+    scenario.gone("a", "b", "c")
+    assert scenario.ended_because == "MemberLost"
+
+
 def refused_and_gone(scenario: Scenario, name: str) -> None:
     """A node of another run comes, is refused, and says that it leaves."""
     scenario.join(name, run="other")
