@@ -123,7 +123,8 @@ def test_who_names_the_rendezvous_where_a_launcher_writes_the_endpoint(
 ) -> None:
     if variable is not None:
         monkeypatch.setenv("RDZV_RENDEZVOUS", variable)
-    settings = read(endpoint, **({} if key is None else {"rendezvous": key}))
+    conf: dict[str, Any] = {} if key is None else {"rendezvous": key}
+    settings = read(endpoint, **conf)
     assert (settings.namespace, settings.name) == expected
 
 
@@ -155,8 +156,9 @@ def test_a_wrong_name_is_shown_with_where_it_is_from(
 ) -> None:
     if variable is not None:
         monkeypatch.setenv("RDZV_RENDEZVOUS", variable)
+    conf: dict[str, Any] = {} if key is None else {"rendezvous": key}
     with pytest.raises(ValueError, match="no legal name") as refused:
-        read("host:29500", **({} if key is None else {"rendezvous": key}))
+        read("host:29500", **conf)
     assert str(refused.value).startswith(named)
 
 

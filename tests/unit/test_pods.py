@@ -128,7 +128,8 @@ def test_a_container_that_has_ended_is_told_although_the_pod_goes_on() -> None:
     (end,) = pod_from_object(with_container(state=terminated(137, reason="OOMKilled"))).ended
     assert end == ContainerEnd("train", "OOMKilled, exit code 137", "2026-01-01T00:00:00Z", over=True)
     assert pod_from_object(with_container(state={"running": {}})).ended == ()
-    for state in ({"waiting": {"reason": "CrashLoopBackOff"}}, {"running": {}}):
+    states: list[dict[str, Any]] = [{"waiting": {"reason": "CrashLoopBackOff"}}, {"running": {}}]
+    for state in states:
         (end,) = pod_from_object(with_container(state=state, lastState=terminated(1))).ended
         assert (end.why, end.over) == ("exit code 1", False)
 
