@@ -229,10 +229,10 @@ def _find_name(endpoint: str, run_id: str, key: Any, variable: str | None, flags
     endpoint with a port, and not over a name, which somebody has meant.
     """
     if key is not None:
-        return _parse_name(str(key), flags.given("rendezvous", key))
+        return _parse_name(str(key), "--rdzv-conf rendezvous", str(key))
     host, port = _without_port(endpoint)
     if variable and (port is not None or not endpoint):
-        found = _parse_name(variable, f"{NAME}={variable}")
+        found = _parse_name(variable, NAME, variable)
         if endpoint:
             _logger.info("%s=%s names the Rendezvous; the endpoint %r is not used", NAME, variable, endpoint)
         return found
@@ -244,7 +244,7 @@ def _find_name(endpoint: str, run_id: str, key: Any, variable: str | None, flags
             f"{flags.endpoint} is empty, and {flags.run_id} cannot stand in for it: "
             f"{run_id!r} is no name of a Rendezvous. Set {flags.endpoint} to NAME or NAMESPACE/NAME"
         )
-    found = _parse_name(host, f"{flags.endpoint} {endpoint!r}")
+    found = _parse_name(host, flags.endpoint, endpoint)
     if port is not None:
         _logger.info("the Rendezvous is %s; the port %s of %s is not used", host, port, flags.endpoint)
     return found
@@ -258,13 +258,13 @@ def _without_port(endpoint: str) -> tuple[str, str | None]:
     return match[1], match[2]
 
 
-def _parse_name(given: str, shown: str) -> tuple[str | None, str]:
+def _parse_name(given: str, flag: str, value: str) -> tuple[str | None, str]:
     namespace, slash, name = given.rpartition("/")
     parts = [namespace, name] if slash else [name]
     if given != "localhost" and all(_DNS_LABEL.fullmatch(part) for part in parts):
         return namespace or None, name
     message = (
-        f"{shown} is no legal name: it must be NAME or NAMESPACE/NAME of a Rendezvous, each "
+        f"{flag} {value!r} is no legal name: it must be NAME or NAMESPACE/NAME of a Rendezvous, each "
         "at most 63 characters of a-z, 0-9 and '-', beginning and ending with a letter or digit"
     )
     if _is_host(given):

@@ -149,7 +149,7 @@ def test_the_address_of_a_host_is_refused_with_the_two_ways_to_name_the_rendezvo
 
 @pytest.mark.parametrize(
     ("key", "variable", "named"),
-    [("10.0.0.1", None, "--rdzv-conf rendezvous=10.0.0.1 "), (None, "My_Train", "RDZV_RENDEZVOUS=My_Train ")],
+    [("10.0.0.1", None, "--rdzv-conf rendezvous '10.0.0.1' "), (None, "My_Train", "RDZV_RENDEZVOUS 'My_Train' ")],
 )
 def test_a_wrong_name_is_shown_with_where_it_is_from(
     key: str | None, variable: str | None, named: str, monkeypatch: pytest.MonkeyPatch
