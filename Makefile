@@ -90,7 +90,8 @@ chaos: setup ## Do random faults to real processes and check what follows (SECON
 	@$(BIN)/python -m chaos --seconds $(or $(SECONDS),120) --seed $(or $(SEED),1) --schedules $(or $(SCHEDULES),1)
 
 .PHONY: soak
-soak: setup ## The same for two hours: 120 s of each of the seeds 1 to 45
+soak: setup ## Faults of the end-to-end tests with the default times, 45 minutes; then random ones for two hours
+	@SOAK=1 $(BIN)/python -m pytest -m soak $(TEST_ARGS) tests/e2e
 	@$(BIN)/python -m chaos --seconds 120 --seed 1 --schedules 45
 
 .PHONY: check

@@ -10,7 +10,7 @@ from tests.support import objects
 from tests.support.api import Api, Json
 from tests.support.fork_server import ForkServer
 from tests.support.journal import Journal, Record
-from tests.support.processes import TORCHRUN, Process
+from tests.support.processes import CUT_TORCHRUN, TORCHRUN, Process
 from tests.support.recorder import Recorder
 from tests.support.waiting import wait_until
 
@@ -19,7 +19,7 @@ from rendezvous_api.codec import decode
 from rendezvous_api.rendezvous import Rendezvous, RendezvousStatus
 from rendezvous_controlplane import LocalControlPlane
 
-_READ_LATE = {"KUBECONFIG", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE"}
+_READ_LATE = {"KUBECONFIG", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "CUT_STORES"}
 """Variables that torchrun and the handler read when they need them; others may be read while torch is imported."""
 WORKER = Path(__file__).with_name("worker.py")
 ANOTHER_LAUNCHER = (
@@ -132,7 +132,7 @@ class Job:
             *(["--together"] if together else []),
             *(["--collectives"] if collectives else []),
         ]
-        usual = (environment or {}).keys() <= _READ_LATE and tuple(launcher) == (TORCHRUN,)
+        usual = (environment or {}).keys() <= _READ_LATE and tuple(launcher) in ((TORCHRUN,), (CUT_TORCHRUN,))
         return self.program(node, command, environment, self._torchruns if usual else None)
 
     def program(

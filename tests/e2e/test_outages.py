@@ -1,9 +1,11 @@
 """Training outlives the control plane (rule "outages"). A control plane, and operators, of their own to stop."""
 
 import time
+from pathlib import Path
 
 import pytest
 from tests.e2e.harness import Job
+from tests.e2e.lengths import seconds, soak
 from tests.support.groups import OWN_CONTROL_PLANE
 from tests.support.processes import Process, start_operator
 from tests.support.waiting import wait_until
@@ -121,3 +123,39 @@ def test_the_operator_is_away_while_a_group_trains_and_a_node_joins(quiet_job: J
     job.stop_training()
     assert [job.agents[node].wait() for node in ("n0", "n1", "n2")] == [0, 0, 0]
     job.journal.assert_no_split()
+
+
+@soak
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_training_goes_on_after_etcd_was_restored_and_a_crash_is_handled(quiet_job: Job, tmp_path: Path) -> None:
+    """First nothing but heartbeats is lost, then also a round that was published since."""
+    job, snapshot = quiet_job, tmp_path / "snapshot"
+    start_training(job, max_nodes=2)
+    job.control_plane.snapshot(snapshot)
+    time.sleep(seconds(3, 300))
+    began = time.time()
+    job.control_plane.restore(snapshot)
+    assert_everyone_is_heard(job)
+    time.sleep(seconds(3, 60))
+    assert_steps_without_a_break(job, began, time.time() - 1)
+    status = job.wait_for_round(MEMBERS)
+    assert (status.round, status.restarts) == (1, 0)
+    crash_and_go_on(job)
+
+    assert job.status.round == 2
+    restored = time.time()
+    job.control_plane.restore(snapshot)
+    job.wait_for_training(MEMBERS, since=restored, timeout=60)
+    crash_and_go_on(job)
+    job.stop_training()
+    assert [job.agents[node].wait() for node in sorted(MEMBERS)] == [0, 0]
+
+
+def crash_and_go_on(job: Job) -> None:
+    """A worker crashes, and within a minute all train again."""
+    earlier = len(job.journal.records("crash"))
+    job.crash("n0")
+    wait_until(lambda: len(job.journal.records("crash")) > earlier, "the crash")
+    crashed = job.journal.records("crash")[-1].time
+    job.wait_for_training(MEMBERS, since=crashed, timeout=60)
