@@ -5,7 +5,7 @@ from tests.model.mutants.mutant import of
 MUTANTS = [
     *of(
         "operator/rendezvous_operator/core/check_in.py",
-        ["core/test_held_out.py", "core/test_store_host.py", "core/test_fault.py"],
+        ["core/test_check_in.py", "core/test_held_out.py", "core/test_store_host.py", "core/test_fault.py"],
         (
             "believe no word that cannot be understood",
             "if node is None or not node.understood or not node.addressed or",
