@@ -46,11 +46,6 @@ MUTANTS = [
         ("begin a run without failures of the run before", "        failures=(),\n", ""),
         ("begin a run without hold-outs of the run before", "        held_out=(),\n", ""),
         ("begin a run with 0 restarts", "        restarts=0,\n", ""),
-        (
-            "carry out no request for a round that was made for the run before",
-            "        restart_request=s.restart_request,\n",
-            "",
-        ),
         ("ask the members of an abandoned run that comes back", "asked=run.round_run == first.run_id,", "asked=False,"),
     ),
     *of(
