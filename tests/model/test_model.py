@@ -2,8 +2,8 @@
 
 import pytest
 from tests.model.agent import TRAINS
-from tests.model.mutant import Mutant
-from tests.model.mutants import MUTANTS
+from tests.model.mutants.lists import MUTANTS
+from tests.model.mutants.mutant import Mutant
 from tests.model.search import every, settled, started, walk
 from tests.model.setups import EVERY, TWO, WALKS
 from tests.model.system import System

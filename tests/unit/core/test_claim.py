@@ -174,3 +174,43 @@ def test_a_pod_of_the_workload_that_runs_and_never_speaks_does_not_keep_an_aband
     assert scenario.refused == {"c": RefusalReason.OTHER_RUN_ACTIVE, "d": RefusalReason.OTHER_RUN_ACTIVE}
     scenario.after(1)
     assert (scenario.status.run_id == "jobset") is held
+
+
+def test_nobody_claims_what_the_user_has_closed_or_keeps_for_another_run() -> None:
+    scenario = Scenario(1, 1, closed=True)
+    scenario.join("a")
+    assert scenario.status.run_id is None
+    scenario.edit(closed=False, run_id="one")
+    assert scenario.status.run_id is None
+    assert scenario.refused == {"a": RefusalReason.OTHER_RUN_ACTIVE}
+
+
+def test_a_run_that_may_still_train_keeps_the_object_although_it_is_silent() -> None:
+    scenario = Scenario(1, 1)
+    scenario.join("a")
+    assert scenario.group == ["a"]
+    scenario.silent("a")
+    scenario.after(100)
+    scenario.join("b", run="other")
+    assert scenario.status.run_id == "run"
+    assert scenario.refused == {"b": RefusalReason.OTHER_RUN_ACTIVE}
+
+
+def test_a_request_for_a_round_ends_no_round_of_the_next_run() -> None:
+    scenario = two("one")
+    scenario.leave("a", "b", reason=SUCCEEDED)
+    scenario.request_restart("now")
+    scenario.join("c", "d", run="two")
+    assert scenario.group == ["c", "d"]
+    assert scenario.status.round == 2
+    assert not scenario.asks
+
+
+def test_a_run_begins_without_the_failures_of_the_run_before() -> None:
+    scenario = two("one")
+    scenario.leave("a", reason=LeaveReason.FAILED)
+    assert scenario.status.failures
+    scenario.gone("a", "b")
+    scenario.join("c", run="two")
+    assert scenario.status.run_id == "two"
+    assert scenario.status.failures == ()

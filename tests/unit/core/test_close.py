@@ -1,5 +1,6 @@
 """Rule "runs": how a run is closed."""
 
+import pytest
 from tests.unit.core.started import running, two
 from tests.unit.core.worlds import Scenario
 
@@ -135,3 +136,16 @@ def test_who_was_not_heard_when_the_run_succeeded_is_told_so_as_well() -> None:
     scenario.leave("a", "b", reason=SUCCEEDED)
     scenario.beat("s")
     assert scenario.refused == {"s": RefusalReason.RUN_SUCCEEDED}
+
+
+@pytest.mark.parametrize("why", ["a node of it is left", "it is suspended"])
+def test_a_run_has_not_failed_while(why: str) -> None:
+    scenario = two("one", join_seconds=600)
+    if why == "it is suspended":
+        scenario.edit(suspend=True)
+        scenario.leave("a", "b", reason=LeaveReason.FAILED)
+    else:
+        scenario.leave("a", reason=LeaveReason.FAILED)
+        scenario.all_join_again()
+    scenario.after(700)
+    assert scenario.closed_runs == {}

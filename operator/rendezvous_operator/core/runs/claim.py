@@ -40,7 +40,6 @@ def claim_if_free(s: Situation, timers: Timers) -> Run:
         spares=(),
         # A run that was abandoned comes back: its last round, which has ended, is followed by the next one.
         asked=run.round_run == first.run_id,
-        restart_request=s.restart_request,
     )
 
 

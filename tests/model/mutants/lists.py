@@ -1,0 +1,27 @@
+"""All guards that are removed, one after the other."""
+
+from tests.model.mutants import (
+    of_caches,
+    of_ends,
+    of_faults,
+    of_handlers,
+    of_names,
+    of_nodes,
+    of_reconciles,
+    of_runs,
+    of_starts,
+    of_statuses,
+)
+
+MUTANTS = [
+    *of_nodes.MUTANTS,
+    *of_runs.MUTANTS,
+    *of_names.MUTANTS,
+    *of_starts.MUTANTS,
+    *of_ends.MUTANTS,
+    *of_faults.MUTANTS,
+    *of_statuses.MUTANTS,
+    *of_caches.MUTANTS,
+    *of_reconciles.MUTANTS,
+    *of_handlers.MUTANTS,
+]

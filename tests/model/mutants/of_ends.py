@@ -1,0 +1,149 @@
+"""The guards of the end of a round."""
+
+from tests.model.mutants.mutant import of
+
+MUTANTS = [
+    *of(
+        "operator/rendezvous_operator/core/end/rules.py",
+        [
+            "core/test_end_rules.py",
+            "core/test_isolated_rounds.py",
+            "core/test_budget.py",
+            "core/test_held_out.py",
+            "core/test_fault.py",
+        ],
+        (
+            "leave an isolated round alone in a scale-up or a suspension",
+            "if not (s.liveness.isolated and rule in _NOT_WHILE_ISOLATED)",
+            "if True",
+        ),
+        ("end only a round that runs", "    if not s.round_runs:\n        return s\n", ""),
+        ("judge the budget when all is known", " and not fault.may_be_excused(s, timers, found.cause)", ""),
+        ("close a run whose budget is spent", "    if budget.is_spent(s, found.cause) and", "    if False and"),
+        (
+            "close it when the fault was found",
+            "return _closed(s, cause) if budget.is_spent(s, cause) else s",
+            "return s",
+        ),
+        (
+            "list a failed check-in only when its fault was found",
+            "listed = cause.failure and cause.reason is not RoundEndReason.CHECK_IN_FAILED",
+            "listed = cause.failure",
+        ),
+        (
+            "list only failures",
+            "listed = cause.failure and cause.reason is not RoundEndReason.CHECK_IN_FAILED",
+            "listed = cause.reason is not RoundEndReason.CHECK_IN_FAILED",
+        ),
+        ("tell its nodes at once that the budget is spent", "return s.with_run(refuse.answer_all(s))", "return s"),
+    ),
+    *of(
+        "operator/rendezvous_operator/core/end/budget.py",
+        ["core/test_budget.py"],
+        ("count failures only", "s.run.has_round and failures.of_current(s) is not None", "s.run.has_round"),
+        (
+            "count no failure of another run",
+            "(s.run.has_round and failures.of_current(s) is not None)",
+            "(failures.of_current(s) is not None)",
+        ),
+        (
+            "spend the budget by failures only",
+            "return cause.failure and s.spec.restarts.max is not None and",
+            "return s.spec.restarts.max is not None and",
+        ),
+        (
+            "allow restarts.max restarts",
+            "s.run.restarts >= s.spec.restarts.max",
+            "s.run.restarts > s.spec.restarts.max",
+        ),
+    ),
+    *of(
+        "operator/rendezvous_operator/core/end/too_many_nodes.py",
+        ["core/test_too_many_nodes.py"],
+        ("end a round that is too large", "if s.status.nodes > s.spec.max_nodes:", "if False:"),
+    ),
+    *of(
+        "operator/rendezvous_operator/core/end/restart_requested.py",
+        ["core/test_restart_requested.py"],
+        (
+            "carry out a request for a round only once",
+            "if request is not None and request != s.run.restart_request:",
+            "if request is not None:",
+        ),
+    ),
+    *of(
+        "operator/rendezvous_operator/core/end/scale_up.py",
+        ["core/test_scale_up.py", "core/test_held_out.py"],
+        (
+            "end no round for a node that is held out",
+            "waiting = held_out.eligible(s, held_out.passed_over(s, timers))",
+            "waiting = s.waiting",
+        ),
+        ("end no round if no more nodes fit", "    if grown(s, len(waiting)) <= s.status.nodes:\n        return\n", ""),
+        ("gather nodes that do not fill the group", "at = timers.now if fills else", "at = timers.now if True else"),
+        ("gather no nodes that fill the group", "at = timers.now if fills else", "at = timers.now if False else"),
+        (
+            "fill no group with a node that was held out before",
+            "sum(node.name not in known for node in waiting)",
+            "len(waiting)",
+        ),
+    ),
+    *of(
+        "operator/rendezvous_operator/core/end/suspended.py",
+        ["core/test_suspended.py"],
+        ("end the round when it is suspended", "if s.spec.suspend:", "if False:"),
+    ),
+    *of(
+        "operator/rendezvous_operator/core/end/member_lost.py",
+        ["core/test_member_lost.py", "core/test_member_evicted.py"],
+        (
+            "take an evicted member for none that was lost",
+            "if view.state is MemberState.LOST and view.evicted is None:",
+            "if view.state is MemberState.LOST:",
+        ),
+        ("tell no heartbeat of another agent", "if same_agent else None", "if view.node is not None else None"),
+    ),
+    *of(
+        "operator/rendezvous_operator/core/end/member_failed.py",
+        ["core/test_member_failed.py", "core/test_member_terminated.py"],
+        (
+            "take a member that was terminated for none that failed",
+            "if view.state is MemberState.LEFT and not view.terminated:",
+            "if view.state is MemberState.LEFT:",
+        ),
+    ),
+    *of(
+        "operator/rendezvous_operator/core/failures.py",
+        ["core/test_failures.py", "core/test_budget.py"],
+        ("bound the failures", "(*others, failure)[-names.MAX_FAILURES :]", "(*others, failure)"),
+        (
+            "keep the time of a failure that gets another node",
+            "s.now.micro_time() if before is None else before.time",
+            "s.now.micro_time()",
+        ),
+        ("list one failure of each round", "if failure.round != s.status.round)", "if True)"),
+    ),
+    *of(
+        "operator/rendezvous_operator/core/history.py",
+        ["core/test_history.py", "core/test_isolated_rounds.py"],
+        (
+            "note the end of a round when no member runs it",
+            "if last.ended is None and not last.running and not blocking(s, timers):",
+            "if last.ended is None and not last.running:",
+        ),
+        ("note the end of a round once", "if last.ended is None and not last.running and", "if not last.running and"),
+        (
+            "note the end of none that runs",
+            "if last.ended is None and not last.running and",
+            "if last.ended is None and",
+        ),
+        ("note why a round ended once", "if last.running and s.run.ended is not None:", "if s.run.ended is not None:"),
+        ("bound the history", "return (*history, record)[-names.MAX_HISTORY :]", "return (*history, record)"),
+        ("note that a round has checked in", "if timers.holds(Timer.CHECKED_IN, last.round):", "if False:"),
+        (
+            "decide again when the members are overdue",
+            "return overdue_at(s, timers) if ended and members_are_asked(s) and blocking(s, timers) else None",
+            "return None",
+        ),
+    ),
+]

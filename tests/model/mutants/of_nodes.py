@@ -1,0 +1,349 @@
+"""The guards of what is known about nodes: alive, silent, members, waiting."""
+
+from tests.model.mutants.mutant import of
+
+MUTANTS = [
+    *of(
+        "operator/rendezvous_operator/core/nodes.py",
+        [
+            "core/test_nodes.py",
+            "core/test_observe.py",
+            "core/test_liveness.py",
+            "core/test_end_rules.py",
+            "core/test_member_reentered.py",
+        ],
+        (
+            "take a lower attempt than a member's for an older view",
+            "return spec.attempt <= member.attempt and spec.incarnation == member.incarnation",
+            "return spec.attempt == member.attempt and spec.incarnation == member.incarnation",
+        ),
+        (
+            "call no lower attempt a new one",
+            "if node.understood and spec.attempt > member.attempt:",
+            "if node.understood and spec.attempt != member.attempt:",
+        ),
+        (
+            "believe the interval that an agent keeps",
+            "return max(min(said, LONGEST_INTERVAL_SECONDS), spec.heartbeat.interval_seconds)",
+            "return spec.heartbeat_seconds",
+        ),
+        (
+            "believe no interval longer than five minutes",
+            "min(participant.status.interval_seconds or 0, LONGEST_INTERVAL_SECONDS)",
+            "participant.status.interval_seconds or 0",
+        ),
+        (
+            "lose no node before it is silent",
+            "return max(spec.suspect_seconds, silent_seconds(participant, spec))",
+            "return spec.suspect_seconds",
+        ),
+        (
+            "take the leave of an earlier attempt for one of an earlier member",
+            "if node.left is not None and spec.attempt >= member.attempt:",
+            "if node.left is not None:",
+        ),
+        (
+            "take the success of another attempt for none of the member",
+            "if node.left is LeaveReason.SUCCEEDED and spec.attempt == member.attempt:",
+            "if node.left is LeaveReason.SUCCEEDED:",
+        ),
+        (
+            "ignore the round in a heartbeat of another attempt",
+            "reported_round=heartbeat.round if current else 0,",
+            "reported_round=heartbeat.round,",
+        ),
+        (
+            "leave out nodes that joined a deleted Rendezvous",
+            "addressed=spec.rendezvous_uid == world.rendezvous.metadata.uid,",
+            "addressed=True,",
+        ),
+        (
+            "let no node wait that says that it runs a round",
+            "if self.reported_round or not self.addressed or",
+            "if not self.addressed or",
+        ),
+        (
+            "let no node wait that cannot be understood",
+            "not self.addressed or not self.understood or self.is_member(member):",
+            "not self.addressed or self.is_member(member):",
+        ),
+        (
+            "let no member wait with the attempt that is one",
+            "not self.understood or self.is_member(member):",
+            "not self.understood:",
+        ),
+        ("take a node that cannot be understood for the member that it was", "if not self.understood:", "if False:"),
+        ("leave out nodes whose pods end soon", "return self.present and self.leaving is None", "return self.present"),
+        (
+            "take the agent that restarted for another one",
+            "if node.understood and spec.incarnation != member.incarnation:",
+            "if False:",
+        ),
+        (
+            "compare no address with a pod that is not known",
+            "if pod is None or not pod.known or not pod.addresses or",
+            "if pod is None or not pod.addresses or",
+        ),
+        (
+            "compare no address with a pod of which none is known",
+            "not pod.known or not pod.addresses or address in",
+            "not pod.known or address in",
+        ),
+        ("look up no name of an address", "return given is not None and given not in", "return given not in"),
+        ("take an IPv4 address in IPv6 for the same", "return (found.ipv4_mapped or found) if", "return found if"),
+        (
+            "call no member evicted that still runs",
+            "if self.node is not None and not stays else None",
+            "if self.node is not None else None",
+        ),
+        (
+            "call only a member that has left terminated",
+            "node = self.node if self.state is MemberState.LEFT else None",
+            "node = self.node",
+        ),
+        (
+            "take a pod that succeeded for a node that has left",
+            'if pod is not None and pod.phase == "Succeeded":',
+            "if False:",
+        ),
+        ("take a pod that failed for a dead node", 'elif pod is not None and pod.phase == "Failed":', "elif False:"),
+        ("take a pod that is gone for a dead node", "elif missing_pod in world.absent:", "elif False:"),
+        (
+            "read the pod of which the run is not certain",
+            "missing_pod if dead is None and not run.certain else None",
+            "None",
+        ),
+        (
+            "read no pod of a node that has left",
+            "missing_pod if missing_pod in world.vanished and left is None else None",
+            "missing_pod if missing_pod in world.vanished else None",
+        ),
+        (
+            "take only the pod that owns the object for that of the node",
+            'or "") if owned else None',
+            'or "") if True else None',
+        ),
+        (
+            "lose no member of an isolated round by its silence",
+            "if node.silence is Silence.LOST and not isolated:",
+            "if node.silence is Silence.LOST:",
+        ),
+    ),
+    *of(
+        "operator/rendezvous_operator/core/observe.py",
+        ["core/test_observe.py"],
+        ("read another incarnation before it is the newer one", " | _restarted(world, views)", ""),
+        ("read members that no watch has shown", "liveness.to_read | unseen | vanished", "liveness.to_read | vanished"),
+        ("read pods that are shown no more", "liveness.to_read | unseen | vanished", "liveness.to_read | unseen"),
+        ("read the pods from which a run follows", " | unread(situation)", ""),
+        (
+            "read no member again that is known to be absent",
+            "if name not in nodes} - world.absent",
+            "if name not in nodes}",
+        ),
+        ("read no node as restarted that cannot be understood", "        and view.node.understood\n", ""),
+    ),
+    *of(
+        "operator/rendezvous_operator/core/liveness.py",
+        ["core/test_liveness.py", "core/test_isolated_rounds.py"],
+        ("keep a round that is isolated", "if cut_off else (False, None)", "if False else (False, None)"),
+        ("excuse the time in which a round was isolated", "if began is not None and not cut_off:", "if False:"),
+        ("read a participant before it is silent", "if seen.read_at is None or seen.read_at < limit_at:", "if False:"),
+        ("lose no node while all are silent", "if len(silences) == len(expected) >= 2 and not", "if False and not"),
+        (
+            "lose a single node that is silent",
+            "if len(silences) == len(expected) >= 2 and not",
+            "if len(silences) == len(expected) >= 1 and not",
+        ),
+        (
+            "lose nodes that were not heard in their full period",
+            " and not all(map(measured.is_left_behind, expected)):",
+            ":",
+        ),
+        (
+            "lose none that was heard again before all were silent once more",
+            "return seen.beat_at + silent_seconds(seen.object, self._spec) <= self._not_before",
+            "return seen.beat_at <= self._not_before",
+        ),
+        (
+            "give each node a full period after all were silent",
+            "if (Timer.ALL_SILENT, None) in memory.since:",
+            "if False:",
+        ),
+        ("count no silence from before that", "return max(since, self._not_before)", "return since"),
+        (
+            "take no round for cut off of which a member has joined again",
+            "member.name in silences and nodes[member.name].is_member(member)",
+            "member.name in silences",
+        ),
+        (
+            "keep no isolated round that ended for another reason",
+            "if last is None or last.reason not in _MAY_TRAIN_ON:",
+            "if last is None:",
+        ),
+        (
+            "keep an isolated round of known pods without a limit",
+            "if limit is None and all(_pod_is_known(nodes[member.name]) for member in status.participants):",
+            "if False:",
+        ),
+        ("keep an isolated round while nobody waits", "if not somebody_waits:", "if False:"),
+        (
+            "count only nodes that are heard as waiting",
+            "any(node.present and node.name not in members for",
+            "any(node.name not in members for",
+        ),
+        (
+            "add up the times in which a round was cut off",
+            "already = before.seconds if before.beat_at == seen.beat_at else 0.0",
+            "already = 0.0",
+        ),
+        (
+            "forget after a heartbeat what was excused",
+            "if excused is not None and excused.beat_at == since:",
+            "if excused is not None:",
+        ),
+    ),
+    *of(
+        "operator/rendezvous_operator/core/facts.py",
+        [
+            "core/test_timers.py",
+            "core/test_exclusivity.py",
+            "core/test_liveness.py",
+            "core/test_isolated_rounds.py",
+            "core/test_suspended.py",
+            "core/test_history.py",
+            "core/test_close.py",
+        ],
+        (
+            "let the time to join again run on while a member is silent",
+            "if s.run.asked or s.run.called_back:",
+            "if (s.run.asked or s.run.called_back) and s.blocking_members:",
+        ),
+        (
+            "keep a fact from beginning in the future",
+            "max(min(memory.since.get(fact, now), now), floor)",
+            "max(memory.since.get(fact, now), floor)",
+        ),
+        (
+            "start no timer before the first heartbeat after all were silent",
+            "max(min(memory.since.get(fact, now), now), floor)",
+            "min(memory.since.get(fact, now), now)",
+        ),
+        (
+            "call a round checked in only when all members report it",
+            "last.checked_in is None and _all_run(s, last.round)",
+            "last.checked_in is None",
+        ),
+        (
+            "run no last call while it is suspended",
+            "if s.may_publish and not s.run.has_round and",
+            "if s.forms and not s.run.has_round and",
+        ),
+        ("wait for no replacements while it is suspended", "drained = s.may_publish and", "drained = s.forms and"),
+        (
+            "count the time without nodes only while none is left",
+            "if s.run.open and not s.has_nodes_left:",
+            "if s.run.open:",
+        ),
+    ),
+    *of(
+        "operator/rendezvous_operator/core/situation.py",
+        [
+            "core/test_isolated_rounds.py",
+            "core/test_liveness.py",
+            "core/test_claim.py",
+            "core/test_refuse.py",
+            "core/test_close.py",
+            "core/test_last_call.py",
+            "core/test_join_anew.py",
+            "core/test_run_of_node.py",
+        ],
+        (
+            "apply the short limit of silence only to a round that is broken",
+            "if broken or any(view.state is MemberState.REENTERED for view in self.views):",
+            "if True:",
+        ),
+        ("apply no short limit to an isolated round", "(self.liveness.isolated and not self._given_up)", "False"),
+        (
+            "apply the short limit to an isolated round that the user gives up",
+            "(self.liveness.isolated and not self._given_up)",
+            "self.liveness.isolated",
+        ),
+        (
+            "choose no node that is refused",
+            "and node.name not in refused and self.allows(node)",
+            "and self.allows(node)",
+        ),
+        (
+            "choose no node of another run",
+            "if node.run_id == self.run.id and node.name not in refused",
+            "if node.name not in refused",
+        ),
+        (
+            "choose no node that spec or address keep out",
+            "node.name not in refused and self.allows(node)",
+            "node.name not in refused",
+        ),
+        (
+            "take another agent of its name for no spare that was answered",
+            "if answered.get(node.name, node.object.spec.incarnation) == node.object.spec.incarnation",
+            "if True",
+        ),
+        (
+            "count a member that may still train as left",
+            "if self.run.has_round and self.blocking_members:",
+            "if False:",
+        ),
+        (
+            "count the pods of a run as left",
+            "return self.has_agents_left or bool(self.pods_of_run)",
+            "return self.has_agents_left",
+        ),
+        ("count only known pods", "if pod.known and pod.live)", "if pod.live)"),
+        ("count only live pods", "if pod.known and pod.live)", "if pod.known)"),
+        ("choose no node with an address of others", "if node.has_wrong_address:", "if False:"),
+        ("keep to spec.runID", "return self.spec.run_id in (", "return True or self.spec.run_id in ("),
+        ("expect no pod whose agent has left", "if pod.uid not in gone)", "if True)"),
+        (
+            "end the last call early only when all known pods wait",
+            "return bool(expected) and expected ==",
+            "return bool(expected) or expected ==",
+        ),
+        (
+            "believe a pod of the same label that has been in a round",
+            "(node.left is LeaveReason.SUCCEEDED or been_in_a_round)",
+            "node.left is LeaveReason.SUCCEEDED",
+        ),
+    ),
+    *of(
+        "operator/rendezvous_operator/core/blocking.py",
+        ["core/test_exclusivity.py", "core/test_invariants.py"],
+        (
+            "wait for nodes that report a round in which they are not listed",
+            "return [node for node in unlisted(s) if not timers.passed(unlisted_overdue_at(s, timers, node))]",
+            "return []",
+        ),
+        (
+            "stop waiting for such nodes after a while",
+            "if not timers.passed(unlisted_overdue_at(s, timers, node))]",
+            "if True]",
+        ),
+        (
+            "wait for nodes that may run a round of a deleted Rendezvous",
+            "or (node.understood and not node.addressed)",
+            "",
+        ),
+        ("wait only for such nodes as live", "if may_run and lives and not", "if may_run and not"),
+        ("wait only for such nodes as are heard", "if node.present)", "if True)"),
+        (
+            "stop waiting for members that were asked long ago",
+            "if members_are_asked(s) and timers.passed(overdue_at(s, timers)):",
+            "if False:",
+        ),
+        (
+            "ask the members of a run whose budget is spent",
+            "return s.run.has_round or s.run.called_back",
+            "return s.run.has_round",
+        ),
+    ),
+]

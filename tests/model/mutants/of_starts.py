@@ -1,0 +1,203 @@
+"""The guards of the start of a round: who is chosen, in which order, when, and with which ranks."""
+
+from tests.model.mutants.mutant import of
+
+MUTANTS = [
+    *of(
+        "operator/rendezvous_operator/core/select/select.py",
+        [
+            "core/test_spares.py",
+            "core/test_scale_up.py",
+            "core/test_held_out.py",
+            "core/test_size.py",
+            "core/test_allowed_sizes.py",
+        ],
+        ("pass over those that are held out", "passed_over = held_out.passed_over(s, timers)", "passed_over = ()"),
+        ("keep the spares of a closed run", "return Selection(spares=spares.of_a_closed_run(s))", "return Selection()"),
+        ("take in only as many as fit", "queue[: max(0, grown(s, len(queue)) - s.status.nodes)]", "queue"),
+        (
+            "choose the members again first",
+            "    if s.run.has_round:\n        ordered =",
+            "    if False:\n        ordered =",
+        ),
+    ),
+    *of(
+        "operator/rendezvous_operator/core/select/spares.py",
+        ["core/test_spares.py", "core/test_close.py", "core/test_refuse.py", "core/test_allowed_sizes.py"],
+        (
+            "list no spares if the round ends for all that wait",
+            "return names_of(queue) if added < len(queue) else ()",
+            "return names_of(queue)",
+        ),
+        ("list no spares if all fit", "    if size in (0, expected):\n        return ()\n", ""),
+        (
+            "count members that may join again as expected",
+            "expected = len(queue) + may_rejoin",
+            "expected = len(queue)",
+        ),
+        ("list no member as a spare", "for node in queue if node.name not in s.entries)", "for node in queue)"),
+        (
+            "keep a node that starts later from the spares of a closed run",
+            "if name in s.listed_spares and",
+            "if name in s.nodes and",
+        ),
+        ("drop a spare that has left", " and s.nodes[name].left is None", ""),
+    ),
+    *of(
+        "operator/rendezvous_operator/core/select/order.py",
+        ["core/test_order.py", "core/test_stable.py"],
+        ("go by podIndex only if all have one", "if None not in indices and len(set(indices))", "if len(set(indices))"),
+        (
+            "go by podIndex only if none repeats",
+            "if None not in indices and len(set(indices)) == len(indices):",
+            "if None not in indices:",
+        ),
+        (
+            "ignore an index that repeats",
+            "participant.spec.pod_index is not None and repeats[participant.spec.pod_index] == 1",
+            "participant.spec.pod_index is not None",
+        ),
+        ("let nobody inherit from a member that is there", "if member.name not in present:", "if True:"),
+        ("let each inherit one rank only", "if heir is not None and heir not in heirs:", "if heir is not None:"),
+    ),
+    *of(
+        "operator/rendezvous_operator/core/rank/stable.py",
+        ["core/test_stable.py"],
+        ("give each node one rank", "if name in unassigned and rank < size and", "if rank < size and"),
+        (
+            "give no rank beyond the size",
+            "if name in unassigned and rank < size and rank not in assigned:",
+            "if name in unassigned and rank not in assigned:",
+        ),
+        ("give each rank to one node", "and rank < size and rank not in assigned:", "and rank < size:"),
+        (
+            "stand in only when the group shrinks",
+            "members[rank] if rank < len(members) and size < len(members) else None",
+            "members[rank] if rank < len(members) else None",
+        ),
+        (
+            "stand in for no node that is there",
+            "if name in moved and replaced is not None and replaced.name not in by_name:",
+            "if name in moved and replaced is not None:",
+        ),
+        ("let only a member stand in", "if name in moved and replaced is not None and", "if replaced is not None and"),
+        ("stand in no longer once others fill the ranks", "        stands_in = {}  # other", "        pass  # other"),
+        (
+            "place by an index that does not repeat",
+            "index is not None and repeats[index] == 1 and",
+            "index is not None and",
+        ),
+        ("place by index only beyond the old size", " and index >= members and", " and"),
+        (
+            "keep who stands in only for one that stays",
+            "return stands_in.get(rank) if stays else None",
+            "return stands_in.get(rank)",
+        ),
+    ),
+    *of(
+        "operator/rendezvous_operator/core/rank/store_host.py",
+        ["core/test_store_host.py", "core/test_held_out.py"],
+        ("forget failed check-ins once all have met", " and failure.round > since", ""),
+        ("take workers that failed for a sign that all have met", " or record.reason == _CHECKED_IN", ""),
+        (
+            "change a host only if there is another",
+            "if not others or not _is_unfit(s, host, failed[host.name]):",
+            "if not _is_unfit(s, host, failed[host.name]):",
+        ),
+        (
+            "change only a host that is unfit",
+            "if not others or not _is_unfit(s, host, failed[host.name]):",
+            "if not others:",
+        ),
+        ("take no host that has failed more often", "if failed[other.name] > failed[host.name]:", "if False:"),
+        (
+            "try those that have failed after the others",
+            "(failed[member.name], (member.rank - first)",
+            "(0, (member.rank - first)",
+        ),
+        ("go on from the host before", "first = ranks.get(before[-1], 0) + 1 if before else 1", "first = 1"),
+        ("leave a host that has never failed", "return failed > 0\n", "return True\n"),
+        (
+            "change a host only for a check-in that failed with it",
+            "if failure is None or (failure.node, failure.reason) != (host.name, RoundEndReason.CHECK_IN_FAILED):",
+            "if False:",
+        ),
+        (
+            "change no host that most reached",
+            "at_fault = not seen.most_reached and seen.not_reached and",
+            "at_fault = seen.not_reached and",
+        ),
+        (
+            "change a host at once only if the others say so",
+            "at_fault = not seen.most_reached and seen.not_reached and 2 * seen.not_reached >= seen.others",
+            "at_fault = True",
+        ),
+        (
+            "change a host at once only if half of the others say so",
+            "seen.not_reached and 2 * seen.not_reached >= seen.others",
+            "seen.not_reached",
+        ),
+    ),
+    *of(
+        "operator/rendezvous_operator/core/sizes/sizes.py",
+        ["core/test_sizes.py", "core/test_size.py", "core/test_allowed_sizes.py"],
+        ("keep to minNodes", "return spec.min_nodes <= size <= spec.max_nodes", "return size <= spec.max_nodes"),
+        ("keep to maxNodes", "return spec.min_nodes <= size <= spec.max_nodes", "return spec.min_nodes <= size"),
+        ("keep to spec.sizes", "    among_the_sizes,\n", ""),
+    ),
+    *of(
+        "operator/rendezvous_operator/core/start/exclusivity.py",
+        ["core/test_exclusivity.py"],
+        ("wait for members that may still run the round", "if not members and not others:", "if True:"),
+        ("wait for nodes of other rounds", "if not members and not others:", "if not members:"),
+        ("decide again when the members are overdue", "overdue_at(s, timers) if members and asked else None", "None"),
+        (
+            "decide again when other nodes are overdue",
+            "            *(unlisted_overdue_at(s, timers, node) for node in others),\n",
+            "",
+        ),
+    ),
+    *of(
+        "operator/rendezvous_operator/core/start/suspended.py",
+        ["core/test_suspended.py"],
+        ("publish no round while it is suspended", "if not s.spec.suspend:", "if True:"),
+    ),
+    *of(
+        "operator/rendezvous_operator/core/start/replacements.py",
+        ["core/test_replacements.py", "core/test_held_out.py"],
+        ("wait for replacements", "if not s.run.has_round or len(picked.queue) >= wanted:", "if True:"),
+        (
+            "wait for none if as many are there",
+            "if not s.run.has_round or len(picked.queue) >= wanted:",
+            "if not s.run.has_round:",
+        ),
+        (
+            "wait for no member that is held out",
+            "sum(member.name not in passed_over for member in s.status.participants)",
+            "len(s.status.participants)",
+        ),
+        ("wait for no more than fit", "wanted = s.sizes.fitting(members) or members", "wanted = members"),
+        (
+            "stop to wait for replacements",
+            "    if timers.passed(until):\n        return Met()\n    absent",
+            "    absent",
+        ),
+    ),
+    *of(
+        "operator/rendezvous_operator/core/start/last_call.py",
+        ["core/test_last_call.py"],
+        (
+            "wait for the last call",
+            "if s.run.has_round or not picked.chosen or len(picked.queue) >= s.sizes.most:",
+            "if True:",
+        ),
+        ("wait for it in a first round only", "if s.run.has_round or not picked.chosen or", "if not picked.chosen or"),
+        (
+            "wait no longer once all have come",
+            "or not picked.chosen or len(picked.queue) >= s.sizes.most:",
+            "or not picked.chosen:",
+        ),
+        ("wait for less once all known pods wait", "    if s.all_known_wait:\n", "    if False:\n"),
+        ("wait no longer than the last call for that", "        if settled_at < until:\n", "        if True:\n"),
+    ),
+]
