@@ -2,9 +2,11 @@
 
 from dataclasses import replace
 
+import pytest
 from tests.unit.core.builders import now
 from tests.unit.core.worlds import Scenario
 
+from rendezvous_api import names
 from rendezvous_api.reasons import AttemptReason, HeldOutReason, LeaveReason
 from rendezvous_api.rendezvous import LONGEST_HOLD_OUT_SECONDS, AllowedSizes, HeldOut
 
@@ -177,6 +179,45 @@ def test_nobody_is_held_out_if_too_few_would_be_left() -> None:
     assert scenario.status.restarts == 1
     scenario.fail_to_check_in("x")
     assert scenario.group[0] == "b", "maybe x reaches another host"
+
+
+def all_but(*bad: str, **spec: object) -> Scenario:
+    """The first round of ten nodes is published, of which these will not reach the store."""
+    scenario = Scenario(2, 10, **spec)
+    scenario.meets = False
+    scenario.join(*"abcdefg", *bad)
+    return scenario
+
+
+def test_a_list_that_has_no_place_for_all_excuses_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(names, "MAX_HELD_OUT", 2)
+    scenario = all_but("x", "y", "z", max_restarts=3)
+    for restarts in range(1, 4):
+        scenario.fail_to_check_in("x", "y", "z")
+        assert scenario.held_out == {}
+        assert scenario.status.restarts == restarts
+    scenario.fail_to_check_in("x", "y", "z")
+    assert scenario.closed_runs == {"run": "RestartBudgetExhausted"}
+
+
+def test_a_hold_out_that_has_ended_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(names, "MAX_HELD_OUT", 3)
+    scenario = all_but("x", "y", "z")
+    scenario.fail_to_check_in("x")
+    scenario.after(10)
+    scenario.fail_to_check_in("y")
+    assert [*scenario.held_out] == ["x", "y"]
+    scenario.fail_to_check_in("g", "z")
+    assert [*scenario.held_out] == ["x", "y"], "both have not ended"
+    assert scenario.status.restarts == 1
+    scenario.after(20)
+    scenario.fail_to_check_in("f", "z")
+    assert [*scenario.held_out] == ["y", "f", "z"]
+    assert scenario.status.restarts == 1
+
+
+def test_the_list_has_a_place_for_all_nodes_if_most_of_a_group_reach_the_store() -> None:
+    assert 2 * names.MAX_HELD_OUT > names.MAX_NODES - 1
 
 
 def test_only_sizes_that_are_allowed_count_as_enough() -> None:

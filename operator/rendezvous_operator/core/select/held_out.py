@@ -45,14 +45,23 @@ def renew_hold_outs(s: Situation, timers: Timers) -> Situation:
 
 
 def held(s: Situation, timers: Timers, blamed: Sequence[Blame]) -> Situation | None:
-    """The situation in which these nodes are held out, too; None: they are not, since too few would be left."""
+    """The situation in which all of these nodes are held out, too.
+
+    None: none of them is, since too few would be left, or the list has no place for all of them. An end of a round that
+    is not explained by those in the list must not look as if it were.
+    """
     who = {blame.name for blame in blamed}
     left = [node for node in eligible(s, passed_over(s, timers)) if node.name not in who]
     if not who or not s.sizes.fitting(len(left)):
         return None
     before = {entry.name: entry for entry in s.run.held_out}
     new = tuple(_entry(s, before.get(blame.name), blame) for blame in blamed)
-    others = (entry for entry in s.run.held_out if entry.name not in who)
+    others = sorted(
+        (entry for entry in s.run.held_out if entry.name not in who), key=lambda entry: ends_at(s, timers, entry)
+    )
+    if len(new) + sum(not timers.passed(ends_at(s, timers, entry)) for entry in others) > names.MAX_HELD_OUT:
+        return None
+    # Those that ended first make room.
     run = replace(s.run, held_out=(*others, *new)[-names.MAX_HELD_OUT :])
     more = f" (and {len(new) - 1} more)" if len(new) > 1 else ""
     told = as_missing(new)[0]
