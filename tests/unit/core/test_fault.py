@@ -1,5 +1,6 @@
 """Rule "hold-outs": a node that fails soon after each admission interrupts the others ever more seldom."""
 
+import pytest
 from tests.unit.core.builders import now
 from tests.unit.core.worlds import Scenario
 
@@ -104,6 +105,42 @@ def test_a_crash_long_after_the_admission_is_not_soon() -> None:
     crash(scenario)
     comes_back(scenario)
     crash(scenario, after=SOON_SECONDS + 1)
+    assert scenario.held_out == {}
+    assert scenario.status.restarts == 2
+
+
+@pytest.mark.parametrize("before", ["a new leader", "a silence of all"])
+def test_a_crash_is_not_soon_because_the_operator_has_not_seen_the_round_for_long(before: str) -> None:
+    scenario = with_x()
+    crash(scenario)
+    comes_back(scenario)
+    scenario.after(5 * 3600)
+    if before == "a new leader":
+        scenario.new_leader()
+    else:
+        scenario.silent(*scenario.group)
+        scenario.after(200)
+        scenario.beat(*scenario.group)
+    crash(scenario)
+    assert scenario.held_out == {}
+    assert scenario.status.restarts == 2
+
+
+@pytest.mark.parametrize("reason", [AttemptReason.WORKER_FAILURE, AttemptReason.CHECK_IN_FAILED])
+def test_the_first_crash_of_a_node_that_has_failed_otherwise_is_only_remembered(reason: AttemptReason) -> None:
+    scenario = with_x()
+    scenario.leave("a", reason=LeaveReason.TERMINATED)
+    scenario.all_join_again()
+    assert scenario.group[0] == "x", "so it is named for a failed check-in, too"
+    scenario.meets = reason is not AttemptReason.CHECK_IN_FAILED
+    scenario.reenter("x", reason=reason)
+    scenario.reenter("b", "c", reason=reason)
+    scenario.meets = True
+    assert [failure.node for failure in scenario.status.failures] == ["x"]
+    scenario.leave("x", reason=LeaveReason.TERMINATED)
+    scenario.all_join_again()
+    comes_back(scenario)
+    crash(scenario)
     assert scenario.held_out == {}
     assert scenario.status.restarts == 2
 

@@ -23,6 +23,7 @@ from rendezvous_operator.core.timers import Timer, Timers
 from rendezvous_operator.core.verdict import Cause
 
 _FAILURES = frozenset(reason.value for reason in FAILURES)
+_CRASHES = frozenset({RoundEndReason.MEMBER_LOST, RoundEndReason.MEMBER_FAILED})
 _ENOUGH_HOSTS = 5
 """After so many hosts in vain, the next one is not at fault. `failures` has a place for twice as many."""
 
@@ -122,12 +123,12 @@ def _has_crashed(view: MemberView) -> bool:
 
 
 def _crashes_again(s: Situation, timers: Timers, view: MemberView) -> bool:
-    """Whether its failure is one more of a row: it was admitted with the first attempt of its agent, not long ago."""
+    """Whether its crash is one more of a row: it was admitted with the first attempt of its agent, not long ago."""
     number = s.status.round
-    lasted = timers.began(Timer.ASKED, number) - timers.began(Timer.ROUND, number)
+    lasted = timers.began(Timer.ASKED, number) - held_out.round_began(s, timers)
     if view.member.attempt != 1 or lasted > held_out.SOON_SECONDS:
         return False
-    before = (failure for failure in s.run.failures if failure.round != number)
+    before = (failure for failure in s.run.failures if failure.round != number and failure.reason in _CRASHES)
     return any(failure.node == view.name for failure in before) or any(
         entry.name == view.name and entry.reason is HeldOutReason.CRASH_LOOP for entry in s.run.held_out
     )

@@ -106,6 +106,19 @@ def changes_at(s: Situation, timers: Timers) -> float | None:
     return earliest(*(moment for moment in moments if moment is not None and not timers.passed(moment)))
 
 
+def round_began(s: Situation, timers: Timers) -> float:
+    """When the current round began (monotonic seconds): by this operator's timer or by the status, what is earlier.
+
+    The timer begins again with a new leader, and after all nodes have been silent. Who crashes late must not count as
+    one that crashes soon, so the longer time counts.
+    """
+    by_timer = timers.began(Timer.ROUND, s.status.round)
+    if s.status.round_start_time is None:
+        return by_timer
+    age = s.now.wall - datetime.fromisoformat(s.status.round_start_time)
+    return min(by_timer, s.now.monotonic - age.total_seconds())
+
+
 def as_missing(entries: Iterable[HeldOut]) -> tuple[Missing, ...]:
     """Who is held out, why, and until when, for people."""
     return tuple(Missing(entry.name, f"is held out until {entry.until}: {entry.message}") for entry in entries)
@@ -141,7 +154,7 @@ def _changes_at(s: Situation, timers: Timers, entry: HeldOut) -> float | None:
 
 
 def _proved_at(s: Situation, timers: Timers) -> float:
-    return timers.began(Timer.ROUND, s.status.round) + SOON_SECONDS
+    return round_began(s, timers) + SOON_SECONDS
 
 
 def _forgotten_at(s: Situation, timers: Timers, entry: HeldOut) -> float:
