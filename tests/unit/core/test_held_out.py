@@ -246,6 +246,27 @@ def test_who_is_held_out_helps_where_the_others_are_too_few() -> None:
     assert scenario.group == ["a", "x"]
 
 
+def test_a_member_of_the_running_round_is_not_said_to_be_held_out() -> None:
+    """`Scenario.settle` also sees that the round costs one write, not two."""
+    scenario = Scenario(3, 5, last_call_seconds=0, replacement_seconds=0)
+    scenario.meets = False
+    scenario.complete = False
+    scenario.join("a", "b", "c", "d", "x")
+    scenario.complete = True
+    scenario.settle()
+    scenario.fail_to_check_in("x")
+    assert {*scenario.held_out} == {"x"}
+    scenario.fail_to_check_in("d")
+    assert {*scenario.held_out} == {"d", "x"}
+    scenario.gone("d")
+    scenario.leave("c", reason=LeaveReason.TERMINATED)
+    scenario.all_join_again()
+    assert {*scenario.group} == {"a", "b", "x"}, "the hold-out does not count while the others are too few"
+    told = scenario.condition("Degraded").message + scenario.condition("Running").message
+    assert "x is held out" not in told
+    assert "d is held out" in told
+
+
 def test_while_members_may_still_join_again_nobody_else_is_needed() -> None:
     scenario = x_is_held_out()
     scenario.reenter("a", reason=AttemptReason.WORKER_FAILURE)
