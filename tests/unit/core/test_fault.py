@@ -89,6 +89,23 @@ def test_it_is_the_node_that_left_with_an_error() -> None:
         comes_back(scenario)
 
 
+def test_a_node_that_fails_in_two_ways_in_turn_is_held_out_for_longer_each_time() -> None:
+    scenario = with_x(max_restarts=1)
+    crash(scenario)
+    for times in range(1, 7):
+        scenario.meets = times % 2 == 1
+        comes_back(scenario)
+        if scenario.meets:
+            crash(scenario, after=1)
+            assert scenario.held_out == {"x": (CRASH_LOOP, times)}
+        else:
+            scenario.after(61)
+            scenario.fail_to_check_in("x")
+            assert scenario.held_out == {"x": (HeldOutReason.STORE_NOT_REACHED, times)}
+            scenario.meets = True
+    assert scenario.status.restarts == 1
+
+
 def test_what_is_no_crash_does_not_count() -> None:
     scenario = with_x()
     for _ in range(3):

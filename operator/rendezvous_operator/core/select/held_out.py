@@ -130,7 +130,7 @@ def _seconds(times: int) -> int:
 
 
 def _entry(s: Situation, before: HeldOut | None, blame: Blame) -> HeldOut:
-    times = before.times + 1 if before is not None and before.reason is blame.reason else 1
+    times = before.times + 1 if before is not None else 1
     until = s.now.clock_time(s.now.monotonic + _seconds(times))
     return HeldOut(blame.name, blame.reason, cut(blame.message), until, times)
 
@@ -138,8 +138,6 @@ def _entry(s: Situation, before: HeldOut | None, blame: Blame) -> HeldOut:
 def _is_forgotten(s: Situation, timers: Timers, entry: HeldOut) -> bool:
     """Whether the next time would be the first one again: the node has trained, or has been away for long."""
     if s.round_runs and entry.name in s.entries:
-        if entry.reason is HeldOutReason.STORE_NOT_REACHED:
-            return s.status.history[-1].checked_in is not None or timers.holds(Timer.CHECKED_IN, s.status.round)
         return timers.passed(_proved_at(s, timers))
     return not _is_present(s, entry) and timers.passed(_forgotten_at(s, timers, entry))
 
@@ -149,7 +147,7 @@ def _changes_at(s: Situation, timers: Timers, entry: HeldOut) -> float | None:
     if not timers.passed(ends):
         return ends
     if s.round_runs and entry.name in s.entries:
-        return None if entry.reason is HeldOutReason.STORE_NOT_REACHED else _proved_at(s, timers)
+        return _proved_at(s, timers)
     return None if _is_present(s, entry) else _forgotten_at(s, timers, entry)
 
 
