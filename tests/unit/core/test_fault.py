@@ -210,6 +210,53 @@ def test_the_fault_of_another_node_in_the_same_round_still_costs_a_restart() -> 
     assert [failure.node for failure in scenario.status.failures] == ["x", "c"]
 
 
+def test_the_pod_of_an_indexed_job_is_the_same_node_under_each_name() -> None:
+    """Its pods have ``restartPolicy: Never``, so each is replaced by one of another name."""
+    scenario = Scenario(2, 4, replacement_seconds=0, max_restarts=1)
+    for index, other in enumerate("abc"):
+        scenario.join_from_pods(f"train-{index}-{other * 5}", index=index)
+    for times in range(5):
+        name = f"train-3-{times:05}"
+        scenario.join_from_pods(name, index=3)
+        assert {*scenario.held_out} <= {name}, "its agent reads that it is held out"
+        while name not in scenario.group:
+            scenario.after(5)
+            if scenario.asks:
+                scenario.all_join_again()
+        scenario.after(20)
+        scenario.leave(name, reason=LeaveReason.FAILED)
+        scenario.all_join_again()
+        assert scenario.held_out == ({name: (CRASH_LOOP, times)} if times else {})
+    assert scenario.status.restarts == 1
+
+
+@pytest.mark.parametrize(
+    ("first", "index", "second", "other_index"),
+    [
+        ("train-3-aaaaa", 3, "train-2-bbbbb", 2),
+        ("one-3-aaaaa", 3, "two-3-bbbbb", 3),
+        ("train-aaaaa", None, "train-bbbbb", None),
+        ("deploy-7965-aaaaa", None, "deploy-7965-bbbbb", None),
+        ("set-0-10000", 10000, "set-0-10001", 10001),
+        ("train-3-aaaaa", 3, "train-3-bbbbb.1", 3),
+    ],
+)
+def test_another_node_has_not_crashed_before(
+    first: str, index: int | None, second: str, other_index: int | None
+) -> None:
+    scenario = Scenario(2, 4, replacement_seconds=0)
+    scenario.join("a", "b", "c")
+    for name, its_index in ((first, index), (second, other_index)):
+        scenario.join_from_pods(name, index=its_index)
+        if scenario.asks:
+            scenario.all_join_again()
+        assert name in scenario.group
+        scenario.after(20)
+        scenario.leave(name, reason=LeaveReason.FAILED)
+        scenario.all_join_again()
+        assert scenario.held_out == {}
+
+
 def test_a_new_leader_knows_who_has_failed_before() -> None:
     scenario = with_x()
     crash(scenario)

@@ -373,7 +373,7 @@ def test_hold_outs_that_do_not_help_are_counted() -> None:
 
 
 def test_no_member_is_held_out_by_the_word_of_one_other() -> None:
-    """l lies in a group of three, in which h and v say nothing: they were called back before they had tried for long."""
+    """In a group of three, l lies; h and v say nothing: they were called back before they had tried for long."""
     scenario = Scenario(2, 3)
     scenario.meets = False
     scenario.join("h", "l", "v")

@@ -2,9 +2,9 @@
 
 A check-in that fails is the fault of those that did not reach a store that more than half of the others reached; else
 it is that of the host, until other hosts were no better. A node that failed soon after its admission, and had failed
-before, is at fault for the end of that round. Who is at fault, and is not the host, is held out, and then that end costs
-no restart; unless too few nodes would be left, or hold-outs do not help. What all have seen is known only when all have
-joined again.
+before, is at fault for the end of that round. Who is at fault, and is not the host, is held out, and then that end
+costs no restart; unless too few nodes would be left, or hold-outs do not help. What all have seen is known only when
+all have joined again.
 """
 
 from collections.abc import Sequence
@@ -14,6 +14,7 @@ from rendezvous_api.reasons import FAILURES, HeldOutReason, RoundEndReason
 from rendezvous_operator.core import check_in, failures
 from rendezvous_operator.core.blocking import blocking
 from rendezvous_operator.core.check_in import FailedCheckIn
+from rendezvous_operator.core.node_names import place_in_job, place_of
 from rendezvous_operator.core.nodes import MemberState, MemberView
 from rendezvous_operator.core.rank import store_host
 from rendezvous_operator.core.select import held_out
@@ -129,6 +130,7 @@ def _crashes_again(s: Situation, timers: Timers, view: MemberView) -> bool:
     if view.member.attempt != 1 or lasted > held_out.SOON_SECONDS:
         return False
     before = (failure for failure in s.run.failures if failure.round != number and failure.reason in _CRASHES)
-    return any(failure.node == view.name for failure in before) or any(
-        entry.name == view.name and entry.reason is HeldOutReason.CRASH_LOOP for entry in s.run.held_out
-    )
+    place = place_of(view.name, view.member.pod_index)
+    if any(failure.node == view.name or (place and place_in_job(failure.node) == place) for failure in before):
+        return True
+    return any(entry.name == view.name and entry.reason is HeldOutReason.CRASH_LOOP for entry in s.run.held_out)

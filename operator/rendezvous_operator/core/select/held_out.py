@@ -13,6 +13,7 @@ from rendezvous_api import names
 from rendezvous_api.reasons import EventReason, HeldOutReason
 from rendezvous_api.rendezvous import LONGEST_HOLD_OUT_SECONDS, HeldOut, Missing
 from rendezvous_operator.core.blocking import blocking
+from rendezvous_operator.core.node_names import place_in_job, place_of
 from rendezvous_operator.core.nodes import Node
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.timers import Timer, Timers
@@ -36,11 +37,14 @@ class Blame:
 
 
 def renew_hold_outs(s: Situation, timers: Timers) -> Situation:
-    """The situation after the user has ended all hold-outs, and without those that need not be remembered any more."""
+    """The situation after the user has ended all hold-outs, and without those that need not be remembered any more.
+
+    A hold-out goes on for the pod in the place of the one that was held out.
+    """
     request = s.retry_request
     if request is not None and request != s.run.retry_request:
         return s.with_run(replace(s.run, held_out=(), retry_request=request))
-    kept = tuple(entry for entry in s.run.held_out if not _is_forgotten(s, timers, entry))
+    kept = _of_successors(s, tuple(entry for entry in s.run.held_out if not _is_forgotten(s, timers, entry)))
     return s if kept == s.run.held_out else s.with_run(replace(s.run, held_out=kept))
 
 
@@ -122,6 +126,21 @@ def round_began(s: Situation, timers: Timers) -> float:
 def as_missing(entries: Iterable[HeldOut]) -> tuple[Missing, ...]:
     """Who is held out, why, and until when, for people."""
     return tuple(Missing(entry.name, f"is held out until {entry.until}: {entry.message}") for entry in entries)
+
+
+def _of_successors(s: Situation, entries: tuple[HeldOut, ...]) -> tuple[HeldOut, ...]:
+    """The hold-outs, each with the name that its node has now."""
+    if all(_is_present(s, entry) for entry in entries):
+        return entries
+    listed = {entry.name for entry in entries}
+    nodes = [node for node in s.nodes.values() if node.present and node.run_id == s.run.id and node.name not in listed]
+    names_now = {place_of(node.name, node.object.spec.pod_index): node.name for node in nodes}
+    return tuple(
+        entry
+        if _is_present(s, entry) or (place := place_in_job(entry.name)) is None
+        else replace(entry, name=names_now.pop(place, entry.name))
+        for entry in entries
+    )
 
 
 def _seconds(times: int) -> int:
