@@ -99,9 +99,10 @@ def _at_fault(s: Situation, seen: FailedCheckIn) -> tuple[str, ...]:
 
 
 def _goes_on_and_on(s: Situation) -> bool:
-    """Whether all rounds that are remembered have ended with a failure, so that hold-outs do not help."""
+    """Whether all rounds that are remembered have ended with a failure of this run, so that hold-outs do not help."""
     *earlier, _ = s.status.history
-    return len(earlier) + 1 == names.MAX_HISTORY and all(record.reason in _FAILURES for record in earlier)
+    failed = (record.reason in _FAILURES and record.run_id == s.run.id for record in earlier)
+    return len(earlier) + 1 == names.MAX_HISTORY and all(failed)
 
 
 def _of_crashed(s: Situation, timers: Timers, crashed: Sequence[MemberView]) -> Situation:

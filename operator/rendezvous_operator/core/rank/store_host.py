@@ -18,8 +18,10 @@ _CHECKED_IN = RoundEndReason.WORKER_FAILED.value
 
 def failed_check_ins(s: Situation) -> Counter[str]:
     """The failed check-ins of which the host was at fault, by its name, since all members of a round have met."""
-    met = [record.round for record in s.status.history if record.checked_in is not None or record.reason == _CHECKED_IN]
-    since = max(met, default=0)
+    history = s.status.history
+    met = [record.round for record in history if record.checked_in is not None or record.reason == _CHECKED_IN]
+    # Nobody knows whether all have met in a round that is older than the history.
+    since = max(met, default=history[0].round - 1 if history else 0)
     return Counter(
         failure.node
         for failure in s.run.failures
