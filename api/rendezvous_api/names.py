@@ -56,7 +56,8 @@ UNNAMED_RUN = "none"
 """The run of agents without a run id; torch's own default for ``--rdzv-id`` (torch.distributed.run)."""
 
 MAX_REFUSED = 100
-MAX_HELD_OUT = 100
+MAX_HELD_OUT = 1000
+"""Half of `MAX_NODES`: if more than half of a group reaches a store, the list has a place for all others."""
 MAX_CLOSED_RUNS = 100
 MAX_HISTORY = 10
 MAX_FAILURES = 10

@@ -72,7 +72,7 @@ class HeldOutReason(Reason):
     """Rendezvous ``status.heldOut[].reason``: why a node may not take part for a while."""
 
     STORE_NOT_REACHED = "StoreNotReached"
-    """It did not reach the store of a round that more than half of the others reached."""
+    """It did not reach the store of a round that others reached."""
     CRASH_LOOP = "CrashLoop"
     """It failed soon after it was admitted to a round, and again."""
 

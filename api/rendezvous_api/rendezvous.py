@@ -201,7 +201,7 @@ class HeldOut:
     until: str
     """It may take part again from then on. The entry stays after that for a while, so that ``times`` is known."""
     times: int
-    """How often in a row it was held out for this reason."""
+    """How often in a row it was held out, for whatever reason."""
 
     @property
     def seconds(self) -> int:

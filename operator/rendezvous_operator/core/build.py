@@ -38,7 +38,7 @@ def build(s: Situation, timers: Timers, picked: Selection, outlook: Outlook | No
         events = (*s.run.events, Event(EventReason.ROUND_PUBLISHED, message))
     else:
         status = _unpublished(s, timers, picked, outlook)
-    status = summary.with_summary(s, conditions.with_conditions(s, status, picked.held_out))
+    status = summary.with_summary(s, conditions.with_conditions(s, timers, status))
     invariants.check(s, timers, status)
     collected = garbage.collect(s, timers)
     # While all are silent no timer runs, so nothing that waits for one can change before the next heartbeat.

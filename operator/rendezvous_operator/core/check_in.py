@@ -21,10 +21,10 @@ class FailedCheckIn:
     """How many there are; not all of them may have said something."""
     reached: int
     """How many say that they reached the store."""
-    not_reached: int
-    """How many say that they did not."""
+    not_reached: tuple[str, ...]
+    """Names of those that say that they did not."""
     missing: tuple[str, ...]
-    """Names of those that did not come to the store: by their own word, or by that of most who reached it."""
+    """The same, and those that say nothing, if most who reached the store say that they did not come to it."""
 
     @property
     def most_reached(self) -> bool:
@@ -47,13 +47,8 @@ def seen_together(s: Situation) -> FailedCheckIn:
     others = [member.name for member in s.status.participants[1:]]
     said = {name: word for name in others if (word := said_by(s, s.nodes.get(name))) is not None}
     reached = [word for word in said.values() if word.reached_store]
-    named = Counter(name for word in reached for name in {*word.missing})
-
-    def is_missing(name: str) -> bool:
-        # One that lies, or that sees little, makes no node missing that says something itself.
-        word = said.get(name)
-        return not word.reached_store if word is not None else 2 * named[name] > len(reached)
-
-    return FailedCheckIn(
-        len(others), len(reached), len(said) - len(reached), tuple(name for name in others if is_missing(name))
-    )
+    not_reached = tuple(name for name, word in said.items() if not word.reached_store)
+    # One that lies, or that sees little, makes no node missing that says something itself.
+    named = Counter(name for word in reached for name in {*word.missing} if name not in said)
+    missing = tuple(name for name in others if name in not_reached or 2 * named[name] > len(reached))
+    return FailedCheckIn(len(others), len(reached), not_reached, missing)

@@ -11,11 +11,12 @@ from dataclasses import replace
 from rendezvous_api import names
 from rendezvous_api.meta import Condition
 from rendezvous_api.reasons import ClosedReason, ConditionReason, FormationReason, Reason
-from rendezvous_api.rendezvous import HeldOut, Missing, RendezvousStatus
+from rendezvous_api.rendezvous import Missing, RendezvousStatus
 from rendezvous_operator.core.nodes import MemberState, MemberView
 from rendezvous_operator.core.run import Run
 from rendezvous_operator.core.select import held_out
 from rendezvous_operator.core.situation import Situation
+from rendezvous_operator.core.timers import Timers
 from rendezvous_operator.core.words import budget_is_spent, cut, listing, with_listing
 
 Answer = tuple[bool, Reason, str]
@@ -24,9 +25,11 @@ _NOT_ENDED: Answer = (False, ConditionReason.NOT_ENDED, "")
 _AS_EXPECTED: Answer = (False, ConditionReason.AS_EXPECTED, "")
 
 
-def with_conditions(s: Situation, status: RendezvousStatus, passed_over: Sequence[HeldOut]) -> RendezvousStatus:
+def with_conditions(s: Situation, timers: Timers, status: RendezvousStatus) -> RendezvousStatus:
     """The status with all conditions; a transition time changes only with its condition (API conventions)."""
-    absent = held_out.as_missing(passed_over)
+    # A round may have been published with a node that is held out, since the others were too few.
+    members = {member.name for member in status.participants}
+    absent = held_out.as_missing(entry for entry in held_out.active(s, timers) if entry.name not in members)
     failed = _failed(status)
     found = (
         (names.CONDITION_RUNNING, _running(s, status, absent)),

@@ -20,7 +20,7 @@ class Now:
     """Seconds on the operator's own clock, which stands still in an outage; all decisions but the ttl depend on it.
     Wherever the core says "monotonic seconds", they are those of this clock."""
     wall: datetime
-    """Aware, UTC; for the times that people read, and for ``ttlSecondsAfterFinished``."""
+    """Aware, UTC; for the times that people read, and for the few that are computed from one in the status."""
 
     @property
     def timestamp(self) -> str:

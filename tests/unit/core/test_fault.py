@@ -1,5 +1,6 @@
 """Rule "hold-outs": a node that fails soon after each admission interrupts the others ever more seldom."""
 
+import pytest
 from tests.unit.core.builders import now
 from tests.unit.core.worlds import Scenario
 
@@ -88,6 +89,23 @@ def test_it_is_the_node_that_left_with_an_error() -> None:
         comes_back(scenario)
 
 
+def test_a_node_that_fails_in_two_ways_in_turn_is_held_out_for_longer_each_time() -> None:
+    scenario = with_x(max_restarts=1)
+    crash(scenario)
+    for times in range(1, 7):
+        scenario.meets = times % 2 == 1
+        comes_back(scenario)
+        if scenario.meets:
+            crash(scenario, after=1)
+            assert scenario.held_out == {"x": (CRASH_LOOP, times)}
+        else:
+            scenario.after(61)
+            scenario.fail_to_check_in("x")
+            assert scenario.held_out == {"x": (HeldOutReason.STORE_NOT_REACHED, times)}
+            scenario.meets = True
+    assert scenario.status.restarts == 1
+
+
 def test_what_is_no_crash_does_not_count() -> None:
     scenario = with_x()
     for _ in range(3):
@@ -104,6 +122,42 @@ def test_a_crash_long_after_the_admission_is_not_soon() -> None:
     crash(scenario)
     comes_back(scenario)
     crash(scenario, after=SOON_SECONDS + 1)
+    assert scenario.held_out == {}
+    assert scenario.status.restarts == 2
+
+
+@pytest.mark.parametrize("before", ["a new leader", "a silence of all"])
+def test_a_crash_is_not_soon_because_the_operator_has_not_seen_the_round_for_long(before: str) -> None:
+    scenario = with_x()
+    crash(scenario)
+    comes_back(scenario)
+    scenario.after(2 * SOON_SECONDS)
+    if before == "a new leader":
+        scenario.new_leader()
+    else:
+        scenario.silent(*scenario.group)
+        scenario.after(200)
+        scenario.beat(*scenario.group)
+    crash(scenario)
+    assert scenario.held_out == {}
+    assert scenario.status.restarts == 2
+
+
+@pytest.mark.parametrize("reason", [AttemptReason.WORKER_FAILURE, AttemptReason.CHECK_IN_FAILED])
+def test_the_first_crash_of_a_node_that_has_failed_otherwise_is_only_remembered(reason: AttemptReason) -> None:
+    scenario = with_x()
+    scenario.leave("a", reason=LeaveReason.TERMINATED)
+    scenario.all_join_again()
+    assert scenario.group[0] == "x", "so it is named for a failed check-in, too"
+    scenario.meets = reason is not AttemptReason.CHECK_IN_FAILED
+    scenario.reenter("x", reason=reason)
+    scenario.reenter("b", "c", reason=reason)
+    scenario.meets = True
+    assert [failure.node for failure in scenario.status.failures] == ["x"]
+    scenario.leave("x", reason=LeaveReason.TERMINATED)
+    scenario.all_join_again()
+    comes_back(scenario)
+    crash(scenario)
     assert scenario.held_out == {}
     assert scenario.status.restarts == 2
 
@@ -154,6 +208,53 @@ def test_the_fault_of_another_node_in_the_same_round_still_costs_a_restart() -> 
     assert scenario.group == ["a", "b"]
     assert scenario.status.restarts == 2
     assert [failure.node for failure in scenario.status.failures] == ["x", "c"]
+
+
+def test_the_pod_of_an_indexed_job_is_the_same_node_under_each_name() -> None:
+    """Its pods have ``restartPolicy: Never``, so each is replaced by one of another name."""
+    scenario = Scenario(2, 4, replacement_seconds=0, max_restarts=1)
+    for index, other in enumerate("abc"):
+        scenario.join_from_pods(f"train-{index}-{other * 5}", index=index)
+    for times in range(5):
+        name = f"train-3-{times:05}"
+        scenario.join_from_pods(name, index=3)
+        assert {*scenario.held_out} <= {name}, "its agent reads that it is held out"
+        while name not in scenario.group:
+            scenario.after(5)
+            if scenario.asks:
+                scenario.all_join_again()
+        scenario.after(20)
+        scenario.leave(name, reason=LeaveReason.FAILED)
+        scenario.all_join_again()
+        assert scenario.held_out == ({name: (CRASH_LOOP, times)} if times else {})
+    assert scenario.status.restarts == 1
+
+
+@pytest.mark.parametrize(
+    ("first", "index", "second", "other_index"),
+    [
+        ("train-3-aaaaa", 3, "train-2-bbbbb", 2),
+        ("one-3-aaaaa", 3, "two-3-bbbbb", 3),
+        ("train-aaaaa", None, "train-bbbbb", None),
+        ("deploy-7965-aaaaa", None, "deploy-7965-bbbbb", None),
+        ("set-0-10000", 10000, "set-0-10001", 10001),
+        ("train-3-aaaaa", 3, "train-3-bbbbb.1", 3),
+    ],
+)
+def test_another_node_has_not_crashed_before(
+    first: str, index: int | None, second: str, other_index: int | None
+) -> None:
+    scenario = Scenario(2, 4, replacement_seconds=0)
+    scenario.join("a", "b", "c")
+    for name, its_index in ((first, index), (second, other_index)):
+        scenario.join_from_pods(name, index=its_index)
+        if scenario.asks:
+            scenario.all_join_again()
+        assert name in scenario.group
+        scenario.after(20)
+        scenario.leave(name, reason=LeaveReason.FAILED)
+        scenario.all_join_again()
+        assert scenario.held_out == {}
 
 
 def test_a_new_leader_knows_who_has_failed_before() -> None:

@@ -2,11 +2,14 @@
 
 from dataclasses import replace
 
+import pytest
 from tests.unit.core.builders import now
 from tests.unit.core.worlds import Scenario
 
+from rendezvous_api import names
 from rendezvous_api.reasons import AttemptReason, HeldOutReason, LeaveReason
 from rendezvous_api.rendezvous import LONGEST_HOLD_OUT_SECONDS, AllowedSizes, HeldOut
+from rendezvous_operator.core.select.held_out import SOON_SECONDS
 
 STORE_NOT_REACHED, CRASH_LOOP = HeldOutReason.STORE_NOT_REACHED, HeldOutReason.CRASH_LOOP
 CHECK_IN_SECONDS = 61
@@ -113,13 +116,14 @@ def test_each_time_it_is_held_out_for_longer() -> None:
     assert scenario.status.restarts == 0
 
 
-def test_once_it_has_checked_in_all_is_forgiven() -> None:
+def test_once_it_has_trained_for_long_all_is_forgiven() -> None:
     scenario = x_is_held_out()
     scenario.after(60)
     scenario.all_join_again()
     assert scenario.group == ["a", "b", "c", "x"]
-    scenario.settle()
-    assert scenario.status.history[-1].checked_in is not None
+    scenario.after(SOON_SECONDS - 1)
+    assert scenario.held_out == {"x": (STORE_NOT_REACHED, 1)}
+    scenario.after(1)
     assert scenario.held_out == {}
 
 
@@ -179,6 +183,45 @@ def test_nobody_is_held_out_if_too_few_would_be_left() -> None:
     assert scenario.group[0] == "b", "maybe x reaches another host"
 
 
+def all_but(*bad: str, **spec: object) -> Scenario:
+    """The first round of ten nodes is published, of which these will not reach the store."""
+    scenario = Scenario(2, 10, **spec)
+    scenario.meets = False
+    scenario.join(*"abcdefg", *bad)
+    return scenario
+
+
+def test_a_list_that_has_no_place_for_all_excuses_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(names, "MAX_HELD_OUT", 2)
+    scenario = all_but("x", "y", "z", max_restarts=3)
+    for restarts in range(1, 4):
+        scenario.fail_to_check_in("x", "y", "z")
+        assert scenario.held_out == {}
+        assert scenario.status.restarts == restarts
+    scenario.fail_to_check_in("x", "y", "z")
+    assert scenario.closed_runs == {"run": "RestartBudgetExhausted"}
+
+
+def test_a_hold_out_that_has_ended_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(names, "MAX_HELD_OUT", 3)
+    scenario = all_but("x", "y", "z")
+    scenario.fail_to_check_in("x")
+    scenario.after(10)
+    scenario.fail_to_check_in("y")
+    assert [*scenario.held_out] == ["x", "y"]
+    scenario.fail_to_check_in("g", "z")
+    assert [*scenario.held_out] == ["x", "y"], "both have not ended"
+    assert scenario.status.restarts == 1
+    scenario.after(20)
+    scenario.fail_to_check_in("f", "z")
+    assert [*scenario.held_out] == ["y", "f", "z"]
+    assert scenario.status.restarts == 1
+
+
+def test_the_list_has_a_place_for_all_nodes_if_most_of_a_group_reach_the_store() -> None:
+    assert 2 * names.MAX_HELD_OUT > names.MAX_NODES - 1
+
+
 def test_only_sizes_that_are_allowed_count_as_enough() -> None:
     scenario = Scenario(4, 8, sizes=AllowedSizes(list=(4, 8)))
     scenario.complete = False
@@ -201,6 +244,27 @@ def test_who_is_held_out_helps_where_the_others_are_too_few() -> None:
     assert scenario.group == ["a", "b", "c"]
     scenario.after(1)
     assert scenario.group == ["a", "x"]
+
+
+def test_a_member_of_the_running_round_is_not_said_to_be_held_out() -> None:
+    """`Scenario.settle` also sees that the round costs one write, not two."""
+    scenario = Scenario(3, 5, last_call_seconds=0, replacement_seconds=0)
+    scenario.meets = False
+    scenario.complete = False
+    scenario.join("a", "b", "c", "d", "x")
+    scenario.complete = True
+    scenario.settle()
+    scenario.fail_to_check_in("x")
+    assert {*scenario.held_out} == {"x"}
+    scenario.fail_to_check_in("d")
+    assert {*scenario.held_out} == {"d", "x"}
+    scenario.gone("d")
+    scenario.leave("c", reason=LeaveReason.TERMINATED)
+    scenario.all_join_again()
+    assert {*scenario.group} == {"a", "b", "x"}, "the hold-out does not count while the others are too few"
+    told = scenario.condition("Degraded").message + scenario.condition("Running").message
+    assert "x is held out" not in told
+    assert "d is held out" in told
 
 
 def test_while_members_may_still_join_again_nobody_else_is_needed() -> None:

@@ -3,6 +3,7 @@
 import pytest
 from tests.unit.core.worlds import Scenario
 
+from rendezvous_api import names
 from rendezvous_api.participant import CheckIn
 from rendezvous_api.reasons import AttemptReason, LeaveReason
 
@@ -47,6 +48,21 @@ def test_a_round_that_checked_in_ends_the_row_even_if_it_then_lost_a_member() ->
     assert scenario.status.history[-1].checked_in is not None
     scenario.gone("c")
     scenario.all_join_again()
+    scenario.reenter("a", "b", reason=CHECK_IN_FAILED)
+    assert scenario.group == ["a", "b"]
+
+
+def test_a_failure_that_is_older_than_the_history_does_not_count() -> None:
+    """All members have met after it, and nothing tells that any more."""
+    scenario = Scenario(2, 2)
+    scenario.join("a", "b")
+    scenario.reenter("a", "b", reason=CHECK_IN_FAILED)
+    scenario.settle()
+    assert scenario.status.history[-1].checked_in is not None
+    for number in range(names.MAX_HISTORY + 1):
+        scenario.meets = False
+        scenario.request_restart(str(number))
+        scenario.all_join_again()
     scenario.reenter("a", "b", reason=CHECK_IN_FAILED)
     assert scenario.group == ["a", "b"]
 
@@ -124,7 +140,7 @@ def test_each_member_is_tried_before_any_is_tried_again(size: int) -> None:
     for _ in range(size):
         hosts.append(scenario.group[0])
         scenario.fail_to_check_in(host_is_reached=False)
-    assert hosts == nodes
+    assert sorted(hosts) == nodes
 
 
 def test_the_others_say_nothing_that_is_clear() -> None:

@@ -1,17 +1,20 @@
 """Whose fault the end of a round was, once no member runs it any more (rule "hold-outs").
 
 A check-in that fails is the fault of those that did not reach a store that more than half of the others reached; else
-it is that of the host. A node that failed soon after its admission, and had failed before, is at fault for the end of
-that round. Who is at fault, and is not the host, is held out, and then that end costs no restart; unless too few nodes
-would be left. What all have seen is known only when all have joined again.
+it is that of the host, until other hosts were no better. A node that failed soon after its admission, and had failed
+before, is at fault for the end of that round. Who is at fault, and is not the host, is held out, and then that end
+costs no restart; unless too few nodes would be left, or hold-outs do not help. What all have seen is known only when
+all have joined again.
 """
 
 from collections.abc import Sequence
 
+from rendezvous_api import names
 from rendezvous_api.reasons import FAILURES, HeldOutReason, RoundEndReason
 from rendezvous_operator.core import check_in, failures
 from rendezvous_operator.core.blocking import blocking
 from rendezvous_operator.core.check_in import FailedCheckIn
+from rendezvous_operator.core.node_names import place_in_job, place_of
 from rendezvous_operator.core.nodes import MemberState, MemberView
 from rendezvous_operator.core.rank import store_host
 from rendezvous_operator.core.select import held_out
@@ -19,6 +22,10 @@ from rendezvous_operator.core.select.held_out import Blame
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.timers import Timer, Timers
 from rendezvous_operator.core.verdict import Cause
+
+_CRASHES = frozenset({RoundEndReason.MEMBER_LOST, RoundEndReason.MEMBER_FAILED})
+_ENOUGH_HOSTS = 5
+"""After so many hosts in vain, the next one is not at fault. `failures` has a place for twice as many."""
 
 
 def is_to_be_found(s: Situation, timers: Timers) -> bool:
@@ -63,25 +70,37 @@ def _of_check_in(s: Situation, timers: Timers) -> Situation:
         f"it did not reach the store of round {s.status.round}{where}, "
         f"which {seen.reached} of {seen.others} others reached"
     )
-    missing = seen.missing if _blames_the_missing(s, seen) else ()
-    excused = held_out.hold_out(s, timers, [Blame(name, HeldOutReason.STORE_NOT_REACHED, message) for name in missing])
-    if excused is not None:
-        return failures.without_current(excused)
-    return failures.with_current(s, s.status.participants[0].name, RoundEndReason.CHECK_IN_FAILED)
+    blamed = [Blame(name, HeldOutReason.STORE_NOT_REACHED, message) for name in _at_fault(s, seen)]
+    excused = held_out.hold_out(s, timers, blamed)
+    if excused is None or _goes_on_and_on(s):
+        return failures.with_current(excused or s, s.status.participants[0].name, RoundEndReason.CHECK_IN_FAILED)
+    return failures.without_current(excused)
 
 
-def _blames_the_missing(s: Situation, seen: FailedCheckIn) -> bool:
-    """Whether those that did not reach the store are at fault, and not its host.
+def _at_fault(s: Situation, seen: FailedCheckIn) -> tuple[str, ...]:
+    """Who did not reach the store, if those are at fault and not its host.
 
-    Where one half reached it, another host is tried first. If no host was better, the larger part goes on without the
-    rest: else a group of three that has one sick node would never meet.
+    Where most did not reach it, only their own word counts against them, and only when other hosts were no better: else
+    a group of three that has one sick node would never meet.
     """
     if seen.most_reached:
-        return True
-    tried = store_host.failed_check_ins(s)
-    if 2 * seen.reached == seen.others and tried:
-        return True
-    return bool(seen.reached) and all(tried[member.name] for member in s.status.participants)
+        return seen.missing
+    members = {member.name for member in s.status.participants}
+    tried = {*store_host.failed_check_ins(s)}
+    others_tried = tried - {s.status.participants[0].name}
+    if 2 * seen.reached == seen.others:
+        known = {entry.name for entry in s.run.held_out if entry.reason is HeldOutReason.STORE_NOT_REACHED}
+        no_better = bool(others_tried) or known.issuperset(seen.not_reached)
+    else:
+        no_better = len(others_tried) >= _ENOUGH_HOSTS or members <= tried
+    return seen.not_reached if no_better else ()
+
+
+def _goes_on_and_on(s: Situation) -> bool:
+    """Whether all rounds that are remembered have ended with a failure of this run, so that hold-outs do not help."""
+    *earlier, _ = s.status.history
+    failed = (record.reason in FAILURES and record.run_id == s.run.id for record in earlier)
+    return len(earlier) + 1 == names.MAX_HISTORY and all(failed)
 
 
 def _of_crashed(s: Situation, timers: Timers, crashed: Sequence[MemberView]) -> Situation:
@@ -90,7 +109,7 @@ def _of_crashed(s: Situation, timers: Timers, crashed: Sequence[MemberView]) -> 
     message = f"it failed soon after round {number} began, and not for the first time"
     blamed = [Blame(view.name, HeldOutReason.CRASH_LOOP, f"{message} ({view.why})") for view in again]
     excused = held_out.hold_out(s, timers, blamed)
-    others = [view for view in crashed if excused is None or view not in again]
+    others = [view for view in crashed if excused is None or view not in again or _goes_on_and_on(s)]
     if others:
         reason = RoundEndReason.MEMBER_LOST if others[0].state is MemberState.LOST else RoundEndReason.MEMBER_FAILED
         return failures.with_current(excused or s, others[0].name, reason)
@@ -104,12 +123,13 @@ def _has_crashed(view: MemberView) -> bool:
 
 
 def _crashes_again(s: Situation, timers: Timers, view: MemberView) -> bool:
-    """Whether its failure is one more of a row: it was admitted with the first attempt of its agent, not long ago."""
+    """Whether its crash is one more of a row: it was admitted with the first attempt of its agent, not long ago."""
     number = s.status.round
-    lasted = timers.began(Timer.ASKED, number) - timers.began(Timer.ROUND, number)
+    lasted = timers.began(Timer.ASKED, number) - held_out.round_began(s, timers)
     if view.member.attempt != 1 or lasted > held_out.SOON_SECONDS:
         return False
-    before = (failure for failure in s.run.failures if failure.round != number)
-    return any(failure.node == view.name for failure in before) or any(
-        entry.name == view.name and entry.reason is HeldOutReason.CRASH_LOOP for entry in s.run.held_out
-    )
+    before = (failure for failure in s.run.failures if failure.round != number and failure.reason in _CRASHES)
+    place = place_of(view.name, view.member.pod_index)
+    if any(failure.node == view.name or (place and place_in_job(failure.node) == place) for failure in before):
+        return True
+    return any(entry.name == view.name and entry.reason is HeldOutReason.CRASH_LOOP for entry in s.run.held_out)

@@ -5,6 +5,7 @@ not reach the store, else after the second failure. `status.failures` has them, 
 """
 
 from collections import Counter
+from math import gcd
 
 from rendezvous_api.reasons import RoundEndReason
 from rendezvous_api.rendezvous import Member
@@ -17,8 +18,10 @@ _CHECKED_IN = RoundEndReason.WORKER_FAILED.value
 
 def failed_check_ins(s: Situation) -> Counter[str]:
     """The failed check-ins of which the host was at fault, by its name, since all members of a round have met."""
-    met = [record.round for record in s.status.history if record.checked_in is not None or record.reason == _CHECKED_IN]
-    since = max(met, default=0)
+    history = s.status.history
+    met = [record.round for record in history if record.checked_in is not None or record.reason == _CHECKED_IN]
+    # Nobody knows whether all have met in a round that is older than the history.
+    since = max(met, default=history[0].round - 1 if history else 0)
     return Counter(
         failure.node
         for failure in s.run.failures
@@ -36,12 +39,22 @@ def moved_if_unfit(s: Situation, ranked: tuple[Member, ...]) -> tuple[Member, ..
     # host before this one has the rank from which this one came.
     ranks = {member.name: member.rank for member in ranked}
     before = [failure.node for failure in s.run.failures if failure.node in failed and failure.node != host.name]
-    first = ranks.get(before[-1], 0) + 1 if before else 1
-    other = min(others, key=lambda member: (failed[member.name], (member.rank - first) % len(ranked)))
+    came_from = ranks.get(before[-1], 0) if before else 0
+    step = _step(len(ranked))
+    steps = {(came_from + number * step) % len(ranked): number for number in range(1, len(ranked) + 1)}
+    other = min(others, key=lambda member: (failed[member.name], steps[member.rank]))
     if failed[other.name] > failed[host.name]:
         return ranked
     changed = {0: _at(other, 0), other.rank: _at(host, other.rank)}
     return tuple(changed.get(member.rank, member) for member in ranked)
+
+
+def _step(size: int) -> int:
+    """How many ranks lie between a host and the next one: neighbours often share a rack or a switch.
+
+    About a quarter of the group, and such that each rank is reached.
+    """
+    return next(step for step in range(max(1, size // 4), size) if gcd(step, size) == 1)
 
 
 def _is_unfit(s: Situation, host: Member, failed: int) -> bool:
@@ -56,7 +69,7 @@ def _is_unfit(s: Situation, host: Member, failed: int) -> bool:
     if failure is None or (failure.node, failure.reason) != (host.name, RoundEndReason.CHECK_IN_FAILED):
         return False
     seen = check_in.seen_together(s)
-    at_fault = not seen.most_reached and seen.not_reached and 2 * seen.not_reached >= seen.others
+    at_fault = not seen.most_reached and seen.not_reached and 2 * len(seen.not_reached) >= seen.others
     return failed > (0 if at_fault else 1)
 
 

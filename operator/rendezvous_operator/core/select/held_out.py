@@ -13,6 +13,7 @@ from rendezvous_api import names
 from rendezvous_api.reasons import EventReason, HeldOutReason
 from rendezvous_api.rendezvous import LONGEST_HOLD_OUT_SECONDS, HeldOut, Missing
 from rendezvous_operator.core.blocking import blocking
+from rendezvous_operator.core.node_names import place_in_job, place_of
 from rendezvous_operator.core.nodes import Node
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.timers import Timer, Timers
@@ -35,23 +36,35 @@ class Blame:
 
 
 def renew_hold_outs(s: Situation, timers: Timers) -> Situation:
-    """The situation after the user has ended all hold-outs, and without those that need not be remembered any more."""
+    """The situation after the user has ended all hold-outs, and without those that need not be remembered any more.
+
+    A hold-out goes on for the pod in the place of the one that was held out.
+    """
     request = s.retry_request
     if request is not None and request != s.run.retry_request:
         return s.with_run(replace(s.run, held_out=(), retry_request=request))
-    kept = tuple(entry for entry in s.run.held_out if not _is_forgotten(s, timers, entry))
+    kept = _of_successors(s, tuple(entry for entry in s.run.held_out if not _is_forgotten(s, timers, entry)))
     return s if kept == s.run.held_out else s.with_run(replace(s.run, held_out=kept))
 
 
 def hold_out(s: Situation, timers: Timers, blamed: Sequence[Blame]) -> Situation | None:
-    """The situation in which these nodes are held out, too; None: they are not, since too few would be left."""
+    """The situation in which all of these nodes are held out, too.
+
+    None: none of them is, since too few would be left, or the list has no place for all of them. An end of a round that
+    is not explained by those in the list must not look as if it were.
+    """
     who = {blame.name for blame in blamed}
     left = [node for node in eligible(s, passed_over(s, timers)) if node.name not in who]
     if not who or not s.sizes.fitting(len(left)):
         return None
     before = {entry.name: entry for entry in s.run.held_out}
     new = tuple(_entry(s, before.get(blame.name), blame) for blame in blamed)
-    others = (entry for entry in s.run.held_out if entry.name not in who)
+    others = sorted(
+        (entry for entry in s.run.held_out if entry.name not in who), key=lambda entry: ends_at(s, timers, entry)
+    )
+    if len(new) + sum(not timers.passed(ends_at(s, timers, entry)) for entry in others) > names.MAX_HELD_OUT:
+        return None
+    # Those that ended first make room.
     run = replace(s.run, held_out=(*others, *new)[-names.MAX_HELD_OUT :])
     told = as_missing(new)[0]
     message = first_of(len(new), f"{told.name} {told.message}")
@@ -90,13 +103,41 @@ def changes_at(s: Situation, timers: Timers) -> float | None:
     return earliest(*(moment for moment in moments if moment is not None and not timers.passed(moment)))
 
 
+def round_began(s: Situation, timers: Timers) -> float:
+    """When the current round began (monotonic seconds): by this operator's timer or by the status, what is earlier.
+
+    The timer begins again with a new leader, and after all nodes have been silent. Who crashes late must not count as
+    one that crashes soon, so the longer time counts.
+    """
+    by_timer = timers.began(Timer.ROUND, s.status.round)
+    if s.status.round_start_time is None:
+        return by_timer
+    age = s.now.wall - datetime.fromisoformat(s.status.round_start_time)
+    return min(by_timer, s.now.monotonic - age.total_seconds())
+
+
 def as_missing(entries: Iterable[HeldOut]) -> tuple[Missing, ...]:
     """Who is held out, why, and until when, for people."""
     return tuple(Missing(entry.name, f"is held out until {entry.until}: {entry.message}") for entry in entries)
 
 
+def _of_successors(s: Situation, entries: tuple[HeldOut, ...]) -> tuple[HeldOut, ...]:
+    """The hold-outs, each with the name that its node has now."""
+    if all(_is_present(s, entry) for entry in entries):
+        return entries
+    listed = {entry.name for entry in entries}
+    nodes = [node for node in s.nodes.values() if node.present and node.run_id == s.run.id and node.name not in listed]
+    names_now = {place_of(node.name, node.object.spec.pod_index): node.name for node in nodes}
+    return tuple(
+        entry
+        if _is_present(s, entry) or (place := place_in_job(entry.name)) is None
+        else replace(entry, name=names_now.pop(place, entry.name))
+        for entry in entries
+    )
+
+
 def _entry(s: Situation, before: HeldOut | None, blame: Blame) -> HeldOut:
-    times = before.times + 1 if before is not None and before.reason is blame.reason else 1
+    times = before.times + 1 if before is not None else 1
     entry = HeldOut(blame.name, blame.reason, cut(blame.message), until="", times=times)
     return replace(entry, until=s.now.clock_time(s.now.monotonic + entry.seconds))
 
@@ -104,8 +145,6 @@ def _entry(s: Situation, before: HeldOut | None, blame: Blame) -> HeldOut:
 def _is_forgotten(s: Situation, timers: Timers, entry: HeldOut) -> bool:
     """Whether the next time would be the first one again: the node has trained, or has been away for long."""
     if s.round_runs and entry.name in s.entries:
-        if entry.reason is HeldOutReason.STORE_NOT_REACHED:
-            return s.status.history[-1].checked_in is not None or timers.holds(Timer.CHECKED_IN, s.status.round)
         return timers.passed(_proved_at(s, timers))
     return not _is_present(s, entry) and timers.passed(_forgotten_at(s, timers, entry))
 
@@ -115,12 +154,12 @@ def _changes_at(s: Situation, timers: Timers, entry: HeldOut) -> float | None:
     if not timers.passed(ends):
         return ends
     if s.round_runs and entry.name in s.entries:
-        return None if entry.reason is HeldOutReason.STORE_NOT_REACHED else _proved_at(s, timers)
+        return _proved_at(s, timers)
     return None if _is_present(s, entry) else _forgotten_at(s, timers, entry)
 
 
 def _proved_at(s: Situation, timers: Timers) -> float:
-    return timers.began(Timer.ROUND, s.status.round) + SOON_SECONDS
+    return round_began(s, timers) + SOON_SECONDS
 
 
 def _forgotten_at(s: Situation, timers: Timers, entry: HeldOut) -> float:
