@@ -139,6 +139,11 @@ RECORD = RoundRecord(
 )
 
 
+LONGEST_RUN = "a/2" + "/" * 251
+"""Of the longest ``--rdzv-id``, with one more character; see `run_names.name_of_id`."""
+CLOSED = {"runID": LONGEST_RUN, "reason": "RunSucceeded"}
+
+
 def history(**changes: Any) -> Json:
     return {"history": [without_removed({**encode(RECORD), **changes})]}
 
@@ -150,6 +155,8 @@ STATUS_CASES = table(
     ("status removed", [{"run": {"id": "run-1"}}], None, REMOVAL),
     ("first round", [], published(1, 2), None),
     ("first round after a claim", [{"run": {"id": "run-1"}}], published(1, 2), None),
+    ("run of the longest id", [], published(1, 2, run={"id": LONGEST_RUN}, closedRuns=[CLOSED]), None),
+    ("round of the longest id", [], history(runID=LONGEST_RUN), None),
     ("largest round", [], published(1, 4), None),
     ("first round too small", [], published(1, 1), SIZE),
     ("first round too large", [], published(1, 5), SIZE),
@@ -215,6 +222,10 @@ PARTICIPANT_CASES = table(
     ("no word", "train.train-0", {"attemptReason": ""}, ("spec.attemptReason", "should be at least 1 chars long")),
     ("no run", "train.train-0", {"runID": REMOVED}, None),
     ("run of two lines", "train.train-0", {"runID": "a\nb"}, ("spec.runID", "should match")),
+    ("longest run", "train.train-0", {"runID": "r" * 253, "lastRunID": "r" * 253 + "/"}, None),
+    ("run too long", "train.train-0", {"runID": "r" * 254}, ("spec.runID", "may not be more than 253")),
+    ("last launch", "train.train-0", {"launch": 999_999_998}, None),
+    ("launch too high", "train.train-0", {"launch": 999_999_999}, ("spec.launch", "less than or equal to 999999998")),
     ("IPv6 address with a zone", "train.train-0", {"address": "fe80::1%eth0"}, None),
     ("host name", "train.train-0", {"address": "Train_0.example.com"}, None),
     ("address with a port", "train.train-0", {"address": "10.0.0.1 29500"}, ("spec.address", "should match")),

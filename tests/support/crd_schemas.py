@@ -1,5 +1,6 @@
 """The CRDs in crds/ beside the dataclasses of the API, for the tests that compare them."""
 
+import re
 import types
 import typing
 from collections.abc import Iterator
@@ -69,3 +70,44 @@ NODES = [found for kind in CRDS for found in nodes(kind.__name__, root_schema(ki
 SPEC_FIELDS = {
     path.removeprefix("Rendezvous.spec."): schema for path, schema in NODES if path.startswith("Rendezvous.spec.")
 }
+
+
+def misfits(path: str, schema: Schema, value: Any) -> Iterator[str]:
+    """What the API server would refuse in a value, as far as lengths, numbers, patterns and required fields go."""
+    if schema["type"] == "object":
+        yield from (f"{path}.{name} is missing" for name in schema.get("required", ()) if name not in value)
+        for name, child in value.items():
+            yield from misfits(f"{path}.{name}", schema["properties"][name], child)
+    elif schema["type"] == "array":
+        if len(value) > schema["maxItems"]:
+            yield f"{path} has {len(value)} items"
+        for item in value:
+            yield from misfits(f"{path}[]", schema["items"], item)
+    elif schema["type"] == "integer" and not schema["minimum"] <= value <= schema["maximum"]:
+        yield f"{path} is {value}"
+    elif schema["type"] == "string":
+        if not schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", len(value)):
+            yield f"{path} has {len(value)} characters: {value}"
+        elif not re.search(schema.get("pattern", ""), value):
+            yield f"{path} is {value!r}"
+
+
+def greatest(schema: Schema) -> Any:
+    """The greatest value that a schema accepts: each number, string and list at its bound."""
+    if schema["type"] == "object":
+        return {name: greatest(child) for name, child in schema["properties"].items()}
+    if schema["type"] == "array":
+        return [greatest(schema["items"])] * schema["maxItems"]
+    if schema["type"] == "integer":
+        return schema["maximum"]
+    if schema["type"] == "boolean":
+        return True
+    if schema.get("format") == "date-time":
+        return "2030-01-01T00:00:00.000000Z"
+    # The first one is an --rdzv-id that looks like the launch of a workload.
+    fillers = ("a/2" + "/" * schema["maxLength"], "a" * schema["maxLength"], "A" * schema["maxLength"])
+    return next(text for text in (filler[: schema["maxLength"]] for filler in fillers) if _fits(schema, text))
+
+
+def _fits(schema: Schema, text: str) -> bool:
+    return re.search(schema.get("pattern", ""), text) is not None

@@ -90,6 +90,7 @@ def waits_for(seconds: float, *waiting: Waiting, noticed: bool = True) -> float:
     time = Time()
     wait = JoinWait(cast(Agent, Nothing()))
     wait.clock, wait.reporter.noticed = JoinClock(time), noticed
+    wait.follow(Rendezvous(ObjectMeta("train"), RendezvousSpec(1, 2)))
     for each in waiting:
         for _ in range(2):
             time.now += seconds / 2
@@ -99,15 +100,22 @@ def waits_for(seconds: float, *waiting: Waiting, noticed: bool = True) -> float:
 
 def test_no_time_counts_for_an_agent_that_waits_beside_a_round() -> None:
     assert waits_for(3600, Waiting(spare=True)) == 0
-    assert waits_for(3600, Waiting(gathered=True)) == 0
+    assert waits_for(60, Waiting(gathered=True)) == 0
     assert waits_for(500, Waiting(held_out=HELD_OUT)) == 0
     assert waits_for(500, Waiting()) == 500
     # It has its whole time again after that, up to the moment at which it is seen.
-    assert waits_for(500, Waiting(), Waiting(gathered=True), Waiting()) == 250
+    assert waits_for(60, Waiting(), Waiting(gathered=True), Waiting()) == 30
 
 
 def test_a_round_that_gathers_says_nothing_while_no_operator_has_noticed_the_node() -> None:
     assert waits_for(3600, Waiting(gathered=True), noticed=False) == 3600
+
+
+def test_a_round_that_gathers_for_longer_than_it_may_does_not_stop_the_clock_for_ever() -> None:
+    """The operator, which has noticed the node, has gone since."""
+    times = [Waiting(gathered=True)] * 10
+    assert waits_for(100, *times) == 850, "all but the first 60 s, up to the moment at which that is seen"
+    assert waits_for(60, Waiting(gathered=True), Waiting(), Waiting(gathered=True)) == 0, "each time anew"
 
 
 def test_an_entry_of_a_node_that_may_take_part_again_does_not_stop_the_clock_for_ever() -> None:

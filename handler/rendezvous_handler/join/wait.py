@@ -38,6 +38,8 @@ class JoinWait:
         self.reporter = Reporter(agent.reference, agent.client.url)
         self._limit = float(agent.settings.join_timeout)
         self._suspended = False
+        self._gathers_seconds = 0
+        self._gathered_at: float | None = None
         self._held_out: HeldOut | None = None
         self._held_out_at = 0.0
         self._agent = agent
@@ -51,6 +53,7 @@ class JoinWait:
         """Wait for as long as this Rendezvous says; while it is suspended, no time counts."""
         self._limit = float(rendezvous.spec.timeouts.join_seconds)
         self._suspended = rendezvous.spec.suspend
+        self._gathers_seconds = rendezvous.spec.scale_up.interval_seconds
 
     @property
     def expired(self) -> bool:
@@ -77,10 +80,22 @@ class JoinWait:
         self.clock.tick(counts, waiting is not None and self._is_aside(waiting))
 
     def _is_aside(self, waiting: Waiting) -> bool:
-        # A spare, and who is held out, is named in the status. That a round gathers may be what an operator has written
-        # that is not there any more.
-        gathered = waiting.gathered and self.reporter.noticed
-        return waiting.spare or gathered or self._is_held_out(waiting.held_out)
+        # Both are asked each time: they remember since when.
+        gathered, held_out = self._is_gathered(waiting.gathered), self._is_held_out(waiting.held_out)
+        return waiting.spare or gathered or held_out
+
+    def _is_gathered(self, gathered: bool) -> bool:
+        """Whether it counts that a round gathers: as long as an operator that is there would let it go on.
+
+        A spare, and who is held out, is named in the status. That a round gathers may be what an operator has written
+        that is not there any more.
+        """
+        if not gathered or not self.reporter.noticed:
+            self._gathered_at = None
+            return False
+        if self._gathered_at is None:
+            self._gathered_at = self.clock.elapsed
+        return self.clock.elapsed - self._gathered_at <= self._gathers_seconds
 
     def _is_held_out(self, entry: HeldOut | None) -> bool:
         """Whether an entry of the status counts. It stays for a while after its time, which is by another clock."""

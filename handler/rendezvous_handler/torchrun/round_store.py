@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import socket
@@ -30,6 +31,7 @@ _LEFT = "check-out"
 _OWNER = "rendezvous"
 _HERE = "here"
 _LONGER_AT_HOST_SECONDS = 2.0
+_OWNER_SECONDS = 10.0
 _TRIED = 0.5
 _CONNECTS = Backoff(first=0.005, longest=0.5)
 
@@ -145,12 +147,14 @@ class RoundStore:
             if self.membership.rank == 0:
                 store = self.membership.store
                 self._server = serve_store(store.host, store.port, self._port.detach(), self._timeout)
+                self._claim()
             else:
                 self._port.close()
             self._await_server()
             self._connect()
-            self._claim()
-            if self.membership.rank == 0:
+            if self.membership.rank > 0:
+                self._claim()
+            else:
                 # Before it counts itself in: so no member ever waits for an address that a lost member did not write.
                 self.bootstrap = self._agree_on_bootstrap()
             self._await_members()
@@ -206,8 +210,17 @@ class RoundStore:
         Two Rendezvous may have a round of the same number, and an address and a port that is the only one allowed may
         have passed from one group to the other. The UID cannot be part of all keys: agents of earlier releases, and
         torch's agents by the agent's store, would not find those of the others.
+
+        The host says whose store it is, as soon as there is one. The others give it time to do so: else a member of
+        another Rendezvous that still looks for its store there could be faster. An earlier release at the host does
+        that later, or never.
         """
-        owner = self._members_store().compare_set(_OWNER, "", self.membership.uid).decode()
+        store = self._members_store()
+        if self.membership.rank > 0:
+            left = max(0.1, min(_OWNER_SECONDS, (self._deadline - time.monotonic()) / 2))
+            with contextlib.suppress(*STORE_ERRORS):
+                store.wait([_OWNER], timedelta(seconds=left))
+        owner = store.compare_set(_OWNER, "", self.membership.uid).decode()
         if owner != self.membership.uid:
             store = self.membership.store
             raise ConnectionError(
@@ -244,7 +257,8 @@ class RoundStore:
         return there
 
     def _members_store(self) -> PrefixStore:
-        return PrefixStore(self._prefix("members"), self._client)
+        # The host has no client yet when it claims its store.
+        return PrefixStore(self._prefix("members"), self._client or self._server)
 
     def _prefix(self, part: str) -> str:
         return f"rdzv.dev/{self.membership.round}/{part}"

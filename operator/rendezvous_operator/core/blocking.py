@@ -31,8 +31,11 @@ def may_run_unlisted(s: Situation) -> Iterator[Node]:
 
 
 def unlisted_key(node: Node) -> Hashable:
-    """The key of `Timer.UNLISTED`: one attempt of one node."""
-    return node.name, node.object.spec.incarnation, node.object.spec.attempt
+    """The key of `Timer.UNLISTED`: one agent.
+
+    Not one attempt of it: with its next attempt an agent asks for a round, and may run one only when it was listed.
+    """
+    return node.name, node.object.spec.incarnation
 
 
 def blocking_unlisted(s: Situation, timers: Timers) -> list[Node]:

@@ -118,9 +118,13 @@ class Node(NamedTuple):
     def waits(self, member: Member | None) -> bool:
         """Rule "waiting": it has joined and is not a member.
 
+        An agent of a later release may have a state that is neither Joined nor Left: it is alive, and does not wait.
+
         Args:
             member: the entry of its name in the current round; None: there is none.
         """
+        if self.object.spec.state is not ParticipantState.JOINED:
+            return False
         if self.reported_round or not self.addressed or not self.understood or self.is_member(member):
             return False
         return self.present and self.leaving is None

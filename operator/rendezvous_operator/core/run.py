@@ -70,16 +70,18 @@ class Run:
         return closed_reason(self.closed_runs, run_id)
 
     def why_over(self, run: RunOfNode) -> ClosedReason | None:
-        """Why no node may join that run any more, or None: it is closed, or a later launch of its workload is known.
+        """Why no node may join that run any more, or None: it is closed, or a later launch of it has succeeded.
 
-        Agents come to a later launch only after the one before has ended well. An abandoned run may come back when the
+        Agents come to a later launch only after the one before has ended well. But that they have come is no proof: one
+        agent that counts wrong would end all others with exit code 0. An abandoned run may come back when the
         Rendezvous is free.
         """
         reason = self.closed_reason(run.id)
         if reason is ClosedReason.ABANDONED and run.workload == names.UNNAMED_RUN:
             return None  # the next launch has not followed on its success
         if reason in (None, ClosedReason.ABANDONED):
-            last = last_launch(run.workload, self.id, self.closed_runs)
+            succeeded = (closed.run_id for closed in self.closed_runs if closed.reason is ClosedReason.RUN_SUCCEEDED)
+            last = last_launch(run.workload, succeeded)
             return ClosedReason.RUN_SUCCEEDED if last is not None and last > run.launch else None
         return reason
 
@@ -113,12 +115,12 @@ class Run:
 
     def when_closed(self, cause: Cause[ClosedReason], spares: tuple[str, ...] = ()) -> "Run":
         """The run closed for that cause, which also ends its round if that has not ended before."""
-        run_id = self.id or ""
-        earlier = without_earlier(self.closed_runs, run_id)
+        closes = ClosedRun(self.id or "", cause.reason)
+        earlier = without_earlier(self.closed_runs, closes)
         calls_back = cause.reason is ClosedReason.RESTART_BUDGET_EXHAUSTED
         return replace(
             self,
-            closed_runs=remembered((*earlier, ClosedRun(run_id, cause.reason))),
+            closed_runs=remembered((*earlier, closes)),
             asked=False,
             spares=spares,
             ended=Ended(str(cause.reason), cause.message, calls_back, cause.last_heard),

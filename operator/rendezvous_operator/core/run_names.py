@@ -37,43 +37,42 @@ def launch_of(run_id: str | None, workload: str | None) -> int | None:
     return int(number[1:]) - 1 if re.fullmatch(r"/[1-9]\d{0,8}", number) else None
 
 
-def last_launch(workload: str | None, run_id: str | None, closed_runs: Iterable[ClosedRun]) -> int | None:
-    """The last launch of a workload that is known; None: none is.
+def workload_of(run_id: str) -> str:
+    """The workload of a run, if it is a launch of one."""
+    return run_id.partition("/")[0]
 
-    Args:
-        workload: whose launch.
-        run_id: the run that has claimed the Rendezvous.
-        closed_runs: the closed ones.
-    """
-    if workload is None:
-        return None
-    found = [launch_of(known, workload) for known in (run_id, *(run.run_id for run in closed_runs))]
+
+def last_launch(workload: str | None, run_ids: Iterable[str | None]) -> int | None:
+    """The last launch of a workload among these runs; None: there is none."""
+    found = (launch_of(run_id, workload) for run_id in run_ids)
     return max((launch for launch in found if launch is not None), default=None)
 
 
 def remembered(closed_runs: Iterable[ClosedRun]) -> tuple[ClosedRun, ...]:
     """As many of the closed runs as the status has room for; the newest one is the last.
 
-    An abandoned run may come back, so it is forgotten first, unless its name says that earlier launches have ended.
+    An abandoned run may come back, so it is forgotten first, unless the next launch without a workload follows on it.
     """
     kept = list(closed_runs)
     while len(kept) > names.MAX_CLOSED_RUNS:
-        abandoned = (run for run in kept[:-1] if run.reason is ClosedReason.ABANDONED and "/" not in run.run_id)
-        kept.remove(next(abandoned, kept[0]))
+        kept.remove(next((run for run in kept[:-1] if _may_be_forgotten(run)), kept[0]))
     return tuple(kept)
 
 
-def without_earlier(closed_runs: Iterable[ClosedRun], run_id: str) -> tuple[ClosedRun, ...]:
+def _may_be_forgotten(run: ClosedRun) -> bool:
+    return run.reason is ClosedReason.ABANDONED and not launch_of(run.run_id, names.UNNAMED_RUN)
+
+
+def without_earlier(closed_runs: Iterable[ClosedRun], closes: ClosedRun) -> tuple[ClosedRun, ...]:
     """The closed runs without those that need no place of their own once this run is closed, too.
 
-    These are earlier launches of its workload: who comes late for one of them is answered by a later one. Only UIDs are
-    certainly no ``--rdzv-id`` of a user.
+    These are earlier launches of its workload, if all have ended with success: who comes late for one of them is
+    answered by the last one. Only UIDs are certainly no ``--rdzv-id`` of a user.
     """
-    workload = run_id.partition("/")[0]
-    if workload != names.UNNAMED_RUN and not _UID.fullmatch(workload):
+    workload = workload_of(closes.run_id)
+    may_be_an_id = workload != names.UNNAMED_RUN and not _UID.fullmatch(workload)
+    if may_be_an_id or closes.reason is not ClosedReason.RUN_SUCCEEDED:
         return tuple(closed_runs)
     return tuple(
-        run
-        for run in closed_runs
-        if run.reason is not ClosedReason.RUN_SUCCEEDED or launch_of(run.run_id, workload) is None
+        run for run in closed_runs if run.reason is not closes.reason or launch_of(run.run_id, workload) is None
     )

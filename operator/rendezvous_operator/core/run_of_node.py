@@ -8,7 +8,7 @@ from rendezvous_api import names
 from rendezvous_api.participant import ParticipantSpec
 from rendezvous_api.reasons import AttemptReason, ParticipantState
 from rendezvous_api.rendezvous import Member, Refusal, RendezvousStatus, closed_reason
-from rendezvous_operator.core.run_names import last_launch, launch_of, name_of, name_of_id
+from rendezvous_operator.core.run_names import last_launch, launch_of, name_of, name_of_id, workload_of
 from rendezvous_operator.core.world import Pod
 
 
@@ -32,6 +32,8 @@ class KnownRuns:
     """The run of the current round."""
     refused: Mapping[str, Refusal]
     spares: frozenset[str]
+    runs: frozenset[str]
+    """The run that has claimed the Rendezvous, that of the current round, and the closed ones."""
     last_unnamed: int
     """The last launch of agents without a workload."""
     next_unnamed: int
@@ -40,20 +42,35 @@ class KnownRuns:
     @classmethod
     def of(cls, status: RendezvousStatus) -> "KnownRuns":
         """What this status says."""
-        last = last_launch(names.UNNAMED_RUN, status.run_id, status.closed_runs) or 0
+        last = last_launch(names.UNNAMED_RUN, (status.run_id, *(run.run_id for run in status.closed_runs))) or 0
         closed = closed_reason(status.closed_runs, name_of(names.UNNAMED_RUN, last)) is not None
+        round_run = status.history[-1].run_id if status.history else None
+        runs = (status.run_id, round_run, *(run.run_id for run in status.closed_runs))
         return cls(
             members={member.name: member for member in status.participants},
-            round_run=status.history[-1].run_id if status.history else None,
+            round_run=round_run,
             refused={refusal.name: refusal for refusal in status.refused},
             spares=frozenset(status.spares),
+            runs=frozenset(run_id for run_id in runs if run_id is not None),
             last_unnamed=last,
             next_unnamed=last + closed,
         )
 
+    def tells_of(self, run_id: str) -> bool:
+        """Whether the status has that run, or a later launch of its workload, which stands for it."""
+        if run_id in self.runs:
+            return True
+        workload = workload_of(run_id)
+        launch, last = launch_of(run_id, workload), last_launch(workload, self.runs)
+        return launch is not None and last is not None and launch < last
+
 
 def run_of(name: str, spec: ParticipantSpec, pod: Pod | None, known: KnownRuns) -> RunOfNode:
     """The run of an agent: its ``--rdzv-id``, else that of its last round, else the launch of its workload.
+
+    What an agent says of its last round is believed if the status tells of that run, or if it is a launch of the
+    agent's own workload. Else a pod could speak for the workload of another one. Nor can an agent without a workload
+    say which launch of such agents is the last one.
 
     Args:
         name: of the participant.
@@ -68,8 +85,9 @@ def run_of(name: str, spec: ParticipantSpec, pod: Pod | None, known: KnownRuns) 
     member = known.members.get(name)
     if member is not None and (member.incarnation, member.attempt) == (spec.incarnation, spec.attempt):
         run_id = known.round_run
-    if run_id is not None:
-        launch = launch_of(run_id, workload)
+    launch = launch_of(run_id, workload)
+    of_own_workload = launch is not None and workload != names.UNNAMED_RUN
+    if run_id is not None and (of_own_workload or known.tells_of(run_id)):
         # Its pod has got, or lost, the label since.
         return RunOfNode(run_id) if launch is None else RunOfNode(run_id, workload, launch)
     if workload != names.UNNAMED_RUN:

@@ -25,7 +25,7 @@ class Timer(Enum):
     CHECKED_IN = "checked in"
     """Key: number of the round. All its members report it."""
     UNLISTED = "unlisted"
-    """Key: name, incarnation, attempt. The node may run a round in which it is not listed."""
+    """Key: name, incarnation. The node may run a round in which it is not listed."""
     ENOUGH = "enough"
     """Key: the run. Enough nodes wait for its first round."""
     SETTLED = "settled"

@@ -71,7 +71,7 @@ def test_what_is_not_complete_leaves_the_memory_as_it_is() -> None:
 def test_a_memory_of_something_else_is_no_harm() -> None:
     """An empty one only makes every node wait once more, and what it says of other rounds means nothing."""
     scenario = three()
-    strange = Memory({(Timer.ASKED, 9): 0.0, (Timer.UNLISTED, ("z", "first", 1)): 0.0})
+    strange = Memory({(Timer.ASKED, 9): 0.0, (Timer.UNLISTED, ("z", "first")): 0.0})
     decision = decide(now(scenario.clock), scenario.world(), strange)
     assert isinstance(decision, Decision)
     assert decision.status == scenario.decide().status

@@ -1,9 +1,13 @@
 """Rule "exclusivity": no round beside another one."""
 
+from dataclasses import replace
+
 import pytest
+from tests.unit.core.builders import now
 from tests.unit.core.started import running, two
 from tests.unit.core.worlds import Scenario
 
+from rendezvous_api.participant import ParticipantStatus
 from rendezvous_api.reasons import AttemptReason, FormationReason, LeaveReason
 
 WORKER_FAILURE = AttemptReason.WORKER_FAILURE
@@ -63,6 +67,33 @@ def test_a_node_that_reports_a_round_in_which_it_is_not_listed_blocks_the_next_o
     assert "c still runs round 1" in scenario.explanation
     scenario.reenter("c")
     assert set(scenario.group) == {"a", "b", "c"}
+
+
+class Claiming(Scenario):
+    """The agent x is of another run, and says that it runs a round, as each of its attempts."""
+
+    def claim(self) -> None:
+        seen = self.seen["x"].object
+        spec = replace(seen.spec, attempt=seen.spec.attempt + 1)
+        heartbeat = ParticipantStatus(spec.incarnation, spec.attempt, 1, 0, now(self.clock).timestamp)
+        self._put(replace(seen, spec=spec, status=heartbeat))
+        self.settle()
+
+
+def test_who_reports_a_round_with_ever_new_attempts_holds_the_next_one_as_long_as_any_other() -> None:
+    scenario = Claiming(2, 2)
+    scenario.join("a", "b")
+    scenario.join("x", run="another")
+    scenario.claim()
+    scenario.reenter("a", reason=WORKER_FAILURE)
+    scenario.all_join_again()
+    for _ in range(4):
+        scenario.after(80)
+        assert scenario.status.round == 1
+        assert "x still runs round 1" in scenario.explanation
+        scenario.claim()
+    scenario.after(11)
+    assert (scenario.status.round, scenario.group) == (2, ["a", "b"])
 
 
 def test_members_of_a_deleted_rendezvous_of_the_same_name_hold_the_next_round_before_they_report_theirs() -> None:

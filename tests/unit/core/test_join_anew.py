@@ -2,8 +2,11 @@
 
 from dataclasses import replace
 
+import pytest
+from tests.unit.core.builders import participant
 from tests.unit.core.worlds import Scenario
 
+from rendezvous_api import names
 from rendezvous_api.reasons import AttemptReason, LeaveReason, RefusalReason
 from rendezvous_api.rendezvous import Refusal
 
@@ -20,6 +23,21 @@ class Blind(Scenario):
             seen = self.seen["m"]
             blind = replace(seen.object.status, round=0, rank=None)
             self.seen["m"] = replace(seen, object=replace(seen.object, status=blind))
+
+    def take_names(self, count: int, pods: int, run: str) -> None:
+        """These pods take many names, and never act on an answer."""
+        for number in range(count):
+            self._put(participant(f"l{number}", pod=f"pod-{number % pods}", run=run, created=self.clock))
+        self.settle()
+
+
+class Overfull(Blind):
+    """More attempts are dropped than the list has room for, so the others wait again, which is written next."""
+
+    def settle(self) -> None:
+        while self._turn():
+            pass
+        self._beat()
 
 
 def with_m() -> Blind:
@@ -58,6 +76,36 @@ def test_a_blind_agent_costs_the_others_one_round() -> None:
     assert scenario.group == ["a", "b", "c"]
     assert scenario.status.round == 3
     assert scenario.status.history[-1].running
+
+
+@pytest.mark.parametrize("pods", [1, 150], ids=["of one pod", "of as many pods"])
+def test_no_other_answers_keep_it_from_its_own(pods: int) -> None:
+    scenario = with_m()
+    scenario.take_names(150, pods, run="another")
+    assert len(scenario.refused) == names.MAX_REFUSED
+    scenario.after(61)
+    scenario.reenter("a", "b", "c", reason=AttemptReason.CHECK_IN_FAILED)
+    scenario.after(360)
+    assert scenario.group == ["a", "b", "c"]
+    assert scenario.refused["m"] is RefusalReason.JOIN_ANEW
+    assert len(scenario.refused) == names.MAX_REFUSED
+    scenario.after(7200)
+    assert (scenario.group, scenario.status.round) == (["a", "b", "c"], 3)
+    assert scenario.refused["m"] is RefusalReason.JOIN_ANEW
+
+
+def test_a_pod_with_many_dropped_names_keeps_no_other_one_from_its_answer() -> None:
+    scenario = Overfull(2, 150, last_call_seconds=0, replacement_seconds=0)
+    scenario.complete = False
+    scenario.take_names(110, pods=1, run="run")
+    scenario.join("a", "b", "m")
+    scenario.complete = True
+    scenario.settle()
+    assert len(scenario.group) == 113
+    scenario.reenter("a", "b", reason=AttemptReason.CHECK_IN_FAILED)
+    scenario.after(331)
+    assert "m" not in scenario.group
+    assert scenario.refused["m"] is RefusalReason.JOIN_ANEW
 
 
 def test_people_learn_of_it() -> None:

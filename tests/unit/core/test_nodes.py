@@ -6,7 +6,7 @@ from typing import Any
 from tests.unit.core.started import running, three, two
 from tests.unit.core.worlds import Scenario
 
-from rendezvous_api.reasons import AttemptReason, LeaveReason
+from rendezvous_api.reasons import AttemptReason, LeaveReason, ParticipantState
 from rendezvous_operator.core.nodes import see_node
 from rendezvous_operator.core.run_of_node import KnownRuns
 from rendezvous_operator.core.world import Pod
@@ -16,6 +16,23 @@ def test_a_fresh_object_waits_without_any_heartbeat() -> None:
     scenario = Scenario(2, 2)
     scenario.join("a", "b")
     assert scenario.group == ["a", "b"]
+
+
+def test_a_state_of_a_later_release_is_alive_and_does_not_wait() -> None:
+    scenario = Scenario(2, 2)
+    scenario.complete = False
+    scenario.join("a", "b")
+    scenario.restart("b", state=ParticipantState("Draining"))
+    scenario.complete = True
+    scenario.settle()
+    assert (scenario.status.round, scenario.refused, scenario.status.spares) == (0, {}, ())
+    scenario.restart("b")
+    assert scenario.group == ["a", "b"]
+    seen = scenario.seen["b"]
+    spec = replace(seen.object.spec, state=ParticipantState("Draining"))
+    scenario.seen["b"] = replace(seen, object=replace(seen.object, spec=spec))
+    scenario.after(60)
+    assert (scenario.group, scenario.asks) == (["a", "b"], False), "a member goes on"
 
 
 def test_the_attempt_of_a_member_does_not_wait_again() -> None:

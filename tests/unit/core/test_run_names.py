@@ -7,6 +7,7 @@ from rendezvous_api.rendezvous import ClosedRun
 from rendezvous_operator.core.run_names import last_launch, launch_of, name_of, name_of_id, remembered, without_earlier
 
 JOB = "5f0c2f9e-6d0b-4c8c-8f4e-0d7f3b1c2a10"
+WELL, FAILED = ClosedReason.RUN_SUCCEEDED, ClosedReason.RUN_FAILED
 
 
 @pytest.mark.parametrize(
@@ -38,26 +39,27 @@ def closed(*run_ids: str, reason: ClosedReason = ClosedReason.RUN_SUCCEEDED) -> 
     return tuple(ClosedRun(run_id, reason) for run_id in run_ids)
 
 
-def test_the_last_launch_is_the_present_one_or_a_closed_one() -> None:
-    assert last_launch("job", "job/3", closed("job", "other")) == 2
-    assert last_launch("job", "other", closed("job/2", "job")) == 1
-    assert last_launch("job", "other", ()) is None
-    assert last_launch(None, "other", ()) is None
+def test_the_last_launch_among_some_runs() -> None:
+    assert last_launch("job", ("job/3", "job", "other")) == 2
+    assert last_launch("job", ("other", "job/2", "job")) == 1
+    assert last_launch("job", ("other", None)) is None
+    assert last_launch(None, ("other",)) is None
 
 
 @pytest.mark.parametrize(
-    ("closes", "before", "kept"),
+    ("closes", "how", "before", "kept"),
     [
-        (f"{JOB}/3", closed(JOB, "x", f"{JOB}/2"), closed("x")),
-        ("none/2", closed("none"), ()),
-        (f"{JOB}/2", closed(JOB, reason=ClosedReason.RUN_FAILED), closed(JOB, reason=ClosedReason.RUN_FAILED)),
-        ("exp/3", closed("exp", "exp/2"), closed("exp", "exp/2")),
+        (f"{JOB}/3", WELL, closed(JOB, "x", f"{JOB}/2"), closed("x")),
+        ("none/2", WELL, closed("none"), ()),
+        (f"{JOB}/2", WELL, closed(JOB, reason=FAILED), closed(JOB, reason=FAILED)),
+        (f"{JOB}/2", FAILED, closed(JOB), closed(JOB)),
+        ("exp/3", WELL, closed("exp", "exp/2"), closed("exp", "exp/2")),
     ],
 )
 def test_a_later_launch_stands_for_the_earlier_ones_of_its_workload(
-    closes: str, before: tuple[ClosedRun, ...], kept: tuple[ClosedRun, ...]
+    closes: str, how: ClosedReason, before: tuple[ClosedRun, ...], kept: tuple[ClosedRun, ...]
 ) -> None:
-    assert without_earlier(before, closes) == kept
+    assert without_earlier(before, ClosedRun(closes, how)) == kept
 
 
 def test_the_last_hundred_closed_runs_are_remembered_and_abandoned_ones_are_forgotten_first() -> None:
@@ -65,12 +67,15 @@ def test_the_last_hundred_closed_runs_are_remembered_and_abandoned_ones_are_forg
     assert remembered(succeeded) == succeeded
     assert remembered((*succeeded, *closed("new"))) == (*succeeded[1:], *closed("new"))
     abandoned = closed("gone", reason=ClosedReason.ABANDONED)
-    later_launch = closed(f"{JOB}/2", reason=ClosedReason.ABANDONED)
-    assert remembered((*later_launch, *succeeded[2:], *abandoned, *closed("new"))) == (
-        *later_launch,
+    numbered = closed("none/2", reason=ClosedReason.ABANDONED)
+    assert remembered((*numbered, *succeeded[2:], *abandoned, *closed("new"))) == (
+        *numbered,
         *succeeded[2:],
         *closed("new"),
     )
+    # Whoever may join could otherwise make many of them, so that the ends of other runs are forgotten.
+    claimed = closed("a/2/", f"{JOB}/9", reason=ClosedReason.ABANDONED)
+    assert remembered((*claimed, *succeeded[1:], *closed("new"))) == (*succeeded[1:], *closed("new"))
 
 
 def test_no_id_of_a_user_is_the_name_of_a_launch() -> None:

@@ -139,6 +139,108 @@ def test_a_participant_of_a_live_pod_is_kept_for_the_next_launch() -> None:
     assert [*scenario.seen] == ["b"]
 
 
+# What agents claim is no proof.
+
+
+def test_a_claim_of_a_later_launch_ends_no_agent_of_an_earlier_one_with_success() -> None:
+    scenario = Scenario(2, 3, last_call_seconds=0)
+    scenario.pod("liar", "a", "b", run_id=JOB, workload=JOB)
+    scenario.join_from_pods("liar", run=None, launch=7)
+    scenario.join_from_pods("a", "b", run=None, launch=0)
+    assert (scenario.status.run_id, scenario.status.round, scenario.refused) == (f"{JOB}/8", 0, {})
+    scenario.leave("liar", reason=LeaveReason.TIMED_OUT)
+    assert (scenario.status.run_id, scenario.group, scenario.refused) == (JOB, ["a", "b"], {})
+    for launch in (1, 2):
+        scenario.leave("a", "b", reason=SUCCEEDED)
+        scenario.restart("a", launch=launch)
+        scenario.restart("b", launch=launch)
+        assert (scenario.group, scenario.refused) == (["a", "b"], {}), "the abandoned one says nothing"
+        assert scenario.status.run_id == f"{JOB}/{launch + 1}"
+
+
+def test_a_later_launch_that_has_failed_ends_no_agent_of_an_earlier_one_with_success() -> None:
+    scenario = Scenario(1, 2, last_call_seconds=0)
+    scenario.pod("liar", "a", run_id=JOB, workload=JOB)
+    scenario.join_from_pods("liar", run=None, launch=7)
+    scenario.request_close("liar")
+    scenario.leave("liar")
+    assert scenario.closed_runs == {f"{JOB}/8": "CloseRequested"}
+    scenario.join_from_pods("a", run=None, launch=0)
+    assert (scenario.status.run_id, scenario.group, scenario.refused) == (JOB, ["a"], {})
+
+
+def test_who_starts_anew_after_a_later_launch_has_failed_passes_through_the_one_that_has_succeeded() -> None:
+    scenario = job_of_two(max_restarts=0)
+    scenario.leave("a", "b", reason=SUCCEEDED)
+    scenario.restart("a", launch=1)
+    scenario.restart("b", launch=1)
+    scenario.reenter("a", reason=WORKER_FAILURE)
+    assert scenario.closed_runs == {JOB: "RunSucceeded", f"{JOB}/2": "RestartBudgetExhausted"}
+    scenario.restart("b", launch=0)
+    assert scenario.refused["b"] is RefusalReason.RUN_SUCCEEDED
+
+
+@pytest.mark.parametrize("claimed", [f"{JOB}/8", JOB, "other", f"none/{10**9 - 1}"])
+def test_the_last_run_of_an_agent_counts_only_if_it_is_known_or_of_its_own_workload(claimed: str) -> None:
+    scenario = Scenario(1, 1)
+    scenario.pod("stranger", run_id="theirs", workload="theirs")
+    scenario.complete = False
+    scenario.join_from_pods("stranger", run=None)
+    scenario.restart("stranger", last_run_id=claimed)
+    scenario.complete = True
+    scenario.settle()
+    assert scenario.status.run_id == "theirs"
+
+
+def test_without_a_workload_nobody_can_say_that_a_later_launch_is_over() -> None:
+    scenario = two(run=None)
+    scenario.leave("a", "b", reason=SUCCEEDED)
+    scenario.join("liar", run=None)
+    scenario.restart("liar", last_run_id=f"none/{10**9 - 1}", attempt_reason=WORKER_FAILURE)
+    assert (scenario.status.run_id, scenario.refused) == ("none/2", {})
+    scenario.leave("liar", reason=LeaveReason.TIMED_OUT)
+    scenario.join("c", "d", run=None)
+    assert (scenario.status.run_id, scenario.group) == ("none/2", ["c", "d"])
+
+
+def test_a_suspended_job_comes_back_although_a_stranger_has_spoken_for_a_later_launch() -> None:
+    scenario = job_of_two()
+    scenario.leave("a", "b", reason=LeaveReason.TERMINATED)
+    scenario.pod_gone("a", "b")
+    scenario.gone("a", "b")
+    scenario.pod("stranger", run_id="theirs", workload="theirs")
+    scenario.complete = False
+    scenario.join_from_pods("stranger", run=None)
+    scenario.restart("stranger", last_run_id=f"{JOB}/8")
+    scenario.complete = True
+    scenario.settle()
+    scenario.leave("stranger", reason=SUCCEEDED)
+    scenario.pod_gone("stranger")
+    scenario.pod("c", "d", run_id=JOB, workload=JOB)
+    scenario.join_from_pods("c", "d", run=None, launch=0)
+    assert (scenario.status.run_id, scenario.group, scenario.refused) == (JOB, ["c", "d"], {})
+
+
+def test_members_find_each_other_in_a_rendezvous_that_was_made_anew_whatever_launch_they_were_in() -> None:
+    scenario = Scenario(2, 2)
+    scenario.pod("a", "b", run_id=JOB, workload=JOB)
+    scenario.complete = False
+    scenario.join_from_pods("a", "b", run=None, launch=1)
+    for name in ("a", "b"):
+        scenario.restart(name, attempt_reason=MEMBERSHIP_CHANGE, last_run_id=f"{JOB}/2")
+    scenario.complete = True
+    scenario.settle()
+    assert (scenario.status.run_id, scenario.group) == (f"{JOB}/2", ["a", "b"])
+
+
+def test_without_a_workload_members_and_new_nodes_meet_in_a_rendezvous_that_was_made_anew() -> None:
+    scenario = Scenario(2, 2)
+    scenario.join("new", run=None)
+    scenario.join("a", run=None, reason=MEMBERSHIP_CHANGE)
+    scenario.restart("a", attempt_reason=MEMBERSHIP_CHANGE, last_run_id="none/3")
+    assert (scenario.status.run_id, sorted(scenario.group)) == ("none", ["a", "new"])
+
+
 # Without a workload.
 
 

@@ -42,8 +42,7 @@ def answer_all(s: Situation) -> Run:
         if refusal.reason is RefusalReason.JOIN_ANEW and _may_ask_still(s, refusal):
             answers.setdefault(refusal.name, refusal)
     standing = [answers.pop(old.name) for old in s.run.refused if old.name in answers]
-    refused = tuple(_in_turn(s, [*standing, *(answers[name] for name in sorted(answers))])[: names.MAX_REFUSED])
-    return _with_refused(s.run, refused)
+    return _with_refused(s, [*standing, *(answers[name] for name in sorted(answers))])
 
 
 def drop_members(s: Situation) -> Run:
@@ -60,7 +59,7 @@ def drop_members(s: Situation) -> Run:
         Refusal(view.name, view.member.incarnation, view.member.attempt, RefusalReason.JOIN_ANEW, message)
         for view in sorted(dropped, key=lambda view: bool(view.silent))
     )
-    return _with_refused(s.run, (*s.run.refused, *new)[: names.MAX_REFUSED])
+    return _with_refused(s, [*s.run.refused, *new])
 
 
 def _is_dropped(view: MemberView, node: Node) -> bool:
@@ -75,8 +74,9 @@ def _may_ask_still(s: Situation, refusal: Refusal) -> bool:
     return (spec.incarnation, spec.attempt) == (refusal.incarnation, refusal.attempt)
 
 
-def _with_refused(run: Run, refused: tuple[Refusal, ...]) -> Run:
-    """The run with these refusals, and an Event if some are new."""
+def _with_refused(s: Situation, answers: list[Refusal]) -> Run:
+    """The run with as many of these refusals as there is room for, and an Event if some are new."""
+    run, refused = s.run, tuple(_in_turn(s, answers)[: names.MAX_REFUSED])
     new = [refusal for refusal in refused if refusal not in run.refused]
     run = run if refused == run.refused else replace(run, refused=refused)
     if not new:
@@ -88,16 +88,18 @@ def _with_refused(run: Run, refused: tuple[Refusal, ...]) -> Run:
 def _in_turn(s: Situation, answers: list[Refusal]) -> list[Refusal]:
     """As they are, if there is room for all; else the first one of each pod, then the second ones, and so on.
 
-    So a pod that takes many names, and never acts on an answer, keeps no other pod from its own.
+    So a pod that takes many names, and never acts on an answer, keeps no other pod from its own. JoinAnew comes before
+    the other answers: without it a dropped attempt would be admitted again, and the others would fail with it.
     """
     if len(answers) <= names.MAX_REFUSED:
         return answers
-    of_pod: Counter[str] = Counter()
-    places: list[int] = []
+    given: Counter[tuple[bool, str]] = Counter()
+    places: list[tuple[bool, int]] = []
     for answer in answers:
+        may_wait = answer.reason is not RefusalReason.JOIN_ANEW
         pod = s.nodes[answer.name].object.spec.pod_uid or answer.name
-        places.append(of_pod[pod])
-        of_pod[pod] += 1
+        places.append((may_wait, given[may_wait, pod]))
+        given[may_wait, pod] += 1
     return [answer for _, answer in sorted(zip(places, answers, strict=True), key=lambda placed: placed[0])]
 
 
