@@ -95,12 +95,12 @@ def test_the_others_are_all_but_the_host() -> None:
     scenario = group("a", "b", "c")
     says(scenario, "a", "b", "c")
     says(scenario, "b", reached=False)
-    assert check_in.seen_together(situation(scenario)) == FailedCheckIn(2, 0, 1, ("b",))
+    assert check_in.seen_together(situation(scenario)) == FailedCheckIn(2, 0, ("b",), ("b",))
 
 
 def test_one_half_is_not_most() -> None:
-    assert not FailedCheckIn(2, 1, 1, ()).most_reached
-    assert FailedCheckIn(3, 2, 1, ()).most_reached
+    assert not FailedCheckIn(2, 1, ("b",), ()).most_reached
+    assert FailedCheckIn(3, 2, ("b",), ()).most_reached
 
 
 def test_a_member_is_believed_about_itself() -> None:

@@ -62,7 +62,7 @@ def hold_out(s: Situation, timers: Timers, blamed: Sequence[Blame]) -> Situation
     others = sorted(
         (entry for entry in s.run.held_out if entry.name not in who), key=lambda entry: ends_at(s, timers, entry)
     )
-    if len(new) + sum(not timers.passed(ends_at(s, timers, entry)) for entry in others) > names.MAX_HELD_OUT:
+    if len(new) + sum(entry.name not in who for entry in active(s, timers)) > names.MAX_HELD_OUT:
         return None
     # Those that ended first make room.
     run = replace(s.run, held_out=(*others, *new)[-names.MAX_HELD_OUT :])
@@ -71,9 +71,14 @@ def hold_out(s: Situation, timers: Timers, blamed: Sequence[Blame]) -> Situation
     return s.with_run(run.with_event(Event(EventReason.NODE_HELD_OUT, message, warning=True)))
 
 
+def active(s: Situation, timers: Timers) -> tuple[HeldOut, ...]:
+    """The hold-outs that have not ended yet."""
+    return tuple(entry for entry in s.run.held_out if not timers.passed(ends_at(s, timers, entry)))
+
+
 def passed_over(s: Situation, timers: Timers) -> tuple[HeldOut, ...]:
     """The hold-outs that count now: none does while the nodes that are left could form no round."""
-    found = tuple(entry for entry in s.run.held_out if not timers.passed(ends_at(s, timers, entry)))
+    found = active(s, timers)
     if not found or s.round_runs:
         return found
     left = len(eligible(s, found)) + len(blocking(s, timers))
