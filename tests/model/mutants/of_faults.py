@@ -211,7 +211,6 @@ MUTANTS = [
             "return FIRST_SECONDS << min(times - 1, 10)",
         ),
         ("bound how often a node was held out", "FIRST_SECONDS << min(times - 1, 10)", "FIRST_SECONDS << times - 1"),
-        ("begin anew for another reason", "before is not None and before.reason is blame.reason", "before is not None"),
         ("bound the message", "cut(blame.message)", "blame.message"),
         (
             "forgive a node that has checked in",

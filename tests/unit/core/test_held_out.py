@@ -390,18 +390,6 @@ def test_the_message_of_a_hold_out_is_bounded() -> None:
     assert len(entry.message) < 1100
 
 
-def test_a_node_is_held_out_for_the_first_time_for_another_reason() -> None:
-    scenario = x_is_held_out()
-    (entry,) = scenario.status.held_out
-    scenario.status = replace(scenario.status, held_out=(replace(entry, reason=CRASH_LOOP, times=4),))
-    scenario.after(600)
-    scenario.all_join_again()
-    assert "x" in scenario.group
-    scenario.after(CHECK_IN_SECONDS)
-    scenario.fail_to_check_in("x")
-    assert scenario.held_out == {"x": (STORE_NOT_REACHED, 1)}
-
-
 def test_who_waits_is_not_forgotten() -> None:
     scenario = x_is_held_out()
     scenario.edit(max_nodes=3)
