@@ -244,10 +244,8 @@ def _summary(found: Sequence[str]) -> str:
     left, unnoticed = found.count(NO_UNIT_TEST), found.count(NOTHING)
     by_the_model = len(found) - by_a_test - unnoticed - left
     summary = f"{len(found)} guards: unit tests notice {by_a_test}, the model {by_the_model}, and nothing {unnoticed}."
-    return (
-        f"{summary} {left} more are noticed by no unit test of their file; the model was not tried."
-        if left
-        else summary
+    return summary + (
+        f"\nNo unit test of their files notices {left} more, with which the model was not tried." if left else ""
     )
 
 

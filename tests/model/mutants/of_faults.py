@@ -120,7 +120,7 @@ MUTANTS = [
             "return bool(seen.reached) and all(tried[member.name] for member in s.status.participants)",
             "return bool(seen.reached)",
         ),
-        ("blame nobody if no member reached a store", "return bool(seen.reached) and all(", "return all("),
+        ("blame no node if no member reached a store", "return bool(seen.reached) and all(", "return all("),
         (
             "let other crashes of that round count",
             "others = [view for view in crashed if excused is None or view not in again]",
@@ -181,7 +181,7 @@ MUTANTS = [
             "if request is not None and request != s.run.retry_request:",
             "if request is not None:",
         ),
-        ("hold out nobody if too few would be left", "if not who or not s.sizes.fitting(len(left)):", "if not who:"),
+        ("hold out no node if too few would be left", "if not who or not s.sizes.fitting(len(left)):", "if not who:"),
         ("bound the hold-outs", "(*others, *new)[-names.MAX_HELD_OUT :]", "(*others, *new)"),
         ("end a hold-out", "if not timers.passed(ends_at(s, timers, entry)))", "if True)"),
         (

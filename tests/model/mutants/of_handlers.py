@@ -117,7 +117,7 @@ MUTANTS = [
             "",
         ),
         (
-            "begin that time anew with another hold-out",
+            "begin that time again with another hold-out",
             "        if entry != self._held_out:\n",
             "        if self._held_out is None:\n",
         ),
@@ -237,7 +237,7 @@ MUTANTS = [
         ),
         ("give up only after that read was answered", "            elif listed >= last_look:\n", "            else:\n"),
         (
-            "join anew when it is told to",
+            "join again when it is asked to",
             "                if decided.reason is RefusalReason.JOIN_ANEW:\n                    return decided\n",
             "",
         ),
@@ -352,7 +352,7 @@ MUTANTS = [
             "if not self._next_beat:",
         ),
         (
-            "end a call when its time is over",
+            "end a call when its time has passed",
             "                if time.monotonic() >= deadline:\n",
             "                if False:\n",
         ),

@@ -152,7 +152,7 @@ MUTANTS = [
             "may_claim = True",
         ),
         (
-            "delete no Rendezvous for a node whose run is over",
+            "delete no Rendezvous for a node whose run has ended",
             "s.run.why_over(node.run) is None and s.allows(node)",
             "s.allows(node)",
         ),

@@ -156,12 +156,12 @@ MUTANTS = [
             "if len(silences) == len(expected) >= 1 and not",
         ),
         (
-            "lose nodes that were not heard in their full period",
+            "lose nodes that were silent in their full period",
             " and not all(map(measured.is_left_behind, expected)):",
             ":",
         ),
         (
-            "lose none that was heard again before all were silent once more",
+            "lose none that sent a heartbeat before all were silent once more",
             "return seen.beat_at + silent_seconds(seen.object, self._spec) <= self._not_before",
             "return seen.beat_at <= self._not_before",
         ),
@@ -186,9 +186,9 @@ MUTANTS = [
             "if limit is None and all(_pod_is_known(nodes[member.name]) for member in status.participants):",
             "if False:",
         ),
-        ("keep an isolated round while nobody waits", "if not somebody_waits:", "if False:"),
+        ("keep an isolated round while no node waits", "if not somebody_waits:", "if False:"),
         (
-            "count only nodes that are heard as waiting",
+            "count only nodes that send heartbeats as waiting",
             "any(node.present and node.name not in members for",
             "any(node.name not in members for",
         ),
@@ -334,7 +334,7 @@ MUTANTS = [
             "",
         ),
         ("wait only for such nodes as live", "if may_run and lives and not", "if may_run and not"),
-        ("wait only for such nodes as are heard", "if node.present)", "if True)"),
+        ("wait only for such nodes as send heartbeats", "if node.present)", "if True)"),
         (
             "stop waiting for members that were asked long ago",
             "if members_are_asked(s) and timers.passed(overdue_at(s, timers)):",

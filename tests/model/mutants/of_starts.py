@@ -57,7 +57,7 @@ MUTANTS = [
             "participant.spec.pod_index is not None and repeats[participant.spec.pod_index] == 1",
             "participant.spec.pod_index is not None",
         ),
-        ("let nobody inherit from a member that is there", "if member.name not in present:", "if True:"),
+        ("let no node inherit from a member that is there", "if member.name not in present:", "if True:"),
         ("let each inherit one rank only", "if heir is not None and heir not in heirs:", "if heir is not None:"),
     ),
     *of(

@@ -407,7 +407,8 @@ def _state(
             refused=refused.get(name, ""),
             ages=ages[i],
             silence=silence,
-            behind=node.behind or (full_period and node.silence in SILENT),
+            # Where only pods end, it would double the states.
+            behind=setup.silence and (node.behind or (full_period and node.silence in SILENT)),
         )
         if published:
             member = name in members
