@@ -1,32 +1,33 @@
-"""Rule "hold-outs": which names are those of one node."""
+"""Which names are those of one node (rule "hold-outs")."""
 
 import pytest
 
 from rendezvous_operator.core.node_names import Place, place_in_job, place_of
 
 
+def test_a_pod_of_an_indexed_job_stands_for_its_place() -> None:
+    place = Place("run.train", 3, None)
+    assert place_in_job("run.train-3-abcde") == place_in_job("run.train-3-x2z9k") == place
+    assert place_of("run.train-3-abcde", 3) == place
+
+
 @pytest.mark.parametrize(
-    ("name", "place"),
+    "other", ["run.train-2-abcde", "run.other-3-abcde", "run.train-3-abcde.1", "other.train-3-abcde"]
+)
+def test_another_place(other: str) -> None:
+    assert place_in_job(other) not in (None, place_in_job("run.train-3-abcde"))
+
+
+@pytest.mark.parametrize(
+    ("name", "pod_index"),
     [
-        ("train.job-3-abc12", Place("train.job", 3, None)),
-        ("train.job-3-abc12.1", Place("train.job", 3, ".1")),
-        ("train.my-job-2-10-zzzzz", Place("train.my-job-2", 10, None)),
-        ("train.set-3", None),
-        ("train.set-7c9fd-abc12", None),
-        ("train.job-3-ABC12", None),
-        ("train.job-3-abc123", None),
+        ("run.train-abcde", None),
+        ("run.deploy-7965-abcde", None),
+        ("run.set-0-10000", 10000),
+        ("run.train-3", 3),
+        ("host-3-abcde", None),
+        ("run.train-3-abcdef", 3),
     ],
 )
-def test_the_name_of_a_pod_of_an_indexed_job_has_its_place(name: str, place: Place | None) -> None:
-    assert place_in_job(name) == place
-
-
-def test_pods_of_one_index_have_one_place() -> None:
-    assert place_in_job("train.job-3-abc12") == place_in_job("train.job-3-xyz98")
-    assert place_in_job("train.job-3-abc12") != place_in_job("train.job-4-abc12")
-    assert place_in_job("train.job-3-abc12") != place_in_job("train.job-3-abc12.1")
-
-
-@pytest.mark.parametrize(("pod_index", "known"), [(3, True), (4, False), (None, False)])
-def test_a_name_counts_only_with_the_index_of_the_pod(pod_index: int | None, known: bool) -> None:
-    assert (place_of("train.job-3-abc12", pod_index) is not None) is known
+def test_other_names_stand_for_no_place(name: str, pod_index: int | None) -> None:
+    assert place_of(name, pod_index) is None
