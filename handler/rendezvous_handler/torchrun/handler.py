@@ -244,7 +244,7 @@ class KubernetesRendezvousHandler(RendezvousHandler):  # type: ignore[misc]  # t
 
     def _compare(self, rendezvous: Rendezvous) -> None:
         """Say before the first round what fits badly together."""
-        agent, launch = self._started(), self._launch
+        agent, launch = self._started(), self._launcher_call
         limit = rendezvous.spec.timeouts.reentry_seconds
         if agent.attempt == 0 and launch is not None and launch.shutdown_timeout > limit:
             _logger.warning(
