@@ -207,4 +207,5 @@ def test_without_a_configuration_the_operator_says_what_is_missing(tmp_path: Pat
     environment = {**os.environ, "KUBECONFIG": str(tmp_path / "none"), "HOME": str(tmp_path)}
     process = Process([sys.executable, "-m", "rendezvous_operator.app"], tmp_path / "log", environment)
     assert process.wait() == 1
-    assert "neither a service account nor a usable kubeconfig" in process.log
+    assert "neither a service account of a pod" in process.log
+    assert f"nor a usable kubeconfig: {tmp_path / 'none'}" in process.log
