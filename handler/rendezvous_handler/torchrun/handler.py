@@ -244,14 +244,14 @@ class KubernetesRendezvousHandler(RendezvousHandler):  # type: ignore[misc]  # t
 
     def _compare(self, rendezvous: Rendezvous) -> None:
         """Say before the first round what fits badly together."""
-        agent, launch = self._started(), self._launch
+        agent, call = self._started(), self._launcher_call
         limit = rendezvous.spec.timeouts.reentry_seconds
-        if agent.attempt == 0 and launch is not None and launch.shutdown_timeout > limit:
+        if agent.attempt == 0 and call is not None and call.shutdown_timeout > limit:
             _logger.warning(
                 "--shutdown-timeout is %d s, and timeouts.reentrySeconds of the Rendezvous %s is %d: if a signal ends "
                 "this agent while its workers save for longer than that, the other nodes go on beside them; set "
                 "reentrySeconds to more",
-                launch.shutdown_timeout,
+                call.shutdown_timeout,
                 agent.reference,
                 limit,
             )
