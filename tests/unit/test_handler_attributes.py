@@ -24,7 +24,8 @@ def classes() -> Iterator[type]:
 
 def unknown(kind: type) -> set[str]:
     """The attributes of ``self`` that a class reads, and that neither it nor a class above it has."""
-    read, written = set(), set()
+    read: set[str] = set()
+    written: set[str] = set()
     for node in ast.walk(ast.parse(textwrap.dedent(inspect.getsource(kind)))):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "self":
             (written if isinstance(node.ctx, ast.Store) else read).add(node.attr)
