@@ -85,7 +85,7 @@ def page(runs: Sequence[Found], findings: str) -> str:
             "",
             generated.table_of(_requests(runs)),
             "",
-            "While a group trains, only heartbeats are written (every 5 s by default, or `maxNodes` / 50). Over 15 s:",
+            "While a group trains, only heartbeats are written (every 5 s, or less often in large groups). Over 15 s:",
             "",
             generated.table_of(_idle(runs)),
             "",

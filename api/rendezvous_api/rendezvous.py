@@ -321,6 +321,12 @@ class RendezvousStatus:
         return self.run.id if self.run is not None else None
 
     @property
+    def run_ids(self) -> tuple[str, ...]:
+        """That run, and the closed ones."""
+        present = () if self.run_id is None else (self.run_id,)
+        return (*present, *(run.run_id for run in self.closed_runs))
+
+    @property
     def running(self) -> bool:
         """Whether the last published round has not ended yet."""
         return bool(self.history) and self.history[-1].running

@@ -258,7 +258,9 @@ def test_metadata_does_not_change_for_the_worse(pods: tuple[Pod, Pod], as_first:
     mine = '{"metadata":{"finalizers":["example.com/a"],"labels":{"a":"b"},"annotations":{"a":"b"}}}'
     as_admin.patch(namespace, name, mine)
     as_first.patch(namespace, name, '{"spec":{"attempt":2}}')
-    assert refusal(partial(as_first.patch, namespace, name, '{"metadata":{"annotations":{"a":"c"}}}'))
+    for key in ("labels", "annotations"):
+        said = refusal(partial(as_first.patch, namespace, name, json.dumps({"metadata": {key: {"a": "c"}}})))
+        assert said.startswith(f"metadata.{key} has ")
     as_admin.patch(namespace, name, '{"metadata":{"labels":{"rdzv.dev/rendezvous":"eval"},"finalizers":null}}')
     as_first.beat(namespace, name)
 

@@ -96,9 +96,13 @@ def test_the_selector_is_of_labels_that_never_change() -> None:
 
 
 def test_what_is_selected_by_label_is_the_operator_alone() -> None:
-    """Logs are looked at with `-l app.kubernetes.io/name=kube-rendezvous`."""
-    template = only(render(), "Job")["spec"]["template"]
-    assert template["metadata"]["labels"]["app.kubernetes.io/name"] != "kube-rendezvous"
+    """Pages select by the name of the chart. Agents do not know which name that is, so they say what it is part of."""
+    by_name = ("app.kubernetes.io/name", "kube-rendezvous")
+    by_part = ("app.kubernetes.io/part-of", "kube-rendezvous")
+    for values, label in (({}, by_name), ({}, by_part), ({"nameOverride": "other"}, by_part)):
+        documents = render(values)
+        assert label in only(documents, "Deployment")["spec"]["template"]["metadata"]["labels"].items()
+        assert label not in only(documents, "Job")["spec"]["template"]["metadata"]["labels"].items()
 
 
 def test_pods_are_placed_as_told() -> None:

@@ -121,9 +121,8 @@ def test_the_operator_runs_as_the_account_that_has_the_role() -> None:
     assert found["ClusterRoleBinding"]["subjects"][0]["name"] == account["name"]
     # It is what the agents tell the user to look for.
     labels = deployment["spec"]["template"]["metadata"]["labels"]
-    assert f"-l app.kubernetes.io/name={labels['app.kubernetes.io/name']}" in read(
-        "handler/rendezvous_handler/join/report.py"
-    )
+    label = "app.kubernetes.io/part-of"
+    assert f"-l {label}={labels[label]}" in read("handler/rendezvous_handler/join/report.py")
 
 
 # ---- the quick start, and the numbers on the first page

@@ -1,14 +1,17 @@
-"""Which reason an agent gives for leaving, and why it joins again."""
+"""Which reason an agent gives for leaving, and what it says before it joins."""
 
 import signal
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from torch.distributed.elastic.multiprocessing import SignalException
 from torch.distributed.elastic.rendezvous import RendezvousGracefulExitError, RendezvousParameters
 
+from rendezvous_api.meta import ObjectMeta
 from rendezvous_api.reasons import LeaveReason
+from rendezvous_api.rendezvous import Rendezvous, RendezvousSpec
 from rendezvous_handler.settings import read_settings
 from rendezvous_handler.torchrun.handler import KubernetesRendezvousHandler
 
@@ -90,3 +93,16 @@ def test_the_shared_store_can_be_declined(monkeypatch: pytest.MonkeyPatch) -> No
     assert handler.use_agent_store
     monkeypatch.setenv("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
     assert not handler.use_agent_store
+
+
+@pytest.mark.parametrize(
+    ("timeout", "attempt", "warns"), [(900, 0, True), (30, 0, False), (900, 1, False), (None, 0, False)]
+)
+def test_a_long_shutdown_is_warned_of_before_the_first_round(
+    timeout: int | None, attempt: int, warns: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    handler: Any = make_handler()
+    handler._agent = SimpleNamespace(attempt=attempt, reference="team/train")
+    handler._launcher_call = None if timeout is None else SimpleNamespace(shutdown_timeout=timeout)
+    handler._compare(Rendezvous(ObjectMeta("train"), RendezvousSpec(1, 2)))
+    assert [message[:42] for message in caplog.messages] == ["--shutdown-timeout is 900 s, and timeouts."] * warns

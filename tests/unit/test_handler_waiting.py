@@ -223,7 +223,7 @@ def test_an_operator_that_does_nothing_is_logged_after_10_s(caplog: pytest.LogCa
     assert logged.waiting(rendezvous(), after=9) == []
     (warning,) = logged.waiting(rendezvous(), after=2)
     assert warning.startswith("W The operator has not reacted to this node since it joined team/train")
-    assert "kubectl get pods" in warning
+    assert "kubectl get pods -A -l app.kubernetes.io/part-of=kube-rendezvous" in warning
     assert "has not reacted" in logged.reporter.summary(rendezvous())
     # Once it has, it is not asked for more.
     assert logged.waiting(rendezvous("x"))[0].startswith("I ")

@@ -140,7 +140,7 @@ class Agent:
         self.call(lambda: self.participant.join(attempt))
 
     def _keep(self, rendezvous: Rendezvous) -> None:
-        """Send heartbeats at the interval that holds, and say so in them: the operator believes the longer one."""
+        """Send heartbeats at the interval that holds, and say so in them: the operator believes it."""
         interval = float(rendezvous.heartbeat_seconds)
         # A heartbeat that takes longer than its interval is worth less than the next one.
         self.participant.beat_timeout = min(float(self.settings.heartbeat_timeout), interval, self.request_seconds)

@@ -32,7 +32,7 @@ class Reporter:
         self._reference = reference
         self._not_noticed = (
             f"The operator has not reacted to this node since it joined {reference}. Check that it runs and "
-            "watches this namespace: kubectl get pods -A -l app.kubernetes.io/name=kube-rendezvous"
+            "watches this namespace: kubectl get pods -A -l app.kubernetes.io/part-of=kube-rendezvous"
         )
         self._url = url
         self._now = now

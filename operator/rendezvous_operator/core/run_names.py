@@ -42,7 +42,7 @@ def workload_of(run_id: str) -> str:
     return run_id.partition("/")[0]
 
 
-def last_launch(workload: str | None, run_ids: Iterable[str | None]) -> int | None:
+def last_launch(workload: str | None, run_ids: Iterable[str]) -> int | None:
     """The last launch of a workload among these runs; None: there is none."""
     found = (launch_of(run_id, workload) for run_id in run_ids)
     return max((launch for launch in found if launch is not None), default=None)

@@ -42,16 +42,15 @@ class KnownRuns:
     @classmethod
     def of(cls, status: RendezvousStatus) -> "KnownRuns":
         """What this status says."""
-        last = last_launch(names.UNNAMED_RUN, (status.run_id, *(run.run_id for run in status.closed_runs))) or 0
+        last = last_launch(names.UNNAMED_RUN, status.run_ids) or 0
         closed = closed_reason(status.closed_runs, name_of(names.UNNAMED_RUN, last)) is not None
         round_run = status.history[-1].run_id if status.history else None
-        runs = (status.run_id, round_run, *(run.run_id for run in status.closed_runs))
         return cls(
             members={member.name: member for member in status.participants},
             round_run=round_run,
             refused={refusal.name: refusal for refusal in status.refused},
             spares=frozenset(status.spares),
-            runs=frozenset(run_id for run_id in runs if run_id is not None),
+            runs=frozenset(status.run_ids).union(() if round_run is None else (round_run,)),
             last_unnamed=last,
             next_unnamed=last + closed,
         )

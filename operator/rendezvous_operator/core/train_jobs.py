@@ -30,8 +30,7 @@ def jobsets_to_know(world: World) -> dict[str, str]:
         for pod in world.pods.values()
         if pod.known and pod.workload is not None and pod.owner is not None and pod.owner.kind == "JobSet"
     }
-    runs = (status.run_id, *(run.run_id for run in status.closed_runs))
-    return {uid: name for uid, name in found.items() if last_launch(uid, runs) is None}
+    return {uid: name for uid, name in found.items() if last_launch(uid, status.run_ids) is None}
 
 
 def with_train_jobs(world: World, owners: Mapping[str, TrainJob | None]) -> World:

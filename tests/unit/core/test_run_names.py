@@ -42,7 +42,7 @@ def closed(*run_ids: str, reason: ClosedReason = ClosedReason.RUN_SUCCEEDED) -> 
 def test_the_last_launch_among_some_runs() -> None:
     assert last_launch("job", ("job/3", "job", "other")) == 2
     assert last_launch("job", ("other", "job/2", "job")) == 1
-    assert last_launch("job", ("other", None)) is None
+    assert last_launch("job", ("other",)) is None
     assert last_launch(None, ("other",)) is None
 
 
