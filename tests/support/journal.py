@@ -32,8 +32,8 @@ class Journal:
     def records(self, event: str | None = None, *, since: float = 0.0) -> list[Record]:
         """All records of an event, in the order of time (``time.time()``)."""
         for fields in self._lines.new():
-            first = [fields.pop(key) for key in ("event", "time", "node", "pid")]
-            self._records.append(Record(*first, fields))
+            what, at, node, pid = (fields.pop(key) for key in ("event", "time", "node", "pid"))
+            self._records.append(Record(what, at, node, pid, fields))
         wanted = [record for record in self._records if event in (None, record.event) and record.time >= since]
         return sorted(wanted, key=lambda record: record.time)
 
