@@ -3,7 +3,6 @@
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from rendezvous_api import names
 from rendezvous_api.reasons import ClosedReason
 from rendezvous_api.rendezvous import ClosedRun, Failure, HeldOut, Refusal, RendezvousStatus, closed_reason
 from rendezvous_operator.core.run_names import last_launch, remembered, without_earlier
@@ -73,13 +72,13 @@ class Run:
         """Why no node may join that run any more, or None: it is closed, or a later launch of it has succeeded.
 
         Agents come to a later launch only after the one before has ended well. But that they have come is no proof: one
-        agent that counts wrong would end all others with exit code 0. An abandoned run may come back when the
-        Rendezvous is free.
+        agent that counts wrong would end all others with exit code 0. An abandoned run has not ended well, whatever
+        came later, and may come back when the Rendezvous is free. Nor is the run over that has claimed it.
         """
         reason = self.closed_reason(run.id)
-        if reason is ClosedReason.ABANDONED and run.workload == names.UNNAMED_RUN:
-            return None  # the next launch has not followed on its success
-        if reason in (None, ClosedReason.ABANDONED):
+        if reason is ClosedReason.ABANDONED:
+            return None
+        if reason is None and run.id != self.id:
             succeeded = (closed.run_id for closed in self.closed_runs if closed.reason is ClosedReason.RUN_SUCCEEDED)
             last = last_launch(run.workload, succeeded)
             return ClosedReason.RUN_SUCCEEDED if last is not None and last > run.launch else None

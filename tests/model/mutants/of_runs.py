@@ -258,11 +258,15 @@ MUTANTS = [
             "core/test_budget.py",
             "core/test_run_of_node.py",
         ],
-        ("let an abandoned run come back", "if reason in (None, ClosedReason.ABANDONED):", "if reason is None:"),
         (
-            "let the next launch outside of pods begin after an abandoned one",
-            "if reason is ClosedReason.ABANDONED and run.workload == names.UNNAMED_RUN:",
-            "if False:",
+            "let an abandoned run come back",
+            "        if reason is ClosedReason.ABANDONED:\n            return None\n",
+            "        if reason is ClosedReason.ABANDONED:\n            return reason\n",
+        ),
+        (
+            "go on with the run that has claimed the Rendezvous",
+            "if reason is None and run.id != self.id:",
+            "if reason is None:",
         ),
         (
             "take a later launch for the end of an earlier one",

@@ -221,6 +221,23 @@ def test_a_suspended_job_comes_back_although_a_stranger_has_spoken_for_a_later_l
     assert (scenario.status.run_id, scenario.group, scenario.refused) == (JOB, ["c", "d"], {})
 
 
+def test_an_abandoned_launch_has_not_ended_well_although_a_later_one_has_succeeded() -> None:
+    """The first agent of a resumed Job counts one launch too many, and is enough for a round."""
+    scenario = Scenario(1, 2, last_call_seconds=0)
+    scenario.pod("a", "b", workload="job", run_id="job")
+    scenario.join_from_pods("a", "b", run=None)
+    scenario.pod_gone("a", "b")
+    scenario.gone("a", "b")
+    scenario.pod("c", workload="job", run_id="job")
+    scenario.join_from_pods("c", run=None, launch=1)
+    scenario.leave("c", reason=LeaveReason.SUCCEEDED)
+    assert scenario.closed_runs == {"job": "Abandoned", "job/2": "RunSucceeded"}
+    scenario.pod("d", workload="job", run_id="job")
+    scenario.join_from_pods("d", run=None)
+    assert scenario.refused == {}
+    assert (scenario.status.run_id, scenario.group) == ("job", ["d"])
+
+
 def test_members_find_each_other_in_a_rendezvous_that_was_made_anew_whatever_launch_they_were_in() -> None:
     scenario = Scenario(2, 2)
     scenario.pod("a", "b", run_id=JOB, workload=JOB)
