@@ -8,11 +8,14 @@ import base64
 import ipaddress
 import json
 import os
+import re
 import ssl
 import stat
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
+
+from rendezvous_api.api_errors import NoConfigurationError
 
 _CAUSES = 10
 """So many errors may be wrapped around that of a certificate."""
@@ -71,6 +74,27 @@ def proxy_for(url: str, environment: Mapping[str, str]) -> str | None:
     if any(_spares(entry, host, port) for entry in entries if entry):
         return None
     return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def proxy_to_use(url: str, configured: str | None, environment: Mapping[str, str]) -> str | None:
+    """The proxy for a URL: that of the kubeconfig (``proxy-url``), else that of the environment; None: there is none.
+
+    Raises:
+        NoConfigurationError: it is no URL of an HTTP proxy.
+    """
+    source = "proxy-url of the kubeconfig" if configured else "the proxy of the environment"
+    proxy = configured or proxy_for(url, environment)
+    if not proxy:
+        return None
+    shown = re.sub(r"//[^/@]*@", "//", proxy)
+    try:
+        parts = urlsplit(proxy)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError as error:
+        raise NoConfigurationError(f"{source} is {shown!r}: {error}") from error
+    if not usable:
+        raise NoConfigurationError(f"{source} is {shown!r}: only http:// and https:// with a host can be used")
+    return proxy
 
 
 def _variable(environment: Mapping[str, str], name: str) -> str:

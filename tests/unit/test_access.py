@@ -16,8 +16,10 @@ from rendezvous_api.access import (
     kubeconfig_files,
     namespace_of,
     proxy_for,
+    proxy_to_use,
     verify_as_kubectl,
 )
+from rendezvous_api.api_errors import NoConfigurationError
 
 PROXY = "http://proxy.example:3128"
 
@@ -75,6 +77,29 @@ def test_each_scheme_has_its_proxy() -> None:
     assert proxy_for("https://10.96.0.1", {"HTTPS_PROXY": "proxy:3128"}) == "http://proxy:3128"
     assert proxy_for("https://10.96.0.1", {"HTTPS_PROXY": "", "https_proxy": PROXY}) == PROXY
     assert proxy_for("https://10.96.0.1", {}) is None
+
+
+@pytest.mark.parametrize(
+    "proxy", ["socks5://proxy:1080", "http://proxy:none", "http://proxy:99999", "http://", "://", "http://[::1"]
+)
+def test_what_is_no_http_proxy_is_shown_with_where_it_is_from(proxy: str) -> None:
+    with pytest.raises(NoConfigurationError) as refused:
+        proxy_to_use("https://10.96.0.1", proxy, {})
+    assert str(refused.value).startswith(f"proxy-url of the kubeconfig is {proxy!r}: ")
+    with pytest.raises(NoConfigurationError, match="the proxy of the environment is "):
+        proxy_to_use("https://10.96.0.1", None, {"HTTPS_PROXY": proxy})
+
+
+def test_a_password_of_a_proxy_is_not_shown() -> None:
+    with pytest.raises(NoConfigurationError) as refused:
+        proxy_to_use("https://10.96.0.1", "socks5://me:secret@proxy:1080", {})
+    assert "'socks5://proxy:1080'" in str(refused.value)
+
+
+def test_a_proxy_of_the_kubeconfig_comes_before_that_of_the_environment() -> None:
+    assert proxy_to_use("https://10.96.0.1", "http://own:3128", {"HTTPS_PROXY": PROXY}) == "http://own:3128"
+    assert proxy_to_use("https://10.96.0.1", "", {"HTTPS_PROXY": PROXY}) == PROXY
+    assert proxy_to_use("https://10.96.0.1", None, {}) is None
 
 
 def test_kubeconfigs_that_are_missing_or_empty_are_passed_over(tmp_path: Path) -> None:

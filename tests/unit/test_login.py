@@ -202,7 +202,7 @@ def test_which_proxy(place: Place) -> None:
     place.kubeconfig({"token": "t"}, **{"proxy-url": "socks5://me:secret@own:1080"})
     with pytest.raises(NoConfigurationError) as caught:
         access()
-    expected = "proxy-url of the kubeconfig is 'socks5://own:1080': only http:// and https:// can be used"
+    expected = "proxy-url of the kubeconfig is 'socks5://own:1080': only http:// and https:// with a host can be used"
     assert str(caught.value) == expected
 
 

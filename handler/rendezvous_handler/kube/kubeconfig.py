@@ -7,7 +7,7 @@ from typing import Any
 
 from kubernetes import client, config
 
-from rendezvous_api.access import kubeconfig_files, namespace_of, proxy_for
+from rendezvous_api.access import kubeconfig_files, namespace_of, proxy_to_use
 from rendezvous_api.api_errors import NoConfigurationError
 from rendezvous_handler.kube.client import Client
 
@@ -48,7 +48,7 @@ def connect() -> Client:
 
 def _with_proxy(configuration: Any) -> Any:
     """Proxies as kubectl has them; what the package does differs from release to release."""
-    configuration.proxy = configuration.proxy or proxy_for(str(configuration.host), os.environ)
+    configuration.proxy = proxy_to_use(str(configuration.host), configuration.proxy, os.environ)
     configuration.no_proxy = None  # it has been looked at, and does not count for a proxy of the kubeconfig
     return configuration
 

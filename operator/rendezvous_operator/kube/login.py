@@ -16,7 +16,7 @@ from kubernetes.aio import client as kubernetes_client
 from kubernetes.aio import config as kubernetes_config
 from yarl import URL
 
-from rendezvous_api.access import kubeconfig_files, proxy_for, verify_as_kubectl
+from rendezvous_api.access import kubeconfig_files, proxy_to_use, verify_as_kubectl
 from rendezvous_api.api_errors import NoConfigurationError
 
 logger = logging.getLogger(__name__)
@@ -201,12 +201,6 @@ async def _configuration() -> tuple[Access, float]:
 
 def _access(configuration: Any) -> Access:
     server = str(configuration.host)
-    proxy, source = configuration.proxy, "proxy-url of the kubeconfig"
-    if not proxy:
-        proxy, source = proxy_for(server, os.environ), "the proxy of the environment"
-    if proxy and URL(proxy).scheme not in ("http", "https"):
-        shown = URL(proxy).with_user(None)
-        raise NoConfigurationError(f"{source} is {str(shown)!r}: only http:// and https:// can be used")
     return Access(
         server=server.rstrip("/"),
         authorization=str(configuration.api_key.get("BearerToken", "")).strip(),
@@ -215,5 +209,5 @@ def _access(configuration: Any) -> Access:
         key=configuration.key_file,
         verify=configuration.verify_ssl,
         server_name=configuration.tls_server_name,
-        proxy=proxy or None,
+        proxy=proxy_to_use(server, configuration.proxy, os.environ),
     )
