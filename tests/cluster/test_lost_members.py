@@ -4,15 +4,17 @@ A group of three pods of an Indexed Job. The survivors are told by the rendezvou
 workers break; nobody waits for the timeout of a collective, which is half an hour for gloo.
 """
 
+import time
 from typing import Any
 
 import pytest
+from testcluster import HOST_IMAGE, host_volume_mounts
 from tests.cluster.harness import Group
-from tests.cluster.manifests import indexed_job, stateful_set
+from tests.cluster.manifests import bare_pod, indexed_job, stateful_set
 from tests.cluster.order import OUT_OF_SERVICE
 from tests.cluster.timings import Timings
 
-from rendezvous_api.reasons import AttemptReason, RoundEndReason
+from rendezvous_api.reasons import AttemptReason, ClosedReason, RoundEndReason
 
 NODES = 3
 # Who comes back is taken in when all are there, so that one round has them all.
@@ -85,6 +87,38 @@ def test_the_container_of_rank_0_is_killed(group: Group, timings: Timings, resta
     assert_same_ranks(group, pods)
     assert_goes_on_from_checkpoint(group, killed)
     finish(group)
+
+
+@pytest.mark.parametrize("restart_policy", ["Never", "Always"])
+def test_the_container_of_rank_0_is_killed_beside_another_one(
+    group: Group, timings: Timings, restart_policy: str
+) -> None:
+    """The pod continues with its other container, so only the status of the killed one says what happened.
+
+    Where the kubelet starts it again, the member comes back as a new incarnation. Else the others train without it.
+    """
+    group.create_rendezvous(1, NODES, replacementSeconds=10)
+    template = group.template("1:3", restart_policy=restart_policy)
+    # The kubelet lists containers by name.
+    sidecar = {"name": "watcher", "command": ["sleep", "3600"], "volumeMounts": host_volume_mounts()}
+    template["spec"]["containers"].append({**sidecar, "image": HOST_IMAGE, "imagePullPolicy": "Never"})
+    for number in range(NODES):
+        group.create(bare_pod(f"train-{number}", template))
+    pods = group.wait_for_training(NODES)
+    assert {group.participant(name).spec.container for name in pods} == {"train"}
+    nodes = NODES if restart_policy == "Always" else NODES - 1
+    what = f"pod of two containers, {restart_policy}"
+    with group.recorder() as recorder:
+        killed = group.kill_container(group.pod(pods[0]))
+        row = group.measure(recorder, what, "SIGKILL to the container", killed, nodes=nodes)
+        timings.add(row)
+    assert row.told is not None
+    assert row.told < 10
+    assert RoundEndReason.MEMBER_LOST in {record.reason for record in group.status.history}
+    assert (pods[0] in group.ranks()) == (restart_policy == "Always")
+    group.wait_for_steps(since=time.time())
+    group.stop_training()
+    group.wait(lambda: [run.reason for run in group.status.closed_runs] == [ClosedReason.RUN_SUCCEEDED], "success")
 
 
 def test_a_worker_crashes(group: Group, timings: Timings) -> None:
