@@ -114,7 +114,9 @@ def test_the_container_of_rank_0_is_killed_beside_another_one(
         timings.add(row)
     assert row.told is not None
     assert row.told < 10
-    assert RoundEndReason.MEMBER_LOST in {record.reason for record in group.status.history}
+    # The workers of the others may fail before the kubelet has said it.
+    reasons = {record.reason for record in group.status.history}
+    assert reasons & {RoundEndReason.MEMBER_LOST, RoundEndReason.WORKER_FAILED}
     assert (pods[0] in group.ranks()) == (restart_policy == "Always")
     group.wait_for_steps(since=time.time())
     group.stop_training()
