@@ -1,7 +1,6 @@
 """The real processes of one schedule: control plane, operators and agents, each with its own way to the API server."""
 
 import contextlib
-import json
 import os
 import random
 import shutil
@@ -15,7 +14,7 @@ from typing import Any
 
 from tests.support.api import Api, NotFoundError
 from tests.support.fork_server import ForkServer
-from tests.support.gateway import Gateways
+from tests.support.gateway import Gateways, as_admin
 from tests.support.processes import CUT_TORCHRUN, Process, start_operator
 
 from chaos.journal import StepReader, Why, Writer
@@ -99,7 +98,7 @@ class World:
         self.plane.start()
         self.plane.apply(ROOT / "crds")
         for plural in (names.RENDEZVOUS_PLURAL, names.PARTICIPANT_PLURAL):
-            self._observers.append(Observer(self.target, NAMESPACE, plural, self.journal))
+            self._observers.append(Observer(as_admin(self.plane), NAMESPACE, plural, self.journal))
         self.machine.start()
         for operator in self.operators.values():
             operator.tend()
@@ -206,20 +205,12 @@ class World:
         """SIGCONT to all of it."""
         send(self.pids(running), signal.SIGCONT)
 
-    def target(self) -> tuple[int, str]:
-        """Port and token of the API server as it is now."""
-        try:
-            config = json.loads(self.plane.kubeconfig.read_text(encoding="utf-8"))
-            return self.plane.port, config["users"][0]["user"]["token"]
-        except ControlPlaneError as error:
-            raise OSError(str(error)) from error
-
     def cut_file(self, node: str) -> Path:
         """While this file exists, the node reaches no store."""
         return self.folder / f"{node}.cut"
 
     def _kubeconfig(self, name: str) -> Path:
-        return self.gateways.open(name, self.target).write_kubeconfig(self.folder / f"{name}.kubeconfig")
+        return self.gateways.open(name, as_admin(self.plane)).write_kubeconfig(self.folder / f"{name}.kubeconfig")
 
     def _log(self, name: str) -> Path:
         self._logs += 1

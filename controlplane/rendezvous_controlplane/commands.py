@@ -1,10 +1,16 @@
 """The command lines of etcd and kube-apiserver."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from .errors import ControlPlaneError
+
 # Both servers serve this machine alone.
 HOST = "127.0.0.1"
+
+# The longest path of a unix socket is 108 bytes on Linux and 104 on macOS, with the zero at its end.
+_SOCKET_PATH_BYTES = 103
 
 
 def etcd_data(data_dir: Path) -> Path:
@@ -16,8 +22,12 @@ def etcd_socket(data_dir: Path) -> Path:
     """The unix socket that etcd listens on.
 
     It needs no free port, and only this user can reach an etcd, which asks no password, through a private folder.
+    Raises ControlPlaneError if its path is too long.
     """
-    return data_dir / "etcd.sock"
+    path = data_dir / "etcd.sock"
+    if len(os.fsencode(path)) > _SOCKET_PATH_BYTES:
+        raise ControlPlaneError(f"the path of the data folder is too long for a unix socket in it: {data_dir}")
+    return path
 
 
 def signing_key(data_dir: Path) -> Path:

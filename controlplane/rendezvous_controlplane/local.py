@@ -8,8 +8,6 @@ import os
 import shutil
 import signal
 import socket
-import ssl
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,6 +17,7 @@ from typing import IO, TYPE_CHECKING
 from urllib.parse import quote
 
 from .binaries import Binaries, ensure_binaries, ensure_kubectl
+from .clients import get, run_kubectl
 from .commands import (
     HOST,
     apiserver_command,
@@ -39,8 +38,6 @@ if TYPE_CHECKING:
     from kubernetes.client import ApiClient
 
 _ADMIN = "admin"
-# The longest path of a unix socket is 108 bytes on Linux and 104 on macOS, with the zero at its end.
-_SOCKET_PATH_BYTES = 103
 _POLL_SECONDS = 0.05
 
 
@@ -200,9 +197,7 @@ class LocalControlPlane:
     def stop(self) -> None:
         """Stop both servers and remove the temporary folder; does nothing if it is stopped. It can be started again."""
         self.stop_apiserver()  # first: without etcd it has nothing but errors to log
-        if self._etcd is not None:
-            self._etcd.stop()
-            self._etcd = None
+        self._stop_etcd()
         if self._port_holder is not None:
             self._port_holder.close()
             self._port_holder = None
@@ -263,9 +258,7 @@ class LocalControlPlane:
         if not Path(folder).is_dir():
             raise FileNotFoundError(f"no snapshot: {folder}")
         self.stop_apiserver()
-        if self._etcd is not None:
-            self._etcd.stop()
-            self._etcd = None
+        self._stop_etcd()
         shutil.rmtree(data)
         shutil.copytree(folder, data)
         self._start_etcd()
@@ -309,21 +302,13 @@ class LocalControlPlane:
         Raises ControlPlaneError, with what kubectl said, when it fails or takes longer.
         """
         self._kubectl = self._kubectl or ensure_kubectl(self._report)
-        command = [
+        program = (
             str(self._kubectl),
             f"--kubeconfig={kubeconfig or self.kubeconfig}",
             # Its cache goes by host and port, and the next control plane may get this port with other kinds.
             f"--cache-dir={self.data_dir / 'kubectl-cache'}",
-            *args,
-        ]
-        shown = f"kubectl {' '.join(args)}"
-        try:
-            done = subprocess.run(command, input=input or "", capture_output=True, text=True, timeout=timeout)
-        except subprocess.TimeoutExpired as error:
-            raise ControlPlaneError(f"`{shown}` took longer than {timeout:g} s") from error
-        if done.returncode != 0:
-            raise ControlPlaneError(f"`{shown}` failed with exit code {done.returncode}: {done.stderr.strip()}")
-        return done.stdout
+        )
+        return run_kubectl(program, args, input, timeout)
 
     def apply(self, paths: Path | str | Iterable[Path | str]) -> None:
         """Apply manifests (files or folders) on the server's side, and return when every CRD among them is served.
@@ -351,10 +336,7 @@ class LocalControlPlane:
             self._given_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = reserve_folder(self._given_dir)
             self._data_dir = self._given_dir
-        if len(os.fsencode(etcd_socket(self._data_dir))) > _SOCKET_PATH_BYTES:
-            raise ControlPlaneError(
-                f"the path of the data folder is too long for a unix socket in it: {self._data_dir}"
-            )
+        etcd_socket(self._data_dir)  # an error before anything is written, if its path is too long
         if not signing_key(self._data_dir).exists():  # else tokens issued before stay valid
             write_signing_key(signing_key(self._data_dir))
         self._tokens = write_token_file(token_file(self._data_dir), self._users)
@@ -375,6 +357,11 @@ class LocalControlPlane:
                 if probe.connect_ex(os.fsencode(path)) == 0:
                     return
             time.sleep(_POLL_SECONDS / 5)
+
+    def _stop_etcd(self) -> None:
+        if self._etcd is not None:
+            self._etcd.stop()
+            self._etcd = None
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + self._start_timeout
@@ -406,16 +393,8 @@ class LocalControlPlane:
             raise ControlPlaneError("\n".join([f"the control plane does not get ready: {state}", *logs]))
 
     def _get(self, path: str) -> tuple[int, str]:
-        """GET as admin: the HTTP status and the body. Raises OSError or HTTPException when there is no answer."""
-        context = ssl.create_default_context(cadata=self._certificates())
-        # http.client, unlike urllib, asks no proxy.
-        connection = http.client.HTTPSConnection(HOST, self.port, timeout=10, context=context)
-        try:
-            connection.request("GET", path, headers={"Authorization": f"Bearer {self._tokens[_ADMIN]}"})
-            answer = connection.getresponse()
-            return answer.status, answer.read().decode("utf-8", "replace")
-        finally:
-            connection.close()
+        """See `get`; as admin."""
+        return get(self.port, path, self._tokens[_ADMIN], self._certificates())
 
     def _certificates(self) -> str:
         return serving_certificate(self.data_dir).read_text(encoding="ascii")

@@ -1,6 +1,5 @@
 """Some requests of the operator fail, all the time: with an error of the API server, or without an answer."""
 
-import json
 import random
 import time
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ import pytest
 from tests.e2e.harness import Job
 from tests.e2e.lengths import LATE, SOAK, SUSPECT, TIMES, seconds, soak
 from tests.support.fork_server import ForkServer
-from tests.support.gateway import PATHS, Gateway, Gateways
+from tests.support.gateway import PATHS, Gateway, Gateways, as_admin
 from tests.support.groups import OWN_CONTROL_PLANE
 from tests.support.processes import start_operator
 from tests.support.waiting import wait_until
@@ -33,9 +32,8 @@ def control_plane(own_control_plane: LocalControlPlane) -> LocalControlPlane:
 @pytest.fixture
 def gateway(control_plane: LocalControlPlane, tmp_path: Path) -> Iterator[Gateway]:
     """The way of the only operator."""
-    config = json.loads(control_plane.kubeconfig.read_text())
     gateways = Gateways()
-    opened = gateways.open("operator", lambda: (control_plane.port, config["users"][0]["user"]["token"]))
+    opened = gateways.open("operator", as_admin(control_plane))
     gateways.fail("operator", PATHS, ("429", "500", "refused"), SHARE, random.Random(7))
     kubeconfig = opened.write_kubeconfig(tmp_path / "operator.kubeconfig")
     operator = start_operator(kubeconfig, tmp_path / "operator.log")

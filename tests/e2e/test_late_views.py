@@ -1,6 +1,5 @@
 """What an operator sees late, or only now and then, is no evidence against a node that trains."""
 
-import json
 import random
 import threading
 import time
@@ -11,13 +10,12 @@ import pytest
 from tests.e2e.harness import Job
 from tests.e2e.lengths import HEARTBEAT, LATE, SILENT, TIMES, seconds, soak
 from tests.e2e.pods import Pods
-from tests.support.gateway import Gateway, Gateways
+from tests.support.gateway import Gateways, as_admin
 from tests.support.processes import start_operator
 from tests.support.waiting import wait_until
 
 from rendezvous_api import names
 from rendezvous_api.reasons import RoundEndReason
-from rendezvous_controlplane import LocalControlPlane
 
 WATCH_LAG = 0.5
 NODES = {"n0", "n1", "n2"}
@@ -30,11 +28,6 @@ def gateways() -> Iterator[Gateways]:
     made.close()
 
 
-def way(gateways: Gateways, name: str, control_plane: LocalControlPlane) -> Gateway:
-    config = json.loads(control_plane.kubeconfig.read_text())
-    return gateways.open(name, lambda: (control_plane.port, config["users"][0]["user"]["token"]))
-
-
 @soak
 @pytest.mark.slow
 @pytest.mark.timeout(900)
@@ -42,7 +35,7 @@ def test_two_operators_of_which_one_sees_participants_late_make_one_round_of_one
     job: Job, gateways: Gateways, tmp_path: Path
 ) -> None:
     """The status is seen at once, and attempts that are older than it later."""
-    gateway = way(gateways, "operator", job.control_plane)
+    gateway = gateways.open("operator", as_admin(job.control_plane))
     gateway.lags[names.PARTICIPANT_PLURAL] = WATCH_LAG
     kubeconfig = gateway.write_kubeconfig(tmp_path / "late.kubeconfig")
     late = start_operator(kubeconfig, tmp_path / "late-operator.log", f"--namespace={job.namespace}")
@@ -95,7 +88,7 @@ def test_a_member_that_is_heard_now_and_then_keeps_nobody_waiting(job: Job, gate
     every = SILENT + seconds(2, 10)
     times = {**TIMES, "suspectSeconds": seconds(60, 120), "reentrySeconds": reentry}
     job.create(2, 3, lastCallSeconds=600, **times)
-    sick = way(gateways, "n2", job.control_plane)
+    sick = gateways.open("n2", as_admin(job.control_plane))
     kubeconfig = str(sick.write_kubeconfig(tmp_path / "n2.kubeconfig"))
     for node in ("n0", "n1"):
         job.agent(node)

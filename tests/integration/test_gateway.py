@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from tests.support.api import Api
-from tests.support.gateway import HOST, PATHS, Gateway, Gateways
+from tests.support.gateway import HOST, PATHS, Gateway, Gateways, as_admin
 
 from rendezvous_controlplane import LocalControlPlane
 
@@ -24,8 +24,7 @@ def gateways() -> Iterator[Gateways]:
 
 @pytest.fixture
 def way(gateways: Gateways, control_plane: LocalControlPlane) -> Gateway:
-    config = json.loads(control_plane.kubeconfig.read_text())
-    return gateways.open("n0", lambda: (control_plane.port, config["users"][0]["user"]["token"]))
+    return gateways.open("n0", as_admin(control_plane))
 
 
 def fail(gateways: Gateways, way: str, *paths: str) -> None:

@@ -16,6 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rendezvous_controlplane import ControlPlaneError, LocalControlPlane
+
 HOST = "127.0.0.1"
 PATHS = ("read", "write", "watch")
 """The kinds of requests that can be cut or fail apart from the others."""
@@ -23,7 +25,20 @@ _ERRORS = {"429": ("Too Many Requests", "TooManyRequests"), "500": ("Internal Se
 _READING = {"GET", "HEAD"}
 
 Target = Callable[[], tuple[int, str]]
-"""Port and token of the API server; raises an exception while it is away."""
+"""Port and token of the API server; raises OSError while it is not started."""
+
+
+def as_admin(plane: LocalControlPlane) -> Target:
+    """The API server of a control plane as it is at each request, and its administrator."""
+
+    def now() -> tuple[int, str]:
+        try:
+            config = json.loads(plane.kubeconfig.read_text(encoding="utf-8"))
+            return plane.port, config["users"][0]["user"]["token"]
+        except ControlPlaneError as error:
+            raise OSError(str(error)) from error
+
+    return now
 
 
 @dataclass

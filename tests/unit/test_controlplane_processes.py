@@ -15,6 +15,7 @@ import pytest
 from tests.support.waiting import wait_until
 
 from rendezvous_controlplane import ControlPlaneError
+from rendezvous_controlplane.commands import etcd_socket
 from rendezvous_controlplane.reservations import reserve_folder, reserve_port
 from rendezvous_controlplane.server import Server
 
@@ -185,3 +186,9 @@ def test_a_folder_is_held_by_one_at_a_time(tmp_path: Path) -> None:
         reserve_folder(tmp_path)
     held.close()
     reserve_folder(tmp_path).close()
+
+
+def test_a_folder_whose_socket_would_have_too_long_a_path_is_refused() -> None:
+    assert etcd_socket(Path("/" + 92 * "a"))
+    with pytest.raises(ControlPlaneError, match=r"the path of the data folder is too long .*: /aaa"):
+        etcd_socket(Path("/" + 93 * "a"))

@@ -1,0 +1,52 @@
+"""How the control plane itself is asked: by kubectl, and by plain requests."""
+
+import http.client
+import ssl
+import subprocess
+from collections.abc import Sequence
+
+from .commands import HOST
+from .errors import ControlPlaneError
+
+
+def run_kubectl(program: Sequence[str], args: Sequence[str], input: str | None, timeout: float) -> str:
+    """Run kubectl and return its standard output.
+
+    Args:
+        program: kubectl, and the flags that each call has.
+        args: its arguments; an error shows these.
+        input: its standard input; None is empty.
+        timeout: in seconds.
+
+    Raises ControlPlaneError, with what kubectl said, when it fails or takes longer.
+    """
+    shown = f"kubectl {' '.join(args)}"
+    try:
+        done = subprocess.run([*program, *args], input=input or "", capture_output=True, text=True, timeout=timeout)
+    except subprocess.TimeoutExpired as error:
+        raise ControlPlaneError(f"`{shown}` took longer than {timeout:g} s") from error
+    if done.returncode != 0:
+        raise ControlPlaneError(f"`{shown}` failed with exit code {done.returncode}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def get(port: int, path: str, token: str, certificates: str) -> tuple[int, str]:
+    """GET from the API server: the HTTP status and the body.
+
+    Args:
+        port: of the API server on this machine.
+        path: such as ``/version``.
+        token: of the user who asks.
+        certificates: PEM, against which that of the API server is checked.
+
+    Raises OSError or HTTPException when there is no answer within 10 s.
+    """
+    context = ssl.create_default_context(cadata=certificates)
+    # http.client, unlike urllib, asks no proxy.
+    connection = http.client.HTTPSConnection(HOST, port, timeout=10, context=context)
+    try:
+        connection.request("GET", path, headers={"Authorization": f"Bearer {token}"})
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode("utf-8", "replace")
+    finally:
+        connection.close()
