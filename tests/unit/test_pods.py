@@ -7,7 +7,7 @@ import pytest
 from rendezvous_api import names
 from rendezvous_api.rendezvous import Owner
 from rendezvous_operator.core.world import ContainerEnd
-from rendezvous_operator.watch.pods import pod_from_object
+from rendezvous_operator.watch.pods import pod_from_object, with_moments
 
 
 def pod(labels: dict[str, str] | None = None, **status: Any) -> dict[str, Any]:
@@ -126,14 +126,30 @@ def terminated(exit_code: int, **more: Any) -> dict[str, Any]:
 
 def test_a_container_that_has_ended_is_told_although_the_pod_goes_on() -> None:
     (end,) = pod_from_object(with_container(state=terminated(137, reason="OOMKilled"))).ended
-    assert end == ContainerEnd("train", "OOMKilled, exit code 137", "2026-01-01T00:00:00Z", over=True)
+    assert end == ContainerEnd("train", 137, "OOMKilled, exit code 137", "2026-01-01T00:00:00Z", over=True)
     assert pod_from_object(with_container(state={"running": {}})).ended == ()
-    states: tuple[dict[str, Any], ...] = ({"waiting": {"reason": "CrashLoopBackOff"}}, {"running": {}})
+    states: tuple[dict[str, Any], ...] = (
+        {"waiting": {"reason": "CrashLoopBackOff"}},
+        {"running": {"startedAt": "2026-01-01T00:00:09Z"}},
+    )
     for state in states:
         (end,) = pod_from_object(with_container(state=state, lastState=terminated(1))).ended
         assert (end.why, end.over) == ("exit code 1", False)
+    assert end.runs_since == "2026-01-01T00:00:09Z"
 
 
+def test_an_end_has_the_moment_at_which_it_was_first_seen() -> None:
+    item = with_container(state=terminated(1))
+    first = with_moments(pod_from_object(item), None, 10.0)
+    assert [end.seen_at for end in first.ended] == [None]
+    assert with_moments(pod_from_object(item), first, 20.0) == first
+    runs = with_moments(pod_from_object(with_container(state={"running": {}})), None, 10.0)
+    then = with_moments(pod_from_object(item), runs, 20.0)
+    assert [end.seen_at for end in then.ended] == [20.0]
+    assert with_moments(pod_from_object(item), then, 30.0) == then
+
+
+ALL = {"action": "RestartAllContainers", "exitCodes": {"operator": "In", "values": [42]}}
 RULE = {"action": "Restart", "exitCodes": {"operator": "In", "values": [137, 139]}}
 
 
@@ -154,6 +170,13 @@ def test_whether_a_container_is_started_again(
 ) -> None:
     item = with_container(restart_policy, container, state=terminated(exit_code))
     assert pod_from_object(item).ended[0].over is over
+
+
+@pytest.mark.parametrize("kind", ["initContainers", "containers"])
+def test_a_container_may_be_started_again_because_of_another_one(kind: str) -> None:
+    item = with_container("Never", state=terminated(0))
+    item["spec"].setdefault(kind, []).append({"name": "watcher", "restartPolicyRules": [ALL]})
+    assert not pod_from_object(item).ended[0].over
 
 
 def test_the_name_of_the_only_container() -> None:

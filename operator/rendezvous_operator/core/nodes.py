@@ -66,6 +66,8 @@ class Node(NamedTuple):
     """Its pod, which must be read before its run is certain."""
     life_unread: Target | None = None
     """Its pod, which must be read before it is certain that it is gone: it may only have lost its label."""
+    end_unread: Target | None = None
+    """Itself, which must be read before the end of its container counts: its last word may not have been shown yet."""
     addressed: bool = True
     """It has joined this Rendezvous, not a deleted one of the same name."""
     over: bool = False
@@ -203,13 +205,18 @@ def see_node(world: World, name: str, seen: SeenParticipant, known: KnownRuns) -
         missing_pod = _owner(participant) if pod is None else None
 
     left = spec.leave_reason if spec.state is ParticipantState.LEFT else None
-    dead, end = None, _end_of_container(participant, pod)
+    dead, end, end_unread = None, _end_of_container(participant, pod), None
     if pod is not None and pod.phase == "Succeeded":
         left = left or LeaveReason.SUCCEEDED
     elif pod is not None and pod.phase == "Failed":
         dead = f"its pod {pod.name} has failed"
-    elif pod is not None and end is not None and _had_no_heartbeat_since(end, participant):
-        dead = f"container {end.container} of its pod {pod.name} has ended ({end.why})"
+    elif pod is not None and end is not None and _ended_with(end, seen):
+        if left is None and not _is_read_since(end, seen):
+            end_unread = Target(names.PARTICIPANT_KIND, name)
+        if end.over and end.exit_code == 0:
+            left = left or LeaveReason.SUCCEEDED
+        else:
+            dead = f"container {end.container} of its pod {pod.name} has ended ({end.why})"
     elif missing_pod in world.absent:
         dead = f"its pod {spec.pod_name} is gone"
 
@@ -225,6 +232,7 @@ def see_node(world: World, name: str, seen: SeenParticipant, known: KnownRuns) -
         dead=dead,
         run_unread=missing_pod if dead is None and not run.certain else None,
         life_unread=missing_pod if missing_pod in world.vanished and left is None else None,
+        end_unread=end_unread,
         addressed=spec.rendezvous_uid == world.rendezvous.metadata.uid,
         over=end is not None and end.over and (left is not None or dead is not None),
         understood=seen.understood,
@@ -239,17 +247,26 @@ def _end_of_container(participant: Participant, pod: Pod | None) -> ContainerEnd
     return next((end for end in pod.ended if end.container == name), None)
 
 
-def _had_no_heartbeat_since(end: ContainerEnd, participant: Participant) -> bool:
-    """Whether the container has ended with this incarnation of the agent in it, not with an earlier one.
+def _ended_with(end: ContainerEnd, seen: SeenParticipant) -> bool:
+    """Whether the container has ended with this incarnation of the agent in it, not with an earlier one. In doubt, no.
 
-    Both times are of the clock of one machine, in UTC; the kubelet gives whole seconds.
+    The times of heartbeat and container are of the clock of one machine, in UTC; the kubelet gives whole seconds. That
+    clock may have been set back since the container started again. So a heartbeat that was seen to arrive after that
+    start is one of the agent that runs now, whatever its time.
     """
-    if end.finished_at is None:
+    if end.over:
         return True
-    heartbeat = participant.status
-    if heartbeat.heartbeat_time is None or heartbeat.incarnation != participant.spec.incarnation:
+    heartbeat = seen.object.status
+    if heartbeat.heartbeat_time is None or heartbeat.incarnation != seen.object.spec.incarnation:
         return False
-    return heartbeat.heartbeat_time[:_WHOLE_SECONDS] <= end.finished_at[:_WHOLE_SECONDS]
+    second = heartbeat.heartbeat_time[:_WHOLE_SECONDS]
+    if end.runs_since is None:
+        return end.finished_at is None or second <= end.finished_at[:_WHOLE_SECONDS]
+    return end.seen_at is not None and seen.beat_at < end.seen_at and second < end.runs_since[:_WHOLE_SECONDS]
+
+
+def _is_read_since(end: ContainerEnd, seen: SeenParticipant) -> bool:
+    return seen.read_at is not None and (end.seen_at is None or seen.read_at >= end.seen_at)
 
 
 def _owner(participant: Participant) -> Target | None:

@@ -16,7 +16,8 @@ def observe(now: Now, world: World, memory: Memory) -> Situation | Evidence:
     """Derive the situation, or name every object that must be read before.
 
     These are participants that would count as silent, members that no watch has shown, members that seem to have
-    restarted, pods that no watch shows any more, and pods whose run decides about an answer.
+    restarted, participants whose container has ended, pods that no watch shows any more, and pods whose run decides
+    about an answer.
     """
     known = KnownRuns.of(world.rendezvous.status)
     nodes = {name: see_node(world, name, seen, known) for name, seen in world.participants.items()}
@@ -31,7 +32,8 @@ def observe(now: Now, world: World, memory: Memory) -> Situation | Evidence:
     situation = Situation(now, world, nodes, all_waiting, views, liveness, run)
     unseen = {Target(names.PARTICIPANT_KIND, name) for name in known.members if name not in nodes} - world.absent
     vanished = {node.life_unread for node in nodes.values() if node.life_unread is not None}
-    to_read = liveness.to_read | unseen | vanished | _restarted(world, views) | unread(situation)
+    ended = {node.end_unread for node in nodes.values() if node.end_unread is not None}
+    to_read = liveness.to_read | unseen | vanished | ended | _restarted(world, views) | unread(situation)
     return Evidence(to_read) if to_read else situation
 
 

@@ -43,12 +43,17 @@ class ContainerEnd(NamedTuple):
     """The last end of a regular container of a pod, as its kubelet has told it."""
 
     container: str
+    exit_code: int
     why: str
     """For people: ``OOMKilled, exit code 137``."""
-    finished_at: str | None
-    """``metav1.Time`` of the clock of its machine. None: its kubelet does not know it, and it has not started again."""
-    over: bool
+    finished_at: str | None = None
+    """``metav1.Time`` of the clock of its machine. None: its kubelet does not know it."""
+    runs_since: str | None = None
+    """The same of its next start. None: it has not started again."""
+    over: bool = False
     """It is not started again."""
+    seen_at: float | None = None
+    """When this was first seen (monotonic seconds). None: it was so already when the pod was first seen."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from rendezvous_operator.core import relevance
 from rendezvous_operator.core.world import SeenParticipant, Target, World
 from rendezvous_operator.kube.client import KINDS, Json
 from rendezvous_operator.watch.entry import Entry
-from rendezvous_operator.watch.pods import pod_from_object
+from rendezvous_operator.watch.pods import pod_from_object, with_moments
 from rendezvous_operator.watch.seen import (
     NOTHING_KNOWN,
     Asked,
@@ -306,6 +306,7 @@ class Cache:
             return touched
         entry = self._entries.setdefault(key, Entry())
         self._pods[reference] = _Place(key, version)
+        pod = with_moments(pod, entry.pods.get(pod.uid), self.clock())
         if entry.pods.get(pod.uid) != pod:
             entry.pods[pod.uid] = pod
             touched.add(key)
@@ -318,7 +319,7 @@ class Cache:
         place = self._pods.get(reference)
         if place is None or place.version <= version:
             pod = replace(pod_from_object(item), known=False)
-            entry.pods[pod.uid] = pod
+            entry.pods[pod.uid] = with_moments(pod, entry.pods.get(pod.uid), self.clock())
             entry.vanished.discard(Target(names.POD_KIND, pod.name, pod.uid))
             self._pods.setdefault(reference, _Place(None, version))
         return {key}

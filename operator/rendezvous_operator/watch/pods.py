@@ -1,5 +1,7 @@
 """From a pod's JSON to what decisions depend on."""
 
+from dataclasses import replace
+
 from rendezvous_api import names
 from rendezvous_api.rendezvous import Owner
 from rendezvous_api.text import one_line
@@ -29,6 +31,20 @@ def pod_from_object(item: Json) -> Pod:
         only_container=containers[0]["name"] if len(containers) == 1 else None,
         problem=_problem(phase, status),
     )
+
+
+def with_moments(pod: Pod, before: Pod | None, now: float) -> Pod:
+    """The same pod; each end of a container has the moment at which it was first seen.
+
+    Args:
+        pod: as it is now.
+        before: as it was last seen; None: never.
+        now: monotonic seconds.
+    """
+    if before is None:
+        return pod
+    known = {end._replace(seen_at=None): end for end in before.ended}
+    return replace(pod, ended=tuple(known.get(end, end._replace(seen_at=now)) for end in pod.ended))
 
 
 def _workload(metadata: Json) -> tuple[str | None, Owner | None]:
@@ -62,21 +78,30 @@ def _leaving(metadata: Json, status: Json) -> str | None:
 
 
 def _ended(item: Json) -> tuple[ContainerEnd, ...]:
-    """The pod's phase tells the end of a container only when all have ended, also those beside it."""
+    """The pod's phase tells the end of a container only when all have ended, also those beside it.
+
+    A container that runs again keeps its ``lastState``, and a kubelet may show one of which it does not know the time
+    (reasons ``ContainerStatusUnknown`` and ``RestartingAllContainers``).
+    """
     specs = {container["name"]: container for container in item.get("spec", {}).get("containers", [])}
     ends = []
     for container in item.get("status", {}).get("containerStatuses", []):
         state = container.get("state", {})
         ended = state.get("terminated") or container.get("lastState", {}).get("terminated")
-        if ended:
-            name, code, reason = container["name"], ended.get("exitCode", 0), ended.get("reason")
+        runs_since = state["running"].get("startedAt") if "running" in state else None
+        if ended and ("running" not in state or runs_since):
+            name, code, reason = container["name"], ended["exitCode"], ended.get("reason")
             why = f"{_short(reason)}, exit code {code}" if reason else f"exit code {code}"
-            stays = "terminated" in state and not _is_started_again(item.get("spec", {}), specs.get(name, {}), code)
-            ends.append(ContainerEnd(name, why, ended.get("finishedAt"), stays))
+            over = "terminated" in state and not _is_started_again(item.get("spec", {}), specs.get(name, {}), code)
+            ends.append(ContainerEnd(name, code, why, ended.get("finishedAt"), runs_since, over))
     return tuple(ends)
 
 
 def _is_started_again(pod: Json, container: Json, exit_code: int) -> bool:
+    every = [*pod.get("initContainers", []), *pod.get("containers", [])]
+    rules = [rule for each in every for rule in each.get("restartPolicyRules", [])]
+    if any(rule.get("action") == "RestartAllContainers" for rule in rules):
+        return True  # perhaps, when another container ends
     for rule in container.get("restartPolicyRules", []):
         codes = rule.get("exitCodes", {})
         if (exit_code in codes.get("values", [])) == (codes.get("operator") == "In"):

@@ -158,7 +158,7 @@ MUTANTS = [
     ),
     *of(
         "operator/rendezvous_operator/watch/pods.py",
-        ["test_pods.py"],
+        ["test_pods.py", "test_ended_containers.py"],
         (
             "know no addresses of a pod in the network of its machine",
             'if spec.get("hostNetwork") or spec.get("resourceClaims") or',
@@ -179,6 +179,21 @@ MUTANTS = [
             "take only the controller for the workload",
             '        if reference.get("controller"):\n',
             "        if True:\n",
+        ),
+        (
+            "believe no end of a container that runs since an unknown time",
+            'if ended and ("running" not in state or runs_since):',
+            "if ended:",
+        ),
+        (
+            "call no container over that another one may start again",
+            'if any(rule.get("action") == "RestartAllContainers" for rule in rules):',
+            "if False:",
+        ),
+        (
+            "keep when an end was first seen",
+            "tuple(known.get(end, end._replace(seen_at=now)) for end in pod.ended)",
+            "tuple(end._replace(seen_at=now) for end in pod.ended)",
         ),
         ("take only a disruption that is true for one", ' and condition["status"] == "True":', ":"),
     ),

@@ -11,6 +11,7 @@ MUTANTS = [
             "core/test_liveness.py",
             "core/test_end_rules.py",
             "core/test_member_reentered.py",
+            "test_ended_containers.py",
         ],
         (
             "take a lower attempt than a member's for an older view",
@@ -124,6 +125,32 @@ MUTANTS = [
             'or "") if True else None',
         ),
         (
+            "lose no agent by the end of a container before its own",
+            "end.finished_at is None or second <= end.finished_at[:_WHOLE_SECONDS]",
+            "True",
+        ),
+        (
+            "lose no agent that sends heartbeats with a clock that was set back",
+            "end.seen_at is not None and seen.beat_at < end.seen_at and second",
+            "second",
+        ),
+        (
+            "lose no agent of which the heartbeat is of the time since the start of its container",
+            " and second < end.runs_since[:_WHOLE_SECONDS]",
+            "",
+        ),
+        ("lose an agent without a heartbeat whose container stays ended", "    if end.over:\n", "    if False:\n"),
+        (
+            "call exit code 0 no success if the container is started again",
+            "if end.over and end.exit_code == 0:",
+            "if end.exit_code == 0:",
+        ),
+        (
+            "read the last word after the end of the container",
+            "(end.seen_at is None or seen.read_at >= end.seen_at)",
+            "True",
+        ),
+        (
             "lose no member of an isolated round by its silence",
             "if node.silence is Silence.LOST and not isolated:",
             "if node.silence is Silence.LOST:",
@@ -131,10 +158,11 @@ MUTANTS = [
     ),
     *of(
         "operator/rendezvous_operator/core/observe.py",
-        ["core/test_observe.py"],
+        ["core/test_observe.py", "test_ended_containers.py"],
         ("read another incarnation before it is the newer one", " | _restarted(world, views)", ""),
         ("read members that no watch has shown", "liveness.to_read | unseen | vanished", "liveness.to_read | vanished"),
         ("read pods that are shown no more", "liveness.to_read | unseen | vanished", "liveness.to_read | unseen"),
+        ("read the last word of an agent whose container has ended", " | ended | _restarted", " | _restarted"),
         ("read the pods from which a run follows", " | unread(situation)", ""),
         (
             "read no member again that is known to be absent",

@@ -63,7 +63,8 @@ def of_two_pods(container: str | None = "train") -> Scenario:
 
 
 def end(scenario: Scenario, container: str = "train", *, seconds_ago: float = 0.0, over: bool = True) -> ContainerEnd:
-    return ContainerEnd(container, "OOMKilled, exit code 137", now(scenario.clock - seconds_ago).timestamp, over)
+    at = now(scenario.clock - seconds_ago).timestamp
+    return ContainerEnd(container, 137, "OOMKilled, exit code 137", at, over=over, seen_at=scenario.clock)
 
 
 def ended(scenario: Scenario, *ends: ContainerEnd, only: str | None = None) -> None:
