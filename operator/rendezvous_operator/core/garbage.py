@@ -76,9 +76,8 @@ def _participants(s: Situation, timers: Timers) -> Iterator[_Due]:
             left_at = timers.began(Timer.LEFT, (node.name, node.object.spec.incarnation))
             yield _Due(names.PARTICIPANT_KIND, node.object.metadata, left_at + RETENTION_SECONDS, "it left an hour ago")
         else:
-            last_beat = max(s.world.participants[node.name].beat_at, s.liveness.grace_from)
             why = "no heartbeat for an hour"
-            yield _Due(names.PARTICIPANT_KIND, node.object.metadata, last_beat + RETENTION_SECONDS, why)
+            yield _Due(names.PARTICIPANT_KIND, node.object.metadata, s.last_beat(node) + RETENTION_SECONDS, why)
 
 
 def _rendezvous(s: Situation, timers: Timers) -> Iterator[_Due]:

@@ -136,6 +136,10 @@ class Situation:
             return tuple(view.lost_if_silent() for view in self.views)
         return self.views
 
+    def last_beat(self, node: Node) -> float:
+        """From when on the silence of a node counts (monotonic seconds)."""
+        return max(self.world.participants[node.name].beat_at, self.liveness.grace_from)
+
     @property
     def _given_up(self) -> bool:
         """Whether this decision ends the round because the user has asked for that."""
