@@ -12,13 +12,10 @@ from datetime import datetime, timedelta
 
 from rendezvous_api import names
 from rendezvous_api.meta import Condition, ObjectMeta
-from rendezvous_operator.core.situation import Situation
+from rendezvous_operator.core.situation import RETENTION_SECONDS, Situation
 from rendezvous_operator.core.timers import Timer, Timers
 from rendezvous_operator.core.verdict import earliest
 from rendezvous_operator.core.world import Deletion, Now, SeenParticipant
-
-RETENTION_SECONDS = 3600
-"""How long a participant that has left or is silent, and an empty Rendezvous that an agent made, are kept."""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,9 @@ from rendezvous_operator.core.run_names import launch_of
 from rendezvous_operator.core.sizes.sizes import Sizes, sizes_of
 from rendezvous_operator.core.world import Now, Pod, World
 
+RETENTION_SECONDS = 3600
+"""How long a participant that has left or is silent, and an empty Rendezvous that an agent made, are kept."""
+
 
 @dataclass(frozen=True)
 class Situation:

@@ -34,8 +34,8 @@ MUTANTS = [
         ),
         (
             "believe no interval longer than five minutes",
-            "min(participant.status.interval_seconds or 0, LONGEST_INTERVAL_SECONDS)",
-            "participant.status.interval_seconds or 0",
+            "min(said, LONGEST_INTERVAL_SECONDS)",
+            "said",
         ),
         (
             "lose no node before it is silent",

@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterator
 
 from rendezvous_api import names
 from rendezvous_api.reasons import AttemptReason, ClosedReason, EventReason, LeaveReason
-from rendezvous_operator.core.garbage import RETENTION_SECONDS
 from rendezvous_operator.core.nodes import MemberState, Node
 from rendezvous_operator.core.run import Run
-from rendezvous_operator.core.situation import Situation
+from rendezvous_operator.core.situation import RETENTION_SECONDS, Situation
 from rendezvous_operator.core.timers import Timer, Timers
 from rendezvous_operator.core.verdict import Cause, first_cause
 from rendezvous_operator.core.world import Event
