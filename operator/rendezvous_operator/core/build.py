@@ -45,7 +45,7 @@ def build(s: Situation, timers: Timers, picked: Selection, outlook: Outlook | No
     timed = (s.run.until, outlook.until if outlook is not None else None, history.changes_at(s, timers))
     return Decision(
         status,
-        Memory(timers.since, s.liveness.grace_from, s.liveness.excused),
+        Memory(timers.since, s.liveness.grace_from, s.liveness.only_others, s.liveness.excused),
         conditions.explanation(status),
         deletions=collected.deletions,
         events=events,

@@ -12,13 +12,10 @@ from datetime import datetime, timedelta
 
 from rendezvous_api import names
 from rendezvous_api.meta import Condition, ObjectMeta
-from rendezvous_operator.core.situation import Situation
+from rendezvous_operator.core.situation import RETENTION_SECONDS, Situation
 from rendezvous_operator.core.timers import Timer, Timers
 from rendezvous_operator.core.verdict import earliest
 from rendezvous_operator.core.world import Deletion, Now, SeenParticipant
-
-RETENTION_SECONDS = 3600
-"""How long a participant that has left or is silent, and an empty Rendezvous that an agent made, are kept."""
 
 
 @dataclass(frozen=True)
@@ -76,9 +73,8 @@ def _participants(s: Situation, timers: Timers) -> Iterator[_Due]:
             left_at = timers.began(Timer.LEFT, (node.name, node.object.spec.incarnation))
             yield _Due(names.PARTICIPANT_KIND, node.object.metadata, left_at + RETENTION_SECONDS, "it left an hour ago")
         else:
-            last_beat = max(s.world.participants[node.name].beat_at, s.liveness.grace_from)
             why = "no heartbeat for an hour"
-            yield _Due(names.PARTICIPANT_KIND, node.object.metadata, last_beat + RETENTION_SECONDS, why)
+            yield _Due(names.PARTICIPANT_KIND, node.object.metadata, s.last_beat(node) + RETENTION_SECONDS, why)
 
 
 def _rendezvous(s: Situation, timers: Timers) -> Iterator[_Due]:

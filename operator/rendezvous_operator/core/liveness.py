@@ -6,8 +6,10 @@ captured locally"). A watch may be late, so a participant is read from the API s
 
 If all participants, two or more, are silent, the path between them and the operator is broken, and no node counts as
 silent. After the next heartbeat every node gets a full period again: for its heartbeat, and for what the operator waits
-for. A node that is not heard in that period is silent itself, and no sign of a broken path any more. Else nodes that
-are gone would be protected for ever by others that come and go, such as those of another run, which are refused.
+for. If that heartbeat was of another run than the one that holds the Rendezvous, the nodes that stay silent are *left
+behind* until a node of the run is heard: they are no sign of a broken path. Else nodes that are gone would be protected
+without an end by nodes of another run, which come, are refused and go. A last word of a node of the run leaves none of
+the others behind: in an outage it may be the only one that came through.
 
 Otherwise, if all members of the current round are silent, whatever else is heard, the round is *cut off*. A round that
 is cut off is *isolated* if its members may train on together: then none of them is lost by silence. The time in which a
@@ -45,7 +47,7 @@ class Liveness:
     silences: Mapping[str, Silence]
     """Of the silent nodes, by name; empty if all are silent."""
     all_silent: bool
-    """Two or more are, and some of them have been heard since all were silent the last time."""
+    """Two or more are, and not all of them are left behind."""
     grace_from: float
     """Silence from before this moment does not count."""
     timers_floor: float
@@ -58,6 +60,8 @@ class Liveness:
     """All members of the current round are silent, and nothing else is known of any of them."""
     isolated: bool = False
     """They are cut off and may train on: none of them is lost by its silence."""
+    only_others: bool = False
+    """See `Memory`."""
     excused: Mapping[str, Excused] = field(default_factory=dict)
     """Of members, by name."""
 
@@ -67,18 +71,31 @@ def assess(now: Now, world: World, memory: Memory, nodes: Mapping[str, Node]) ->
     expected = [world.participants[node.name] for node in nodes.values() if node.left is None and not node.dead]
     measured = _Measurement(now.monotonic, world, memory.grace_from, memory.excused)
     silences = measured.silences(expected)
-    if len(silences) == len(expected) >= 2 and not all(map(measured.is_left_behind, expected)):
+    only_others = memory.only_others and not _is_heard(world, nodes, memory.grace_from)
+    left_behind = only_others and all(map(measured.is_left_behind, expected))
+    if len(silences) == len(expected) >= 2 and not left_behind:
         to_read = frozenset(measured.to_read)
-        return Liveness({}, True, memory.grace_from, now.monotonic, to_read, measured.changes_at)
+        return Liveness(
+            {}, True, memory.grace_from, now.monotonic, to_read, measured.changes_at, only_others=only_others
+        )
     if (Timer.ALL_SILENT, None) in memory.since:
         # All were silent, and the first heartbeat has arrived: the silence of every node starts now.
         changes_at = now.monotonic + measured.shortest(expected) if expected else None
-        return Liveness({}, False, now.monotonic, now.monotonic, frozenset(measured.to_read), changes_at)
+        heard = {seen.object.metadata.name for seen in expected} - silences.keys()
+        return Liveness(
+            {},
+            False,
+            now.monotonic,
+            now.monotonic,
+            frozenset(measured.to_read),
+            changes_at,
+            only_others=bool(heard) and not any(_is_of_the_run(world, nodes[name]) for name in heard),
+        )
     cut_off = _is_cut_off(world, nodes, silences)
     excused = memory.excused
     began = memory.since.get((Timer.CUT_OFF, world.rendezvous.status.round))
     if began is not None and not cut_off:
-        excused = _excused(world, memory, now.monotonic - began)
+        excused = _excused(world, memory, began, now.monotonic)
         measured = _Measurement(now.monotonic, world, memory.grace_from, excused)
         silences = measured.silences(expected)
     isolated, until = _is_isolated(now.monotonic, world, nodes, silences, began) if cut_off else (False, None)
@@ -91,7 +108,20 @@ def assess(now: Now, world: World, memory: Memory, nodes: Mapping[str, Node]) ->
         earliest(measured.changes_at, until),
         cut_off,
         isolated,
+        only_others,
         excused,
+    )
+
+
+def _is_of_the_run(world: World, node: Node) -> bool:
+    """Whether it belongs to the run that holds the Rendezvous."""
+    return node.run_id == world.rendezvous.status.run_id
+
+
+def _is_heard(world: World, nodes: Mapping[str, Node], since: float) -> bool:
+    """Whether a node of the run has sent a heartbeat since then. It may have been its last word."""
+    return any(
+        _is_of_the_run(world, node) and world.participants[node.name].beat_at >= since for node in nodes.values()
     )
 
 
@@ -122,15 +152,17 @@ def _pod_is_known(node: Node) -> bool:
     return node.pod is not None and node.pod.known
 
 
-def _excused(world: World, memory: Memory, seconds: float) -> Mapping[str, Excused]:
-    """After a round was cut off for so long: that time does not count for the members that are silent still."""
+def _excused(world: World, memory: Memory, began: float, now: float) -> Mapping[str, Excused]:
+    """After a round was cut off from then until now: that time does not count for the members that are silent still."""
     excused = {}
     for member in world.rendezvous.status.participants:
         seen = world.participants.get(member.name)
-        if seen is not None:
+        if seen is not None and seen.beat_at < began:
             before = memory.excused.get(member.name, Excused(seen.beat_at, 0.0))
             already = before.seconds if before.beat_at == seen.beat_at else 0.0
-            excused[member.name] = Excused(seen.beat_at, already + seconds)
+            # Silence from before `grace_from` does not count anyway, so this time comes after it.
+            counts_from = max(seen.beat_at + already, memory.grace_from) + now - began
+            excused[member.name] = Excused(seen.beat_at, counts_from - seen.beat_at)
     return excused
 
 
@@ -161,7 +193,7 @@ class _Measurement:
         return min(silent_seconds(seen.object, self._spec) for seen in expected)
 
     def is_left_behind(self, seen: SeenParticipant) -> bool:
-        """Whether it was silent already when all were, and was not heard when another node was heard again."""
+        """Whether it was silent already when all were, and has not been heard since another node was."""
         return seen.beat_at + silent_seconds(seen.object, self._spec) <= self._not_before
 
     def _silence(self, seen: SeenParticipant) -> Silence:

@@ -20,10 +20,11 @@ LONGEST_INTERVAL_SECONDS = 300
 def interval_seconds(participant: Participant, spec: RendezvousSpec) -> int:
     """The time between two heartbeats of an agent: what it says, but not less than the spec allows.
 
-    After a change, the agent learns of it later than the operator. One that says nothing may keep the longest one.
+    After a change, the agent learns of it later than the operator. One that says nothing may keep the longest one, and
+    so may a new agent whose status is still that of the one before it.
     """
     said = participant.status.interval_seconds
-    if said is None:
+    if said is None or participant.status.incarnation != participant.spec.incarnation:
         return spec.heartbeat_seconds
     return max(min(said, LONGEST_INTERVAL_SECONDS), spec.heartbeat.interval_seconds)
 

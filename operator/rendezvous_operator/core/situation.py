@@ -16,6 +16,9 @@ from rendezvous_operator.core.run_names import launch_of
 from rendezvous_operator.core.sizes.sizes import Sizes, sizes_of
 from rendezvous_operator.core.world import Now, Pod, World
 
+RETENTION_SECONDS = 3600
+"""How long a participant that has left or is silent, and an empty Rendezvous that an agent made, are kept."""
+
 
 @dataclass(frozen=True)
 class Situation:
@@ -135,6 +138,10 @@ class Situation:
         if broken or any(view.state is MemberState.REENTERED for view in self.views):
             return tuple(view.lost_if_silent() for view in self.views)
         return self.views
+
+    def last_beat(self, node: Node) -> float:
+        """From when on the silence of a node counts (monotonic seconds)."""
+        return max(self.world.participants[node.name].beat_at, self.liveness.grace_from)
 
     @property
     def _given_up(self) -> bool:

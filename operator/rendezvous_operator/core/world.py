@@ -151,6 +151,8 @@ class Memory:
     """Since when each fact has been true without a break (monotonic seconds)."""
     grace_from: float = float("-inf")
     """Silence before this moment does not count (monotonic seconds); see `liveness`."""
+    only_others: bool = False
+    """Since that moment no node of the run that holds the Rendezvous has been heard, but nodes of other runs have."""
     excused: Mapping[str, Excused] = field(default_factory=dict)
     """Of members, by name."""
 

@@ -92,7 +92,7 @@ MUTANTS = [
         ),
         (
             "let the hour begin again after all were silent",
-            "max(s.world.participants[node.name].beat_at, s.liveness.grace_from)",
+            "s.last_beat(node)",
             "s.world.participants[node.name].beat_at",
         ),
         (

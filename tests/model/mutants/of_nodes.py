@@ -29,9 +29,14 @@ MUTANTS = [
             "return spec.heartbeat_seconds",
         ),
         (
+            "believe no interval of an earlier agent of that name",
+            "said is None or participant.status.incarnation != participant.spec.incarnation",
+            "said is None",
+        ),
+        (
             "believe no interval longer than five minutes",
-            "min(participant.status.interval_seconds or 0, LONGEST_INTERVAL_SECONDS)",
-            "participant.status.interval_seconds or 0",
+            "min(said, LONGEST_INTERVAL_SECONDS)",
+            "said",
         ),
         (
             "lose no node before it is silent",
@@ -173,7 +178,7 @@ MUTANTS = [
     ),
     *of(
         "operator/rendezvous_operator/core/liveness.py",
-        ["core/test_liveness.py", "core/test_isolated_rounds.py"],
+        ["core/test_liveness.py", "core/test_isolated_rounds.py", "core/test_outages.py"],
         ("keep a round that is isolated", "if cut_off else (False, None)", "if False else (False, None)"),
         ("excuse the time in which a round was isolated", "if began is not None and not cut_off:", "if False:"),
         ("read a participant before it is silent", "if seen.read_at is None or seen.read_at < limit_at:", "if False:"),
@@ -185,8 +190,28 @@ MUTANTS = [
         ),
         (
             "lose nodes that were silent in their full period",
-            " and not all(map(measured.is_left_behind, expected)):",
+            " and not left_behind:",
             ":",
+        ),
+        (
+            "leave none behind when a node of the run is heard first",
+            "only_others=bool(heard) and not any(_is_of_the_run(world, nodes[name]) for name in heard)",
+            "only_others=bool(heard)",
+        ),
+        (
+            "leave none behind once a node of the run is heard",
+            "only_others = memory.only_others and not _is_heard(world, nodes, memory.grace_from)",
+            "only_others = memory.only_others",
+        ),
+        (
+            "excuse the time in which a round was cut off after all were silent",
+            "max(seen.beat_at + already, memory.grace_from) + now - began",
+            "seen.beat_at + already + now - began",
+        ),
+        (
+            "excuse no member that has sent a heartbeat since",
+            "if seen is not None and seen.beat_at < began:",
+            "if seen is not None:",
         ),
         (
             "lose none that sent a heartbeat before all were silent once more",

@@ -72,7 +72,7 @@ class Node(NamedTuple):
     """Why the process stops; becomes `was_asked` with the next attempt."""
     silence: int = 0
     behind: bool = False
-    """It was silent when all were, and has not been heard since."""
+    """It was silent when all were, and has not been heard since, but nodes of another run have."""
     spare: int = 0
     refused: str = ""
     ages: Ages = ()

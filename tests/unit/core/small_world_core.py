@@ -305,7 +305,7 @@ def memory_of(shared: Shared, nodes: Sequence[Node]) -> Memory:
                 together.setdefault(str(timer), (set(), age))[0].add(_name(i))
     for timer, (who, age) in together.items():
         since[Timer(timer), frozenset(who)] = _SINCE[age]
-    return Memory(since, _grace_from(nodes), _excused(nodes))
+    return Memory(since, _grace_from(nodes), any(map(_is_left_behind, nodes)), _excused(nodes))
 
 
 def _is_left_behind(node: Node) -> bool:
@@ -408,7 +408,7 @@ def _state(
             ages=ages[i],
             silence=silence,
             # Where only pods end, it would double the states.
-            behind=setup.silence and (node.behind or (full_period and node.silence in SILENT)),
+            behind=setup.silence and memory.only_others and (node.behind or (full_period and node.silence in SILENT)),
         )
         if published:
             member = name in members

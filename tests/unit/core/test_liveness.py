@@ -1,11 +1,13 @@
 """Rules "liveness" and "outages": who is silent, and what an absent control plane changes."""
 
+from dataclasses import replace
+
 import pytest
 from tests.support.specs import spec_of
 from tests.unit.core.started import running, three
 from tests.unit.core.worlds import Scenario
 
-from rendezvous_api.reasons import AttemptReason, RefusalReason
+from rendezvous_api.reasons import AttemptReason, LeaveReason, RefusalReason
 from rendezvous_api.rendezvous import RendezvousSpec
 
 WORKER_FAILURE = AttemptReason.WORKER_FAILURE
@@ -262,6 +264,32 @@ def test_an_agent_that_keeps_a_longer_interval_is_believed() -> None:
     scenario.silent("c")
     scenario.after(4)
     assert "c is silent" in scenario.explanation
+
+
+def test_the_interval_of_an_earlier_agent_of_that_name_is_not_believed() -> None:
+    """A new agent keeps the interval of its group, and may send its first heartbeat as late as that."""
+    scenario = Scenario(3, 1000, last_call_seconds=30)
+    scenario.interval_seconds = 5
+    scenario.join("a", "b", "c", run="one")
+    scenario.after(200)
+    scenario.leave("a", "b", "c", reason=LeaveReason.SUCCEEDED)
+    scenario.interval_seconds = 20
+    # No heartbeat of the new agent in c arrives before 19 s have passed.
+    scenario.restart("a", run_id="two")
+    scenario.restart("b", run_id="two")
+    assert scenario.status.heartbeat_interval_seconds == 20
+    before = scenario.seen["c"].object
+    scenario.complete = False
+    scenario.restart("c", run_id="two")
+    scenario.silent("c")
+    scenario._put(replace(scenario.seen["c"].object, status=before.status))
+    scenario.complete = True
+    scenario.settle()
+    scenario.after(19)
+    assert "3 of at most 1000 nodes" in scenario.explanation
+    scenario.beat("c")
+    scenario.after(12)
+    assert scenario.group == ["a", "b", "c"]
 
 
 def test_no_agent_can_say_that_it_is_never_silent() -> None:

@@ -30,10 +30,11 @@ SEARCHES = [
     (Setup("agents close their run", 2, 3, closes=True), 10_000),
     # Of what has many more states, two nodes.
     (Setup("ends and leaves", 1, 2, runs=TWO, ends=True), 4_000),
-    (Setup("silence and lost paths", 1, 2, runs=TWO, silence=True), 60_000),
+    (Setup("silence and lost paths", 1, 2, runs=TWO, silence=True), 40_000),
     (Setup("known pods", 1, 2, runs=TWO, pods=True), 20_000),
     (Setup("retention", 1, 2, runs=TWO, ends=True, retention=True), 7_000),
     (Setup("two runs", 1, 2, runs=("A", "B"), closes=True), 5_500),
+    (Setup("two runs and silence", 1, 2, runs=("A", "B"), silence=True), 1_000),
 ]
 """Each kind of setup, in a size that takes some seconds; and how many states there are at least."""
 SLOW_SEARCHES = [

@@ -9,7 +9,7 @@ from rendezvous_api import names
 from rendezvous_api.reasons import AttemptReason, ClosedReason, EventReason, LeaveReason
 from rendezvous_operator.core.nodes import MemberState, Node
 from rendezvous_operator.core.run import Run
-from rendezvous_operator.core.situation import Situation
+from rendezvous_operator.core.situation import RETENTION_SECONDS, Situation
 from rendezvous_operator.core.timers import Timer, Timers
 from rendezvous_operator.core.verdict import Cause, first_cause
 from rendezvous_operator.core.world import Event
@@ -32,10 +32,14 @@ def requested(s: Situation, _: Timers) -> Iterator[Cause[ClosedReason]]:
 
 
 def failed(s: Situation, timers: Timers) -> Iterator[Cause[ClosedReason]]:
-    """At most one: no node is left, one has failed, and none has joined for the length of a join timeout."""
+    """At most one: no node is left, one has failed, and none has joined for the length of a join timeout.
+
+    A node that is only silent may live, and cannot join in an outage: it counts for as long as its object is kept.
+    """
     if no_node_is_left(s):
         first = next(_failed(s))
         at = timers.began(Timer.NO_NODE_LEFT, s.run.id) + s.spec.timeouts.join_seconds
+        at = max([at, *(s.last_beat(node) + RETENTION_SECONDS for node in _nodes(s) if node.lives)])
         yield Cause(ClosedReason.RUN_FAILED, f"no node is left; {first.name} failed", at=at)
 
 
