@@ -54,7 +54,9 @@ def _open(console: Console, stage: Stage) -> None:
         *([] if shutil.which("kubectl") else [f"alias kubectl={kubectl}"]),
         "",
     )
-    console.tell("Then one node in each of two shells, and, while they train, a third and a fourth one with another node_id:")
+    console.tell(
+        "Then one node in each of two shells, and, while they train, a third and a fourth one with another node_id:"
+    )
     script = f"{TRAINING_SCRIPT} --checkpoints={stage.checkpoint.parent} --epochs=200 --step-seconds=0.1"
     for node in ("node-0", "node-1"):
         console.lines("", f"torchrun {' '.join(torchrun_options(node, 'try-1'))} \\", f"  {script}")
