@@ -107,7 +107,7 @@ def _restore(world: World, fault: Fault, _: random.Random) -> Healing:
     def restore() -> None:
         world.restore_snapshot()
         if fault.kind is Kind.RESTORE:
-            world.wishes += [world.delete_rendezvous, world.create_rendezvous]  # as the documentation asks for
+            world.wishes += [world.delete_rendezvous, world.create_rendezvous]
         else:
             world.patch({"spec": world.setting.spec})
 

@@ -38,6 +38,10 @@ def _open(console: Console, stage: Stage) -> None:
     stage.plane.apply(ROOT / RENDEZVOUS_FILE)
     console.heading(f"kube-apiserver {stage.plane.version}, etcd and the operator run. Ctrl-C ends them.")
     console.tell(
+        f"It also deletes their folder, {stage.folder}, with the checkpoints. "
+        "It does not end the torchruns that you start in other shells."
+    )
+    console.tell(
         f"The Rendezvous {RENDEZVOUS!r} ({RENDEZVOUS_FILE}) is there, for 2 to 4 nodes. "
         "In each shell that you want to try it from, in the folder of this checkout:"
     )
@@ -50,14 +54,20 @@ def _open(console: Console, stage: Stage) -> None:
         *([] if shutil.which("kubectl") else [f"alias kubectl={kubectl}"]),
         "",
     )
-    console.tell("Then one node in each of two shells, and, while they train, a third and a fourth one:")
+    console.tell(
+        "Then one node in each of two shells, and, while they train, a third and a fourth one with another node_id:"
+    )
     script = f"{TRAINING_SCRIPT} --checkpoints={stage.checkpoint.parent} --epochs=200 --step-seconds=0.1"
     for node in ("node-0", "node-1"):
         console.lines("", f"torchrun {' '.join(torchrun_options(node, 'try-1'))} \\", f"  {script}")
     console.lines("")
-    console.tell("And watch them, kill some with `kill -9`, or ask for a restart:")
+    console.tell(
+        "And watch them, kill one with its worker, or ask for a restart. `kill -9` of torchrun alone leaves its "
+        "worker, which trains on and writes checkpoints:"
+    )
     console.lines(
         "",
+        "P=$(pgrep -f node_id=node-1); kill -9 $(pgrep -P $P) $P",
         "kubectl get rdzv --watch",
         "kubectl get rdzvp",
         f"kubectl describe rdzv {RENDEZVOUS}",

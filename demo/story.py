@@ -2,8 +2,8 @@
 
 import re
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields, is_dataclass
 
 from demo.console import Console, DemoError
 from demo.stage import RENDEZVOUS, RENDEZVOUS_FILE, ROOT, TRAINING_SCRIPT, Stage, torchrun_options
@@ -54,13 +54,8 @@ class Story:
         operator = stage.start_operator()
         console.tell(f"The operator runs as a process of its own, {operator.process.pid}. Now the group is described:")
         self._apply(str(RENDEZVOUS_FILE))
-        rendezvous = stage.rendezvous()
-        short = [
-            f"{json_name(field.name)} {getattr(rendezvous.spec, field.name)} (default {field.default})"
-            for field in fields(RendezvousSpec)
-            if isinstance(field.default, int) and getattr(rendezvous.spec, field.name) != field.default
-        ]
-        console.tell("To be quick, this example sets shorter times than the defaults: " + ", ".join(short) + ".")
+        short = ", ".join(differences(stage.rendezvous().spec))
+        console.tell(f"To be quick, this example sets shorter times than the defaults: {short}.")
         stage.wait("the operator to see it", lambda: stage.rendezvous().status.observed_generation > 0, _TIMEOUT)
         stage.show("get", "rdzv")
 
@@ -302,6 +297,21 @@ class _Group:
         pids = {step.rank: step.pid for step in last}
         workers = tuple(pids[rank] for rank in sorted(pids))
         return cls(moment, rendezvous.spec, rendezvous.status.round, workers, last[-1].number if last else -1)
+
+
+def differences(spec: RendezvousSpec) -> list[str]:
+    """Each field that has another value than its default: where it is, the value and the default."""
+    defaults = RendezvousSpec(spec.min_nodes, spec.max_nodes)
+    return list(_differences("", spec, defaults))
+
+
+def _differences(before: str, actual: object, default: object) -> Iterator[str]:
+    if is_dataclass(default) and type(actual) is type(default):
+        for field in fields(default):
+            path = f"{before}.{json_name(field.name)}".removeprefix(".")
+            yield from _differences(path, getattr(actual, field.name), getattr(default, field.name))
+    elif actual != default:
+        yield f"{before} {actual} (default {default})"
 
 
 def _participant(node: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from tests.e2e.harness import Job
 from tests.e2e.pods import Pods
+from tests.support.pages import fences, section
 from tests.support.processes import Process
 from tests.support.waiting import wait_until
 
@@ -160,6 +161,23 @@ def test_elastic_launch_with_a_launch_config(job: Job) -> None:
     assert spare.wait() == 1
     assert "this node ends without having trained" in spare.log
     assert "AttributeError: 'NoneType' object has no attribute 'is_failed'" in spare.log
+
+
+@pytest.mark.main_job
+def test_the_program_on_the_page_runs_as_it_is(job: Job) -> None:
+    job.create(2, 2)
+    page, *_ = fences(section("docs/torch.md", "## From a program"), "python")
+    nodes = ("n0", "n1")
+    processes = []
+    for node in nodes:
+        program = page.replace('"train"', repr(f"{job.namespace}/{job.name}")).replace('"node-1"', repr(node))
+        script = job.folder / f"{node}.py"
+        script.write_text(program)
+        processes.append(job.program(node, [sys.executable, str(script)]))
+    assert [process.wait() for process in processes] == [0, 0], "\n".join(process.log for process in processes)
+    for node, process in zip(nodes, processes, strict=True):
+        rank = job.ranks()[node]
+        assert str({rank: f"rank {rank} of 2"}) in process.log
 
 
 def test_a_launch_is_interrupted_and_followed_by_another_in_the_same_program(job: Job) -> None:

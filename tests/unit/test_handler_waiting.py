@@ -233,7 +233,7 @@ def test_an_operator_that_does_nothing_is_logged_after_10_s(caplog: pytest.LogCa
 def test_an_operator_that_died_before_the_join_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     logged = Logged(caplog)
     logged.reporter.joined(rendezvous("old"), must_change=True)
-    logged.waiting(rendezvous("old"))
+    assert logged.waiting(rendezvous("old")) == [], "that is what an earlier run has waited for, or how it ended"
     assert logged.waiting(rendezvous("old"), after=11)[0].startswith("W The operator")
 
 

@@ -65,8 +65,10 @@ class Reporter:
             return
         status = rendezvous.status
         self.noticed = self.noticed or self._operator_has_noticed(status, waiting)
-        if not self.noticed and self._now() - self._joined_at > _OPERATOR_SECONDS:
-            self._log(logging.WARNING, self._not_noticed)
+        if not self.noticed:
+            # What the status says is about the time before this attempt, such as the end of an earlier run.
+            if self._now() - self._joined_at > _OPERATOR_SECONDS:
+                self._log(logging.WARNING, self._not_noticed)
             return
         text = describe_status(status)
         if waiting.held_out is not None:

@@ -111,7 +111,7 @@ MUTANTS = [
             "2 * seen.reached == seen.others:",
         ),
         (
-            "blame the missing once each member has been the host in vain",
+            "blame the missing once each member has been the host without success",
             "return bool(seen.reached) and all(tried[member.name] for member in s.status.participants)",
             "return False",
         ),

@@ -5,6 +5,7 @@ from tests.unit.core.started import two
 from tests.unit.core.worlds import Scenario
 
 from rendezvous_api.reasons import AttemptReason, LeaveReason, RefusalReason
+from rendezvous_api.rendezvous import Owner
 from rendezvous_operator.core.runs.refuse import ANSWER_SECONDS
 
 MEMBERSHIP_CHANGE = AttemptReason.MEMBERSHIP_CHANGE
@@ -116,6 +117,20 @@ def test_after_success_another_job_with_the_same_label_is_no_late_start_of_the_f
     scenario.join_from_pods("c", "d", run=None)
     assert scenario.refused == {"c": RefusalReason.RUN_CLOSED, "d": RefusalReason.RUN_CLOSED}
     assert "another --rdzv-id or label rdzv.dev/run-id" in scenario.status.refused[0].message
+
+
+@pytest.mark.parametrize(("label", "again"), [("uid", "create Job 'train' again, or start"), ("exp", "start")])
+def test_a_pod_of_a_job_is_refused_with_what_starts_another_run(label: str, again: str) -> None:
+    """A Job that is created again is another run, except if a label names the run."""
+    scenario = Scenario(2, 2, max_restarts=0)
+    scenario.pod("a", "b", run_id=label, workload="uid", owner=Owner("Job", "train"))
+    scenario.join_from_pods("a", "b", run=None)
+    scenario.reenter("a", reason=WORKER_FAILURE)
+    assert scenario.refused == {"a": RefusalReason.RUN_CLOSED}
+    assert scenario.status.refused[0].message.endswith(f"; {again} with another --rdzv-id or label rdzv.dev/run-id")
+    scenario.pod("c", "d", run_id="uid-2" if label == "uid" else label, workload="uid-2", owner=Owner("Job", "train"))
+    scenario.join_from_pods("c", "d", run=None)
+    assert ("c" in scenario.refused) is (label == "exp")
 
 
 @pytest.mark.parametrize("together", [False, True])

@@ -16,11 +16,11 @@ def run_reference(s: Situation) -> RunReference | None:
 
 
 def _owner(s: Situation, run_id: str) -> Owner | None:
-    owners = (_of_node(node) for node in s.nodes.values() if node.run_id == run_id)
+    owners = (owner_of(node) for node in s.nodes.values() if node.run_id == run_id)
     return next((owner for owner in owners if owner is not None), None)
 
 
-def _of_node(node: Node) -> Owner | None:
+def owner_of(node: Node) -> Owner | None:
     """The owner of its pod if its run follows from that; None: it has a run id of its own."""
     pod = node.pod
     if pod is None or not pod.known or node.object.spec.run_id is not None or pod.run_id != pod.workload:

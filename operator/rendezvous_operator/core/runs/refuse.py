@@ -11,6 +11,7 @@ from rendezvous_api.rendezvous import Refusal
 from rendezvous_operator.core.nodes import MemberView, Node
 from rendezvous_operator.core.run import Run
 from rendezvous_operator.core.run_names import launch_of
+from rendezvous_operator.core.runs.owner import owner_of
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.words import budget_is_spent, cut, first_of
 from rendezvous_operator.core.world import Event, Target
@@ -158,8 +159,7 @@ def _answer(s: Situation, node: Node) -> _Answer | None:
         because = str(closed)
         if closed is ClosedReason.RESTART_BUDGET_EXHAUSTED and node.run_id == run.id:
             because = f"{closed}: {budget_is_spent(run.restarts)}"
-        other = "--rdzv-id" if node.run.workload is None else f"--rdzv-id or label {names.LABEL_RUN_ID}"
-        message = f"run {node.run_id!r} is closed ({because}); start with another {other}"
+        message = f"run {node.run_id!r} is closed ({because}); {_another_run(node)}"
         return _Answer(RefusalReason.RUN_CLOSED, message, str(closed))
     if node.has_wrong_address:
         return _Answer(RefusalReason.WRONG_ADDRESS, _wrong_address(node))
@@ -173,6 +173,15 @@ def _answer(s: Situation, node: Node) -> _Answer | None:
         )
         return _Answer(RefusalReason.OTHER_RUN_ACTIVE, message)
     return None
+
+
+def _another_run(node: Node) -> str:
+    """What starts another run than that of the node."""
+    if node.run.workload is None:
+        return "start with another --rdzv-id"
+    owner = owner_of(node)
+    again = "" if owner is None else f"create {owner.kind} {owner.name!r} again, or "
+    return f"{again}start with another --rdzv-id or label {names.LABEL_RUN_ID}"
 
 
 def _wrong_address(node: Node) -> str:
