@@ -300,11 +300,6 @@ MUTANTS = [
             "return self.has_agents_left",
         ),
         (
-            "count only known pods",
-            "if pod.known and pod.live and not",
-            "if pod.live and not",
-        ),
-        (
             "count only live pods",
             "if pod.known and pod.live and not",
             "if pod.known and not",
@@ -323,16 +318,6 @@ MUTANTS = [
             "node.left is LeaveReason.SUCCEEDED",
         ),
         (
-            "count no pod whose agents have all ended",
-            " and not over.get(pod.uid, False)",
-            "",
-        ),
-        (
-            "count a pod of which one agent has not ended",
-            "node.over and over.get(node.object.spec.pod_uid, True)",
-            "node.over or over.get(node.object.spec.pod_uid, False)",
-        ),
-        (
             "call a run with pods that have not begun to run attended",
             'or any(pod.phase != "Running" for pod in self.pods_of_run)',
             "or False",
@@ -341,6 +326,25 @@ MUTANTS = [
             "call no run attended by pods that run without an agent",
             'or any(pod.phase != "Running" for pod in self.pods_of_run)',
             "or bool(self.pods_of_run)",
+        ),
+    ),
+    *of(
+        "operator/rendezvous_operator/core/situation.py",
+        ["core/test_known_pods.py", "core/test_member_lost.py"],
+        (
+            "count only known pods",
+            "if pod.known and pod.live and not",
+            "if pod.live and not",
+        ),
+        (
+            "count no pod whose agents have all ended",
+            " and not over.get(pod.uid, False)",
+            "",
+        ),
+        (
+            "count a pod of which one agent has not ended",
+            "node.over and over.get(node.object.spec.pod_uid, True)",
+            "node.over or over.get(node.object.spec.pod_uid, False)",
         ),
     ),
     *of(

@@ -53,19 +53,9 @@ MUTANTS = [
             "return unattended + s.spec.timeouts.join_seconds if s.unspoken_pods else unattended",
         ),
         (
-            "keep a run of which an agent or a new pod is left",
-            "    if s.is_attended:\n        return math.inf\n",
-            "",
-        ),
-        (
             "take a run that comes back off the closed ones",
             "tuple(other for other in run.closed_runs if other.run_id != first.run_id)",
             "run.closed_runs",
-        ),
-        (
-            "begin a run without spares of the run before",
-            "        spares=(),\n",
-            "",
         ),
     ),
     *of(
