@@ -104,31 +104,6 @@ MUTANTS = [
         ),
         ("suspect no member that has joined again", "view.state not in stay and _crashes_again", "_crashes_again"),
         (
-            "blame those that did not reach a store that most reached",
-            "    if seen.most_reached:\n        return seen.missing\n",
-            "",
-        ),
-        (
-            "blame the half that did not reach the store once another host has failed",
-            "no_better = bool(others_tried) or known.issuperset(seen.not_reached)",
-            "no_better = known.issuperset(seen.not_reached)",
-        ),
-        (
-            "try another host before that half is blamed",
-            "no_better = bool(others_tried) or known.issuperset(seen.not_reached)",
-            "no_better = True",
-        ),
-        (
-            "blame those that did not reach the store once each member has been its host",
-            "no_better = len(others_tried) >= _ENOUGH_HOSTS or members <= tried",
-            "no_better = len(others_tried) >= _ENOUGH_HOSTS",
-        ),
-        (
-            "try other hosts before that",
-            "no_better = len(others_tried) >= _ENOUGH_HOSTS or members <= tried",
-            "no_better = True",
-        ),
-        (
             "let other crashes of that round count",
             "others = [view for view in crashed if excused is None or view not in again or _goes_on_and_on(s)]",
             "others = [view for view in crashed if excused is None or _goes_on_and_on(s)]",
@@ -180,14 +155,48 @@ MUTANTS = [
             "failure.reason in _CRASHES)",
         ),
         (
+            "hold out nodes also where another crash counts",
+            "return failures.with_current(excused or s, others[0]",
+            "return failures.with_current(s, others[0]",
+        ),
+        (
+            "take a failed check-in for no crash before",
+            "failure.round != number and failure.reason in _CRASHES)",
+            "failure.round != number)",
+        ),
+        (
+            "know the crash of another pod in the place of this one",
+            " or (place and place_in_job(failure.node) == place)",
+            "",
+        ),
+        (
+            "take a name that only looks like one of a Job for none",
+            "place = place_of(view.name, view.member.pod_index)",
+            "place = place_in_job(view.name)",
+        ),
+    ),
+    *of(
+        "operator/rendezvous_operator/core/end/fault.py",
+        ["core/test_check_in_in_parts.py", "core/test_held_out.py"],
+        (
+            "blame those that did not reach a store that most reached",
+            "    if seen.most_reached:\n        return seen.missing\n",
+            "",
+        ),
+        (
             "blame members that say nothing where most reached the store",
             "        return seen.missing\n",
             "        return seen.not_reached\n",
         ),
         (
-            "blame only those that say so themselves where most did not reach it",
-            "return seen.not_reached if no_better",
-            "return seen.missing if no_better",
+            "blame the half that did not reach the store once another host has failed",
+            "no_better = bool(others_tried) or known.issuperset(seen.not_reached)",
+            "no_better = known.issuperset(seen.not_reached)",
+        ),
+        (
+            "try another host before that half is blamed",
+            "no_better = bool(others_tried) or known.issuperset(seen.not_reached)",
+            "no_better = True",
         ),
         (
             "blame that half at once if it was held out for the same before",
@@ -205,9 +214,24 @@ MUTANTS = [
             "others_tried = tried",
         ),
         (
+            "blame those that did not reach the store once each member has been its host",
+            "no_better = len(others_tried) >= _ENOUGH_HOSTS or members <= tried",
+            "no_better = len(others_tried) >= _ENOUGH_HOSTS",
+        ),
+        (
             "blame those that did not reach the stores of five other hosts",
             "no_better = len(others_tried) >= _ENOUGH_HOSTS or members <= tried",
             "no_better = members <= tried",
+        ),
+        (
+            "try other hosts before that",
+            "no_better = len(others_tried) >= _ENOUGH_HOSTS or members <= tried",
+            "no_better = True",
+        ),
+        (
+            "blame only those that say so themselves where most did not reach it",
+            "return seen.not_reached if no_better",
+            "return seen.missing if no_better",
         ),
         (
             "let an excused check-in cost no restart",
@@ -230,11 +254,6 @@ MUTANTS = [
             "return failures.with_current(s, s.status",
         ),
         (
-            "hold out nodes also where another crash counts",
-            "return failures.with_current(excused or s, others[0]",
-            "return failures.with_current(s, others[0]",
-        ),
-        (
             "count only failures of this run among those that go on and on",
             " and record.run_id == s.run.id for record",
             " for record",
@@ -248,21 +267,6 @@ MUTANTS = [
             "take a round that ended otherwise for an end of that row",
             "names.MAX_HISTORY and all(failed)",
             "names.MAX_HISTORY",
-        ),
-        (
-            "take a failed check-in for no crash before",
-            "failure.round != number and failure.reason in _CRASHES)",
-            "failure.round != number)",
-        ),
-        (
-            "know the crash of another pod in the place of this one",
-            " or (place and place_in_job(failure.node) == place)",
-            "",
-        ),
-        (
-            "take a name that only looks like one of a Job for none",
-            "place = place_of(view.name, view.member.pod_index)",
-            "place = place_in_job(view.name)",
         ),
     ),
     *of(

@@ -151,6 +151,10 @@ MUTANTS = [
             "default=history[0].round - 1 if history else 0",
             "default=0",
         ),
+    ),
+    *of(
+        "operator/rendezvous_operator/core/rank/store_host.py",
+        ["core/test_store_host.py", "core/test_check_in_in_parts.py"],
         (
             "try hosts that are far from each other",
             "step = _step(len(ranked))",
