@@ -37,21 +37,30 @@ MUTANTS = [
             "for member in s.status.participants[1:]]",
             "for member in s.status.participants]",
         ),
-        ("count each missing node once for each member", "for name in {*word.missing})", "for name in word.missing)"),
+        (
+            "count each missing node once for each member",
+            "for name in {*word.missing} if",
+            "for name in word.missing if",
+        ),
         (
             "believe a member about itself",
-            "return not word.reached_store if word is not None else 2 * named[name] > len(reached)",
-            "return 2 * named[name] > len(reached)",
+            " if name not in said)",
+            ")",
         ),
         (
             "take a member that says nothing for missing if most say so",
-            "else 2 * named[name] > len(reached)",
-            "else False",
+            " or 2 * named[name] > len(reached))",
+            ")",
         ),
         (
             "take it for missing only if more than half say so",
-            "else 2 * named[name] > len(reached)",
-            "else named[name] > 0",
+            "or 2 * named[name] > len(reached))",
+            "or named[name] > 0)",
+        ),
+        (
+            "count a member that did not reach the store as missing",
+            "if name in not_reached or 2 *",
+            "if 2 *",
         ),
     ),
     *of(
@@ -63,7 +72,11 @@ MUTANTS = [
             "s.status.history[-1].ended is None and not blocking(s, timers)",
             "s.status.history[-1].ended is None",
         ),
-        ("find a fault only for failures", "    if reason not in _FAILURES:\n        return s\n", ""),
+        (
+            "find a fault only for failures",
+            "    if reason not in FAILURES:\n        return s\n",
+            "",
+        ),
         (
             "name the host of a failed check-in",
             "return s.status.participants[0].name if cause.reason is RoundEndReason.CHECK_IN_FAILED else cause.node",
@@ -91,45 +104,14 @@ MUTANTS = [
         ),
         ("suspect no member that has joined again", "view.state not in stay and _crashes_again", "_crashes_again"),
         (
-            "blame the missing only if the host is not at fault",
-            "missing = seen.missing if _blames_the_missing(s, seen) else ()",
-            "missing = seen.missing",
-        ),
-        (
-            "blame those that did not reach a store that most reached",
-            "    if seen.most_reached:\n        return True\n",
-            "",
-        ),
-        (
-            "blame the missing half once another host has failed",
-            "    if 2 * seen.reached == seen.others and tried:\n        return True\n",
-            "",
-        ),
-        (
-            "try another host before the missing half is blamed",
-            "2 * seen.reached == seen.others and tried:",
-            "2 * seen.reached == seen.others:",
-        ),
-        (
-            "blame the missing once each member has been the host without success",
-            "return bool(seen.reached) and all(tried[member.name] for member in s.status.participants)",
-            "return False",
-        ),
-        (
-            "try each member as the host before that",
-            "return bool(seen.reached) and all(tried[member.name] for member in s.status.participants)",
-            "return bool(seen.reached)",
-        ),
-        ("blame no node if no member reached a store", "return bool(seen.reached) and all(", "return all("),
-        (
             "let other crashes of that round count",
-            "others = [view for view in crashed if excused is None or view not in again]",
-            "others = [view for view in crashed if excused is None]",
+            "others = [view for view in crashed if excused is None or view not in again or _goes_on_and_on(s)]",
+            "others = [view for view in crashed if excused is None or _goes_on_and_on(s)]",
         ),
         (
             "let a crash count that is not excused",
-            "others = [view for view in crashed if excused is None or view not in again]",
-            "others = [view for view in crashed if view not in again]",
+            "others = [view for view in crashed if excused is None or view not in again or _goes_on_and_on(s)]",
+            "others = [view for view in crashed if view not in again or _goes_on_and_on(s)]",
         ),
         (
             "take no signal for a crash",
@@ -148,19 +130,19 @@ MUTANTS = [
             "if view.member.attempt != 1:",
         ),
         (
-            "remember a first crash only",
-            "return any(failure.node == view.name for failure in before) or any(",
-            "return True or any(",
+            "excuse no first crash",
+            "    if any(failure.node == view.name or",
+            "    if True or any(failure.node == view.name or",
         ),
         (
             "know a crash before from the hold-out",
-            "return any(failure.node == view.name for failure in before) or any(",
-            "return any(failure.node == view.name for failure in before) and any(",
+            "return any(entry.name == view.name and entry.reason",
+            "return False and any(entry.name == view.name and entry.reason",
         ),
         (
             "know a crash before from the failures",
-            "return any(failure.node == view.name for failure in before) or any(",
-            "return any(",
+            "    if any(failure.node == view.name or",
+            "    if False and any(failure.node == view.name or",
         ),
         (
             "take a hold-out for another reason for no crash",
@@ -169,8 +151,122 @@ MUTANTS = [
         ),
         (
             "count this crash not as one before",
-            "for failure in s.run.failures if failure.round != number)",
-            "for failure in s.run.failures)",
+            "failure.round != number and failure.reason in _CRASHES)",
+            "failure.reason in _CRASHES)",
+        ),
+        (
+            "hold out nodes also where another crash counts",
+            "return failures.with_current(excused or s, others[0]",
+            "return failures.with_current(s, others[0]",
+        ),
+        (
+            "take a failed check-in for no crash before",
+            "failure.round != number and failure.reason in _CRASHES)",
+            "failure.round != number)",
+        ),
+        (
+            "know the crash of another pod in the place of this one",
+            " or (place and place_in_job(failure.node) == place)",
+            "",
+        ),
+        (
+            "take a name that only looks like one of a Job for none",
+            "place = place_of(view.name, view.member.pod_index)",
+            "place = place_in_job(view.name)",
+        ),
+    ),
+    *of(
+        "operator/rendezvous_operator/core/end/fault.py",
+        ["core/test_check_in_in_parts.py", "core/test_held_out.py"],
+        (
+            "blame those that did not reach a store that most reached",
+            "    if seen.most_reached:\n        return seen.missing\n",
+            "",
+        ),
+        (
+            "blame members that say nothing where most reached the store",
+            "        return seen.missing\n",
+            "        return seen.not_reached\n",
+        ),
+        (
+            "blame the half that did not reach the store once another host has failed",
+            "no_better = bool(others_tried) or known.issuperset(seen.not_reached)",
+            "no_better = known.issuperset(seen.not_reached)",
+        ),
+        (
+            "try another host before that half is blamed",
+            "no_better = bool(others_tried) or known.issuperset(seen.not_reached)",
+            "no_better = True",
+        ),
+        (
+            "blame that half at once if it was held out for the same before",
+            "no_better = bool(others_tried) or known.issuperset(seen.not_reached)",
+            "no_better = bool(others_tried)",
+        ),
+        (
+            "take a hold-out after crashes for another reason",
+            " if entry.reason is HeldOutReason.STORE_NOT_REACHED}",
+            "}",
+        ),
+        (
+            "count the host of this round for no other host",
+            "others_tried = tried - {s.status.participants[0].name}",
+            "others_tried = tried",
+        ),
+        (
+            "blame those that did not reach the store once each member has been its host",
+            "no_better = len(others_tried) >= _ENOUGH_HOSTS or members <= tried",
+            "no_better = len(others_tried) >= _ENOUGH_HOSTS",
+        ),
+        (
+            "blame those that did not reach the stores of five other hosts",
+            "no_better = len(others_tried) >= _ENOUGH_HOSTS or members <= tried",
+            "no_better = members <= tried",
+        ),
+        (
+            "try other hosts before that",
+            "no_better = len(others_tried) >= _ENOUGH_HOSTS or members <= tried",
+            "no_better = True",
+        ),
+        (
+            "blame only those that say so themselves where most did not reach it",
+            "return seen.not_reached if no_better",
+            "return seen.missing if no_better",
+        ),
+        (
+            "let an excused check-in cost no restart",
+            "return failures.without_current(excused)\n",
+            "return excused\n",
+        ),
+        (
+            "let check-ins cost restarts that fail on and on, whichever nodes are held out",
+            "if excused is None or _goes_on_and_on(s):",
+            "if excused is None:",
+        ),
+        (
+            "let crashes cost restarts that go on and on",
+            "view not in again or _goes_on_and_on(s)]",
+            "view not in again]",
+        ),
+        (
+            "hold out nodes also where that costs a restart",
+            "return failures.with_current(excused or s, s.status",
+            "return failures.with_current(s, s.status",
+        ),
+        (
+            "count only failures of this run among those that go on and on",
+            " and record.run_id == s.run.id for record",
+            " for record",
+        ),
+        (
+            "go by the whole history for that",
+            "return len(earlier) + 1 == names.MAX_HISTORY and all(failed)",
+            "return all(failed)",
+        ),
+        (
+            "take a round that ended otherwise for an end of that row",
+            "names.MAX_HISTORY and all(failed)",
+            "names.MAX_HISTORY",
         ),
     ),
     *of(
@@ -197,30 +293,24 @@ MUTANTS = [
         ("keep the hold-outs while a round runs", "if not found or s.round_runs:", "if not found:"),
         (
             "end a hold-out by the time in the status",
-            "return min(by_status, began + _seconds(entry.times))",
-            "return began + _seconds(entry.times)",
+            "return min(by_status, began + entry.seconds)",
+            "return began + entry.seconds",
         ),
         (
             "end a hold-out after its length, whatever clocks say",
-            "return min(by_status, began + _seconds(entry.times))",
+            "return min(by_status, began + entry.seconds)",
             "return by_status",
         ),
-        (
-            "hold out for no longer than ten minutes",
-            "return min(FIRST_SECONDS << min(times - 1, 10), LONGEST_HOLD_OUT_SECONDS)",
-            "return FIRST_SECONDS << min(times - 1, 10)",
-        ),
-        ("bound how often a node was held out", "FIRST_SECONDS << min(times - 1, 10)", "FIRST_SECONDS << times - 1"),
         ("bound the message", "cut(blame.message)", "blame.message"),
         (
-            "forgive a node that has checked in",
-            "return s.status.history[-1].checked_in is not None or timers.holds(Timer.CHECKED_IN, s.status.round)",
-            "return False",
+            "forget a crash after ten minutes of a round",
+            "        return timers.passed(_proved_at(s, timers))\n",
+            "        return False\n",
         ),
         (
-            "forgive a node only when it has checked in",
-            "return s.status.history[-1].checked_in is not None or timers.holds(Timer.CHECKED_IN, s.status.round)",
-            "return True",
+            "forgive a member only while its round runs",
+            "    if s.round_runs and entry.name in s.entries:\n        return timers",
+            "    if entry.name in s.entries:\n        return timers",
         ),
         (
             "forgive a crash only after ten minutes of a round",
@@ -241,6 +331,85 @@ MUTANTS = [
             "decide again when a hold-out ends",
             "return earliest(*(moment for moment in moments if moment is not None and not timers.passed(moment)))",
             "return None",
+        ),
+        (
+            "hold out none if the list has no room for all of them",
+            "if len(new) + sum(entry.name",
+            "if False and len(new) + sum(entry.name",
+        ),
+        (
+            "count only hold-outs that have not ended for that room",
+            "for entry in active(s, timers)) >",
+            "for entry in s.run.held_out) >",
+        ),
+        (
+            "let the hold-outs that end first make room",
+            "key=lambda entry: ends_at(s, timers, entry)\n    )",
+            "key=lambda entry: 0\n    )",
+        ),
+        (
+            "hold out for longer each further time",
+            "times = before.times + 1 if before is not None else 1",
+            "times = 1",
+        ),
+        (
+            "go on with the hold-out for another pod in the place of the first",
+            "kept = _of_successors(s, tuple(",
+            "kept = tuple(tuple(",
+        ),
+        (
+            "give that hold-out to a node that is there",
+            "for node in s.nodes.values() if node.present and node.run_id",
+            "for node in s.nodes.values() if node.run_id",
+        ),
+        (
+            "give that hold-out to no node of another run",
+            " and node.run_id == s.run.id and node.name not in listed",
+            " and node.name not in listed",
+        ),
+        (
+            "give no node a second hold-out in that way",
+            " and node.name not in listed]",
+            "]",
+        ),
+        (
+            "give that hold-out to one node",
+            "names_now.pop(place, entry.name)",
+            "names_now.get(place, entry.name)",
+        ),
+        (
+            "leave the hold-out of a node that is there",
+            "        if _is_present(s, entry) or (place",
+            "        if (place",
+        ),
+        (
+            "take a name that only looks like one of a Job for none",
+            "place_of(node.name, node.object.spec.pod_index): node.name",
+            "place_in_job(node.name): node.name",
+        ),
+        (
+            "count the time of a round from before this operator",
+            "return min(by_timer, s.now.monotonic - age.total_seconds())",
+            "return by_timer",
+        ),
+        (
+            "count the time of a round by the own timer if it is longer",
+            "return min(by_timer, s.now.monotonic - age.total_seconds())",
+            "return s.now.monotonic - age.total_seconds()",
+        ),
+    ),
+    *of(
+        "api/rendezvous_api/rendezvous.py",
+        ["core/test_held_out.py", "core/test_greatest_values.py"],
+        (
+            "hold out for no longer than ten minutes",
+            "min(FIRST_HOLD_OUT_SECONDS << min(self.times - 1, 10), LONGEST_HOLD_OUT_SECONDS)",
+            "FIRST_HOLD_OUT_SECONDS << min(self.times - 1, 10)",
+        ),
+        (
+            "bound how often a node was held out",
+            "<< min(self.times - 1, 10)",
+            "<< self.times - 1",
         ),
     ),
 ]

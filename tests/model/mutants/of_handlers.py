@@ -106,10 +106,14 @@ MUTANTS = [
         ),
         (
             "believe in a gathering only of an operator that is there",
-            "gathered = waiting.gathered and self.reporter.noticed",
-            "gathered = waiting.gathered",
+            "if not gathered or not self.reporter.noticed:",
+            "if not gathered:",
         ),
-        ("stop its join clock while it is held out", " or self._is_held_out(waiting.held_out)", ""),
+        (
+            "stop its join clock while it is held out",
+            "return waiting.spare or gathered or held_out",
+            "return waiting.spare or gathered",
+        ),
         ("stop its join clock for a spare", "return waiting.spare or gathered", "return gathered"),
         (
             "believe in a hold-out for its longest time only",
@@ -122,6 +126,26 @@ MUTANTS = [
             "        if self._held_out is None:\n",
         ),
         ("end a join whose handler was shut down", "        if agent.stopped:\n", "        if False:\n"),
+        (
+            "stop its join clock while a round gathers",
+            "return waiting.spare or gathered or held_out",
+            "return waiting.spare or held_out",
+        ),
+        (
+            "stop its join clock for no longer than a round may gather",
+            "return self.clock.elapsed - self._gathered_at <= self._gathers_seconds",
+            "return True",
+        ),
+        (
+            "begin that time again with the next gathering",
+            "            self._gathered_at = None\n            return False",
+            "            return False",
+        ),
+        (
+            "count that time from when a round began to gather",
+            "        if self._gathered_at is None:\n",
+            "        if True:\n",
+        ),
     ),
     *of(
         "handler/rendezvous_handler/agent/rendezvous_watch.py",

@@ -52,21 +52,35 @@ MUTANTS = [
             "return run_id",
         ),
         ("bound the closed runs", "while len(kept) > names.MAX_CLOSED_RUNS:", "while False:"),
-        ("forget an abandoned run first", "kept.remove(next(abandoned, kept[0]))", "kept.remove(kept[0])"),
+        (
+            "forget an abandoned run first",
+            "kept.remove(next((run for run in kept[:-1] if _may_be_forgotten(run)), kept[0]))",
+            "kept.remove(kept[0])",
+        ),
         (
             "forget no abandoned run whose name says that others have ended",
-            'is ClosedReason.ABANDONED and "/" not in run.run_id)',
-            "is ClosedReason.ABANDONED)",
+            "is ClosedReason.ABANDONED and not launch_of(run.run_id, names.UNNAMED_RUN)",
+            "is ClosedReason.ABANDONED",
         ),
         (
             "take only UIDs for no --rdzv-id",
-            "if workload != names.UNNAMED_RUN and not _UID.fullmatch(workload):",
-            "if False:",
+            "if may_be_an_id or closes.reason is not",
+            "if closes.reason is not",
         ),
         (
             "keep earlier launches that did not succeed",
-            "if run.reason is not ClosedReason.RUN_SUCCEEDED or launch_of",
+            "if run.reason is not closes.reason or launch_of",
             "if launch_of",
+        ),
+        (
+            "keep the run that was closed last",
+            "for run in kept[:-1] if",
+            "for run in kept if",
+        ),
+        (
+            "keep earlier launches when this one did not succeed",
+            "if may_be_an_id or closes.reason is not ClosedReason.RUN_SUCCEEDED:",
+            "if may_be_an_id:",
         ),
     ),
     *of(
@@ -97,13 +111,13 @@ MUTANTS = [
         ),
         (
             "delete no Rendezvous that a person has made",
-            "if s.metadata.labels.get(names.LABEL_CREATED_BY) == names.CREATED_BY_AGENT and not s.nodes:",
+            "if s.world.rendezvous.made_by_agent and not s.nodes:",
             "if not s.nodes:",
         ),
         (
             "delete no Rendezvous with participants",
-            "== names.CREATED_BY_AGENT and not s.nodes:",
-            "== names.CREATED_BY_AGENT:",
+            "if s.world.rendezvous.made_by_agent and not s.nodes:",
+            "if s.world.rendezvous.made_by_agent:",
         ),
         (
             "delete no Rendezvous of which an agent is left",
@@ -117,13 +131,13 @@ MUTANTS = [
         ["core/test_outdated.py"],
         (
             "delete no Rendezvous that a person has made or changed",
-            "if s.spec.closed or not _is_of_an_agent(s.metadata):",
+            "if s.spec.closed or not _is_of_an_agent(s.world.rendezvous):",
             "if s.spec.closed:",
         ),
         (
             "delete no Rendezvous that was closed by its spec",
-            "if s.spec.closed or not _is_of_an_agent(s.metadata):",
-            "if not _is_of_an_agent(s.metadata):",
+            "if s.spec.closed or not _is_of_an_agent(s.world.rendezvous):",
+            "if not _is_of_an_agent(s.world.rendezvous):",
         ),
         (
             "delete no Rendezvous while all are silent",
@@ -166,6 +180,11 @@ MUTANTS = [
             "delete no Rendezvous that was applied by the server",
             '        and not any(fields.operation == "Apply" for fields in metadata.managed_fields)\n',
             "",
+        ),
+        (
+            "delete no Rendezvous that a person has made",
+            "        rendezvous.made_by_agent\n        and metadata.gen",
+            "        metadata.gen",
         ),
     ),
 ]

@@ -35,8 +35,8 @@ MUTANTS = [
         ),
         (
             "believe no interval longer than five minutes",
-            "min(said, LONGEST_INTERVAL_SECONDS)",
-            "said",
+            "return max(min(said, LONGEST_INTERVAL_SECONDS), spec",
+            "return max(said, spec",
         ),
         (
             "lose no node before it is silent",
@@ -295,7 +295,7 @@ MUTANTS = [
         ("wait for no replacements while it is suspended", "drained = s.may_publish and", "drained = s.forms and"),
         (
             "count the time without nodes only while none is left",
-            "if s.run.open and not s.has_nodes_left:",
+            "if s.run.open and not s.is_attended:",
             "if s.run.open:",
         ),
     ),
@@ -352,8 +352,11 @@ MUTANTS = [
             "return self.has_agents_left or bool(self.pods_of_run)",
             "return self.has_agents_left",
         ),
-        ("count only known pods", "if pod.known and pod.live)", "if pod.live)"),
-        ("count only live pods", "if pod.known and pod.live)", "if pod.known)"),
+        (
+            "count only live pods",
+            "if pod.known and pod.live and not",
+            "if pod.known and not",
+        ),
         ("choose no node with an address of others", "if node.has_wrong_address:", "if False:"),
         ("keep to spec.runID", "return self.spec.run_id in (", "return True or self.spec.run_id in ("),
         ("expect no pod whose agent has left", "if pod.uid not in gone)", "if True)"),
@@ -366,6 +369,35 @@ MUTANTS = [
             "believe a pod of the same label that has been in a round",
             "(node.left is LeaveReason.SUCCEEDED or been_in_a_round)",
             "node.left is LeaveReason.SUCCEEDED",
+        ),
+        (
+            "call a run with pods that have not begun to run attended",
+            'or any(pod.phase != "Running" for pod in self.pods_of_run)',
+            "or False",
+        ),
+        (
+            "call no run attended by pods that run without an agent",
+            'or any(pod.phase != "Running" for pod in self.pods_of_run)',
+            "or bool(self.pods_of_run)",
+        ),
+    ),
+    *of(
+        "operator/rendezvous_operator/core/situation.py",
+        ["core/test_known_pods.py", "core/test_member_lost.py"],
+        (
+            "count only known pods",
+            "if pod.known and pod.live and not",
+            "if pod.live and not",
+        ),
+        (
+            "count no pod whose agents have all ended",
+            " and not over.get(pod.uid, False)",
+            "",
+        ),
+        (
+            "count a pod of which one agent has not ended",
+            "node.over and over.get(node.object.spec.pod_uid, True)",
+            "node.over or over.get(node.object.spec.pod_uid, False)",
         ),
     ),
     *of(
@@ -386,7 +418,11 @@ MUTANTS = [
             "or (node.understood and not node.addressed)",
             "",
         ),
-        ("wait only for such nodes as live", "if may_run and lives and not", "if may_run and not"),
+        (
+            "wait only for such nodes as live",
+            "if may_run and node.lives and not",
+            "if may_run and not",
+        ),
         ("wait only for such nodes as send heartbeats", "if node.present)", "if True)"),
         (
             "stop waiting for members that were asked long ago",

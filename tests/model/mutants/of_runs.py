@@ -18,13 +18,13 @@ MUTANTS = [
         ),
         (
             "keep a run for pods of which no agent has joined yet",
-            "return unattended + s.spec.timeouts.join_seconds if s.unspoken_pods else unattended",
-            "return unattended",
+            "return unattended + s.spec.timeouts.join_seconds if s.pods_of_run or s.unspoken_pods else unattended",
+            "return unattended + s.spec.timeouts.join_seconds if s.pods_of_run else unattended",
         ),
         (
             "keep it no longer than a node would wait",
-            "return unattended + s.spec.timeouts.join_seconds if s.unspoken_pods else unattended",
-            "return math.inf if s.unspoken_pods else unattended",
+            "return unattended + s.spec.timeouts.join_seconds if s.pods_of_run or s.unspoken_pods else unattended",
+            "return math.inf if s.pods_of_run or s.unspoken_pods else unattended",
         ),
         (
             "let no closed run claim it again",
@@ -47,6 +47,16 @@ MUTANTS = [
         ("begin a run without hold-outs of the run before", "        held_out=(),\n", ""),
         ("begin a run with 0 restarts", "        restarts=0,\n", ""),
         ("ask the members of an abandoned run that comes back", "asked=run.round_run == first.run_id,", "asked=False,"),
+        (
+            "keep a run for its pods that run without an agent",
+            "return unattended + s.spec.timeouts.join_seconds if s.pods_of_run or s.unspoken_pods else unattended",
+            "return unattended + s.spec.timeouts.join_seconds if s.unspoken_pods else unattended",
+        ),
+        (
+            "take a run that comes back off the closed ones",
+            "tuple(other for other in run.closed_runs if other.run_id != first.run_id)",
+            "run.closed_runs",
+        ),
     ),
     *of(
         "operator/rendezvous_operator/core/runs/close.py",
@@ -150,17 +160,17 @@ MUTANTS = [
         ),
         (
             "take back JoinAnew when the agent has left",
-            "if node is None or node.left is not None or node.dead is not None:",
+            "if node is None or not node.lives:",
             "if node is None:",
         ),
         (
             "drop no member that has joined again",
-            "return node.left is None and node.dead is None and node.is_member(view.member)",
-            "return node.left is None and node.dead is None",
+            "return node.lives and node.is_member(view.member)",
+            "return node.lives",
         ),
         (
             "answer no dropped member that has left",
-            "return node.left is None and node.dead is None and node.is_member(view.member)",
+            "return node.lives and node.is_member(view.member)",
             "return node.is_member(view.member)",
         ),
         (
@@ -170,17 +180,8 @@ MUTANTS = [
         ),
         (
             "bound the answers",
-            "return _with_refused(s.run, refused)\n\n\ndef drop",
-            "return _with_refused(s.run, tuple(_in_turn(s, [*standing, *(answers[name] for name in "
-            "sorted(answers))])))\n"
-            "\n"
-            "\n"
-            "def drop",
-        ),
-        (
-            "bound the answers to dropped members",
-            "(*s.run.refused, *new)[: names.MAX_REFUSED]",
-            "(*s.run.refused, *new)",
+            "tuple(_in_turn(s, answers)[: names.MAX_REFUSED])",
+            "tuple(_in_turn(s, answers))",
         ),
         ("answer the nodes of each pod in turn", "if len(answers) <= names.MAX_REFUSED:", "if True:"),
         (
@@ -228,6 +229,36 @@ MUTANTS = [
             "if closed is ClosedReason.RUN_SUCCEEDED and node.object.spec.attempt_reason is "
             "AttemptReason.WORKER_FAILURE:",
             "if False:",
+        ),
+        (
+            "give JoinAnew before the other answers",
+            "places.append((may_wait, given[may_wait, pod]))",
+            "places.append((False, given[may_wait, pod]))",
+        ),
+        (
+            "count the answers of each kind for themselves",
+            "places.append((may_wait, given[may_wait, pod]))\n        given[may_wait, pod] += 1",
+            "places.append((may_wait, given[False, pod]))\n        given[False, pod] += 1",
+        ),
+        (
+            "take each agent without a pod for one of its own",
+            "object.spec.pod_uid or answer.name",
+            'object.spec.pod_uid or ""',
+        ),
+        (
+            "answer dropped members that send heartbeats first",
+            "in sorted(dropped, key=lambda view: bool(view.silent))",
+            "in dropped",
+        ),
+        (
+            "owe no answer to a spare that has one",
+            "spares = frozenset(s.run.spares) - answered",
+            "spares = frozenset(s.run.spares)",
+        ),
+        (
+            "owe no answer to a node of another run",
+            "node.name in spares and node.run_id == s.run.id for",
+            "node.name in spares for",
         ),
     ),
     *of(
@@ -282,6 +313,11 @@ MUTANTS = [
             "take the members of another run for none of this one",
             "return self.round_run is not None and self.round_run == self.id",
             "return self.round_run is not None",
+        ),
+        (
+            "take a later launch for that end only if it has succeeded",
+            " if closed.reason is ClosedReason.RUN_SUCCEEDED)",
+            ")",
         ),
     ),
 ]

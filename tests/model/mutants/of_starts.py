@@ -112,10 +112,14 @@ MUTANTS = [
         ("take no host that has failed more often", "if failed[other.name] > failed[host.name]:", "if False:"),
         (
             "try those that have failed after the others",
-            "(failed[member.name], (member.rank - first)",
-            "(0, (member.rank - first)",
+            "(failed[member.name], steps[member.rank])",
+            "(0, steps[member.rank])",
         ),
-        ("go on from the host before", "first = ranks.get(before[-1], 0) + 1 if before else 1", "first = 1"),
+        (
+            "go on from the host before",
+            "came_from = ranks.get(before[-1], 0) if before else 0",
+            "came_from = 0",
+        ),
         ("leave a host that has never failed", "return failed > 0\n", "return True\n"),
         (
             "change a host only for a check-in that failed with it",
@@ -129,13 +133,37 @@ MUTANTS = [
         ),
         (
             "change a host at once only if the others say so",
-            "at_fault = not seen.most_reached and seen.not_reached and 2 * seen.not_reached >= seen.others",
+            "at_fault = not seen.most_reached and seen.not_reached and 2 * len(seen.not_reached) >= seen.others",
             "at_fault = True",
         ),
         (
             "change a host at once only if half of the others say so",
-            "seen.not_reached and 2 * seen.not_reached >= seen.others",
+            "seen.not_reached and 2 * len(seen.not_reached) >= seen.others",
             "seen.not_reached",
+        ),
+        (
+            "count failed check-ins only",
+            "if failure.reason is RoundEndReason.CHECK_IN_FAILED and failure.round > since",
+            "if failure.round > since",
+        ),
+        (
+            "forget failed check-ins of rounds that are older than the history",
+            "default=history[0].round - 1 if history else 0",
+            "default=0",
+        ),
+    ),
+    *of(
+        "operator/rendezvous_operator/core/rank/store_host.py",
+        ["core/test_store_host.py", "core/test_check_in_in_parts.py"],
+        (
+            "try hosts that are far from each other",
+            "step = _step(len(ranked))",
+            "step = 1",
+        ),
+        (
+            "try each member as the host",
+            "if gcd(step, size) == 1)",
+            "if True)",
         ),
     ),
     *of(
