@@ -31,7 +31,7 @@ def test_a_pod_of_two_agents_keeps_its_run_while_a_container_starts_again(again:
     scenario.settle()
     scenario.leave("one", "two")
     ends = tuple(
-        ContainerEnd(name, "Error, exit code 1", now(scenario.clock).timestamp, over=name not in again)
+        ContainerEnd(name, 1, "Error, exit code 1", now(scenario.clock).timestamp, over=name not in again)
         for name in ("one", "two")
     )
     scenario.pod("pod", run_id="job", workload="job", ended=ends)
