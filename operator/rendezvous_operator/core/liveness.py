@@ -81,7 +81,6 @@ def assess(now: Now, world: World, memory: Memory, nodes: Mapping[str, Node]) ->
     if (Timer.ALL_SILENT, None) in memory.since:
         # All were silent, and the first heartbeat has arrived: the silence of every node starts now.
         changes_at = now.monotonic + measured.shortest(expected) if expected else None
-        heard = {seen.object.metadata.name for seen in expected} - silences.keys()
         return Liveness(
             {},
             False,
@@ -89,7 +88,7 @@ def assess(now: Now, world: World, memory: Memory, nodes: Mapping[str, Node]) ->
             now.monotonic,
             frozenset(measured.to_read),
             changes_at,
-            only_others=bool(heard) and not any(_is_of_the_run(world, nodes[name]) for name in heard),
+            only_others=not _is_heard(world, nodes, memory.since[Timer.ALL_SILENT, None]),
         )
     cut_off = _is_cut_off(world, nodes, silences)
     excused = memory.excused
@@ -113,16 +112,10 @@ def assess(now: Now, world: World, memory: Memory, nodes: Mapping[str, Node]) ->
     )
 
 
-def _is_of_the_run(world: World, node: Node) -> bool:
-    """Whether it belongs to the run that holds the Rendezvous."""
-    return node.run_id == world.rendezvous.status.run_id
-
-
 def _is_heard(world: World, nodes: Mapping[str, Node], since: float) -> bool:
-    """Whether a node of the run has sent a heartbeat since then. It may have been its last word."""
-    return any(
-        _is_of_the_run(world, node) and world.participants[node.name].beat_at >= since for node in nodes.values()
-    )
+    """Whether a node of the run that holds the Rendezvous was heard since then. It may have been its last word."""
+    run = world.rendezvous.status.run_id
+    return any(node.run_id == run and world.participants[node.name].beat_at >= since for node in nodes.values())
 
 
 def _is_cut_off(world: World, nodes: Mapping[str, Node], silences: Mapping[str, Silence]) -> bool:

@@ -195,8 +195,8 @@ MUTANTS = [
         ),
         (
             "leave none behind when a node of the run is heard first",
-            "only_others=bool(heard) and not any(_is_of_the_run(world, nodes[name]) for name in heard)",
-            "only_others=bool(heard)",
+            "only_others=not _is_heard(world, nodes, memory.since[Timer.ALL_SILENT, None])",
+            "only_others=True",
         ),
         (
             "leave none behind once a node of the run is heard",

@@ -128,6 +128,19 @@ def test_a_last_word_in_an_outage_loses_none_of_the_others(pods: bool) -> None:
     assert (scenario.status.round, set(scenario.group), scenario.refused) == (2, {"b", "c", "d"}, {})
 
 
+def test_nor_does_one_that_is_noticed_later_than_it_was_sent() -> None:
+    scenario = broken(nodes="abcd")
+    scenario.after(60)
+    scenario.cut_off.discard("a")
+    scenario._beat()
+    scenario.silent("a")
+    scenario.clock += 1
+    scenario.settle()
+    scenario.gone("a")
+    scenario.after(700)
+    assert "b was lost" not in scenario.explanation
+
+
 def test_nor_does_one_after_two_breaks() -> None:
     scenario = broken()
     scenario.after(20)
@@ -170,6 +183,7 @@ def test_nor_when_another_run_has_come_and_gone() -> None:
     scenario.after(60)
     scenario.leave("a")
     scenario.after(40)
+    scenario.settle()
     scenario.join("x", run="other")
     scenario.leave("x")
     scenario.after(HOUR - 50)

@@ -34,7 +34,6 @@ SEARCHES = [
     (Setup("known pods", 1, 2, runs=TWO, pods=True), 20_000),
     (Setup("retention", 1, 2, runs=TWO, ends=True, retention=True), 7_000),
     (Setup("two runs", 1, 2, runs=("A", "B"), closes=True), 5_500),
-    (Setup("two runs and silence", 1, 2, runs=("A", "B"), silence=True), 1_000),
 ]
 """Each kind of setup, in a size that takes some seconds; and how many states there are at least."""
 SLOW_SEARCHES = [
