@@ -235,11 +235,10 @@ MUTANTS = [
             "places.append((may_wait, given[may_wait, pod]))",
             "places.append((False, given[may_wait, pod]))",
         ),
-        (
-            "count the answers of each kind for themselves",
-            "places.append((may_wait, given[may_wait, pod]))\n        given[may_wait, pod] += 1",
-            "places.append((may_wait, given[False, pod]))\n        given[False, pod] += 1",
-        ),
+    ),
+    *of(
+        "operator/rendezvous_operator/core/runs/refuse.py",
+        ["core/test_room_for_answers.py"],
         (
             "take each agent without a pod for one of its own",
             "object.spec.pod_uid or answer.name",
