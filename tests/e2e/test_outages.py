@@ -146,9 +146,10 @@ def test_training_goes_on_after_etcd_was_restored_and_a_crash_is_handled(quiet_j
     assert job.status.round == 2
     restored = time.time()
     job.control_plane.restore(snapshot)
+    status = job.wait_for_round(MEMBERS, after=1)
+    assert status.restarts == 0
+    assert next(record.reason for record in status.history if record.round == 1) == RoundEndReason.MEMBER_REENTERED
     job.wait_for_training(MEMBERS, since=restored, timeout=60)
-    assert job.status.restarts == 0
-    assert next(record.reason for record in job.status.history if record.round == 1) is RoundEndReason.MEMBER_REENTERED
     crash_and_go_on(job)
     job.stop_training()
     assert [job.agents[node].wait() for node in sorted(MEMBERS)] == [0, 0]
