@@ -185,3 +185,14 @@ def test_a_host_that_has_failed_is_tried_after_the_others_although_the_one_befor
     assert scenario.group[:2] == ["c", "a"]
     scenario.fail_to_check_in(host_is_reached=False)
     assert scenario.group[0] not in "abc"
+
+
+def test_a_crash_is_no_failed_check_in() -> None:
+    scenario = Scenario(3, 3)
+    scenario.meets = False
+    scenario.join("a", "b", "c")
+    scenario.restart("b")
+    scenario.all_join_again()
+    assert [failure.node for failure in scenario.status.failures] == ["b"]
+    scenario.fail_to_check_in(host_is_reached=False)
+    assert scenario.group[0] == "b"
