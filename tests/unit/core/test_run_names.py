@@ -53,6 +53,7 @@ def test_the_last_launch_among_some_runs() -> None:
         ("none/2", WELL, closed("none"), ()),
         (f"{JOB}/2", WELL, closed(JOB, reason=FAILED), closed(JOB, reason=FAILED)),
         (f"{JOB}/2", FAILED, closed(JOB), closed(JOB)),
+        (f"{JOB}/2", FAILED, closed(JOB, reason=FAILED), closed(JOB, reason=FAILED)),
         ("exp/3", WELL, closed("exp", "exp/2"), closed("exp", "exp/2")),
     ],
 )
@@ -67,6 +68,7 @@ def test_the_last_hundred_closed_runs_are_remembered_and_abandoned_ones_are_forg
     assert remembered(succeeded) == succeeded
     assert remembered((*succeeded, *closed("new"))) == (*succeeded[1:], *closed("new"))
     abandoned = closed("gone", reason=ClosedReason.ABANDONED)
+    assert remembered((*succeeded, *abandoned)) == (*succeeded[1:], *abandoned), "it is the newest one"
     numbered = closed("none/2", reason=ClosedReason.ABANDONED)
     assert remembered((*numbered, *succeeded[2:], *abandoned, *closed("new"))) == (
         *numbered,

@@ -171,3 +171,28 @@ def test_who_is_alone_stays_rank_0() -> None:
     for _ in range(3):
         scenario.reenter("a", reason=CHECK_IN_FAILED)
     assert scenario.group == ["a"]
+
+
+def test_a_host_that_has_failed_is_tried_after_the_others_although_the_one_before_has_gone() -> None:
+    scenario = Scenario(2, 5, replacement_seconds=0)
+    scenario.meets = False
+    scenario.join("a", "b", "c", "d", "e")
+    for _ in range(2):
+        scenario.fail_to_check_in(host_is_reached=False)
+    assert scenario.group == ["c", "a", "b", "d", "e"]
+    scenario.gone("b")
+    scenario.all_join_again()
+    assert scenario.group[:2] == ["c", "a"]
+    scenario.fail_to_check_in(host_is_reached=False)
+    assert scenario.group[0] not in "abc"
+
+
+def test_a_crash_is_no_failed_check_in() -> None:
+    scenario = Scenario(3, 3)
+    scenario.meets = False
+    scenario.join("a", "b", "c")
+    scenario.restart("b")
+    scenario.all_join_again()
+    assert [failure.node for failure in scenario.status.failures] == ["b"]
+    scenario.fail_to_check_in(host_is_reached=False)
+    assert scenario.group[0] == "b"
