@@ -81,6 +81,8 @@ class OwnParticipant:
         self._owned_by_pod = owned_by_pod
         self._namespace = namespace
         self._uid = ""
+        self._created, self._generation = "", 0
+        """``creationTimestamp`` of the object, and the ``generation`` that this agent wrote last."""
 
     @property
     def lost(self) -> bool:
@@ -164,7 +166,7 @@ class OwnParticipant:
         except NotFoundError:
             return
         if found["spec"].get("incarnation") == incarnation:
-            self._uid = found["metadata"]["uid"]
+            self._note(found)
 
     def _take_name(self, spec: ParticipantSpec) -> None:
         """Get the name: create the object, or take over or replace the one of a predecessor."""
@@ -172,7 +174,7 @@ class OwnParticipant:
         problem: ApiError | None = None
         for _ in range(_NAME_TRIES):
             try:
-                self._try_to_take_name(spec, may_take_over=first)
+                self._try_to_take_name(spec, first=first)
             except (NotFoundError, ConflictError) as error:
                 if isinstance(error, NotFoundError) and (error.api_is_missing or error.verb == "create"):
                     raise
@@ -182,21 +184,21 @@ class OwnParticipant:
         assert problem is not None
         raise problem
 
-    def _try_to_take_name(self, spec: ParticipantSpec, may_take_over: bool) -> None:
+    def _try_to_take_name(self, spec: ParticipantSpec, first: bool) -> None:
         self.spec = spec = self._with_runs(spec)
         try:
             created = self._client.create_participant(self._namespace, self._new_object(spec), self.timeout)
         except AlreadyExistsError:
             found = self._client.get_participant(self._namespace, self.name, self.timeout)
         else:
-            self._uid = created["metadata"]["uid"]
+            self._note(created)
             return
         theirs, uid = found["spec"], found["metadata"]["uid"]
         # The same incarnation is this agent's own create, whose answer was lost on the way.
-        if theirs.get("incarnation") != spec.incarnation and not may_take_over:
+        if theirs.get("incarnation") != spec.incarnation and not first and not self._is_earlier(found):
             self.taken = NameTakenError(self.name, _owner(theirs))
             raise self.taken
-        if may_take_over:
+        if first:
             self._launch = _launch_after(theirs, spec)
             self.spec = spec = self._with_runs(spec)
         ours = codec.encode(spec)
@@ -207,13 +209,13 @@ class OwnParticipant:
         incarnation = str(theirs.get("incarnation"))
         patch = [*self._tests(uid, incarnation), {"op": "replace", "path": "/spec", "value": ours}]
         try:
-            self._client.patch_participant(self._namespace, self.name, patch, self.timeout)
+            changed = self._client.patch_participant(self._namespace, self.name, patch, self.timeout)
         except InvalidError:
             now = self._client.get_participant(self._namespace, self.name, self.timeout)
             if (now["metadata"]["uid"], now["spec"].get("incarnation")) == (uid, incarnation):
                 raise
             raise self._changed("patch") from None
-        self._uid = uid
+        self._note(changed)
         self.took_over = theirs.get("state") == ParticipantState.JOINED.value
         _logger.debug("took over %s from incarnation %s", self.name, incarnation)
 
@@ -237,7 +239,7 @@ class OwnParticipant:
         operation: Json = {"op": "replace", "path": "/spec", "value": codec.encode(spec)}
         patch = [*self._tests(self._uid, spec.incarnation), operation]
         try:
-            self._client.patch_participant(self._namespace, self.name, patch, self.timeout)
+            self._note(self._client.patch_participant(self._namespace, self.name, patch, self.timeout))
         except NotFoundError as error:
             self._note_absence(error)
         except InvalidError:
@@ -256,9 +258,27 @@ class OwnParticipant:
             self._note_absence(error)
             return
         if found["spec"].get("incarnation") != incarnation:
+            if self._is_earlier(found):
+                self.gone = True
+                return
             self.taken = NameTakenError(self.name, _owner(found["spec"]))
         elif found["metadata"]["uid"] != self._uid:
             self.gone = True
+
+    def _note(self, written: Json) -> None:
+        metadata = written["metadata"]
+        self._uid = metadata["uid"]
+        self._created, self._generation = metadata.get("creationTimestamp", ""), metadata.get("generation", 0)
+
+    def _is_earlier(self, found: Json) -> bool:
+        """Whether this object of the name is older than this agent's: etcd was restored from a snapshot.
+
+        An agent that takes the name later raises the generation of the object, or creates another one.
+        """
+        metadata = found["metadata"]
+        if metadata["uid"] == self._uid:
+            return bool(metadata.get("generation", 0) < self._generation)
+        return bool(metadata.get("creationTimestamp", "") < self._created)
 
     def _note_absence(self, error: NotFoundError) -> None:
         if error.api_is_missing:  # that says nothing about the object, and must not end a training
