@@ -175,7 +175,9 @@ def _wrong(before: Rendezvous | None, after: Rendezvous) -> Iterator[str]:
     yield from broken(after.spec.min_nodes, after.spec.max_nodes, old, new)
     if old is not None and new.round == old.round + 1 and new.run_id == old.run_id:
         reason = next((record.reason for record in new.history if record.round == old.round), None)
-        if new.restarts != old.restarts + (reason in FAILURES):
+        # A failure that is the fault of nodes that are held out for it does not count.
+        excused = reason in FAILURES and not {*new.held_out} <= {*old.held_out}
+        if new.restarts - old.restarts not in ({0, 1} if excused else {int(reason in FAILURES)}):
             yield f"restarts was {old.restarts} and is {new.restarts} after round {old.round} ended: {reason}"
 
 

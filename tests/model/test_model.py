@@ -2,8 +2,6 @@
 
 import pytest
 from tests.model.agent import TRAINS
-from tests.model.mutants.lists import MUTANTS
-from tests.model.mutants.mutant import Mutant
 from tests.model.search import every, settled, started, walk
 from tests.model.setups import EVERY, TWO, WALKS
 from tests.model.system import System
@@ -42,8 +40,3 @@ def test_every_sequence_of_actions(name: str, depth: int, at_least: int) -> None
     states = every(setup, started(setup, setup.names), depth)
     print(f"{states} states")
     assert states >= at_least
-
-
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.what)
-def test_the_guard_that_a_mutant_removes_is_there(mutant: Mutant) -> None:
-    assert mutant.source.count(mutant.before) == 1

@@ -42,6 +42,7 @@ def version(
     *,
     attempt: int | None = None,
     restarts: int = 1,
+    held_out: Sequence[str] = (),
 ) -> Event:
     """A version of the Rendezvous."""
     members = [
@@ -58,6 +59,10 @@ def version(
         "restarts": restarts if number > 1 else 0,
         "waitingNodes": 1 if history[-1].get("reason") else 0,
         "history": list(history),
+        "heldOut": [
+            {"name": f"train.{node}", "reason": "CrashLoop", "message": "", "until": "2030-01-01T00:00:00Z", "times": 1}
+            for node in held_out
+        ],
     }
     item = {
         "metadata": {"name": "train", "namespace": "default", "uid": "u", "resourceVersion": "1"},
@@ -262,6 +267,18 @@ def test_a_planted_violation_is_found(planted: Journal, rule: str) -> None:
 def test_every_rule_is_known_to_find_something() -> None:
     found = {rule for param in PLANTED for rule in [param.values[1]]} | {"no split group"}
     assert len(found) == len(RULES)
+
+
+@pytest.mark.parametrize("held_out", [["n2"], []])
+def test_a_failure_counts_unless_its_node_is_held_out(held_out: list[str]) -> None:
+    later = (
+        version(20, 2, MEMBERS[:2], [LOST, record(2, 20)], restarts=0, held_out=held_out),
+        version(36, 3, MEMBERS, [LOST, SCALED, record(3, 36)], restarts=0, held_out=held_out),
+        version(61, 3, MEMBERS, [LOST, SCALED, record(3, 36, "RunSucceeded")], restarts=0, held_out=held_out),
+    )
+    first = [event for event in STORY.events if event.what != "object" or event.at < 20]
+    story = replace(STORY, events=tuple(sorted((*first, *later), key=lambda event: event.at)))
+    assert {violation.rule for violation in check(story)} == (set() if held_out else {"rounds as promised"})
 
 
 def test_after_a_restore_a_round_may_come_again() -> None:

@@ -199,7 +199,7 @@ MUTANTS = [
         ["test_handler_agent.py", "test_handler_leaving.py", "test_handler_waiting.py"],
         (
             "leave a name that another agent has taken",
-            'if theirs.get("incarnation") != spec.incarnation and not may_take_over:',
+            'if theirs.get("incarnation") != spec.incarnation and not first and not self._is_earlier(found):',
             "if False:",
         ),
         (
