@@ -194,12 +194,12 @@ MUTANTS = [
             ":",
         ),
         (
-            "leave none behind when a node of the run is heard first",
+            "leave none behind when a node of the run sends a heartbeat first",
             "only_others=not _is_heard(world, nodes, memory.since[Timer.ALL_SILENT, None])",
             "only_others=True",
         ),
         (
-            "leave none behind once a node of the run is heard",
+            "leave none behind once a node of the run has sent a heartbeat",
             "only_others = memory.only_others and not _is_heard(world, nodes, memory.grace_from)",
             "only_others = memory.only_others",
         ),
