@@ -91,7 +91,7 @@ chaos: setup ## Do random faults to real processes and check what follows (SECON
 
 .PHONY: soak
 soak: setup ## Faults of the end-to-end tests with the default times, 45 minutes; then random ones for two hours
-	@SOAK=1 $(BIN)/python -m pytest -m soak $(TEST_ARGS) tests/e2e
+	@SOAK=1 $(BIN)/python -m pytest -m soak $(TEST_ARGS) tests/unit/core tests/e2e
 	@$(BIN)/python -m chaos --seconds 120 --seed 1 --schedules 45
 
 .PHONY: check

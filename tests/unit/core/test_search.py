@@ -1,5 +1,7 @@
 """Every reachable state of a small world is visited, and every rule is checked in it (see `small_world`)."""
 
+import os
+
 import pytest
 from tests.unit.core.small_world import Setup
 from tests.unit.core.small_world_search import Search
@@ -15,6 +17,7 @@ def name_of(setup: Setup) -> str:
     return f"{len(setup.runs)} nodes, {setup.min_nodes} to {setup.max_nodes}: {setup.name}"
 
 
+SOAK = bool(os.environ.get("SOAK"))
 SEARCHES = [
     (Setup("joins, re-entries, deaths", 2, 2), 1_500),
     (Setup("joins, re-entries, deaths", 2, 3), 2_000),
@@ -39,19 +42,23 @@ SEARCHES = [
 SLOW_SEARCHES = [
     (Setup("ends and leaves", 2, 2, ends=True), 30_000),
     (Setup("ends and leaves", 2, 3, ends=True), 40_000),
-    (Setup("silence and lost paths", 2, 2, silence=True), 400_000),
     (Setup("silence and lost paths", 2, 3, silence=True), 350_000),
     (Setup("known pods", 2, 3, pods=True), 350_000),
     # With three nodes these have many millions of states.
     (Setup("suspension, silence and ends", 1, 2, runs=TWO, suspends=True, silence=True, ends=True), 50_000),
     (Setup("restart requests and deaths", 1, 2, runs=TWO, silence=True, requests=True), 45_000),
     (Setup("silence, ends and closing together", 1, 2, runs=TWO, silence=True, ends=True, closes=True), 50_000),
-    (Setup("retention and silence", 1, 2, runs=TWO, silence=True, ends=True, retention=True), 350_000),
     (Setup("two runs and retention", 1, 2, runs=("A", "B"), ends=True, closes=True, retention=True), 25_000),
 ]
+LARGEST_SEARCHES = [
+    (Setup("silence and lost paths", 2, 2, silence=True), 400_000),
+    (Setup("retention and silence", 1, 2, runs=TWO, silence=True, ends=True, retention=True), 350_000),
+]
+"""Those of `make soak`: they take longer than all others together."""
 SETUPS = [
     *(pytest.param(*search, id=name_of(search[0])) for search in SEARCHES),
     *(pytest.param(*search, id=name_of(search[0]), marks=pytest.mark.slow) for search in SLOW_SEARCHES),
+    *(pytest.param(*search, id=name_of(search[0]), marks=pytest.mark.soak) for search in LARGEST_SEARCHES if SOAK),
 ]
 
 
