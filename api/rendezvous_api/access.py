@@ -12,6 +12,7 @@ import re
 import ssl
 import stat
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -56,6 +57,25 @@ def namespace_of(token: str) -> str | None:
     kind, _, account = str(claims_of(token).get("sub", "")).partition(":serviceaccount:")
     namespace = account.partition(":")[0]
     return namespace if kind == "system" and namespace else None
+
+
+def namespace_of_pod(file: Path) -> str:
+    """The namespace of this pod: that of the file, else of the token beside it, as in a volume made by hand.
+
+    Raises:
+        OSError: the file cannot be read, and there is no token of a service account.
+    """
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except OSError:
+        try:
+            token = file.with_name("token").read_text(encoding="utf-8")
+        except OSError:
+            token = ""
+        namespace = namespace_of(token)
+        if namespace is None:
+            raise
+        return namespace
 
 
 def proxy_for(url: str, environment: Mapping[str, str]) -> str | None:

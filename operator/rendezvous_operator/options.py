@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from rendezvous_api.access import namespace_of
+from rendezvous_api.access import namespace_of_pod
 from rendezvous_operator.kube.lease import Timing
 from rendezvous_operator.version import operator_version
 
@@ -204,13 +204,8 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str], pod_namespac
 
 
 def _namespace_of_pod(file: Path) -> str | None:
-    """That of the file, else of the token beside it: a volume made by hand may have no such file."""
     try:
-        return file.read_text(encoding="utf-8").strip()
-    except OSError:
-        pass
-    try:
-        return namespace_of(file.with_name("token").read_text(encoding="utf-8"))
+        return namespace_of_pod(file)
     except OSError:
         return None
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 from kubernetes import client, config
 
-from rendezvous_api.access import kubeconfig_files, namespace_of, proxy_to_use
+from rendezvous_api.access import kubeconfig_files, namespace_of_pod, proxy_to_use
 from rendezvous_api.api_errors import NoConfigurationError
 from rendezvous_handler.kube.client import Client
 
@@ -67,18 +68,10 @@ def _no_configuration(in_cluster_problem: str, kubeconfig_problem: str) -> str:
 
 
 def _namespace_of_pod() -> str:
-    """That of the file, else of the token: a volume made by hand may have no such file."""
-    path = os.path.join(os.path.dirname(_TOKEN_FILE), "namespace")
     try:
-        with open(path, encoding="utf-8") as file:
-            return file.read().strip()
+        return namespace_of_pod(Path(_TOKEN_FILE).with_name("namespace"))
     except OSError as error:
-        problem = str(error)
-    with open(_TOKEN_FILE, encoding="utf-8") as file:
-        namespace = namespace_of(file.read())
-    if namespace is None:
         raise NoConfigurationError(
-            f"the namespace of this pod is not known: {problem}, and the token in {_TOKEN_FILE} is none of a service "
+            f"the namespace of this pod is not known: {error}, and the token in {_TOKEN_FILE} is none of a service "
             "account"
-        )
-    return namespace
+        ) from None
