@@ -2,11 +2,12 @@
 
 import http.client
 import json
-import ssl
 from collections.abc import Mapping
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any
+
+from rendezvous_controlplane import clients
 
 from .certificates import certificate
 from .credentials import admin_token
@@ -21,15 +22,8 @@ _NEEDED_BY_PODS = (
 
 def get(path: str) -> tuple[int, str]:
     """The HTTP status and the body of the answer. Raises OSError or HTTPException when there is none."""
-    context = ssl.create_default_context(cafile=str(certificate("ca")))
-    # http.client, unlike urllib, asks no proxy.
-    connection = http.client.HTTPSConnection(CONTROL_ADDRESS, API_PORT, timeout=5, context=context)
-    try:
-        connection.request("GET", path, headers={"Authorization": f"Bearer {admin_token()}"})
-        answer = connection.getresponse()
-        return answer.status, answer.read().decode("utf-8", "replace")
-    finally:
-        connection.close()
+    certificates = certificate("ca").read_text(encoding="ascii")
+    return clients.get((CONTROL_ADDRESS, API_PORT), path, admin_token(), certificates, timeout=5)
 
 
 def not_ready() -> str:

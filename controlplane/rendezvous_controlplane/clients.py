@@ -5,7 +5,6 @@ import ssl
 import subprocess
 from collections.abc import Sequence
 
-from .commands import HOST
 from .errors import ControlPlaneError
 
 
@@ -30,20 +29,21 @@ def run_kubectl(program: Sequence[str], args: Sequence[str], input: str | None, 
     return done.stdout
 
 
-def get(port: int, path: str, token: str, certificates: str) -> tuple[int, str]:
-    """GET from the API server: the HTTP status and the body.
+def get(server: tuple[str, int], path: str, token: str, certificates: str, timeout: float) -> tuple[int, str]:
+    """GET from an API server: the HTTP status and the body.
 
     Args:
-        port: of the API server on this machine.
+        server: address and port of the API server.
         path: such as ``/version``.
         token: of the user who asks.
         certificates: PEM, against which that of the API server is checked.
+        timeout: in seconds.
 
-    Raises OSError or HTTPException when there is no answer within 10 s.
+    Raises OSError or HTTPException when there is no answer in that time.
     """
     context = ssl.create_default_context(cadata=certificates)
     # http.client, unlike urllib, asks no proxy.
-    connection = http.client.HTTPSConnection(HOST, port, timeout=10, context=context)
+    connection = http.client.HTTPSConnection(*server, timeout=timeout, context=context)
     try:
         connection.request("GET", path, headers={"Authorization": f"Bearer {token}"})
         answer = connection.getresponse()

@@ -64,3 +64,10 @@ def write_kubeconfig(path: Path, url: str, certificates: str, token: str) -> Pat
         "current-context": name,
     }
     return write_private(path, json.dumps(config, indent=2) + "\n")
+
+
+def copy_kubeconfig(original: Path, path: Path, url: str) -> Path:
+    """Write a copy of a kubeconfig of `write_kubeconfig` that leads to another URL; returns its path."""
+    config = json.loads(original.read_text(encoding="utf-8"))
+    config["clusters"][0]["cluster"]["server"] = url
+    return write_private(path, json.dumps(config, indent=2))

@@ -28,7 +28,7 @@ from .commands import (
     signing_key,
     token_file,
 )
-from .credentials import write_kubeconfig, write_private, write_signing_key, write_token_file
+from .credentials import copy_kubeconfig, write_kubeconfig, write_signing_key, write_token_file
 from .errors import ControlPlaneError
 from .progress_report import Report
 from .reservations import reserve_folder, reserve_port
@@ -282,9 +282,8 @@ class LocalControlPlane:
         For a TCP proxy in between: certificates stay valid, since the host is 127.0.0.1 all the same.
         """
         original = kubeconfig or self.kubeconfig
-        config = json.loads(original.read_text(encoding="utf-8"))  # all of ours are JSON
-        config["clusters"][0]["cluster"]["server"] = f"https://{HOST}:{port}"
-        return write_private(self.data_dir / f"{original.stem}-via-{port}.kubeconfig", json.dumps(config, indent=2))
+        copy = self.data_dir / f"{original.stem}-via-{port}.kubeconfig"
+        return copy_kubeconfig(original, copy, f"https://{HOST}:{port}")
 
     # ---- kubectl
 
@@ -394,7 +393,7 @@ class LocalControlPlane:
 
     def _get(self, path: str) -> tuple[int, str]:
         """See `get`; as admin."""
-        return get(self.port, path, self._tokens[_ADMIN], self._certificates())
+        return get((HOST, self.port), path, self._tokens[_ADMIN], self._certificates(), timeout=10)
 
     def _certificates(self) -> str:
         return serving_certificate(self.data_dir).read_text(encoding="ascii")
