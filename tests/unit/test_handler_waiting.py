@@ -12,7 +12,7 @@ from rendezvous_api.reasons import AttemptReason, HeldOutReason
 from rendezvous_api.rendezvous import HeldOut, Rendezvous, RendezvousSpec, RendezvousStatus
 from rendezvous_handler.agent.agent import Agent
 from rendezvous_handler.join.answer import Waiting
-from rendezvous_handler.join.clock import JoinClock
+from rendezvous_handler.join.clock import JoinClock, Unchanged
 from rendezvous_handler.join.errors import ConnectError
 from rendezvous_handler.join.join import Join
 from rendezvous_handler.join.report import Reporter
@@ -123,6 +123,21 @@ def test_an_entry_of_a_node_that_may_take_part_again_does_not_stop_the_clock_for
     later = replace(HELD_OUT, until="2030-01-01T00:02:00Z", times=3)
     assert waits_for(598, Waiting(held_out=HELD_OUT), Waiting(held_out=later)) == 0
     assert waits_for(2000, Waiting(held_out=HELD_OUT), Waiting(held_out=HELD_OUT)) == 2000
+
+
+def test_another_hold_out_counts_for_its_own_time() -> None:
+    later = replace(HELD_OUT, until="2030-01-01T00:12:00Z", times=5)
+    first, second = Waiting(held_out=HELD_OUT), Waiting(held_out=later)
+    assert waits_for(1000, first, first) > 0, "its longest time has passed"
+    assert waits_for(1000, first, first, second) == 0
+
+
+def test_how_long_something_is_the_same() -> None:
+    time = Time()
+    same = Unchanged(time)
+    for value, passes, seconds in (("a", 5, 0), ("a", 3, 5), ("b", 2, 0), ("b", 1, 2), (None, 0, 0)):
+        assert same.seconds(value) == seconds
+        time.now += passes
 
 
 def test_a_round_that_has_admitted_a_node_gives_it_its_whole_time_again() -> None:

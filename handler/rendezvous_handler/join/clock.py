@@ -46,3 +46,23 @@ class JoinClock:
         elif counts:
             self.used += now - self._last
         self._last, self._aside = now, aside
+
+
+class Unchanged:
+    """For how long what somebody says has been the same."""
+
+    def __init__(self, now: Callable[[], float]):
+        """Nothing has been said yet.
+
+        Args:
+            now: a clock that only goes forward, in seconds.
+        """
+        self._now = now
+        self._value: object = None
+        self._since = now()
+
+    def seconds(self, value: object) -> float:
+        """For how many seconds that has been said, each time this was called."""
+        if value != self._value:
+            self._value, self._since = value, self._now()
+        return self._now() - self._since

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from rendezvous_api.rendezvous import HeldOut, Rendezvous, RendezvousStatus
 from rendezvous_handler.join.answer import Waiting, describe_status
+from rendezvous_handler.join.clock import Unchanged
 from rendezvous_handler.kube.contact import Contact
 
 _logger = logging.getLogger(__name__)
@@ -41,8 +42,7 @@ class Reporter:
         self._joined_at = now()
         self._status_at_join: RendezvousStatus | None = None
         self._must_change = False
-        self._held_out: HeldOut | None = None
-        self._held_out_at = 0.0
+        self._held_out = Unchanged(now)
         self.noticed = True
         """The operator has reacted to the last attempt, as far as that can be seen."""
 
@@ -82,10 +82,9 @@ class Reporter:
 
     def _is_over(self, held: HeldOut, status: RendezvousStatus) -> bool:
         """Whether the time of an entry is over, which stays after it. Clocks of two machines are not compared."""
-        if held != self._held_out:
-            self._held_out, self._held_out_at = held, self._now()
+        seconds = self._held_out.seconds(held)
         told = max((condition.last_transition_time for condition in status.conditions), default="")
-        return told >= held.until or self._now() - self._held_out_at >= held.seconds
+        return told >= held.until or seconds >= held.seconds
 
     def first_contact(self, contact: Contact, limit: int) -> None:
         """Log that the API server has never answered yet, and for how many seconds that is tolerated."""

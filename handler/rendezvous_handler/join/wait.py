@@ -14,7 +14,7 @@ from rendezvous_api.rendezvous import LONGEST_HOLD_OUT_SECONDS, HeldOut, Rendezv
 from rendezvous_handler.agent.agent import Agent
 from rendezvous_handler.agent.request_thread import NotDoneError
 from rendezvous_handler.join.answer import Waiting
-from rendezvous_handler.join.clock import JoinClock
+from rendezvous_handler.join.clock import JoinClock, Unchanged
 from rendezvous_handler.join.errors import ClosedError, ConnectError, TimedOutError
 from rendezvous_handler.join.report import Reporter
 from rendezvous_handler.kube.errors import advise, may_pass
@@ -39,9 +39,8 @@ class JoinWait:
         self._limit = float(agent.settings.join_timeout)
         self._suspended = False
         self._gathers_seconds = 0
-        self._gathered_at: float | None = None
-        self._held_out: HeldOut | None = None
-        self._held_out_at = 0.0
+        self._gathers = Unchanged(lambda: self.clock.elapsed)
+        self._held_out = Unchanged(lambda: self.clock.elapsed)
         self._agent = agent
 
     @property
@@ -90,18 +89,12 @@ class JoinWait:
         A spare, and who is held out, is named in the status. That a round gathers may be what an operator has written
         that is not there any more.
         """
-        if not gathered or not self.reporter.noticed:
-            self._gathered_at = None
-            return False
-        if self._gathered_at is None:
-            self._gathered_at = self.clock.elapsed
-        return self.clock.elapsed - self._gathered_at <= self._gathers_seconds
+        counts = gathered and self.reporter.noticed
+        return self._gathers.seconds(counts) <= self._gathers_seconds and counts
 
     def _is_held_out(self, entry: HeldOut | None) -> bool:
         """Whether an entry of the status counts. It stays for a while after its time, which is by another clock."""
-        if entry != self._held_out:
-            self._held_out, self._held_out_at = entry, self.clock.elapsed
-        return entry is not None and self.clock.elapsed - self._held_out_at < LONGEST_HOLD_OUT_SECONDS
+        return self._held_out.seconds(entry) < LONGEST_HOLD_OUT_SECONDS and entry is not None
 
     def restart(self) -> None:
         """Give the agent its whole join timeout again: it had a place in a round."""

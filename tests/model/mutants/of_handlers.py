@@ -106,8 +106,8 @@ MUTANTS = [
         ),
         (
             "believe in a gathering only of an operator that is there",
-            "if not gathered or not self.reporter.noticed:",
-            "if not gathered:",
+            "counts = gathered and self.reporter.noticed",
+            "counts = gathered",
         ),
         (
             "stop its join clock while it is held out",
@@ -117,13 +117,13 @@ MUTANTS = [
         ("stop its join clock for a spare", "return waiting.spare or gathered", "return gathered"),
         (
             "believe in a hold-out for its longest time only",
-            " and self.clock.elapsed - self._held_out_at < LONGEST_HOLD_OUT_SECONDS",
-            "",
+            "return self._held_out.seconds(entry) < LONGEST_HOLD_OUT_SECONDS and entry is not None",
+            "return entry is not None",
         ),
         (
             "begin that time again with another hold-out",
-            "        if entry != self._held_out:\n",
-            "        if self._held_out is None:\n",
+            "self._held_out.seconds(entry)",
+            "self._held_out.seconds(entry is not None)",
         ),
         ("end a join whose handler was shut down", "        if agent.stopped:\n", "        if False:\n"),
         (
@@ -133,18 +133,18 @@ MUTANTS = [
         ),
         (
             "stop its join clock for no longer than a round may gather",
-            "return self.clock.elapsed - self._gathered_at <= self._gathers_seconds",
-            "return True",
+            "return self._gathers.seconds(counts) <= self._gathers_seconds and counts",
+            "return counts",
         ),
         (
             "begin that time again with the next gathering",
-            "            self._gathered_at = None\n            return False",
-            "            return False",
+            "self._gathers.seconds(counts)",
+            "self._gathers.seconds(True)",
         ),
         (
             "count that time from when a round began to gather",
-            "        if self._gathered_at is None:\n",
-            "        if True:\n",
+            "self._gathers.seconds(counts)",
+            "self._gathers.seconds(self.clock.elapsed)",
         ),
     ),
     *of(
