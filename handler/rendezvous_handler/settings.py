@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import re
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rendezvous_api import names
 from rendezvous_api.codec import json_name
 from rendezvous_api.rendezvous import Heartbeat, RendezvousSpec, Timeouts
+from rendezvous_api.text import fingerprint
 
 if TYPE_CHECKING:
     from torch.distributed.elastic.rendezvous import RendezvousParameters
@@ -143,7 +143,7 @@ def legal_run_id(run_id: str) -> str:
     """
     if len(run_id) <= _LONGEST_RUN_ID and not _NOT_IN_A_RUN_ID.search(run_id):
         return run_id
-    digest = hashlib.sha256(run_id.encode(errors="surrogatepass")).hexdigest()[:16]
+    digest = fingerprint(run_id, 16)
     return f"{_NOT_IN_A_RUN_ID.sub('-', run_id)[: _LONGEST_RUN_ID - len(digest) - 1]}-{digest}"
 
 

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from rendezvous_api import names
 from rendezvous_api.access import claims_of
+from rendezvous_api.text import fingerprint
 
 MAX_NAME_LENGTH = 253
 """Of an object in Kubernetes, in characters."""
@@ -95,7 +96,7 @@ def participant_name(rendezvous: str, node: str, suffix: str = "") -> str:
     name = f"{rendezvous}.{node}{suffix}"
     if len(name) <= MAX_NAME_LENGTH:
         return name
-    digest = hashlib.sha256(name.encode()).hexdigest()[:16]
+    digest = fingerprint(name, 16)
     return f"{name[: MAX_NAME_LENGTH - len(digest) - 1].rstrip('.-')}-{digest}"
 
 
@@ -108,7 +109,7 @@ def distinct_subdomain(text: str) -> str:
     legal = ".".join(label for label in labels if label) or "node"
     if legal == text:
         return legal
-    return f"{legal}-{hashlib.sha256(text.encode(errors='surrogatepass')).hexdigest()[:8]}"
+    return f"{legal}-{fingerprint(text, 8)}"
 
 
 def pod_index(pod_name: str, environment: Mapping[str, str]) -> int | None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import struct
 from collections.abc import Sequence
+
+from rendezvous_api.text import fingerprint
 
 KEY, QUEUE = "k.", "q."
 """What the names of ordinary keys, and of queues, begin with."""
@@ -58,7 +59,7 @@ class Rounds:
     def __init__(self, prefix: str):
         self._prefix = self._short = prefix
         if len(_escape(prefix)) > _LONGEST_PREFIX:
-            self._short = f"{prefix[:16]}-{hashlib.sha256(prefix.encode()).hexdigest()[:16]}"
+            self._short = f"{prefix[:16]}-{fingerprint(prefix, 16)}"
         self._name = re.compile(re.escape(KEY + _escape(self._short)) + r"\.(\d+)" + re.escape(_escape("/")))
 
     def shorten(self, key: str) -> str:
