@@ -49,6 +49,8 @@ SLOW_SEARCHES = [
     (Setup("restart requests and deaths", 1, 2, runs=TWO, silence=True, requests=True), 45_000),
     (Setup("silence, ends and closing together", 1, 2, runs=TWO, silence=True, ends=True, closes=True), 50_000),
     (Setup("two runs and retention", 1, 2, runs=("A", "B"), ends=True, closes=True, retention=True), 25_000),
+    # Only here are nodes left behind: a node of another run is heard while those of the run are silent.
+    (Setup("two runs and silence", 1, 2, runs=("A", "B"), silence=True), 300_000),
 ]
 LARGEST_SEARCHES = [
     (Setup("silence and lost paths", 2, 2, silence=True), 400_000),
