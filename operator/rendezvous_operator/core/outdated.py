@@ -32,7 +32,7 @@ def delete_if_outdated(s: Situation, memory: Memory) -> Decision | None:
 
 def _outdated_for(s: Situation) -> Node | None:
     """A node of the next launch, if all of its nodes ask for other numbers of nodes and no other node is left."""
-    if s.spec.closed or not _is_of_an_agent(s.world.rendezvous):
+    if s.spec.closed or not _is_untouched(s.world.rendezvous):
         return None
     if s.liveness.all_silent or any(view.state.blocks for view in s.members):
         return None
@@ -52,7 +52,7 @@ def _is_of_next_launch(s: Situation, node: Node) -> bool:
     return starts and waits and may_claim and s.run.why_over(node.run) is None and s.allows(node)
 
 
-def _is_of_an_agent(rendezvous: Rendezvous) -> bool:
+def _is_untouched(rendezvous: Rendezvous) -> bool:
     """Whether an agent has made it, and no person has applied it or changed its spec since."""
     metadata = rendezvous.metadata
     return (

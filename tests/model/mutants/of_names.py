@@ -131,13 +131,13 @@ MUTANTS = [
         ["core/test_outdated.py"],
         (
             "delete no Rendezvous that a person has made or changed",
-            "if s.spec.closed or not _is_of_an_agent(s.world.rendezvous):",
+            "if s.spec.closed or not _is_untouched(s.world.rendezvous):",
             "if s.spec.closed:",
         ),
         (
             "delete no Rendezvous that was closed by its spec",
-            "if s.spec.closed or not _is_of_an_agent(s.world.rendezvous):",
-            "if not _is_of_an_agent(s.world.rendezvous):",
+            "if s.spec.closed or not _is_untouched(s.world.rendezvous):",
+            "if not _is_untouched(s.world.rendezvous):",
         ),
         (
             "delete no Rendezvous while all are silent",
