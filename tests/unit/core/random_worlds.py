@@ -18,7 +18,7 @@ from tests.unit.core.small_world import (
     Setup,
     Shared,
 )
-from tests.unit.core.small_world_core import NOW, world_of
+from tests.unit.core.small_world_objects import NOW, world_of
 
 from rendezvous_api.participant import Participant
 from rendezvous_api.rendezvous import RankOwner

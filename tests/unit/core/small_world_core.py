@@ -1,23 +1,17 @@
-"""The decision core inside the small world: a state becomes a world to decide on, the decision becomes a state."""
+"""The decision core inside the small world: what it decides in a state, and what every decision must keep to."""
 
-import hashlib
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 
 from tests.unit.core.small_world import (
-    AGAIN,
-    FAILED,
     FOR_HOURS,
     JOINED,
     NEW,
     OVER,
-    RESTARTED,
     RUNS_WORKERS,
     SAME,
     SILENT,
-    SUCCEEDED,
-    TIMED_OUT,
     UNHEARD,
     Ages,
     Node,
@@ -26,57 +20,31 @@ from tests.unit.core.small_world import (
     start,
     vanished,
 )
+from tests.unit.core.small_world_objects import (
+    NOW,
+    WALL,
+    excused_of,
+    is_left_behind,
+    memory_of,
+    node_name,
+    world_of,
+)
 from tests.unit.core.write_rules import check_write
 
 from rendezvous_api import names
-from rendezvous_api.meta import ObjectMeta, OwnerReference
-from rendezvous_api.participant import Participant, ParticipantSpec, ParticipantStatus
 from rendezvous_api.reasons import (
     FAILURES,
-    AttemptReason,
     ClosedReason,
-    LeaveReason,
-    ParticipantState,
-    RefusalReason,
-    RoundEndReason,
 )
 from rendezvous_api.rendezvous import (
-    ClosedRun,
-    Failure,
-    Member,
-    Refusal,
-    Rendezvous,
-    RendezvousSpec,
     RendezvousStatus,
-    Restarts,
-    RoundRecord,
-    RunReference,
-    Store,
 )
 from rendezvous_operator.core.decide import decide
 from rendezvous_operator.core.timers import Fact, Timer
-from rendezvous_operator.core.world import Decision, Evidence, Excused, Memory, Now, Pod, SeenParticipant, Target, World
-
-WALL = datetime(2030, 1, 1, tzinfo=timezone.utc)
-NOW = Now(1_000_000.0, WALL)
-LONG_AGO = 900_000.0
-METADATA = ObjectMeta("train", uid="uid")
-THEN = "2030-01-01T00:00:00.000000Z"
+from rendezvous_operator.core.world import Decision, Evidence, Memory, Now, World
 
 Watch = Callable[[World, Memory, Decision], None]
 
-CURRENT, OLDER = 2, 1
-"""Stand for the number of the current round and for that of any older one."""
-
-_HEARD_AT = {
-    0: NOW.monotonic,
-    1: NOW.monotonic - 16,
-    2: NOW.monotonic - 121,
-    UNHEARD: NOW.monotonic,
-    FOR_HOURS: NOW.monotonic - 7200,
-}
-_SINCE = {NEW: NOW.monotonic, OVER: LONG_AGO}
-_LEFT = {SUCCEEDED: LeaveReason.SUCCEEDED, FAILED: LeaveReason.FAILED, TIMED_OUT: LeaveReason.TIMED_OUT}
 _RETENTION = frozenset({Timer.LEFT, Timer.EMPTY})
 """Timers on which nothing but a deletion rests."""
 
@@ -118,7 +86,7 @@ def _check_deletions(shared: Shared, nodes: Sequence[Node], decision: Decision) 
     deleted = {deletion.name for deletion in decision.deletions if deletion.kind == names.PARTICIPANT_KIND}
     may_run = shared.published and not shared.over
     for i, node in enumerate(nodes):
-        if _name(i) in deleted:
+        if node_name(i) in deleted:
             assert node.object != JOINED or FOR_HOURS in _silences(node, nodes), f"{node} is deleted before its time"
             assert not (may_run and node.member), f"{node} is deleted in the middle of its round"
     present = [node for node in nodes if node.object == JOINED]
@@ -129,11 +97,11 @@ def _check_deletions(shared: Shared, nodes: Sequence[Node], decision: Decision) 
 
 def _silences(node: Node, nodes: Sequence[Node]) -> set[int]:
     """Its own; who was left behind has been silent for longer than all that were heard since."""
-    return {other.silence for other in nodes} if _is_left_behind(node) else {node.silence}
+    return {other.silence for other in nodes} if is_left_behind(node) else {node.silence}
 
 
 def _newly_excused(nodes: Sequence[Node], memory: Memory) -> set[str]:
-    before = _excused(nodes)
+    before = excused_of(nodes)
     return {name for name, excused in memory.excused.items() if excused != before.get(name)}
 
 
@@ -147,7 +115,7 @@ def _left_behind(shared: Shared, nodes: Sequence[Node], decision: Decision) -> b
     return overdue and any(
         node.current
         and not node.reports
-        and (node.silence in (0, UNHEARD) or _name(i) in _newly_excused(nodes, decision.memory))
+        and (node.silence in (0, UNHEARD) or node_name(i) in _newly_excused(nodes, decision.memory))
         for i, node in enumerate(nodes)
     )
 
@@ -191,151 +159,13 @@ def check_exclusive(before: Sequence[Node], after: Sequence[Node], shared: Share
             assert not runs, f"{node} is a member of two rounds"
 
 
-NOW_HASH = hashlib.sha256(b"now").hexdigest()
-"""How the status says that the request "now" was acted on."""
-
-
-def world_of(setup: Setup, shared: Shared, nodes: Sequence[Node]) -> World:
-    """What the operator sees of a state."""
-    fewest, most = setup.limits[shared.limits]
-    spec = RendezvousSpec(
-        fewest,
-        most,
-        suspend=shared.suspended,
-        closed=shared.spec_closed,
-        restarts=Restarts(setup.max_restarts),
-        sizes=setup.sizes,
-    )
-    metadata = METADATA
-    if setup.retention:
-        metadata = replace(metadata, labels={names.LABEL_CREATED_BY: names.CREATED_BY_AGENT})
-    if setup.requests:
-        metadata = replace(metadata, annotations={names.ANNOTATION_RESTART_REQUESTED_AT: "now"})
-    observed = NOW_HASH if setup.requests and not shared.requested else None
-    status = replace(_status(shared, nodes), observed_restart_request=observed)
-    return World(
-        rendezvous=Rendezvous(metadata, spec, status),
-        participants={
-            _name(i): SeenParticipant(_participant(i, node, shared), _heard_at(node, nodes), NOW.monotonic)
-            for i, node in enumerate(nodes)
-            if node.object
-        },
-        pods={
-            f"pod-{i}": Pod(
-                f"pod-{i}", f"pod-{i}", workload="job", leaving="is evicted" if node.pod == "leaving" else None
-            )
-            for i, node in enumerate(nodes)
-            if node.pod in ("live", "leaving")
-        },
-        absent=frozenset(
-            [Target(names.PARTICIPANT_KIND, _name(i)) for i, node in enumerate(nodes) if not node.object]
-            + [Target("Pod", f"pod-{i}", f"pod-{i}") for i, node in enumerate(nodes) if node.pod == "none"]
-        ),
-    )
-
-
-def _status(shared: Shared, nodes: Sequence[Node]) -> RendezvousStatus:
-    number = CURRENT if shared.published else 0
-    holders = [i for i, node in enumerate(nodes) if node.member]
-    members = tuple(Member(_name(i), *_member_attempt(), rank) for rank, i in enumerate(holders))
-    history: tuple[RoundRecord, ...] = ()
-    if shared.published:
-        ended = THEN if shared.over else None
-        reason = shared.ended or None
-        record = RoundRecord(number, shared.round_run, len(members), THEN, THEN, ended=ended, reason=reason)
-        history = (record,)
-    ended_by_failure = shared.published and shared.ended in {*FAILURES}
-    spares = sorted((node.spare, i) for i, node in enumerate(nodes) if node.spare)
-    return RendezvousStatus(
-        run=RunReference(shared.run) if shared.run else None,
-        closed_runs=tuple(ClosedRun(run, ClosedReason(reason)) for run, reason in shared.closed),
-        refused=tuple(
-            Refusal(_name(i), *_attempt(node), RefusalReason(node.refused), "")
-            for i, node in enumerate(nodes)
-            if node.refused
-        ),
-        round=number,
-        nodes=len(members),
-        participants=members,
-        spares=tuple(_name(i) for _, i in spares),
-        store=Store("host", 1) if shared.published else None,
-        waiting_nodes=int(shared.waiting),
-        restarts=shared.restarts,
-        failures=(Failure(number, THEN, _name(0), RoundEndReason(shared.ended)),) if ended_by_failure else (),
-        history=history,
-    )
-
-
-def _participant(i: int, node: Node, shared: Shared) -> Participant:
-    incarnation, attempt = _attempt(node)
-    owners = (OwnerReference("Pod", f"pod-{i}", f"pod-{i}"),) if node.pod else ()
-    reason = AttemptReason.MEMBERSHIP_CHANGE if node.was_asked else AttemptReason.WORKER_FAILURE
-    if not node.was_asked and node.entry in (RESTARTED, ""):
-        reason = AttemptReason.START
-    spec = ParticipantSpec(
-        rendezvous_name=METADATA.name,
-        rendezvous_uid=METADATA.uid,
-        node_id=_name(i),
-        incarnation=incarnation,
-        attempt=attempt,
-        attempt_reason=reason,
-        address=_name(i),
-        store_port=1,
-        state=ParticipantState.JOINED if node.object == JOINED else ParticipantState.LEFT,
-        run_id=node.run,
-        pod_name=f"pod-{i}" if node.pod else None,
-        pod_uid=f"pod-{i}" if node.pod else None,
-        leave_reason=_LEFT.get(node.object),
-        close_requested=node.close or None,
-    )
-    number = (CURRENT if node.current else OLDER) if node.reports else 0
-    metadata = ObjectMeta(_name(i), uid=_name(i), owner_references=owners)
-    return Participant(metadata, spec, ParticipantStatus(incarnation, attempt, number))
-
-
-def memory_of(shared: Shared, nodes: Sequence[Node]) -> Memory:
-    """What the operator remembers of a state: each timer that the core has stated, under any name."""
-    since: dict[Fact, float] = {(Timer(timer), key): _SINCE[age] for (timer, key), age in shared.facts}
-    together: dict[str, tuple[set[str], int]] = {}
-    for i, node in enumerate(nodes):
-        for (timer, *rest), age in node.ages:
-            if rest:
-                since[Timer(timer), (_name(i), *rest)] = _SINCE[age]
-            else:
-                together.setdefault(str(timer), (set(), age))[0].add(_name(i))
-    for timer, (who, age) in together.items():
-        since[Timer(timer), frozenset(who)] = _SINCE[age]
-    return Memory(since, _grace_from(nodes), any(map(_is_left_behind, nodes)), _excused(nodes))
-
-
-def _is_left_behind(node: Node) -> bool:
-    return node.behind and node.silence in SILENT
-
-
-def _grace_from(nodes: Sequence[Node]) -> float:
-    """When some node was heard again after all had been silent; longer ago than what any timer waits for."""
-    if not any(map(_is_left_behind, nodes)):
-        return float("-inf")
-    return min(NOW.monotonic - 3000, *(_HEARD_AT[node.silence] for node in nodes))
-
-
-def _heard_at(node: Node, nodes: Sequence[Node]) -> float:
-    return _grace_from(nodes) - 1000 if _is_left_behind(node) else _HEARD_AT[node.silence]
-
-
-def _excused(nodes: Sequence[Node]) -> dict[str, Excused]:
-    """What makes the silence of those left behind as short as their states say."""
-    found = {_name(i): (_heard_at(node, nodes), node.silence) for i, node in enumerate(nodes) if _is_left_behind(node)}
-    return {name: Excused(heard_at, _HEARD_AT[silence] - heard_at) for name, (heard_at, silence) in found.items()}
-
-
 def _remembered(
     setup: Setup, shared: Shared, nodes: Sequence[Node], since: Mapping[Fact, float], *, published: bool
 ) -> tuple[tuple[tuple[tuple[str, Hashable], int], ...], list[Ages]]:
     """The other way round: timers that are not about one agent, and those of each agent."""
     facts: list[tuple[tuple[str, Hashable], int]] = []
     ages: list[list[tuple[tuple[Hashable, ...], int]]] = [[] for _ in nodes]
-    places = {_name(i): i for i in range(len(nodes))}
+    places = {node_name(i): i for i in range(len(nodes))}
     for (timer, key), began in since.items():
         age = NEW if began == NOW.monotonic else OVER
         if timer in _RETENTION and not setup.retention:
@@ -397,7 +227,7 @@ def _state(
     full_period = memory.grace_from == NOW.monotonic
     changed = []
     for i, node in enumerate(nodes):
-        name = _name(i)
+        name = node_name(i)
         silence = node.silence
         # What is excused is as long as the silence: times have no lengths here.
         if (full_period or name in _newly_excused(nodes, memory)) and silence in SILENT:
@@ -415,18 +245,3 @@ def _state(
             found = found._replace(member=member, entry=SAME if member else "", checked_in=False)
         changed.append(vanished(found) if name in deleted else found)
     return after._replace(facts=facts), tuple(changed)
-
-
-def _name(i: int) -> str:
-    return f"node-{i}"
-
-
-def _member_attempt() -> tuple[str, int]:
-    return ("member", 1)
-
-
-def _attempt(node: Node) -> tuple[str, int]:
-    """Incarnation and attempt that an object says."""
-    if node.entry == SAME:
-        return _member_attempt()
-    return ("member", 2) if node.entry == AGAIN else ("restarted", 1)

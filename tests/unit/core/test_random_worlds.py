@@ -5,7 +5,7 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.core.random_worlds import random_world
-from tests.unit.core.small_world_core import NOW
+from tests.unit.core.small_world_objects import NOW
 from tests.unit.core.write_rules import check_write
 
 from rendezvous_api.codec import decode, encode

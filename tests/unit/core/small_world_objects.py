@@ -1,0 +1,224 @@
+"""A state of the small world as the operator sees it: the objects, and what it remembers."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timezone
+
+from tests.unit.core.small_world import (
+    AGAIN,
+    FAILED,
+    FOR_HOURS,
+    JOINED,
+    NEW,
+    OVER,
+    RESTARTED,
+    SAME,
+    SILENT,
+    SUCCEEDED,
+    TIMED_OUT,
+    UNHEARD,
+    Node,
+    Setup,
+    Shared,
+)
+
+from rendezvous_api import names
+from rendezvous_api.meta import ObjectMeta, OwnerReference
+from rendezvous_api.participant import Participant, ParticipantSpec, ParticipantStatus
+from rendezvous_api.reasons import (
+    FAILURES,
+    AttemptReason,
+    ClosedReason,
+    LeaveReason,
+    ParticipantState,
+    RefusalReason,
+    RoundEndReason,
+)
+from rendezvous_api.rendezvous import (
+    ClosedRun,
+    Failure,
+    Member,
+    Refusal,
+    Rendezvous,
+    RendezvousSpec,
+    RendezvousStatus,
+    Restarts,
+    RoundRecord,
+    RunReference,
+    Store,
+)
+from rendezvous_operator.core.timers import Fact, Timer
+from rendezvous_operator.core.world import Excused, Memory, Now, Pod, SeenParticipant, Target, World
+
+WALL = datetime(2030, 1, 1, tzinfo=timezone.utc)
+NOW = Now(1_000_000.0, WALL)
+LONG_AGO = 900_000.0
+METADATA = ObjectMeta("train", uid="uid")
+THEN = "2030-01-01T00:00:00.000000Z"
+
+CURRENT, OLDER = 2, 1
+"""Stand for the number of the current round and for that of any older one."""
+
+_HEARD_AT = {
+    0: NOW.monotonic,
+    1: NOW.monotonic - 16,
+    2: NOW.monotonic - 121,
+    UNHEARD: NOW.monotonic,
+    FOR_HOURS: NOW.monotonic - 7200,
+}
+_SINCE = {NEW: NOW.monotonic, OVER: LONG_AGO}
+_LEFT = {SUCCEEDED: LeaveReason.SUCCEEDED, FAILED: LeaveReason.FAILED, TIMED_OUT: LeaveReason.TIMED_OUT}
+NOW_HASH = hashlib.sha256(b"now").hexdigest()
+"""How the status says that the request "now" was acted on."""
+
+
+def world_of(setup: Setup, shared: Shared, nodes: Sequence[Node]) -> World:
+    """What the operator sees of a state."""
+    fewest, most = setup.limits[shared.limits]
+    spec = RendezvousSpec(
+        fewest,
+        most,
+        suspend=shared.suspended,
+        closed=shared.spec_closed,
+        restarts=Restarts(setup.max_restarts),
+        sizes=setup.sizes,
+    )
+    metadata = METADATA
+    if setup.retention:
+        metadata = replace(metadata, labels={names.LABEL_CREATED_BY: names.CREATED_BY_AGENT})
+    if setup.requests:
+        metadata = replace(metadata, annotations={names.ANNOTATION_RESTART_REQUESTED_AT: "now"})
+    observed = NOW_HASH if setup.requests and not shared.requested else None
+    status = replace(_status(shared, nodes), observed_restart_request=observed)
+    return World(
+        rendezvous=Rendezvous(metadata, spec, status),
+        participants={
+            node_name(i): SeenParticipant(_participant(i, node, shared), _heard_at(node, nodes), NOW.monotonic)
+            for i, node in enumerate(nodes)
+            if node.object
+        },
+        pods={
+            f"pod-{i}": Pod(
+                f"pod-{i}", f"pod-{i}", workload="job", leaving="is evicted" if node.pod == "leaving" else None
+            )
+            for i, node in enumerate(nodes)
+            if node.pod in ("live", "leaving")
+        },
+        absent=frozenset(
+            [Target(names.PARTICIPANT_KIND, node_name(i)) for i, node in enumerate(nodes) if not node.object]
+            + [Target("Pod", f"pod-{i}", f"pod-{i}") for i, node in enumerate(nodes) if node.pod == "none"]
+        ),
+    )
+
+
+def _status(shared: Shared, nodes: Sequence[Node]) -> RendezvousStatus:
+    number = CURRENT if shared.published else 0
+    holders = [i for i, node in enumerate(nodes) if node.member]
+    members = tuple(Member(node_name(i), *member_attempt(), rank) for rank, i in enumerate(holders))
+    history: tuple[RoundRecord, ...] = ()
+    if shared.published:
+        ended = THEN if shared.over else None
+        reason = shared.ended or None
+        record = RoundRecord(number, shared.round_run, len(members), THEN, THEN, ended=ended, reason=reason)
+        history = (record,)
+    ended_by_failure = shared.published and shared.ended in {*FAILURES}
+    spares = sorted((node.spare, i) for i, node in enumerate(nodes) if node.spare)
+    return RendezvousStatus(
+        run=RunReference(shared.run) if shared.run else None,
+        closed_runs=tuple(ClosedRun(run, ClosedReason(reason)) for run, reason in shared.closed),
+        refused=tuple(
+            Refusal(node_name(i), *attempt_of(node), RefusalReason(node.refused), "")
+            for i, node in enumerate(nodes)
+            if node.refused
+        ),
+        round=number,
+        nodes=len(members),
+        participants=members,
+        spares=tuple(node_name(i) for _, i in spares),
+        store=Store("host", 1) if shared.published else None,
+        waiting_nodes=int(shared.waiting),
+        restarts=shared.restarts,
+        failures=(Failure(number, THEN, node_name(0), RoundEndReason(shared.ended)),) if ended_by_failure else (),
+        history=history,
+    )
+
+
+def _participant(i: int, node: Node, shared: Shared) -> Participant:
+    incarnation, attempt = attempt_of(node)
+    owners = (OwnerReference("Pod", f"pod-{i}", f"pod-{i}"),) if node.pod else ()
+    reason = AttemptReason.MEMBERSHIP_CHANGE if node.was_asked else AttemptReason.WORKER_FAILURE
+    if not node.was_asked and node.entry in (RESTARTED, ""):
+        reason = AttemptReason.START
+    spec = ParticipantSpec(
+        rendezvous_name=METADATA.name,
+        rendezvous_uid=METADATA.uid,
+        node_id=node_name(i),
+        incarnation=incarnation,
+        attempt=attempt,
+        attempt_reason=reason,
+        address=node_name(i),
+        store_port=1,
+        state=ParticipantState.JOINED if node.object == JOINED else ParticipantState.LEFT,
+        run_id=node.run,
+        pod_name=f"pod-{i}" if node.pod else None,
+        pod_uid=f"pod-{i}" if node.pod else None,
+        leave_reason=_LEFT.get(node.object),
+        close_requested=node.close or None,
+    )
+    number = (CURRENT if node.current else OLDER) if node.reports else 0
+    metadata = ObjectMeta(node_name(i), uid=node_name(i), owner_references=owners)
+    return Participant(metadata, spec, ParticipantStatus(incarnation, attempt, number))
+
+
+def memory_of(shared: Shared, nodes: Sequence[Node]) -> Memory:
+    """What the operator remembers of a state: each timer that the core has stated, under any name."""
+    since: dict[Fact, float] = {(Timer(timer), key): _SINCE[age] for (timer, key), age in shared.facts}
+    together: dict[str, tuple[set[str], int]] = {}
+    for i, node in enumerate(nodes):
+        for (timer, *rest), age in node.ages:
+            if rest:
+                since[Timer(timer), (node_name(i), *rest)] = _SINCE[age]
+            else:
+                together.setdefault(str(timer), (set(), age))[0].add(node_name(i))
+    for timer, (who, age) in together.items():
+        since[Timer(timer), frozenset(who)] = _SINCE[age]
+    return Memory(since, _grace_from(nodes), any(map(is_left_behind, nodes)), excused_of(nodes))
+
+
+def is_left_behind(node: Node) -> bool:
+    return node.behind and node.silence in SILENT
+
+
+def _grace_from(nodes: Sequence[Node]) -> float:
+    """When some node was heard again after all had been silent; longer ago than what any timer waits for."""
+    if not any(map(is_left_behind, nodes)):
+        return float("-inf")
+    return min(NOW.monotonic - 3000, *(_HEARD_AT[node.silence] for node in nodes))
+
+
+def _heard_at(node: Node, nodes: Sequence[Node]) -> float:
+    return _grace_from(nodes) - 1000 if is_left_behind(node) else _HEARD_AT[node.silence]
+
+
+def excused_of(nodes: Sequence[Node]) -> dict[str, Excused]:
+    """What makes the silence of those left behind as short as their states say."""
+    found = {
+        node_name(i): (_heard_at(node, nodes), node.silence) for i, node in enumerate(nodes) if is_left_behind(node)
+    }
+    return {name: Excused(heard_at, _HEARD_AT[silence] - heard_at) for name, (heard_at, silence) in found.items()}
+
+
+def node_name(i: int) -> str:
+    return f"node-{i}"
+
+
+def member_attempt() -> tuple[str, int]:
+    return ("member", 1)
+
+
+def attempt_of(node: Node) -> tuple[str, int]:
+    """Incarnation and attempt that an object says."""
+    if node.entry == SAME:
+        return member_attempt()
+    return ("member", 2) if node.entry == AGAIN else ("restarted", 1)
