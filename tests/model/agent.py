@@ -66,6 +66,8 @@ class Agent:
         self.unread_since = 0.0
         self.beats: list[float] = []
         """When its heartbeats reached the API server."""
+        self.failures: set[tuple[str, int, AttemptReason]] = set()
+        """By incarnation and attempt: which of its workers, and of its check-ins, have failed."""
         self.pod_uid = ""
         self.attempt = 0
         self.membership: Membership | None = None
@@ -165,10 +167,10 @@ class Agent:
 
     def fails(self, stores: Stores, *, timed_out: bool = False) -> None:
         """Its workers have failed, or its check-in."""
-        if self.checks_in:
-            self._begin(AttemptReason.CHECK_IN_FAILED, stores.seen_by(self, timed_out=timed_out))
-        else:
-            self._begin(AttemptReason.WORKER_FAILURE)
+        seen = stores.seen_by(self, timed_out=timed_out) if self.checks_in else None
+        reason = AttemptReason.CHECK_IN_FAILED if self.checks_in else AttemptReason.WORKER_FAILURE
+        self.failures.add((self.incarnation, self.attempt, reason))
+        self._begin(reason, seen)
 
     def sees(self) -> None:
         """One turn of the thread of its watch."""

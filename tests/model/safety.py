@@ -19,7 +19,7 @@ from tests.model.operator import Reads
 
 from rendezvous_api import names
 from rendezvous_api.codec import decode
-from rendezvous_api.reasons import FAILURES, ClosedReason, HeldOutReason, LeaveReason, RoundEndReason
+from rendezvous_api.reasons import FAILURES, AttemptReason, ClosedReason, HeldOutReason, LeaveReason, RoundEndReason
 from rendezvous_api.rendezvous import Member, Rendezvous, RendezvousStatus
 
 if TYPE_CHECKING:
@@ -182,6 +182,8 @@ class Safety:
             ClosedReason.RUN_SUCCEEDED.value: any(
                 self._has_left(member, LeaveReason.SUCCEEDED) for member in old.participants
             ),
+            RoundEndReason.WORKER_FAILED.value: self._has_failed(old, AttemptReason.WORKER_FAILURE),
+            RoundEndReason.CHECK_IN_FAILED.value: self._has_failed(old, AttemptReason.CHECK_IN_FAILED),
         }
         sick = any(not self._is_well(member, spec.suspect_seconds, reads) for member in old.participants)
         true = truths.get(str(reason), sick)
@@ -196,6 +198,11 @@ class Safety:
         read_at = reads.get(member.name, self._system.now)
         heard = read_at - agent.last_beat_before(read_at) < limit
         return heard and not agent.pod_is_gone
+
+    def _has_failed(self, status: RendezvousStatus, how: AttemptReason) -> bool:
+        """Of a member, in this round: not in one that a restore has lost."""
+        failed = {(agent.name, *failure) for agent in self._system.processes.values() for failure in agent.failures}
+        return any((member.name, member.incarnation, member.attempt, how) in failed for member in status.participants)
 
     def _is_leaving(self, member: Member) -> bool:
         pod = self._system.server.find(names.POD_KIND, member.name)

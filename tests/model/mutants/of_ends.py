@@ -38,6 +38,15 @@ MUTANTS = [
         ("tell its nodes at once that the budget is spent", "return s.with_run(refuse.answer_all(s))", "return s"),
     ),
     *of(
+        "operator/rendezvous_operator/core/end/member_reentered.py",
+        ["core/test_member_reentered.py"],
+        (
+            "take a failure in a round that a restore has lost for none of the round that is back",
+            "of_another = spec.attempt > view.member.attempt + 1",
+            "of_another = False",
+        ),
+    ),
+    *of(
         "operator/rendezvous_operator/core/end/budget.py",
         ["core/test_budget.py"],
         ("count failures only", "s.run.has_round and failures.of_current(s) is not None", "s.run.has_round"),

@@ -32,6 +32,11 @@ def for_another_reason(s: Situation, _: Timers) -> Iterator[Cause[RoundEndReason
 def _causes(s: Situation, reason: RoundEndReason) -> Iterator[Cause[RoundEndReason]]:
     for view in s.members_not_running:
         if view.state is MemberState.REENTERED and view.node is not None:
-            reason_given = view.node.object.spec.attempt_reason
-            if _REASONS.get(reason_given, RoundEndReason.MEMBER_REENTERED) is reason:
-                yield Cause(reason, f"{view.name} asks to join again: {reason_given}", node=view.name)
+            spec = view.node.object.spec
+            # Between the member and this attempt there was another one, so the reason is that of another round. A
+            # restore of etcd has lost that round.
+            of_another = spec.attempt > view.member.attempt + 1
+            found = None if of_another else _REASONS.get(spec.attempt_reason)
+            if (found or RoundEndReason.MEMBER_REENTERED) is reason:
+                after = " after a round that the status does not have" if of_another else ""
+                yield Cause(reason, f"{view.name} asks to join again{after}: {spec.attempt_reason}", node=view.name)
