@@ -28,6 +28,11 @@ demo: setup ## Train on four nodes, lose rank 0 and the operator, and go on: the
 playground: setup ## Keep a control plane and the operator running, to try torchrun by hand; Ctrl-C ends it
 	@$(BIN)/python -m demo.playground
 
+.PHONY: recording
+recording: setup ## Record the terminal session that README shows again, and draw it
+	@$(BIN)/python -m demo.recording docs/images/recording.cast
+	@hack/draw-recording
+
 .PHONY: test
 test: test-unit test-model test-integration test-chart test-e2e ## Run all tests but the slow ones (TEST_ARGS="-k name" to choose)
 
@@ -93,6 +98,17 @@ chaos: setup ## Do random faults to real processes and check what follows (SECON
 soak: setup ## Faults of the end-to-end tests with the default times, 45 minutes; then random ones for two hours
 	@SOAK=1 $(BIN)/python -m pytest -m soak $(TEST_ARGS) tests/unit/core tests/e2e
 	@$(BIN)/python -m chaos --seconds 120 --seed 1 --schedules 45
+
+.PHONY: release-dry-run
+release-dry-run: setup .venv/.helm ## Make all that a release publishes, in build/release/, and publish nothing (Debian, as root)
+	rm -rf build/release
+	hack/release check
+	hack/release packages
+	hack/release images
+	hack/release chart
+	hack/release manifests
+	hack/release provenance
+	hack/release files
 
 .PHONY: check
 check: setup ## Check format, style, types, imports between packages, and generated files

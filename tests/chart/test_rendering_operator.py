@@ -3,10 +3,12 @@
 from typing import Any
 
 import pytest
-from tests.chart.support import RELEASE, SYSTEM, Json, only, render
+import yaml
+from tests.chart.support import CHART, RELEASE, SYSTEM, Json, only, render
 
 from rendezvous_operator.options import Options, parse
 
+VERSION = yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"]
 DIGEST = "sha256:" + "0" * 64
 
 
@@ -56,11 +58,14 @@ def test_arguments_of_the_operator() -> None:
 @pytest.mark.parametrize(
     ("values", "image"),
     [
-        ({}, "localhost/kube-rendezvous-operator:0.1.0"),
+        ({}, f"localhost/kube-rendezvous-operator:{VERSION}"),
         ({"image.repository": "r.example.com/op", "image.tag": "7"}, "r.example.com/op:7"),
         ({"image.tag": "7", "image.digest": DIGEST}, f"localhost/kube-rendezvous-operator@{DIGEST}"),
-        ({"image.registry": "r.example.com", "image.repository": "op"}, "r.example.com/op:0.1.0"),
-        ({"image.registry": "a", "image.repository": "op", "global.imageRegistry": "b/mirror"}, "b/mirror/op:0.1.0"),
+        ({"image.registry": "r.example.com", "image.repository": "op"}, f"r.example.com/op:{VERSION}"),
+        (
+            {"image.registry": "a", "image.repository": "op", "global.imageRegistry": "b/mirror"},
+            f"b/mirror/op:{VERSION}",
+        ),
     ],
 )
 def test_image(values: Json, image: str) -> None:

@@ -164,11 +164,6 @@ def metadata() -> Json:
     return found
 
 
-def test_the_chart_has_the_version_of_the_project() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert metadata()["version"] == metadata()["appVersion"] == project["version"]
-
-
 def test_what_is_said_of_the_chart_fits_the_project() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     about = metadata()
