@@ -94,6 +94,21 @@ class Stage:
         self.operator = self._start("operator", [_tool("kube-rendezvous-operator")])
         return self.operator
 
+    def environment(self) -> dict[str, str]:
+        """The environment of every program but for its mark."""
+        return {
+            **{key: value for key, value in os.environ.items() if not key.upper().startswith(_NOT_INHERITED)},
+            "KUBECONFIG": str(self.plane.kubeconfig),
+            "OMP_NUM_THREADS": "1",
+            "GLOO_SOCKET_IFNAME": "lo",  # all nodes are on this machine, whatever its host name resolves to
+            "PYTHONUNBUFFERED": "1",
+            "TMPDIR": str(self.folder / "tmp"),  # torchrun leaves files there when it is killed
+        }
+
+    def mark_of(self, name: str) -> str:
+        """The mark of a program that is started elsewhere, so that it ends with the block, too."""
+        return f"{self._programs}/{name}"
+
     def kill_operator(self) -> None:
         """Kill the operator with SIGKILL."""
         assert self.operator is not None
@@ -167,15 +182,7 @@ class Stage:
         return f"{running.reason}: {running.message}" if running is not None else "no status yet"
 
     def _start(self, name: str, command: list[str]) -> Program:
-        environment = {
-            **{key: value for key, value in os.environ.items() if not key.upper().startswith(_NOT_INHERITED)},
-            "KUBECONFIG": str(self.plane.kubeconfig),
-            "OMP_NUM_THREADS": "1",
-            "GLOO_SOCKET_IFNAME": "lo",  # all nodes are on this machine, whatever its host name resolves to
-            "PYTHONUNBUFFERED": "1",
-            "TMPDIR": str(self.folder / "tmp"),  # torchrun leaves files there when it is killed
-        }
-        return processes.start(self._programs, name, command, environment, self.folder / f"{name}.log")
+        return processes.start(self._programs, name, command, self.environment(), self.folder / f"{name}.log")
 
 
 def torchrun_options(node: str, run_id: str = RUN_ID) -> list[str]:
