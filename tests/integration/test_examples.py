@@ -38,7 +38,9 @@ def pods(node: Any) -> Iterator[Json]:
 
 FILES = sorted(EXAMPLES.rglob("*.yaml"))
 WORKLOADS = [path for path in FILES if any(True for item in objects(path) for _ in pods(item))]
-TRAINING = [path for path in WORKLOADS if path.stem != "operator"]
+LABELLED = [path for path in WORKLOADS if path.parent.name == "label"]
+"""Those that join by their label alone."""
+TRAINING = [path for path in WORKLOADS if path.stem != "operator" and path not in LABELLED]
 
 
 def name_of(path: Path) -> str:
@@ -64,7 +66,7 @@ def test_the_api_server_takes_it(control_plane: LocalControlPlane, team: str, pa
             control_plane.kubectl("apply", *options, "-f", "-", input=json.dumps(item))
 
 
-@pytest.mark.parametrize("path", TRAINING, ids=name_of)
+@pytest.mark.parametrize("path", [*TRAINING, *LABELLED], ids=name_of)
 def test_its_pods_are_pods(control_plane: LocalControlPlane, team: str, path: Path) -> None:
     """Templates are checked loosely; a pod is checked for all that it says."""
     for item in objects(path):
@@ -97,6 +99,23 @@ def test_its_parts_fit_each_other(path: Path) -> None:
             assert nodes is not None
             assert nodes[1] in (f"{spec['minNodes']}:{spec['maxNodes']}", str(spec["maxNodes"]))
     assert sum(number_of_pods(item) for item in found) == spec["maxNodes"]
+
+
+@pytest.mark.parametrize("path", LABELLED, ids=name_of)
+def test_a_label_and_an_annotation_are_all_that_it_has(path: Path) -> None:
+    """The rest is a workload as it is without this project."""
+    (workload,) = (item for item in objects(path) if any(True for _ in pods(item)))
+    (template,) = pods(workload)
+    assert set(template["metadata"]) == {"labels", "annotations"}
+    assert template["metadata"]["labels"] == {names.LABEL_RENDEZVOUS: workload["metadata"]["name"]}
+    ((annotation, nodes),) = template["metadata"]["annotations"].items()
+    assert annotation == "rdzv.dev/nnodes"
+    assert int(nodes.partition(":")[2]) == number_of_pods(workload)
+    assert "serviceAccountName" not in template["spec"]
+    (container,) = template["spec"]["containers"]
+    assert container["command"][0] == "torchrun"
+    rest = [word for word in container["command"] if "rdzv" in word or "nnodes" in word]
+    assert (rest, "args" in container, "env" in container) == ([], False, False)
 
 
 def number_of_pods(item: Json) -> int:

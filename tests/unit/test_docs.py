@@ -1,8 +1,7 @@
 """The pages fit together, and their manifests and the examples fit the CRDs."""
 
+import json
 import re
-import shlex
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -129,25 +128,54 @@ def test_the_operator_runs_as_the_account_that_has_the_role() -> None:
 
 
 def test_the_commands_of_the_quick_start_fit_the_examples() -> None:
-    """Docker and kind are not here; that the chart and the Job work is seen in tests/cluster."""
-    build, install, train, _ = fences(section("docs/quick-start.md", "## With kind and Helm"), "sh")
+    """Docker and kind are not here; that the chart and the script work is seen in tests/cluster."""
+    build, install, train, _ = fences(section("docs/quick-start.md", "## On kind, without GPUs"), "sh")
     version = tomllib.loads(read("pyproject.toml"))["project"]["version"]
     images = re.findall(r" -t (\S+) ", build)
-    built_from = re.findall(r" -f (\S+) ", build)
-    assert [(ROOT / path).is_file() for path in built_from] == [True, True]
+    assert [(ROOT / path).is_file() for path in re.findall(r" -f (\S+) ", build)] == [True]
     (loaded,) = re.findall(r"^kind load docker-image (.+)$", build, flags=re.MULTILINE)
     assert loaded.split() == images
     assert f"image.repository={images[0].removesuffix(f':{version}')} " in install
-    (job,) = re.findall(r"^sed (.+) (\S+) \| kubectl apply -f -$", train, flags=re.MULTILINE)
-    done = subprocess.run(["sed", *shlex.split(job[0]), str(ROOT / job[1])], capture_output=True, text=True, check=True)
-    volume, found = yaml.safe_load_all(done.stdout)
+    (job,) = re.findall(r"^kubectl apply -f (\S+)$", train, flags=re.MULTILINE)
+    volume, found = yaml.safe_load_all(read(job))
     assert volume["spec"]["accessModes"] == ["ReadWriteOnce"]
-    (container,) = found["spec"]["template"]["spec"]["containers"]
+    pod = found["spec"]["template"]
+    (container,) = pod["spec"]["containers"]
     assert container["image"] == images[1]
-    assert container["args"][-1].startswith("--step-seconds=")
+    assert "kube" not in build.partition("<<")[2].partition("\nEND\n")[0], "the image has nothing of this project"
+    page = section("docs/quick-start.md", "## On kind, without GPUs")
+    for kind in ("labels", "annotations"):
+        ((key, value),) = pod["metadata"][kind].items()
+        assert f"`{key}: {value}`" in page.replace('"', "")
+    (name, source) = re.findall(r"create configmap (\S+) --from-file=(\S+)", train)[0]
+    assert name == pod["spec"]["volumes"][0]["configMap"]["name"]
+    assert f"/app/{(ROOT / source).name}" in container["command"]
     (account,) = re.findall(r"workers.namespaces=\{(\S+)\}", install)
     assert f"create namespace {account}" in install
     assert f"--namespace={account}" in train
+
+
+def test_the_first_job_of_the_readme_is_that_of_its_commands() -> None:
+    (commands,) = fences(section("README.md", "## Three commands"), "sh")
+    (path,) = re.findall(r"^kubectl apply -f (\S+)$", commands, flags=re.MULTILINE)
+    (job,) = fences(section("README.md", "## Three commands"), "yaml")
+    assert read(path).endswith(f"\n{job}")
+    lines = commands.replace("\\\n", "").splitlines()
+    assert [line.split()[:2] for line in lines] == [["helm", "install"], ["kubectl", "apply"], ["kubectl", "get"]]
+
+
+def test_the_recording_shows_what_was_printed() -> None:
+    """That the picture is drawn from the record, `make check` sees."""
+    header, *events = map(json.loads, read("docs/images/recording.cast").splitlines())
+    shown = "".join(text for _, _, text in events)
+    assert (header["version"], {kind for _, kind, _ in events}) == (2, {"o"})
+    assert [moment for moment, _, _ in events] == sorted(moment for moment, _, _ in events)
+    rounds = re.findall(r"digits +Running +run-1 +(\d+) +(\d)/2-4", shown)
+    assert [*dict.fromkeys(rounds)] == [("1", "3"), ("2", "2")], "a round of three nodes, and then one of two"
+    killed, resumed = re.search(r"epoch (\d+) of \d+: loss", shown), re.search(r"begins with epoch (\d+) of", shown)
+    assert killed is not None
+    assert resumed is not None
+    assert int(resumed[1]) > int(killed[1]) > 0, "it continues from a checkpoint"
 
 
 def test_output_of_pods_in_the_quick_start_is_that_of_a_stage() -> None:
