@@ -1,12 +1,28 @@
 """The chart on a real API server: installed, upgraded, removed, twice, and with every value that changes something."""
 
 import json
+import os
+import subprocess
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.chart.support import CHART, RELEASE, ROOT, SYSTEM, HelmError, Json, helm, mutates, only, options, render
+import yaml
+from tests.chart.support import (
+    CHART,
+    RELEASE,
+    ROOT,
+    SYSTEM,
+    HelmError,
+    Json,
+    helm,
+    is_hook,
+    mutates,
+    only,
+    options,
+    render,
+)
 from tests.support.groups import OWN_CONTROL_PLANE
 from tests.support.waiting import wait_until
 
@@ -97,6 +113,23 @@ def test_the_api_server_takes_every_object(control_plane: LocalControlPlane, val
     )
     assert len(said.splitlines()) == len(documents)
     assert "Warning" not in said
+
+
+def test_the_api_server_takes_the_manifests_of_a_release(control_plane: LocalControlPlane) -> None:
+    """For who has no Helm: one file for each of the two kinds of API server, with the images of the release."""
+    environment = {**os.environ, "REGISTRY": "ghcr.io/Owner"}
+    subprocess.run([str(ROOT / "hack" / "release"), "manifests"], env=environment, check=True, timeout=120)
+    file = ROOT / "build" / "release" / ("install.yaml" if mutates(control_plane) else "install-before-1.36.yaml")
+    options = ("--server-side", "--dry-run=server", "--validate=strict", "--force-conflicts")
+    control_plane.kubectl("apply", *options, "-f", str(file))
+    first, *documents = filter(None, yaml.safe_load_all(file.read_text(encoding="utf-8")))
+    assert (first["kind"], first["metadata"]["name"]) == ("Namespace", SYSTEM), "the others are in it"
+    assert {item["kind"] for item in documents} >= {"CustomResourceDefinition", "Deployment"}
+    assert ({item["kind"] for item in documents} >= MUTATING_KINDS) == mutates(control_plane)
+    (container,) = only(documents, "Deployment")["spec"]["template"]["spec"]["containers"]
+    version = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))["appVersion"]
+    assert container["image"] == f"ghcr.io/owner/kube-rendezvous-operator:{version}"
+    assert not [item for item in documents if is_hook(item)]
 
 
 def test_operator_and_self_test_pass_pod_security_restricted(control_plane: LocalControlPlane, namespace: str) -> None:
