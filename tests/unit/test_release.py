@@ -1,8 +1,11 @@
 """A release is refused when versions differ, and the workflow does what `make release-dry-run` does."""
 
 import hashlib
+import os
 import re
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -147,6 +150,68 @@ def test_the_provenance_names_each_file_the_commit_and_the_lock() -> None:
     source, lock = made["predicate"]["buildDefinition"]["resolvedDependencies"]
     assert (source["digest"], source["annotations"]) == ({"gitCommit": "c" * 40}, {"uncommittedChanges": True})
     assert lock["digest"] == {"sha256": hashlib.sha256((ROOT / "uv.lock").read_bytes()).hexdigest()}
+
+
+# ---- the images
+
+
+def test_every_image_that_the_chart_names_is_published() -> None:
+    (listed,) = re.findall(r"^images=\((.*)\)$", read("hack/release"), re.MULTILINE)
+    named = re.findall(r"^ +repository: localhost/(\S+)$", read("charts/kube-rendezvous/values.yaml"), re.MULTILINE)
+    assert [entry.partition(":")[0] for entry in listed.split()] == named
+    stages = re.findall(r"^FROM .* AS (\S+)$", read("Containerfile"), re.MULTILINE)
+    assert {entry.partition(":")[2] for entry in listed.split()} <= {"", *stages}
+
+
+# What publishes cannot be run here. A program of that name writes down how it is called, and does nothing.
+RECORDER = """#!/usr/bin/env bash
+printf '%s\\n' "$@" >"$RECORD"
+while (($#)); do
+    [[ "$1" != --metadata-file ]] || printf '{"containerimage.digest": "sha256:%064d"}' 0 >"$2"
+    shift
+done
+cat >"$RECORD.input"
+"""
+
+
+def called(tmp_path: Path, program: str, *arguments: str) -> list[str]:
+    """How a program is called by `hack/release` with these arguments."""
+    stub = tmp_path / program
+    stub.write_text(RECORDER)
+    stub.chmod(0o755)
+    (ROOT / "build" / "release").mkdir(parents=True, exist_ok=True)
+    (ROOT / "build" / "release" / "empty").touch()
+    variables = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "RECORD": str(tmp_path / "record"), "REGISTRY": "r.test/A"}
+    subprocess.run(
+        [str(ROOT / "hack" / "release"), *arguments], env={**os.environ, **variables}, check=True, timeout=60
+    )
+    (ROOT / "build" / "release" / "empty").unlink()
+    return (tmp_path / "record").read_text().splitlines()
+
+
+def test_an_image_is_pushed_for_both_architectures_with_what_it_is_made_of(tmp_path: Path) -> None:
+    words = called(tmp_path, "docker", "images", "--push")
+    assert {"--push", "--sbom=true", "--provenance=mode=max", "linux/amd64,linux/arm64"} <= {*words}
+    digests = (ROOT / "build" / "images.sha256").read_text().splitlines()
+    for line in digests:
+        digest, name = line.split("  ")
+        assert len(digest) == 64
+        assert name.startswith("r.test/a/kube-rendezvous-")
+    assert words[words.index("--tag") + 1] == f"{digests[-1].split()[1]}:{VERSION}"
+
+
+def test_the_chart_is_pushed_as_it_was_packaged(tmp_path: Path) -> None:
+    chart = f"build/release/kube-rendezvous-{VERSION}.tgz"
+    assert called(tmp_path, "helm", "chart", "--push") == ["push", chart, "oci://r.test/a/charts"]
+
+
+def test_the_files_of_a_release_get_the_notes_of_its_version(tmp_path: Path) -> None:
+    words = called(tmp_path, "gh", "files", "--push")
+    assert words[:3] == ["release", "create", f"v{VERSION}"]
+    assert "--verify-tag" in words
+    assert words[words.index("--notes-file") + 1] == "-"
+    assert "build/release/empty" in words
+    assert (tmp_path / "record.input").read_text().strip() == versions.notes(FILES)
 
 
 # ---- the workflow
