@@ -111,11 +111,13 @@ release-dry-run: setup .venv/.helm ## Make all that a release publishes, in buil
 	hack/release files
 
 .PHONY: check
-check: setup ## Check format, style, types, imports between packages, and generated files
+check: setup ## Check format, style, types, imports between packages, workflows, and generated files
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy $(SOURCES)
 	$(BIN)/lint-imports
+	hack/uv tool run --quiet check-jsonschema@0.39.0 --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	hack/uv tool run --quiet zizmor@1.32.0 --quiet --offline --persona pedantic .github/workflows
 	hack/check-generated
 
 .PHONY: format
