@@ -76,6 +76,7 @@ def test_the_chart_is_clean() -> None:
         ({"crds.install": False}, "install"),
         ({"http.port": 0}, "port"),
         ({"injection.enabled": "maybe"}, "enabled"),
+        ({"workers.bindTo": "cluster"}, "bindTo"),
         ({"workers.namespaces": "team"}, "namespaces"),
         ({"flowControl.matchingPrecedence": 9000}, "matchingPrecedence"),
         ({"commonLabels.team": 1}, "team"),

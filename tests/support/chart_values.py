@@ -34,6 +34,7 @@ COMBINATIONS: dict[str, Values] = {
     },
     "another name, port and log": {
         "fullnameOverride": "mine",
+        "workers.bindTo": "namespace",
         "http.port": 9090,
         "log.format": "text",
         "log.verbose": True,
