@@ -59,8 +59,9 @@ def test_there_is_a_wheel_of_every_package_for(machine: str, locked: list[dict[s
 def test_its_version_is_that_of_the_project() -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     text = (ROOT / "Containerfile").read_text()
-    assert re.findall(r"^ARG VERSION=(.*)$", text, re.MULTILINE) == [version]
-    assert f"-t kube-rendezvous-operator:{version}" in text
+    assert re.findall(r"^ARG VERSION=(.*)$", text, re.MULTILINE) == [version] * 2
+    for image in ("operator", "handler"):
+        assert f"-t kube-rendezvous-{image}:{version}" in text
 
 
 def test_all_that_is_copied_into_it_is_let_through() -> None:
