@@ -45,6 +45,8 @@ class UnreachableError(ApiError):
 
     not_carried_out = False
     """The API server has certainly not done what was asked for. Otherwise this is not known."""
+    retry_after = 0.0
+    """Seconds for which it does not want to be asked again (the header ``Retry-After``), if it says so."""
 
 
 class UnauthorizedError(ApiError):
