@@ -49,6 +49,11 @@ class UnreachableError(ApiError):
     """Seconds for which it does not want to be asked again (the header ``Retry-After``), if it says so."""
 
 
+def retry_after(error: ApiError) -> float:
+    """See `UnreachableError.retry_after`; 0 for other errors."""
+    return error.retry_after if isinstance(error, UnreachableError) else 0.0
+
+
 class UnauthorizedError(ApiError):
     """HTTP 401: the API server does not accept the credentials."""
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import random
 import time
 from collections import deque
 from collections.abc import Generator, Mapping
@@ -37,8 +36,7 @@ _WATCH_BEGINS_SECONDS = 30.0
 """For the answer to a watch to begin. Priority and fairness lets it wait in its queue for 15 s at most."""
 
 _LONGEST_RETRY_AFTER = 10.0
-_SPREAD = 1.5
-"""Those that were refused together wait up to so many times longer, so that they do not come again together."""
+"""No more is believed, in seconds."""
 
 _MOST_BYTES = 32 << 20
 """Of an answer, and of a line of a watch. etcd takes objects of 1.5 MB, so more is no answer of an API server."""
@@ -366,7 +364,7 @@ def _retry_after(response: HTTPResponse) -> float:
     said = response.getheader("Retry-After", "")
     if not (said.isascii() and said.isdigit()):
         return 0.0
-    return min(float(said), _LONGEST_RETRY_AFTER) * random.uniform(1.0, _SPREAD)
+    return min(float(said), _LONGEST_RETRY_AFTER)
 
 
 def cause_of(error: BaseException) -> str:
