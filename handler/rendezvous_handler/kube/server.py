@@ -38,9 +38,7 @@ class Server:
         where, (host, port) = parts_of(self.url, "the address of the API server")
         through, reached = parts_of(self.proxy, "the proxy") if self.proxy is not None else (None, (host, port))
         if through is not None and through.scheme == "https" and self.tls is None:
-            raise NoConfigurationError(
-                f"{self.url} cannot be reached by {through.hostname}: TLS to a proxy needs https"
-            )
+            raise NoConfigurationError(f"{self.url}: a proxy with https is only used for a server with https")
         for name, value in (("where", where), ("host", host), ("port", port), ("resolver", Resolver(*reached))):
             object.__setattr__(self, name, value)
 
