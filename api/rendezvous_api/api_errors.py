@@ -45,6 +45,13 @@ class UnreachableError(ApiError):
 
     not_carried_out = False
     """The API server has certainly not done what was asked for. Otherwise this is not known."""
+    retry_after = 0.0
+    """Seconds for which it does not want to be asked again (the header ``Retry-After``), if it says so."""
+
+
+def retry_after(error: ApiError) -> float:
+    """See `UnreachableError.retry_after`; 0 for other errors."""
+    return error.retry_after if isinstance(error, UnreachableError) else 0.0
 
 
 class UnauthorizedError(ApiError):

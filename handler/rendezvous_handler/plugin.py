@@ -38,10 +38,12 @@ def create_handler(params: RendezvousParameters) -> RendezvousHandler:
     """
     from torch.distributed.elastic.multiprocessing import SignalException
 
+    from rendezvous_handler.folder import log_origin
     from rendezvous_handler.logs import show_messages
     from rendezvous_handler.torchrun.handler import KubernetesRendezvousHandler
 
     show_messages(interrupt=SignalException)
+    log_origin()
     return KubernetesRendezvousHandler.from_parameters(params)
 
 
@@ -60,8 +62,10 @@ def create_dynamic_handler(params: RendezvousParameters) -> RendezvousHandler:
     """
     from torch.distributed.elastic.multiprocessing import SignalException
 
+    from rendezvous_handler.folder import log_origin
     from rendezvous_handler.logs import show_messages
     from rendezvous_handler.operatorless import backend
 
     show_messages(interrupt=SignalException)
+    log_origin()
     return backend.create_handler(params)

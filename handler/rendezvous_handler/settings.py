@@ -24,6 +24,9 @@ CREATE = "RDZV_CREATE"
 NAME = "RDZV_RENDEZVOUS"
 """The environment variable for the key ``rendezvous``, for launchers that write the endpoint themselves."""
 
+RESTARTS_MAX = "RDZV_RESTARTS_MAX"
+"""The environment variable for ``restarts.max`` of a Rendezvous that this agent creates; torchrun has none for it."""
+
 _logger = logging.getLogger(__name__)
 
 _TORCHRUN_NODES = (1, 1)
@@ -100,6 +103,8 @@ class Settings:
     """Ports that the store may use; ``range(0, 1)``: any."""
     create: bool
     """Whether to create the Rendezvous when there is none."""
+    restarts_max: int | None
+    """Its restart budget then; None: no limit."""
     given: frozenset[str]
     """The keys of ``--rdzv-conf`` that were given."""
     flags: Flags
@@ -161,8 +166,8 @@ def read_settings(
     Args:
         params: what torchrun passes on, or what has the same attributes.
         flags: how the user has spelled them.
-        environment: `CREATE` in it counts where ``create`` is not given, and `NAME` where neither ``rendezvous`` is
-            given nor the endpoint is a name without a port.
+        environment: `CREATE` in it counts where ``create`` is not given, `NAME` where neither ``rendezvous`` is given
+            nor the endpoint is a name without a port, and `RESTARTS_MAX` always.
 
     Raises:
         ValueError: a value is wrong; the message names its flag or key.
@@ -187,6 +192,7 @@ def read_settings(
         node_id=None if node_id is None else str(node_id),
         store_ports=_parse_ports(config.get("store_port"), flags),
         create=create is None or _parse_bool("create", create, flags),
+        restarts_max=_parse_restarts(environment.get(RESTARTS_MAX)),
         given=frozenset(config),
         flags=flags,
         **numbers,
@@ -205,6 +211,8 @@ def requested_spec(settings: Settings) -> Mapping[str, Any]:
     if spec.suspect_seconds != spec.timeouts.suspect_seconds:
         # The schema refuses less than the silence that makes a suspect, and a large group may need more, too.
         groups["timeouts"]["suspectSeconds"] = spec.suspect_seconds
+    if settings.restarts_max is not None:
+        groups["restarts"] = {"max": settings.restarts_max}
     given = {group: fields for group, fields in groups.items() if fields}
     return {"minNodes": settings.min_nodes, "maxNodes": settings.max_nodes, **given}
 
@@ -288,6 +296,14 @@ def _positive_integer(key: str, value: Any, flags: Flags) -> int:
     if number <= 0:
         raise ValueError(f"{flags.given(key, value)}: must be a positive integer")
     return number
+
+
+def _parse_restarts(variable: str | None) -> int | None:
+    if not variable:
+        return None
+    if not (variable.isascii() and variable.isdecimal()):
+        raise ValueError(f"{RESTARTS_MAX} {variable!r}: must be a number, 0 or more")
+    return int(variable)
 
 
 def _parse_ports(value: Any, flags: Flags) -> range:

@@ -34,7 +34,13 @@ def control_plane(
     with LocalControlPlane(users=users) as plane:
         for namespace in (SYSTEM, "agents"):
             create_namespace(plane, namespace)
-        values = {"workers.namespaces": ["agents"], "injection.enabled": mutates(plane), "flowControl.enabled": True}
+        values = {
+            "workers.namespaces": ["agents"],
+            "injection.enabled": mutates(plane),
+            # Tests of other values have namespaces with this label.
+            "injection.namespaceSelector": {"matchExpressions": [{"key": "injected-by", "operator": "DoesNotExist"}]},
+            "flowControl.enabled": True,
+        }
         install(plane, tmp_path_factory.mktemp("chart"), render(values, release=RELEASE))
         wait_for_policies(plane)
         yield plane

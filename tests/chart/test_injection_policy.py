@@ -1,46 +1,27 @@
-"""The injection policy: what a labelled pod gets, and what stays as it is."""
+"""The injection policy: the environment that a labelled pod gets, and what stays as it is."""
 
 import json
-from typing import Any
 
 import pytest
-from tests.chart.support import mutates
-from tests.support.api import Api
+from tests.chart.injection import TRAINER_ONLY, container, created, environment
+from tests.chart.support import Json, mutates
 
 from rendezvous_controlplane import LocalControlPlane
 
-Json = dict[str, Any]
-INJECTED = {
+ALWAYS = {
     "PET_RDZV_BACKEND": "kubernetes",
     "PET_RDZV_ENDPOINT": "train",
     "RDZV_RENDEZVOUS": "train",
     "PET_MAX_RESTARTS": "1000",
-    "RDZV_CREATE": "false",
+    "RDZV_RESTARTS_MAX": "20",
 }
+INJECTED = {**ALWAYS, "RDZV_CREATE": "false"}
 
 
 @pytest.fixture(autouse=True)
 def policy(control_plane: LocalControlPlane) -> None:
     if not mutates(control_plane):
         pytest.skip("the API server has no MutatingAdmissionPolicy v1")
-
-
-def created(control_plane: LocalControlPlane, namespace: str, spec: Json, labels: dict[str, str] | None = None) -> Json:
-    """The pod as the API server keeps it."""
-    metadata = {"generateName": "train-", "labels": {"rdzv.dev/rendezvous": "train"} if labels is None else labels}
-    body = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
-    return Api(control_plane, namespace).create(body)
-
-
-def container(name: str = "train", **more: Any) -> Json:
-    return {"name": name, "image": "none", **more}
-
-
-def environment(pod: Json, index: int = 0) -> dict[str, str]:
-    variables = pod["spec"]["containers"][index].get("env", [])
-    found = {variable["name"]: variable.get("value", "") for variable in variables}
-    assert len(found) == len(variables), "a variable is there twice"
-    return found
 
 
 def test_a_label_is_enough(control_plane: LocalControlPlane, namespace: str) -> None:
@@ -57,6 +38,20 @@ def test_every_container_gets_it_and_no_init_container(control_plane: LocalContr
     assert environment(pod, 0) == {"A": "1", **INJECTED}
     assert environment(pod, 1) == INJECTED
     assert not [item for item in pod["spec"]["initContainers"] if "env" in item]
+
+
+@pytest.mark.parametrize("nodes", ["4", "2:4"])
+def test_an_annotation_says_the_number_of_nodes(control_plane: LocalControlPlane, namespace: str, nodes: str) -> None:
+    """Then the agents create the Rendezvous."""
+    annotations = {"rdzv.dev/nnodes": nodes}
+    spec = {"containers": [container(), container("own", env=[{"name": "PET_NNODES", "value": "3"}])]}
+    pod = created(control_plane, namespace, spec, annotations=annotations)
+    assert environment(pod) == {**ALWAYS, "PET_NNODES": nodes}
+    assert environment(pod, 1) == {**ALWAYS, "PET_NNODES": "3"}
+    by_flag = {"containers": [container(command=["torchrun", "--nnodes=1:8", "train.py"])]}
+    assert environment(created(control_plane, namespace, by_flag, annotations=annotations)) == ALWAYS
+    waits = {"containers": [container(env=[{"name": "RDZV_CREATE", "value": "false"}])]}
+    assert environment(created(control_plane, namespace, waits, annotations=annotations)) == INJECTED
 
 
 @pytest.mark.parametrize("name", sorted(INJECTED))
@@ -91,7 +86,7 @@ def test_variables_that_the_user_has_twice_are_no_problem(control_plane: LocalCo
     twice = [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]
     pod = created(control_plane, namespace, {"containers": [container(env=twice)]})
     assert pod["spec"]["containers"][0]["env"][:2] == twice
-    assert {item["name"] for item in pod["spec"]["containers"][0]["env"]} == {"A", *INJECTED}
+    assert {item["name"] for item in pod["spec"]["containers"][0]["env"]} == {"A", *INJECTED, *TRAINER_ONLY}
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,7 @@ RENDERINGS: dict[str, Json] = {
     "everything": {
         "workers.namespaces": ["agents"],
         "injection.enabled": True,
+        "injection.handler.method": "imageVolume",
         "flowControl.enabled": True,
         "networkPolicy.enabled": True,
         "networkPolicy.metricsFrom": [{"namespaceSelector": {"matchLabels": {"a": "b"}}}],

@@ -39,13 +39,21 @@ def allow_everything(plane: LocalControlPlane, namespace: str, *subjects: str) -
     plane.kubectl("create", "rolebinding", "all", "-n", namespace, "--role=all", *subjects)
 
 
-@pytest.fixture
-def pods(control_plane: LocalControlPlane, namespace: str) -> tuple[Pod, Pod]:
-    """Two pods with one service account, each with its participant; the first is on a node."""
-    Api(control_plane, namespace).create_account("agent")
-    allow_everything(control_plane, namespace, f"--serviceaccount={namespace}:agent", "--user=ann")
-    first = make_pod(control_plane, namespace, "train-0", "agent", node="node-a")
-    second = make_pod(control_plane, namespace, "train-1", "agent")
+@pytest.fixture(params=["serviceAccount", "namespace"])
+def pods(control_plane: LocalControlPlane, namespace: str, request: pytest.FixtureRequest) -> tuple[Pod, Pod]:
+    """Two pods, each with its participant; the first is on a node. Who has the rights is as in `workers.bindTo`.
+
+    It is their one service account, or every account of the namespace: then they have two.
+    """
+    api = Api(control_plane, namespace)
+    accounts, subject = ("agent", "agent"), f"--serviceaccount={namespace}:agent"
+    if request.param == "namespace":
+        accounts, subject = ("agent", "own"), f"--group=system:serviceaccounts:{namespace}"
+    for account in set(accounts):
+        api.create_account(account)
+    allow_everything(control_plane, namespace, subject, "--user=ann")
+    first = make_pod(control_plane, namespace, "train-0", accounts[0], node="node-a")
+    second = make_pod(control_plane, namespace, "train-1", accounts[1])
     for pod in (first, second):
         Client(control_plane, pod.kubeconfig).create(participant(pod))
     return first, second

@@ -2,7 +2,7 @@
 
 import pytest
 import yaml
-from tests.chart.support import CHART, RELEASE, SYSTEM, Json, is_hook, kinds, only, render
+from tests.chart.support import CHART, RELEASE, SYSTEM, HelmError, Json, is_hook, kinds, only, render
 
 AGENT = "kube-rendezvous-agent"
 
@@ -58,6 +58,24 @@ def test_each_namespace_of_workers_gets_the_role_of_an_agent() -> None:
         assert account["annotations"] == {"helm.sh/resource-policy": "keep"}, "running pods have its tokens"
     without = render({"workers.namespaces": ["a"], "workers.serviceAccount.create": False})
     assert kinds([item for item in without if item["metadata"].get("namespace") == "a"]) == {"Role", "RoleBinding"}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"admissionPolicy.enabled": False},
+        {"admissionPolicy.validationActions": ["Warn", "Audit"]},
+        {"admissionPolicy.namespaceSelector": {"matchLabels": {"team": "a"}}},
+        {"watchNamespace": "team"},
+    ],
+)
+def test_all_accounts_may_join_only_under_the_admission_policy(values: Json) -> None:
+    everyone = {"workers.namespaces": ["team"], "workers.bindTo": "namespace"}
+    assert only(render(everyone), "RoleBinding", f"{RELEASE}-workers")["subjects"] == [
+        {"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "system:serviceaccounts:team"}
+    ]
+    with pytest.raises(HelmError, match=r"the admission policy must hold in all namespaces"):
+        render({**everyone, **values})
 
 
 def test_the_account_of_the_workers_can_have_an_identity_of_the_cloud() -> None:

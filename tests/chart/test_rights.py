@@ -153,6 +153,35 @@ def test_one_line_lets_an_account_join(control_plane: LocalControlPlane, namespa
         agent.create(participant(second))
 
 
+def test_every_account_of_a_namespace_may_join(
+    control_plane: LocalControlPlane, namespace: str, tmp_path: Path
+) -> None:
+    """With `workers.bindTo: namespace`: no account of the chart, and each pod still writes only its own."""
+    values = {"workers.namespaces": [namespace], "workers.bindTo": "namespace"}
+    mine = [item for item in render(values, release="spaces") if item["metadata"].get("namespace") == namespace]
+    assert [item["kind"] for item in mine] == ["RoleBinding"]
+    install(control_plane, tmp_path, mine)
+    api = Api(control_plane, namespace)
+    pods = []
+    for name in ("data", "train"):
+        api.create_account(name)
+        pods.append(make_pod(control_plane, namespace, f"{name}-0", name))
+    everyone = ["system:serviceaccounts"]
+    groups = [*everyone, f"system:serviceaccounts:{namespace}"]
+    wait_until(lambda: rights(control_plane, account(namespace, "data"), namespace, groups) == OF_AGENT, "the binding")
+    assert rights(control_plane, account(namespace, "data"), "agents", groups) == set()
+    elsewhere = [*everyone, "system:serviceaccounts:agents"]
+    assert rights(control_plane, account("agents", "rendezvous-agent"), namespace, elsewhere) == set()
+    first, second = pods
+    for own, other in ((first, second), (second, first)):
+        agent = Api(control_plane, namespace, own.kubeconfig)
+        agent.create(participant(own))
+        with pytest.raises(ControlPlaneError, match="a pod writes only its own RendezvousParticipant"):
+            agent.create(participant(other, suffix=".1"))
+    with pytest.raises(ControlPlaneError, match="is not bound to a pod"):
+        Api(control_plane, namespace, token_of(control_plane, namespace, "data")).create(participant(first, "eval"))
+
+
 def test_a_job_keeps_its_own_account(
     control_plane: LocalControlPlane, processes: list[Process], tmp_path: Path
 ) -> None:

@@ -1,21 +1,17 @@
 """How an agent reaches the API server: proxies, certificates, and which configuration it takes."""
 
 import base64
-import inspect
 import ssl
 from pathlib import Path
-from typing import Any
 
 import pytest
-from kubernetes.config import kube_config
 from tests.integration.access_support import BEHIND_A_PROXY, Kubeconfig
 from tests.support.certificates import WithoutIdentifiers
 from tests.support.connect_proxy import ConnectProxy
-from urllib3.util.ssl_ import create_urllib3_context
 
+from rendezvous_api.access import verify_as_kubectl
 from rendezvous_api.api_errors import NoConfigurationError, UnreachableError
 from rendezvous_controlplane import LocalControlPlane
-from rendezvous_handler.kube import transport
 from rendezvous_handler.kube.client import Client
 from rendezvous_handler.kube.kubeconfig import connect
 
@@ -25,6 +21,12 @@ def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "KUBERNETES_SERVICE_HOST"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
+
+
+def strict_first(context: ssl.SSLContext) -> None:
+    """What `ssl.create_default_context` sets as of Python 3.13, and then the rules of kubectl."""
+    context.verify_flags |= ssl.VERIFY_X509_STRICT
+    verify_as_kubectl(context)
 
 
 def answers(kubeconfig: Path, monkeypatch: pytest.MonkeyPatch, **environment: str) -> Client:
@@ -44,7 +46,6 @@ def test_a_proxy_of_the_environment(
     assert set(proxy.asked) == {"kubernetes.default.svc:443"}
 
 
-@pytest.mark.skipif("proxy-url" not in inspect.getsource(kube_config), reason="this kubernetes package reads none")
 def test_a_proxy_of_the_kubeconfig(
     kubeconfig: Kubeconfig, proxy: ConnectProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -66,15 +67,7 @@ def test_certificates_without_key_identifiers_are_accepted(
     without_identifiers: WithoutIdentifiers,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    make = create_urllib3_context
-
-    def strict(**options: Any) -> ssl.SSLContext:
-        """As of Python 3.13."""
-        context = make(**options)
-        context.verify_flags |= ssl.VERIFY_X509_STRICT
-        return context
-
-    monkeypatch.setattr(transport, "create_urllib3_context", strict)
+    monkeypatch.setattr("rendezvous_handler.kube.tls.verify_as_kubectl", strict_first)
     authority = base64.b64encode(without_identifiers.authority.read_bytes()).decode()
     server = f"https://localhost:{control_plane.port}"
     answers(kubeconfig.write({"server": server, "certificate-authority-data": authority}), monkeypatch)
@@ -86,7 +79,7 @@ def test_an_error_names_the_certificate_and_what_it_was_checked_against(
     server = f"https://localhost:{control_plane.port}"  # where the certificate is of another authority
     monkeypatch.setenv("KUBECONFIG", str(kubeconfig.write({"server": server})))
     client = connect()
-    expected = rf"^the certificate of {server} is not accepted: .+\. It was checked against /"
+    expected = rf"^the certificate of {server} is not accepted: .+\. It was checked against certificate-authority-data"
     with pytest.raises(UnreachableError, match=expected) as caught:
         client.list_rendezvous("default", "train", 10.0)
     assert caught.value.not_carried_out

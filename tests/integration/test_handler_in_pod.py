@@ -1,12 +1,11 @@
 """The configuration that a pod has, and a pod without it."""
 
+import base64
 import json
 import socket
 from pathlib import Path
 
 import pytest
-from kubernetes.client import Configuration
-from kubernetes.config import incluster_config, load_kube_config
 from tests.integration.handler_support import Node, PlayedOperator, until_allowed
 from tests.support import objects
 from tests.support.api import Api
@@ -41,12 +40,9 @@ def in_pod(
     until_allowed(control_plane, namespace, control_plane.kubeconfig_with_token(token))
     (tmp_path / "token").write_text(token)
     (tmp_path / "namespace").write_text(namespace)
-    configuration = Configuration()
-    load_kube_config(str(control_plane.kubeconfig), client_configuration=configuration)
-    (tmp_path / "ca.crt").write_bytes(Path(configuration.ssl_ca_cert).read_bytes())
-    monkeypatch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(tmp_path / "token"))
-    monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", str(tmp_path / "ca.crt"))
-    monkeypatch.setattr("rendezvous_handler.kube.kubeconfig._TOKEN_FILE", str(tmp_path / "token"))
+    cluster = json.loads(control_plane.kubeconfig.read_text())["clusters"][0]["cluster"]
+    (tmp_path / "ca.crt").write_bytes(base64.b64decode(cluster["certificate-authority-data"]))
+    monkeypatch.setattr("rendezvous_handler.kube.kubeconfig._SERVICE_ACCOUNT", tmp_path)
     monkeypatch.delenv("KUBECONFIG", raising=False)
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(control_plane.port))

@@ -20,15 +20,20 @@ _PLACES = {
     names.RENDEZVOUS_KIND: f"apis/{names.API_VERSION}/{names.RENDEZVOUS_PLURAL}",
     names.PARTICIPANT_KIND: f"apis/{names.API_VERSION}/{names.PARTICIPANT_PLURAL}",
     "ConfigMap": "api/v1/configmaps",
+    "CronJob": "apis/batch/v1/cronjobs",
+    "Deployment": "apis/apps/v1/deployments",
     "Event": "apis/events.k8s.io/v1/events",
+    "Job": "apis/batch/v1/jobs",
     "JobSet": "apis/jobset.x-k8s.io/v1alpha2/jobsets",
     "Lease": "apis/coordination.k8s.io/v1/leases",
     "Namespace": "api/v1/namespaces",
     "Pod": "api/v1/pods",
+    "ReplicaSet": "apis/apps/v1/replicasets",
     "ResourceQuota": "api/v1/resourcequotas",
     "Role": "apis/rbac.authorization.k8s.io/v1/roles",
     "RoleBinding": "apis/rbac.authorization.k8s.io/v1/rolebindings",
     "ServiceAccount": "api/v1/serviceaccounts",
+    "StatefulSet": "apis/apps/v1/statefulsets",
 }
 _RBAC = "rbac.authorization.k8s.io"
 _JSON = "application/json"
@@ -54,6 +59,8 @@ class Api:
         self.control_plane = control_plane
         self.namespace = namespace
         self._kubeconfig = kubeconfig or control_plane.kubeconfig
+        self.warnings: list[str] = []
+        """What the API server has warned of with its last answer."""
         self._lock = threading.Lock()
         self._kept: http.client.HTTPSConnection | None = None
         self._token = ""
@@ -172,6 +179,9 @@ class Api:
         headers = {"Authorization": f"Bearer {self._token}", "Content-Type": content}
         connection.request(method, path, text, headers)
         answer = connection.getresponse()
+        # 299 - "TEXT", with quotation marks in it escaped.
+        found = [line.removeprefix("299 - ") for line in answer.headers.get_all("Warning") or ()]
+        self.warnings = [text.strip('"').replace('\\"', '"') for text in found]
         return answer.status, answer.read()
 
     def _connect(self) -> http.client.HTTPSConnection:

@@ -1,7 +1,7 @@
 """A credential plug-in of a kubeconfig (``exec``), whose answers a test gives."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 
@@ -35,7 +35,7 @@ exit 1
         """From this question on (the first is 1) give a token, for so many seconds if that is to be said."""
         status = {"token": token}
         if lifetime is not None:
-            expires = datetime.now(UTC) + timedelta(seconds=lifetime)
+            expires = datetime.now(timezone.utc) + timedelta(seconds=lifetime)
             status["expirationTimestamp"] = expires.strftime("%Y-%m-%dT%H:%M:%SZ")
         answer = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": status}
         (self._answers / str(number)).write_text(json.dumps(answer))

@@ -73,6 +73,7 @@ FIXED_KEYS = {
     "monitoring.prometheusRule.alerts": [
         rule["alert"] for rule in yaml.safe_load((CHART / "files" / "alerts.yaml").read_text())["groups"][0]["rules"]
     ],
+    "injection.handler.resources": ["requests", "limits"],
     "livenessProbe": [*_PROBE, "terminationGracePeriodSeconds"],
     "readinessProbe": [*_PROBE, "successThreshold"],
     "resources": ["requests", "limits", "claims"],
@@ -202,7 +203,8 @@ def test_the_self_test_is_a_program_of_the_project_and_knows_its_options() -> No
 def test_labels_are_those_of_the_api() -> None:
     text = "\n".join(path.read_text() for path in (CHART / "templates").glob("*.yaml"))
     used = set(re.findall(r"rdzv\.dev/[a-z-]+\b", text))
-    assert used == {names.LABEL_RENDEZVOUS, "rdzv.dev/inject"}
+    injection = {f"rdzv.dev/{name}" for name in ("inject", "injected", "inject-handler", "container", "nnodes")}
+    assert used - {"rdzv.dev/inject-"} == {names.LABEL_RENDEZVOUS, *injection}
 
 
 def rules(role: list[Json]) -> set[tuple[str, str, str]]:

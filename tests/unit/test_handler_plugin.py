@@ -29,6 +29,17 @@ def test_the_entry_point_imports_neither_torch_nor_kubernetes() -> None:
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
 
 
+def test_all_of_the_handler_imports_nothing_but_torch_and_the_standard_library() -> None:
+    code = (
+        "import sys, torch.distributed.run; before = set(sys.modules);"
+        "import rendezvous_handler.torchrun.handler, rendezvous_handler.operatorless.backend;"
+        "new = {name.partition('.')[0] for name in set(sys.modules) - before};"
+        "print(*sorted(new - sys.stdlib_module_names))"
+    )
+    said = subprocess.check_output([sys.executable, "-c", code], text=True)
+    assert said.split() == ["rendezvous_api", "rendezvous_handler"]
+
+
 def test_both_names_are_registered() -> None:
     found = {point.name: point.load() for point in entry_points(group="torchrun.handlers")}
     assert found["kubernetes"] is found["kube-rendezvous"] is plugin.get_creator

@@ -61,7 +61,8 @@ def test_heartbeats_keep_their_interval_and_survive_errors() -> None:
     thread.start()
     thread.call(lambda: time.sleep(0.1))
     assert beats.times == []
-    beats.error = UnreachableError("no", "patch", "x", "y")
+    refusal = beats.error = UnreachableError("no", "patch", "x", "y")
+    refusal.retry_after = 3600
     began = time.monotonic()
     interval = 0.05
     thread.start_heartbeats(interval, tolerance=15)

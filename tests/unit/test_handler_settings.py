@@ -50,6 +50,19 @@ def test_the_environment_counts_below_what_is_given(
         assert ("RDZV_CREATE" in settings.flags.without_create) is not bool(conf)
 
 
+def test_the_budget_of_a_rendezvous_that_an_agent_creates_is_in_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert "restarts" not in requested_spec(read(nodes=(2, 4)))
+    for variable, expected in (("20", 20), ("0", 0)):
+        monkeypatch.setenv("RDZV_RESTARTS_MAX", variable)
+        assert requested_spec(read(nodes=(2, 4)))["restarts"] == {"max": expected}
+    for wrong in ("-1", "many", "1.5"):
+        monkeypatch.setenv("RDZV_RESTARTS_MAX", wrong)
+        with pytest.raises(ValueError, match=f"RDZV_RESTARTS_MAX '{wrong}': must be a number, 0 or more"):
+            read()
+
+
 def test_a_wrong_value_in_the_environment_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RDZV_CREATE", "never")
     with pytest.raises(ValueError, match="RDZV_CREATE never: must be true or false"):

@@ -4,15 +4,17 @@ import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from kubernetes import client as kubernetes_client
 
 from rendezvous_api.api_errors import ExpiredError, UnreachableError
 from rendezvous_handler.agent.rendezvous_watch import RendezvousWatch
 from rendezvous_handler.kube.client import Client
+from rendezvous_handler.kube.credentials import Credentials, Fixed, TokenFile, bearer
+from rendezvous_handler.kube.server import Server
 
 
 class Front(ThreadingHTTPServer):
@@ -53,11 +55,9 @@ def front() -> Iterator[Front]:
         server.shutdown()
 
 
-def client_of(front: Front, path: str = "", token: str = "Bearer abc") -> Client:
-    configuration = kubernetes_client.Configuration()
-    configuration.host = f"http://127.0.0.1:{front.server_address[1]}{path}"
-    configuration.api_key["BearerToken"] = token
-    return Client(configuration, "team", in_pod=False)
+def client_of(front: Front, path: str = "", credentials: Credentials | None = None) -> Client:
+    url = f"http://127.0.0.1:{front.server_address[1]}{path}"
+    return Client(Server(url, credentials or Fixed(bearer("abc"))), "team", in_pod=False)
 
 
 @pytest.mark.parametrize("body", [b"<html>login</html>", b"", b"null", b"[]", b"3", b'{"items": [', b"\xff\xfe"])
@@ -120,16 +120,21 @@ def test_a_watch_that_ends_at_once_is_not_made_again_at_once(front: Front) -> No
     assert 3 <= len(front.requests) <= 7
 
 
-@pytest.mark.parametrize("token", ["Bearer abc\n", "abc\u20ac", "Bearer a\nb"])
-def test_a_token_is_trimmed_and_one_that_is_no_header_is_a_reason_to_wait(front: Front, token: str) -> None:
-    client = client_of(front, token=token)
+@pytest.mark.parametrize("token", ["abc\n", "abc\u20ac", "a\nb", "\x00", ""])
+def test_a_token_is_trimmed_and_one_that_is_no_header_is_a_reason_to_wait(
+    front: Front, token: str, tmp_path: Path
+) -> None:
+    (tmp_path / "token").write_text(token)
+    client = client_of(front, credentials=TokenFile(tmp_path / "token"))
     front.answers.append((200, [b"{}"]))
-    if token.strip() == "Bearer abc":
+    if token.strip() == "abc":
         client.get_participant("team", "train.a", 5.0)
-        assert front.requests[0].headers["authorization"] == "Bearer abc"
+        assert front.requests[0].headers["Authorization"] == "Bearer abc"
+        assert client.bearer_token() == "abc"
     else:
-        with pytest.raises(UnreachableError):
+        with pytest.raises(UnreachableError, match="the credentials cannot be read") as problem:
             client.get_participant("team", "train.a", 5.0)
+        assert problem.value.not_carried_out
         assert client.contact.failing
 
 
@@ -150,4 +155,4 @@ def test_the_address_may_have_a_path(front: Front) -> None:
     client_of(front, "/k8s/clusters/c-1").get_participant("team", "train.a", 5.0)
     (request,) = front.requests
     assert request.path == "/k8s/clusters/c-1/apis/rdzv.dev/v1alpha1/namespaces/team/rendezvousparticipants/train.a"
-    assert request.headers["authorization"] == "Bearer abc"
+    assert request.headers["Authorization"] == "Bearer abc"

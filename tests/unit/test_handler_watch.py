@@ -1,6 +1,7 @@
 """What an agent keeps of the Rendezvous that it watches, and when it reads it again."""
 
 import queue
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -133,6 +134,25 @@ def test_a_watch_that_says_nothing_is_passed_over_by_a_list() -> None:
         assert server.lists == 2
     finally:
         watch.stop()
+
+
+class _Busy(_Silent):
+    """An API server that does not want to be asked again for a second."""
+
+    def list_rendezvous(self, namespace: str, name: str, timeout: float) -> tuple[dict[str, Any] | None, str]:
+        super().list_rendezvous(namespace, name, timeout)
+        error = UnreachableError("busy", "list", "rendezvous", namespace)
+        error.retry_after = 1.0
+        raise error
+
+
+def test_an_api_server_is_left_alone_for_as_long_as_it_asks_for() -> None:
+    server = _Busy(_rendezvous(round=2), 7)
+    watch = RendezvousWatch(server, "team", "train", "train.a", 60, 1.0)
+    watch.start()
+    time.sleep(2.2)
+    watch.stop()
+    assert 2 <= server.lists <= 3
 
 
 class _Away(_Silent):

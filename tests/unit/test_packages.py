@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 import tomllib
 from packaging.requirements import Requirement
+from tests.support.kubeconfigs import KUBECONFIGS
+from tests.support.raw_server import RawServer, answer
 from trove_classifiers import classifiers
 
 ROOT = Path(__file__).parents[2]
@@ -188,6 +190,38 @@ def test_a_training_image_gets_neither_operator_nor_control_plane(built: dict[st
     (entry_points,) = tmp_path.glob("*.dist-info/entry_points.txt")
     scripts = entry_points.read_text().partition("[console_scripts]\n")[2].partition("\n\n")[0]
     assert [line.partition(" = ")[0] for line in scripts.splitlines()] == ["kube-rendezvous-selftest"]
+
+
+def test_a_training_image_gets_no_other_package(built: dict[str, Built], tmp_path: Path) -> None:
+    """And needs none: what is installed there reads a kubeconfig and makes a request."""
+    uv, python = str(ROOT / "hack" / "uv"), tmp_path / "venv" / "bin" / "python"
+    subprocess.run([uv, "venv", "--quiet", f"--python={sys.executable}", str(tmp_path / "venv")], check=True)
+    # Without an index: what it needed would be missing.
+    command = [uv, "pip", "install", "--quiet", "--no-index", f"--python={python}", str(built["kube-rendezvous"].wheel)]
+    subprocess.run(command, check=True, timeout=120)
+    installed = subprocess.check_output([uv, "pip", "freeze", "--quiet", f"--python={python}"], text=True).split("\n")
+    assert [line.partition(" ")[0] for line in installed if line] == ["kube-rendezvous"]
+    program = (
+        "import sys, kube_rendezvous; import rendezvous_handler.selftest.__main__;"
+        "print(kube_rendezvous.connect().get_participant('team', 'a', 5.0));"
+        "print(*sorted({name.partition('.')[0] for name in sys.modules} - sys.stdlib_module_names))"
+    )
+    with RawServer() as server:
+        server.scripts.append(server.serve(answer(b'{"found": 1}')))
+        (tmp_path / "kubeconfig").write_text(
+            KUBECONFIGS["OpenShift"].replace("https://api.train.example.com:6443", f"http://127.0.0.1:{server.port}")
+        )
+        environment = {"KUBECONFIG": str(tmp_path / "kubeconfig")}
+        said = subprocess.check_output([python, "-I", "-c", program], text=True, timeout=60, env=environment)
+    found, modules = said.splitlines()
+    assert found == "{'found': 1}"
+    assert set(modules.split()) - {"__main__", "_virtualenv"} == PACKAGES["kube-rendezvous"]
+
+
+def test_what_needs_a_package_is_an_extra(built: dict[str, Built]) -> None:
+    needed = built["kube-rendezvous"].metadata().get_all("Requires-Dist") or []
+    assert {text.partition(";")[2].strip() for text in needed} == {"extra == 'kubeconfig'"}
+    assert {Requirement(text).name for text in needed} == {"kubernetes", "pyyaml"}
 
 
 def test_a_folder_on_the_pythonpath_registers_the_backend(built: dict[str, Built], tmp_path: Path) -> None:

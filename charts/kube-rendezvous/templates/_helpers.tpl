@@ -52,13 +52,20 @@ app.kubernetes.io/component: operator
 {{- end -}}
 
 {{- define "kube-rendezvous.image" -}}
-{{- with default .Values.image.registry .Values.global.imageRegistry -}}
+{{- include "kube-rendezvous.imageReference" (list . .Values.image) -}}
+{{- end -}}
+
+{{/* Call it with (list . VALUES), where VALUES are those of one image. */}}
+{{- define "kube-rendezvous.imageReference" -}}
+{{- $root := index . 0 -}}
+{{- $image := index . 1 -}}
+{{- with default $image.registry $root.Values.global.imageRegistry -}}
 {{ . }}/
 {{- end -}}
-{{- if .Values.image.digest -}}
-{{ .Values.image.repository }}@{{ .Values.image.digest }}
+{{- if $image.digest -}}
+{{ $image.repository }}@{{ $image.digest }}
 {{- else -}}
-{{ .Values.image.repository }}:{{ default .Chart.AppVersion .Values.image.tag }}
+{{ $image.repository }}:{{ default $root.Chart.AppVersion $image.tag }}
 {{- end -}}
 {{- end -}}
 

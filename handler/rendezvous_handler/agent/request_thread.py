@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from rendezvous_api.api_errors import ApiError
+from rendezvous_api.api_errors import ApiError, retry_after
 from rendezvous_handler.kube.errors import advise
 
 _logger = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ SHORTEST_INTERVAL = 0.9
 """As a part of the interval between two heartbeats."""
 
 _PAUSE_AFTER_FAILURE = (0.05, 0.25)
-"""As parts of the interval; priority and fairness of the API server asks for a second (Retry-After)."""
+"""As parts of the interval, where the API server does not ask for more (Retry-After)."""
 
 
 class NotDoneError(Exception):
@@ -162,8 +162,10 @@ class RequestThread:
             self._beat()
         except ApiError as error:
             _logger.debug("heartbeat failed: %s", advise(error))
-            # An API server that is overloaded must not be asked again at once by all agents.
-            self._next_beat = max(self._next_beat, time.monotonic() + interval * random.uniform(*_PAUSE_AFTER_FAILURE))
+            # An API server that is overloaded must not be asked again at once by all agents. It may ask for more time,
+            # but a heartbeat cannot wait for long.
+            pause = max(interval * random.uniform(*_PAUSE_AFTER_FAILURE), min(retry_after(error), interval / 2))
+            self._next_beat = max(self._next_beat, time.monotonic() + pause)
             self._warn_of_failure(error, now)
         except Exception:
             _logger.exception("heartbeat failed unexpectedly")

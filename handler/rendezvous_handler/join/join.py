@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Generic, NoReturn, Protocol, TypeVar
 
 from rendezvous_api import names
-from rendezvous_api.api_errors import ApiError, ConflictError, InvalidError, UnreachableError
+from rendezvous_api.api_errors import ApiError, ConflictError, InvalidError, UnreachableError, retry_after
 from rendezvous_api.backoff import Backoff, Failures
 from rendezvous_api.participant import CheckIn, ParticipantSpec
 from rendezvous_api.reasons import AttemptReason, ClosedReason, ConditionReason, RefusalReason
@@ -36,6 +36,8 @@ _logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = (0.2, 1.2)
 """Between two tries to write an attempt: evenly spread between the two."""
+_USUAL_SECONDS = 1.0
+"""For so long priority and fairness asks everybody not to come again, which these are for. More is waited for, too."""
 _AFTER_CHECK_IN = Backoff(first=1.0, longest=30.0)
 """After a check-in that has failed at this node."""
 _AFTER_DROP = Backoff(first=0.1, longest=30.0)
@@ -209,8 +211,9 @@ class Join(Generic[M]):
             try:
                 agent.join(attempt, rendezvous)
                 break
-            except (UnreachableError, ConflictError):
+            except (UnreachableError, ConflictError) as error:
                 reporter.outage(agent.client.contact)
+                asked_for = retry_after(error)
             except NameTakenError as error:
                 raise StateError(str(error)) from None
             except InvalidError as error:
@@ -223,7 +226,7 @@ class Join(Generic[M]):
                 continue
             # Priority and fairness of the API server lets some hundred requests of one service account wait and refuses
             # the others (HTTP 429): they must neither wait for long nor come again together.
-            self._wait.pause_for(random.uniform(*RETRY_SECONDS))
+            self._wait.pause_for(random.uniform(*RETRY_SECONDS) + max(0.0, asked_for - _USUAL_SECONDS))
         _logger.info(
             "joined %s as %s (incarnation %s, attempt %d, %s); store address, should this be rank 0: %s:%d",
             agent.reference,

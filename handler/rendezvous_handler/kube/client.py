@@ -15,6 +15,7 @@ from rendezvous_api import names
 from rendezvous_api.api_errors import ExpiredError, UnreachableError
 from rendezvous_handler.kube.contact import Contact
 from rendezvous_handler.kube.errors import CONFIG_MAP_PLURAL
+from rendezvous_handler.kube.server import Server
 from rendezvous_handler.kube.transport import Json, JsonLines, Transport
 
 JsonPatch = list[Json]
@@ -36,21 +37,18 @@ class WatchEvent:
 class Client:
     """The API server as one agent uses it. May be used by several threads at once."""
 
-    def __init__(self, configuration: Any, namespace: str, in_pod: bool):
+    def __init__(self, server: Server, namespace: str, in_pod: bool):
         """Make no request yet.
 
         Args:
-            configuration: of the ``kubernetes`` package, loaded.
+            server: where it is, and who asks.
             namespace: of the pod, or of the kubeconfig's current context.
             in_pod: this process runs in a pod.
         """
         self.namespace = namespace
         self.in_pod = in_pod
         self.contact = Contact()
-        self._transport = Transport(configuration, self.contact)
-        # A watch holds its connection for long. From a pool of its own it takes none that a request has just used: so
-        # once the object has been read and is watched, the write that joins finds a connection open.
-        self._watch_transport = Transport(configuration, self.contact)
+        self._transport = Transport(server, self.contact)
 
     @property
     def url(self) -> str:
@@ -74,12 +72,12 @@ class Client:
         Only a watch by ``metadata.name`` is cheap for the API server: a watch by label is charged to every write of the
         kind in the namespace (kube-apiserver, flowcontrol/watch_tracker.go).
         """
-        lines = self._watch_transport.stream(
+        lines = self._transport.stream(
             "watch",
             names.RENDEZVOUS_PLURAL,
             namespace,
             _path(names.RENDEZVOUS_PLURAL, namespace),
-            # A server that has gone without a word is noticed when nothing, not even the end, came by then.
+            # A server that has gone without a word is noticed when the end has not come by then.
             timeout=seconds + 10,
             query={
                 "fieldSelector": f"metadata.name={name}",
@@ -171,7 +169,7 @@ class WatchStream:
 
         Raises:
             ExpiredError: the resource version is too old; list again.
-            UnreachableError: the connection broke, or nothing came for longer than the server may be quiet.
+            UnreachableError: the connection broke, or the server has not ended the watch in time.
         """
         with contextlib.closing(iter(self._lines)) as lines:
             for line in lines:

@@ -184,7 +184,7 @@ def patiently(request: Callable[[float], T], deadline: float, repeatable: bool =
         except UnreachableError as error:
             if not (repeatable or error.not_carried_out):
                 raise
-            time.sleep(back_off.pause())
+            time.sleep(max(0.0, min(back_off.pause() + error.retry_after, deadline - time.monotonic())))
             if time.monotonic() >= deadline:
                 raise
 

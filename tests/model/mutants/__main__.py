@@ -32,7 +32,7 @@ LONGEST_SECONDS = 600
 NOTHING = "nothing"
 NO_UNIT_TEST = "no unit test of that file; the model was not tried yet"
 _CORE = "tests/unit/core"
-_LIBRARIES = ("aiohttp", "hypothesis", "kopf", "kubernetes.aio.client", "torch.distributed", "urllib3")
+_LIBRARIES = ("aiohttp", "hypothesis", "kopf", "kubernetes.aio.client", "torch.distributed")
 """Take longer to be imported than most tests run, so they are imported once, and each run of tests is a fork."""
 _HEAD = """# Guards that are removed, and the tests that notice
 
