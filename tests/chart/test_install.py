@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import textwrap
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from tests.chart.support import (
     render,
 )
 from tests.support.groups import OWN_CONTROL_PLANE
+from tests.support.pages import fences, section
 from tests.support.waiting import wait_until
 
 from rendezvous_controlplane import ControlPlaneError, LocalControlPlane
@@ -211,6 +213,39 @@ def test_installed_upgraded_and_removed(bare_plane: LocalControlPlane, tmp_path:
     install(plane, RELEASE, SYSTEM, {"crds.keep": False}, verb="upgrade")
     helm("uninstall", RELEASE, f"--namespace={SYSTEM}", "--wait", kubeconfig=plane.kubeconfig)
     assert plane.kubectl("get", "customresourcedefinitions", "-o", "name") == ""
+
+
+@OWN_CONTROL_PLANE
+def test_the_three_commands_of_the_readme(bare_plane: LocalControlPlane) -> None:
+    """As they are. No pod runs here, so nothing is waited for, and the pod of the Job is made by hand."""
+    plane = bare_plane
+    if not mutates(plane):
+        pytest.skip("the label needs Kubernetes 1.36")
+    (commands,) = fences(section("README.md", "## Three commands"), "sh")
+    first, second, third = commands.replace("\\\n", "").splitlines()
+    words = [word for word in shlex.split(first) if word != "--wait"]
+    words[words.index("charts/kube-rendezvous")] = str(CHART)
+    helm(*words[1:], kubeconfig=plane.kubeconfig)
+    wait_until(lambda: is_served(plane), "the new kind to be served")
+    *apply, path = shlex.split(second)[1:]
+    assert "Warning" not in plane.kubectl(*apply, str(ROOT / path))
+    assert plane.kubectl(*shlex.split(third)[1:-1]) == "", "and the kind is there"
+
+    template = yaml.safe_load((ROOT / path).read_text(encoding="utf-8"))["spec"]["template"]
+    metadata = {**template["metadata"], "name": "train-0"}
+    pod = json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]})
+
+    def injected() -> str:
+        made = plane.kubectl("create", "--dry-run=server", "-f", "-", "-o", "json", input=pod)
+        return str(json.loads(made)["metadata"]["annotations"].get("rdzv.dev/injected", ""))
+
+    wait_until(lambda: "environment, handler" in injected(), "the label to have its effect")
+    (binding,) = (
+        item
+        for item in json.loads(plane.kubectl("get", "rolebindings", "-o", "json"))["items"]
+        if item["roleRef"]["name"] == "kube-rendezvous-agent"
+    )
+    assert [subject["name"] for subject in binding["subjects"]] == ["system:serviceaccounts:default"]
 
 
 @OWN_CONTROL_PLANE

@@ -164,6 +164,7 @@ def test_every_image_that_the_chart_names_is_published() -> None:
 
 
 # What publishes cannot be run here. A program of that name writes down how it is called, and does nothing.
+ONE_AT_A_TIME = pytest.mark.xdist_group("build/release")
 RECORDER = """#!/usr/bin/env bash
 printf '%s\\n' "$@" >"$RECORD"
 while (($#)); do
@@ -189,6 +190,7 @@ def called(tmp_path: Path, program: str, *arguments: str) -> list[str]:
     return (tmp_path / "record").read_text().splitlines()
 
 
+@ONE_AT_A_TIME
 def test_an_image_is_pushed_for_both_architectures_with_what_it_is_made_of(tmp_path: Path) -> None:
     words = called(tmp_path, "docker", "images", "--push")
     assert {"--push", "--sbom=true", "--provenance=mode=max", "linux/amd64,linux/arm64"} <= {*words}
@@ -200,11 +202,13 @@ def test_an_image_is_pushed_for_both_architectures_with_what_it_is_made_of(tmp_p
     assert words[words.index("--tag") + 1] == f"{digests[-1].split()[1]}:{VERSION}"
 
 
+@ONE_AT_A_TIME
 def test_the_chart_is_pushed_as_it_was_packaged(tmp_path: Path) -> None:
     chart = f"build/release/kube-rendezvous-{VERSION}.tgz"
     assert called(tmp_path, "helm", "chart", "--push") == ["push", chart, "oci://r.test/a/charts"]
 
 
+@ONE_AT_A_TIME
 def test_the_files_of_a_release_get_the_notes_of_its_version(tmp_path: Path) -> None:
     words = called(tmp_path, "gh", "files", "--push")
     assert words[:3] == ["release", "create", f"v{VERSION}"]
