@@ -81,6 +81,8 @@ class Pod:
     """The name of its regular container, if there is only one."""
     problem: str | None = None
     """Why it is not running yet, for people: ``Pending (0/3 nodes are available: Insufficient nvidia.com/gpu)``."""
+    unschedulable: bool = False
+    """The scheduler has found no machine for it, and makes no room for it by preemption."""
 
     @property
     def live(self) -> bool:
