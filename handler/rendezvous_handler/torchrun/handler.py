@@ -24,6 +24,7 @@ from rendezvous_api.api_errors import ApiError, NoConfigurationError, Unreachabl
 from rendezvous_api.reasons import AttemptReason, LeaveReason
 from rendezvous_api.rendezvous import Rendezvous
 from rendezvous_handler.agent.agent import Agent
+from rendezvous_handler.agent.degradation import Degradation
 from rendezvous_handler.agent.request_thread import NotDoneError
 from rendezvous_handler.agent.store_port import StorePort
 from rendezvous_handler.join.answer import Membership, is_closed, nodes_waiting
@@ -70,6 +71,7 @@ class KubernetesRendezvousHandler(RendezvousHandler):  # type: ignore[misc]  # t
         self._agent: Agent | None = None
         self._store: RoundStore | None = None
         self._in_round: Membership | None = None
+        self._degradation = Degradation()
         self._saw_waiting = False
         self._shut_down = False
         self._left = False
@@ -152,7 +154,10 @@ class KubernetesRendezvousHandler(RendezvousHandler):  # type: ignore[misc]  # t
         if agent is None:
             return 0
         agent.notice_pause()
-        waiting = nodes_waiting(agent.watch.state.rendezvous, self._in_round, agent.participant.lost)
+        rendezvous = agent.watch.state.rendezvous
+        if self._in_round is not None:
+            self._degradation.note(rendezvous, self._in_round.round)
+        waiting = nodes_waiting(rendezvous, self._in_round, agent.participant.lost)
         self._saw_waiting = waiting > 0
         return waiting
 

@@ -142,6 +142,16 @@ class Excused(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Told:
+    """Of which suspects people were told in the round that runs."""
+
+    suspects: Mapping[str, float] = field(default_factory=dict)
+    """By name: time of the last heartbeat before (monotonic seconds)."""
+    at: float = float("-inf")
+    """When they were told last (monotonic seconds)."""
+
+
+@dataclass(frozen=True)
 class Memory:
     """What one operator process remembers of a Rendezvous. Never stored: a new leader starts with an empty one.
 
@@ -157,6 +167,7 @@ class Memory:
     """Since that moment no node of the run that holds the Rendezvous has been heard, but nodes of other runs have."""
     excused: Mapping[str, Excused] = field(default_factory=dict)
     """Of members, by name."""
+    told: Told = Told()
 
 
 @dataclass(frozen=True)
