@@ -43,6 +43,8 @@ _logger = logging.getLogger(__name__)
 
 _ROUND = "RDZV_ROUND"
 """What `kube_rendezvous.worker.round` reads."""
+_FENCE = "RDZV_FENCE"
+"""What `kube_rendezvous.worker.fencing_token` reads."""
 _EXIT_SECONDS = 1.0
 _RETRY_SECONDS = 0.5
 _COUNT_SECONDS = 3.0
@@ -140,7 +142,9 @@ class KubernetesRendezvousHandler(RendezvousHandler):  # type: ignore[misc]  # t
         self._record(f"has joined round {place}", rank=won.rank)
         _logger.info("this node has joined round %s; store at %s:%d", place, won.store.host, won.store.port)
         assert store.bootstrap is not None
-        os.environ[_ROUND] = str(won.round)  # the agent starts its workers with this environment
+        # The agent starts its workers with this environment. Nothing changes it before they have started: it is set in
+        # the main thread, which starts them next.
+        os.environ[_ROUND], os.environ[_FENCE] = str(won.round), won.fence
         return RendezvousInfo(store.agent_store(), won.rank, won.nodes, store.bootstrap)
 
     def num_nodes_waiting(self) -> int:
@@ -318,7 +322,8 @@ class KubernetesRendezvousHandler(RendezvousHandler):  # type: ignore[misc]  # t
     def _close(self) -> None:
         self._shut_down = True
         self._in_round = None
-        os.environ.pop(_ROUND, None)
+        for variable in (_ROUND, _FENCE):
+            os.environ.pop(variable, None)
         self._launcher_call = None
         atexit.unregister(self._leave_at_exit)
         _running.discard(self)
