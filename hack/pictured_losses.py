@@ -1,16 +1,18 @@
 """A lost node: what the group then does in scripted scenarios of the decision core, on a time line and in a table."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 from hack import generated
 from hack.pictured_states import state_of
 from tests.unit.core.worlds import Scenario
 
 from rendezvous_api.reasons import AttemptReason, LeaveReason, State
-from rendezvous_api.rendezvous import RendezvousStatus
+from rendezvous_api.rendezvous import Owner, RendezvousStatus
 
 NODES = ("node-1", "node-2", "node-3")
 LOST = "node-2"
+JOB = Owner("Job", "train")
 _RUNS_FOR = 700
 """Seconds before the loss: a round that has just begun is treated in another way."""
 _STOPS_WORKERS = 1
@@ -27,13 +29,14 @@ Happenings = Mapping[float, Sequence[Callable[["Loss"], None]]]
 class Loss(Scenario):
     """A round of three members runs, and one of them is lost at 0 s. At least two are needed."""
 
-    def __init__(self, what: str, happenings: Happenings, *, spare: bool = False) -> None:
+    def __init__(self, what: str, happenings: Happenings, *, spare: bool = False, owner: Owner | None = JOB) -> None:
         self.what = what
+        self.owner = owner
         self.states: list[tuple[float, str]] = []
         """From when on, in seconds from the loss, and which state."""
         nodes = (*NODES, "node-4") if spare else NODES
         super().__init__(2, 3)
-        self.pod(*nodes, run_id="run-1")
+        self.labelled(*nodes)
         self.join_from_pods(*nodes, run="run-1")
         self.at(_RUNS_FOR)
         self.states = [(0.0, state_of(self.status))]
@@ -54,6 +57,10 @@ class Loss(Scenario):
         self.asked_at = asked_at
         self.reason = self.status.history[-2].reason
         self.next_round_at = self.seconds
+
+    def labelled(self, *who: str, **how: Any) -> None:
+        """Labelled pods of the group are made or changed."""
+        self.pod(*who, run_id="run-1", owner=self.owner, workload="job" if self.owner else None, **how)
 
     @property
     def seconds(self) -> float:
@@ -76,9 +83,11 @@ class Loss(Scenario):
 def losses() -> list[Loss]:
     """Each way in which the operator learns of a loss, with the defaults of all settings."""
     return [
-        Loss("its labelled pod is evicted", EVICTED),
+        Loss("its labelled pod is evicted, its Job makes none", EVICTED),
+        Loss("the same, and no Job would make one", EVICTED, owner=None),
         Loss("the same, and a spare waits", EVICTED, spare=True),
-        Loss("its labelled pod fails, a new one joins after 15 s", {0: [_pod_fails], 15: [_new_pod_joins]}),
+        Loss("its labelled pod fails, a new one joins after 15 s", {**FAILED, 10: [_new_pod_is_made], 15: [_it_joins]}),
+        Loss("the same, but there is no machine for the new one", {**FAILED, 10: [_new_pod_has_no_machine]}),
         Loss("its container is restarted, the agent joins after 5 s", {5: [lambda loss: loss.restart(LOST)]}),
         Loss("heartbeats stop, workers of node-1 fail after 5 s", {5: [_workers_of_another_fail]}),
         Loss("heartbeats stop, workers of the others hang", {}),
@@ -86,19 +95,31 @@ def losses() -> list[Loss]:
 
 
 def _is_evicted(loss: Loss) -> None:
-    loss.pod(LOST, run_id="run-1", leaving="its pod is being evicted")
+    loss.labelled(LOST, leaving="its pod is being evicted")
 
 
 def _agent_ends(loss: Loss) -> None:
     loss.leave(LOST, reason=LeaveReason.TERMINATED)
 
 
+def _pod_is_gone(loss: Loss) -> None:
+    loss.pod_gone(LOST)
+
+
 def _pod_fails(loss: Loss) -> None:
-    loss.pod(LOST, run_id="run-1", phase="Failed")
+    loss.labelled(LOST, phase="Failed")
 
 
-def _new_pod_joins(loss: Loss) -> None:
-    loss.pod("node-5", run_id="run-1")
+def _new_pod_is_made(loss: Loss) -> None:
+    loss.labelled("node-5", phase="Pending")
+
+
+def _new_pod_has_no_machine(loss: Loss) -> None:
+    loss.labelled("node-5", phase="Pending", unschedulable=True)
+
+
+def _it_joins(loss: Loss) -> None:
+    loss.labelled("node-5")
     loss.join_from_pods("node-5", run="run-1")
 
 
@@ -106,7 +127,8 @@ def _workers_of_another_fail(loss: Loss) -> None:
     loss.reenter("node-1", reason=AttemptReason.WORKER_FAILURE)
 
 
-EVICTED: Happenings = {0: [_is_evicted], 1: [_agent_ends]}
+EVICTED: Happenings = {0: [_is_evicted], 1: [_agent_ends], 2: [_pod_is_gone]}
+FAILED: Happenings = {0: [_pod_fails]}
 
 
 def picture(found: list[Loss]) -> Iterator[str]:

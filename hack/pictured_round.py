@@ -38,9 +38,9 @@ class Life(Scenario):
         self.does(43, "node-3", "first heartbeat of round 1", lambda: self.beat("node-3"))
         self.does(100, "node-2", "dies, heartbeats stop", lambda: self.silent("node-2"))
         fails = AttemptReason.WORKER_FAILURE
-        self.does(130, "node-1", "its workers fail, joins again", lambda: self.reenter("node-1", reason=fails))
-        self.does(132, "node-3", "joins again", lambda: self.reenter("node-3"))
-        self.does(150, "node-2", "is restarted, joins", lambda: self.restart("node-2"))
+        self.does(117, "node-1", "its workers fail, joins again", lambda: self.reenter("node-1", reason=fails))
+        self.does(119, "node-3", "joins again", lambda: self.reenter("node-3"))
+        self.does(125, "node-2", "is restarted, joins", lambda: self.restart("node-2"))
 
     def written(self, before: RendezvousStatus) -> None:
         """Note what has changed."""

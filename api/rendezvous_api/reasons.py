@@ -169,6 +169,8 @@ class EventReason(Reason):
     RUN_CLAIMED = "RunClaimed"
     ROUND_PUBLISHED = "RoundPublished"
     ROUND_ENDED = "RoundEnded"
+    MEMBER_SUSPECTED = "MemberSuspected"
+    MEMBER_RESPONDS = "MemberResponds"
     PARTICIPANT_REFUSED = "ParticipantRefused"
     NODE_HELD_OUT = "NodeHeldOut"
     RUN_CLOSED = "RunClosed"

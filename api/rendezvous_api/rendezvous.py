@@ -29,6 +29,7 @@ class Timeouts:
     join_seconds: int = 600
     last_call_seconds: int = 30
     replacement_seconds: int = 30
+    replacement_pod_seconds: int = 5
     reentry_seconds: int = 330
     suspect_seconds: int = 120
     isolated_round_seconds: int | None = None

@@ -26,13 +26,15 @@ class Pods:
         name: str,
         *,
         owner_uid: str | None = None,
+        owner_kind: str = "Job",
         labels: Mapping[str, str] | None = None,
         restart_policy: str = "Always",
     ) -> str:
         """Create a pod, Pending as every new one; ``owner_uid``: of its controller. Returns the pod's UID."""
         metadata: dict[str, Any] = {"labels": {names.LABEL_RENDEZVOUS: self._job.name, **(labels or {})}}
         if owner_uid is not None:
-            controller = {"apiVersion": "batch/v1", "kind": "Job", "name": "work", "uid": owner_uid, "controller": True}
+            group = "batch/v1" if owner_kind == "Job" else "apps/v1"
+            controller = {"apiVersion": group, "kind": owner_kind, "name": "work", "uid": owner_uid, "controller": True}
             metadata["ownerReferences"] = [controller]
         # With a node name a deletion waits for the kubelet of that node, as with real pods.
         spec = {"serviceAccountName": _ACCOUNT, "nodeName": f"node-of-{name}", "restartPolicy": restart_policy}

@@ -12,7 +12,7 @@ from tests.support.waiting import wait_until
 
 from rendezvous_api import names
 from rendezvous_api.meta import Condition
-from rendezvous_api.reasons import ConditionReason, RoundEndReason
+from rendezvous_api.reasons import ConditionReason, EventReason, RoundEndReason
 
 KEEP_ALIVE = {"heartbeatIntervalSeconds": 1, "maxMissed": 5}
 CUT_OFF_SECONDS = 4 * 5
@@ -24,6 +24,15 @@ def degraded(job: Job) -> Condition:
     condition = job.status.condition(names.CONDITION_DEGRADED)
     assert condition is not None
     return condition
+
+
+def wait_until_logged(job: Job, node: str, text: str) -> None:
+    wait_until(lambda: text in job.agents[node].log, f"{text} in the log of {node}")
+
+
+def told(job: Job, reason: EventReason) -> list[str]:
+    """The notes of the Events with that reason."""
+    return [event["note"] for event in job.api.list("Event") if event["reason"] == reason]
 
 
 def wait_until_suspected(job: Job, node: str) -> None:
@@ -122,6 +131,9 @@ def test_nobody_restarts_when_a_third_of_the_members_is_cut_off_from_the_api_ser
         else:
             proxy.refuse()
         wait_until_suspected(job, "n0")
+        silent = f"{job.name}.n0 is silent since "
+        for node in ("n1", "n2"):
+            wait_until_logged(job, node, f"round 1 goes on, but: {silent}")
         time.sleep(max(0.0, cut_at + CUT_OFF_SECONDS - time.time()))
         last_heartbeat = job.participant("n0")["status"]["heartbeatTime"]
         proxy.mend()
@@ -136,6 +148,12 @@ def test_nobody_restarts_when_a_third_of_the_members_is_cut_off_from_the_api_ser
             steps = [record.time for record in job.journal.records("step", since=cut_at) if record.node == node]
             assert max(later - step for step, later in pairwise(steps)) < 10, f"{node} stood still"
         assert time.time() - mended_at < 40
+        for node in ("n1", "n2"):
+            wait_until_logged(job, node, "round 1: what was wrong has passed")
+        assert told(job, EventReason.MEMBER_SUSPECTED)[0].startswith(f"round 1 goes on, but {silent}")
+        if silently:  # once is enough: between two times of telling there are 30 s
+            wait_until(lambda: told(job, EventReason.MEMBER_RESPONDS), "the Event that it is over", 60)
+            assert told(job, EventReason.MEMBER_RESPONDS) == [f"round 1: {job.name}.n0 sends heartbeats again"]
 
         # It is told of the next round as before.
         job.request_restart()

@@ -17,6 +17,7 @@ from tests.support.waiting import wait_until
 from rendezvous_api import names
 from rendezvous_api.reasons import ClosedReason, FormationReason, RoundEndReason
 
+WAITS_NO_LONGER = "no pod is on its way that could replace a lost one, so waiting only until"
 UNSCHEDULABLE = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu."
 
 
@@ -131,6 +132,44 @@ def test_what_a_pod_says_counts_at_once_although_its_agent_still_beats(job: Job,
 
     job.stop_training()
     assert job.agents["p-0"].wait() == 0
+    job.journal.assert_no_split()
+
+
+def test_a_replacement_that_cannot_come_is_not_waited_for(job: Job, pods: Pods) -> None:
+    """Nobody makes another pod; later one is made for which there is no machine, and then there is one."""
+    job.create(2, 3, lastCallSeconds=60, replacementSeconds=600)
+    workload = str(uuid.uuid4())
+
+    def create(name: str) -> str:
+        return pods.create(name, owner_uid=workload, owner_kind="StatefulSet")
+
+    uids = {name: create(name) for name in ("train-0", "train-1", "train-2")}
+    for name, uid in uids.items():
+        pods.agent(name, uid, run_id=None)
+    job.wait_for_training(set(uids), timeout=90)
+    left = {"train-0", "train-1"}
+    for makes_another in (False, True):
+        before = job.status.round
+        lost_at = time.time()
+        job.agents["train-2"].kill()
+        pods.delete("train-2", grace_seconds=0)
+        if makes_another:
+            uid = create("train-2")
+            waits = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": UNSCHEDULABLE}
+            pods.write_status("train-2", conditions=[waits])
+            wait_until(lambda: f"train-2 is Pending ({UNSCHEDULABLE})" in words_of(job), "the reason why none comes")
+        wait_until(lambda: WAITS_NO_LONGER in words_of(job), WAITS_NO_LONGER)
+        # Whoever waited for a replacement would wait for ten minutes.
+        job.wait_for_round(left, after=before)
+        print(f"{time.time() - lost_at:.1f} s from the loss to the next round")
+        if not makes_another:
+            pods.agent("train-2", create("train-2"), run_id=None)
+            job.wait_for_training(set(uids), since=lost_at, timeout=90)
+    pods.write_status("train-2", conditions=[{"type": "PodScheduled", "status": "True"}])
+    pods.agent("train-2", uid, run_id=None)
+    job.wait_for_training(set(uids), since=time.time(), timeout=90)
+    job.stop_training()
+    assert {agent.wait() for agent in job.agents.values()} <= {0, -9}
     job.journal.assert_no_split()
 
 

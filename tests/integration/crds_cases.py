@@ -76,6 +76,12 @@ SPEC_CASES = table(
     ("min left out", {"minNodes": REMOVED}, ("spec.minNodes", "Required value")),
     ("no last call", {"lastCallSeconds": 0}, None),
     ("no replacement time", {"replacementSeconds": 0}, None),
+    ("no time for pods", {"replacementPodSeconds": 0}, None),
+    (
+        "a negative time for pods",
+        {"replacementPodSeconds": -1},
+        ("spec.timeouts.replacementPodSeconds", "greater than or equal to 0"),
+    ),
     ("no scale-up interval", {"scaleUpIntervalSeconds": 0}, None),
     ("a week", {"joinSeconds": 604800}, None),
     ("no join time", {"joinSeconds": 0}, ("spec.timeouts.joinSeconds", "greater than or equal to 1")),

@@ -42,12 +42,15 @@ def test_a_lost_node_is_noticed_when_the_settings_say() -> None:
     losses = pictured_losses.losses()
     spec = losses[0].spec
     silence = spec.heartbeat.interval_seconds * spec.heartbeat.max_missed
-    at_once, spare, replaced, restarted, workers_fail, workers_hang = losses
-    assert [loss.asked_at for loss in losses] == [0, 0, 0, 5, 5, spec.timeouts.suspect_seconds]
-    assert at_once.next_round_at == 1 + spec.timeouts.replacement_seconds
+    evicted, for_good, spare, replaced, no_machine, restarted, workers_fail, workers_hang = losses
+    assert [loss.asked_at for loss in losses] == [0, 0, 0, 0, 0, 5, 5, spec.timeouts.suspect_seconds]
+    assert evicted.next_round_at == 1 + spec.timeouts.replacement_seconds
+    assert for_good.next_round_at == 2 + spec.timeouts.replacement_pod_seconds
+    assert no_machine.next_round_at == 10 + spec.timeouts.replacement_pod_seconds
     assert spare.next_round_at == 1
     assert (replaced.next_round_at, restarted.next_round_at) == (15, 6)
-    assert workers_fail.next_round_at == silence + spec.timeouts.replacement_seconds
+    assert workers_fail.next_round_at == spec.timeouts.replacement_seconds
+    assert workers_hang.next_round_at == spec.timeouts.suspect_seconds + 1
     assert (float(silence), str(State.DEGRADED)) in workers_hang.states
 
 

@@ -5,12 +5,17 @@ import importlib.metadata
 import inspect
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 from tests.support.without_torch import WITHOUT_TORCH
 
 import kube_rendezvous
 from kube_rendezvous import worker
+from rendezvous_api.meta import ObjectMeta
+from rendezvous_api.rendezvous import Rendezvous, RendezvousSpec, RendezvousStatus
+from rendezvous_handler.agent.rendezvous_watch import members_digest
+from rendezvous_handler.join.answer import fence_of
 
 HEAVY = ("torch", "kubernetes", "urllib3", "rendezvous_handler")
 
@@ -49,5 +54,64 @@ def test_a_worker_knows_its_round(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RDZV_ROUND", "seven")
     with pytest.raises(ValueError, match=r"^RDZV_ROUND='seven' is no integer$"):
         worker.round()
-    assert worker.__all__ == ["round"]
+    assert worker.__all__ == ["FencingToken", "fencing_token", "round"]
     assert importlib.import_module("kube_rendezvous.worker") is worker
+
+
+def test_a_worker_knows_the_token_of_its_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RDZV_FENCE", raising=False)
+    assert worker.fencing_token() is None
+    text = fence_of(rendezvous("2026-11-30T12:00:05Z", 7), "0a1b2c3d")
+    monkeypatch.setenv("RDZV_FENCE", text)
+    token = worker.fencing_token()
+    assert token == worker.FencingToken("2026-11-30T12:00:05Z", 7, "0a1b2c3d")
+    assert str(token) == text == "2026-11-30T12:00:05Z.0000000007.0a1b2c3d"
+    for wrong in ("", "7", text[:-1], f"{text}0", f" {text}", text.upper()):
+        monkeypatch.setenv("RDZV_FENCE", wrong)
+        with pytest.raises(ValueError, match=r"is no fencing token$"):
+            worker.fencing_token()
+
+
+def test_tokens_are_compared_by_creation_and_round_and_are_equal_only_if_all_is() -> None:
+    def token(created: str, number: int, members: str = "0a1b2c3d") -> worker.FencingToken:
+        return worker.FencingToken(f"2026-11-30T{created}Z", number, members)
+
+    ordered = [token("09:59:59", 12), token("10:00:00", 9), token("10:00:00", 10), token("10:00:01", 1)]
+    for place, lower in enumerate(ordered):
+        for higher in ordered[place + 1 :]:
+            assert lower < higher
+            assert lower <= higher
+            assert higher > lower
+            assert not higher <= lower
+            assert str(lower) < str(higher)
+    mine, twin = token("10:00:00", 9, "00000000"), token("10:00:00", 9, "ffffffff")
+    assert mine <= token("10:00:00", 9, "00000000")
+    # After a restore of etcd one number may be given out twice. Neither may write over what the other has written.
+    assert not mine <= twin
+    assert not twin <= mine
+    assert mine != twin
+
+
+def rendezvous(created: str, number: int) -> Rendezvous:
+    metadata = ObjectMeta("train", uid="uid", creation_timestamp=created)
+    return Rendezvous(metadata, RendezvousSpec(1, 2), RendezvousStatus(round=number))
+
+
+MEMBER = {"name": "train.a", "incarnation": "first", "attempt": 3, "rank": 0}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"metadata": {"uid": "another"}, "status": {"participants": [MEMBER]}},
+        {"metadata": {"uid": "uid"}, "status": {"participants": [{**MEMBER, "name": "train.b"}]}},
+        {"metadata": {"uid": "uid"}, "status": {"participants": [{**MEMBER, "incarnation": "second"}]}},
+        {"metadata": {"uid": "uid"}, "status": {"participants": [{**MEMBER, "attempt": 4}]}},
+        {"metadata": {"uid": "uid"}, "status": {"participants": [MEMBER, {**MEMBER, "name": "train.b", "rank": 1}]}},
+    ],
+)
+def test_two_rounds_of_one_number_have_different_digests(other: dict[str, Any]) -> None:
+    found = {"metadata": {"uid": "uid"}, "status": {"participants": [MEMBER], "waitingNodes": 0}}
+    later = {**found, "status": {"participants": [MEMBER], "waitingNodes": 1}}
+    assert members_digest(found) == members_digest(later) != members_digest(other)
+    assert len(members_digest(found)) == 8

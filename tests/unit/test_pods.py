@@ -184,3 +184,22 @@ def test_the_name_of_the_only_container() -> None:
     assert pod_from_object(item).only_container is None
     del item["spec"]["containers"][1]
     assert pod_from_object(item).only_container == "train"
+
+
+@pytest.mark.parametrize(
+    ("scheduled", "nominated", "expected"),
+    [
+        ({"status": "True"}, None, False),
+        ({"status": "False", "reason": "SchedulingGated"}, None, False),
+        ({"status": "False", "reason": "Unschedulable"}, None, True),
+        ({"status": "False", "reason": "Unschedulable"}, "node-1", False),
+    ],
+)
+def test_a_pod_is_unschedulable_if_the_scheduler_says_so_and_makes_no_room(
+    scheduled: dict[str, str], nominated: str | None, expected: bool
+) -> None:
+    status: dict[str, Any] = {"phase": "Pending", "conditions": [{"type": "PodScheduled", **scheduled}]}
+    if nominated:
+        status["nominatedNodeName"] = nominated
+    assert pod_from_object(pod(**status)).unschedulable is expected
+    assert not pod_from_object(pod(phase="Pending")).unschedulable

@@ -319,6 +319,30 @@ def test_a_write_whose_answer_is_lost_has_its_events_and_counts(reads: int, monk
     play(lambda: Place(_AnswersLost(1, reads), []), scenario, monkeypatch)
 
 
+def test_what_is_told_is_neither_put_off_nor_bound_to_a_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second changes nothing but a count, right after a write; the third changes nothing."""
+    more = replace(ROUND, waiting_nodes=1)
+    counted = replace(more, waiting_nodes=2)
+    emitted: list[str] = []
+
+    def decides(place: Place) -> Callable[[Now, World, Memory], Decision]:
+        def decide(now: Now, world: World, memory: Memory) -> Decision:
+            decision, turn = place.decide(now, world, memory), len(place.remembered)
+            events = (Event(EventReason.MEMBER_SUSPECTED, f"turn {turn}"),) if turn <= 3 else ()
+            return replace(decision, events=events)
+
+        return decide
+
+    async def scenario(place: Place) -> None:
+        monkeypatch.setattr(module, "decide", decides(place))
+        monkeypatch.setattr(place.recorder, "emit", lambda target, reason, note, *, warning: emitted.append(note))
+        await reconciles(place, 3)
+        await asyncio.sleep(0.1)
+        assert (emitted, place.client.writes) == (["turn 1", "turn 2", "turn 3"], 2)
+
+    play(lambda: Place(_Answers(), [more, counted]), scenario, monkeypatch)
+
+
 def test_a_write_that_was_not_carried_out_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario(place: Place) -> None:
         await reconciles(place, 3)

@@ -5,6 +5,7 @@ Readers take `RendezvousWatch.state`, an immutable value that is replaced as a w
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import queue
 import random
@@ -43,6 +44,8 @@ class WatchState:
     """The object, or its absence, has been read at least once."""
     members: Mapping[int, str] = field(default_factory=dict)
     """The names of all members of its round, by rank."""
+    members_digest: str = ""
+    """8 hex digits of its UID and these members: of what makes two rounds with one number different."""
     error: ApiError | None = None
     """Why reading fails now; None when it works."""
 
@@ -75,6 +78,14 @@ def member_names(found: Json) -> dict[int, str]:
     """The names of the members of the last round of a Rendezvous in JSON, by rank."""
     members = (found.get("status") or {}).get("participants", ())
     return {int(member["rank"]): str(member["name"]) for member in members}
+
+
+def members_digest(found: Json) -> str:
+    """8 hex digits of the UID of a Rendezvous in JSON, and of the members of its last round with their attempts."""
+    members = (found.get("status") or {}).get("participants", ())
+    fields = ("rank", "name", "incarnation", "attempt")
+    lines = [str(found["metadata"]["uid"]), *(" ".join(str(member[key]) for key in fields) for member in members)]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:8]
 
 
 class RendezvousWatch:
@@ -226,7 +237,7 @@ class RendezvousWatch:
 
     def _decoded(self, found: Json) -> WatchState:
         rendezvous = codec.decode(Rendezvous, only_about(found, self._participant))
-        return WatchState(rendezvous, read=True, members=member_names(found))
+        return WatchState(rendezvous, read=True, members=member_names(found), members_digest=members_digest(found))
 
     def _known_version(self) -> int:
         known = self.state.rendezvous

@@ -31,6 +31,8 @@ class Membership:
     run_id: str
     entry: Member
     """What the status has of this agent."""
+    fence: str = ""
+    """What `kube_rendezvous.worker.fencing_token` reads; see `fence_of`."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,16 @@ def answer(rendezvous: Rendezvous, attempt: Attempt) -> Answer:
     gathered = status.formation is not None and status.formation.reason is FormationReason.GATHERING
     held_out = next((entry for entry in status.held_out if entry.name == attempt.name), None)
     return Waiting(attempt.name in status.spares, gathered, held_out)
+
+
+def fence_of(rendezvous: Rendezvous, members_digest: str) -> str:
+    """The fencing token of the current round. Its parts have a fixed length, so that strings are ordered as tokens.
+
+    Args:
+        rendezvous: with that round.
+        members_digest: 8 hex digits, of its UID and its members.
+    """
+    return f"{rendezvous.metadata.creation_timestamp}.{rendezvous.status.round:010}.{members_digest}"
 
 
 def _run_of_round(status: RendezvousStatus) -> str:

@@ -7,7 +7,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, NoReturn, Protocol, TypeVar
 
 from rendezvous_api import names
@@ -19,7 +19,7 @@ from rendezvous_api.rendezvous import Refusal, Rendezvous
 from rendezvous_handler.agent.agent import Agent
 from rendezvous_handler.agent.participant import NameTakenError
 from rendezvous_handler.agent.store_port import StorePort, StorePortError
-from rendezvous_handler.join.answer import Attempt, Membership, Replaced, answer, has_ended
+from rendezvous_handler.join.answer import Attempt, Membership, Replaced, answer, fence_of, has_ended
 from rendezvous_handler.join.errors import (
     BUDGET_IS_SPENT,
     DO_NOT_START_AGAIN,
@@ -257,7 +257,7 @@ class Join(Generic[M]):
                 return None
             decided = answer(state.rendezvous, attempt)
             if isinstance(decided, Membership):
-                return decided
+                return replace(decided, fence=fence_of(state.rendezvous, state.members_digest))
             if isinstance(decided, Refusal):
                 if decided.reason is RefusalReason.JOIN_ANEW:
                     return decided

@@ -24,6 +24,7 @@ from rendezvous_api.api_errors import ApiError, NoConfigurationError, Unreachabl
 from rendezvous_api.reasons import AttemptReason, LeaveReason
 from rendezvous_api.rendezvous import Rendezvous
 from rendezvous_handler.agent.agent import Agent
+from rendezvous_handler.agent.degradation import Degradation
 from rendezvous_handler.agent.request_thread import NotDoneError
 from rendezvous_handler.agent.store_port import StorePort
 from rendezvous_handler.join.answer import Membership, is_closed, nodes_waiting
@@ -42,6 +43,8 @@ _logger = logging.getLogger(__name__)
 
 _ROUND = "RDZV_ROUND"
 """What `kube_rendezvous.worker.round` reads."""
+_FENCE = "RDZV_FENCE"
+"""What `kube_rendezvous.worker.fencing_token` reads."""
 _EXIT_SECONDS = 1.0
 _RETRY_SECONDS = 0.5
 _COUNT_SECONDS = 3.0
@@ -70,6 +73,7 @@ class KubernetesRendezvousHandler(RendezvousHandler):  # type: ignore[misc]  # t
         self._agent: Agent | None = None
         self._store: RoundStore | None = None
         self._in_round: Membership | None = None
+        self._degradation = Degradation()
         self._saw_waiting = False
         self._shut_down = False
         self._left = False
@@ -138,7 +142,9 @@ class KubernetesRendezvousHandler(RendezvousHandler):  # type: ignore[misc]  # t
         self._record(f"has joined round {place}", rank=won.rank)
         _logger.info("this node has joined round %s; store at %s:%d", place, won.store.host, won.store.port)
         assert store.bootstrap is not None
-        os.environ[_ROUND] = str(won.round)  # the agent starts its workers with this environment
+        # The agent starts its workers with this environment. Nothing changes it before they have started: it is set in
+        # the main thread, which starts them next.
+        os.environ[_ROUND], os.environ[_FENCE] = str(won.round), won.fence
         return RendezvousInfo(store.agent_store(), won.rank, won.nodes, store.bootstrap)
 
     def num_nodes_waiting(self) -> int:
@@ -152,7 +158,10 @@ class KubernetesRendezvousHandler(RendezvousHandler):  # type: ignore[misc]  # t
         if agent is None:
             return 0
         agent.notice_pause()
-        waiting = nodes_waiting(agent.watch.state.rendezvous, self._in_round, agent.participant.lost)
+        rendezvous = agent.watch.state.rendezvous
+        if self._in_round is not None:
+            self._degradation.note(rendezvous, self._in_round.round)
+        waiting = nodes_waiting(rendezvous, self._in_round, agent.participant.lost)
         self._saw_waiting = waiting > 0
         return waiting
 
@@ -313,7 +322,8 @@ class KubernetesRendezvousHandler(RendezvousHandler):  # type: ignore[misc]  # t
     def _close(self) -> None:
         self._shut_down = True
         self._in_round = None
-        os.environ.pop(_ROUND, None)
+        for variable in (_ROUND, _FENCE):
+            os.environ.pop(variable, None)
         self._launcher_call = None
         atexit.unregister(self._leave_at_exit)
         _running.discard(self)

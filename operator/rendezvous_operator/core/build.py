@@ -18,10 +18,10 @@ from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.timers import Timers
 from rendezvous_operator.core.verdict import Outlook, earliest
 from rendezvous_operator.core.words import cut, more_nodes
-from rendezvous_operator.core.world import Decision, Event, Memory
+from rendezvous_operator.core.world import Decision, Event, Memory, Told
 
 
-def build(s: Situation, timers: Timers, picked: Selection, outlook: Outlook | None) -> Decision:
+def build(s: Situation, timers: Timers, picked: Selection, outlook: Outlook | None, told: Told) -> Decision:
     """The whole decision.
 
     Raises:
@@ -45,7 +45,7 @@ def build(s: Situation, timers: Timers, picked: Selection, outlook: Outlook | No
     timed = (s.run.until, outlook.until if outlook is not None else None, history.changes_at(s, timers))
     return Decision(
         status,
-        Memory(timers.since, s.liveness.grace_from, s.liveness.only_others, s.liveness.excused),
+        Memory(timers.since, s.liveness.grace_from, s.liveness.only_others, s.liveness.excused, told),
         conditions.explanation(status),
         deletions=collected.deletions,
         events=events,

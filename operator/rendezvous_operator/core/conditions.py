@@ -12,7 +12,8 @@ from rendezvous_api import names
 from rendezvous_api.meta import Condition
 from rendezvous_api.reasons import ClosedReason, ConditionReason, FormationReason, Reason
 from rendezvous_api.rendezvous import Missing, RendezvousStatus
-from rendezvous_operator.core.nodes import MemberState, MemberView
+from rendezvous_operator.core import suspects
+from rendezvous_operator.core.nodes import MemberView
 from rendezvous_operator.core.run import Run
 from rendezvous_operator.core.select import held_out
 from rendezvous_operator.core.situation import Situation
@@ -88,9 +89,9 @@ def _suspended(s: Situation, status: RendezvousStatus) -> Answer:
 
 
 def _degraded(s: Situation, status: RendezvousStatus, absent: Sequence[Missing]) -> Answer:
-    suspects = _suspects(s, status)
-    if suspects:
-        return True, ConditionReason.MEMBER_SUSPECTED, with_listing(_silent(suspects), absent)
+    silent = _suspects(s, status)
+    if silent:
+        return True, ConditionReason.MEMBER_SUSPECTED, with_listing(suspects.described(s, silent), absent)
     if absent and Run.of(status).round_runs:
         return True, ConditionReason.NODE_HELD_OUT, listing(absent)
     return _AS_EXPECTED
@@ -112,20 +113,15 @@ def _what_runs(s: Situation, status: RendezvousStatus, absent: Sequence[Missing]
     if status.formation is not None:
         text += f"; {status.formation.message}"
     text = with_listing(text, absent)
-    suspects = _suspects(s, status)
-    if suspects and s.liveness.isolated:
+    silent = _suspects(s, status)
+    if silent and s.liveness.isolated:
         return f"{text}; all its members are silent, so it is kept: they may train on together"
-    return f"{text}; {_silent(suspects)}" if suspects else text
+    return f"{text}; {suspects.described(s, silent)}" if silent else text
 
 
 def _suspects(s: Situation, status: RendezvousStatus) -> list[MemberView]:
-    if not Run.of(status).round_runs or status.round > s.status.round:
-        return []
-    return [view for view in s.members_not_running if view.state is MemberState.SUSPECT]
-
-
-def _silent(suspects: list[MemberView]) -> str:
-    return listing([Missing(view.name, "is silent") for view in suspects])
+    published = status.round > s.status.round
+    return [] if published or not Run.of(status).round_runs else suspects.suspects(s)
 
 
 def _why_closed(status: RendezvousStatus, reason: ClosedReason) -> str:

@@ -5,6 +5,7 @@ Read `decide` first: each of its lines is a step with a file or folder of its ow
 the names of ``docs/how-it-works.md``.
 """
 
+from rendezvous_operator.core import suspects
 from rendezvous_operator.core.build import build
 from rendezvous_operator.core.end.rules import end_if_due, find_fault
 from rendezvous_operator.core.facts import tick
@@ -44,6 +45,7 @@ def decide(now: Now, world: World, memory: Memory) -> Decision | Evidence:
     s = renew_hold_outs(s, timers)
     s = end_if_due(s, timers)
     s = find_fault(s, timers)
+    s, told = suspects.tell(s, memory)
     picked = select(s, timers)
     outlook = may_start(s, timers, picked)
-    return build(s, timers, picked, outlook)
+    return build(s, timers, picked, outlook, told)

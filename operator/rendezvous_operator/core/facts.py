@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 
+from rendezvous_operator.core import coming_pods
 from rendezvous_operator.core.blocking import blocking, may_run_unlisted, unlisted_key
 from rendezvous_operator.core.runs import close, refuse
 from rendezvous_operator.core.situation import Situation
@@ -28,6 +29,11 @@ def _rounds(s: Situation) -> Iterator[Fact]:
         yield Timer.CUT_OFF, s.status.round
     if last.running and last.checked_in is None and _all_run(s, last.round):
         yield Timer.CHECKED_IN, last.round
+
+
+def _replacements(s: Situation) -> Iterator[Fact]:
+    if coming_pods.none_comes(s):
+        yield Timer.NO_POD_COMES, s.names_lost
 
 
 def _all_run(s: Situation, number: int) -> bool:
@@ -74,6 +80,7 @@ def _participants(s: Situation) -> Iterator[Fact]:
 FACTS: tuple[Facts, ...] = (
     _all_silent,
     _rounds,
+    _replacements,
     _unlisted_nodes,
     _first_round,
     _held_out,

@@ -159,6 +159,13 @@ def _excused(world: World, memory: Memory, began: float, now: float) -> Mapping[
     return excused
 
 
+def silence_begins(seen: SeenParticipant, excused: Excused | None) -> float:
+    """When the silence after the last heartbeat begins to count (monotonic seconds), whatever all others do."""
+    if excused is None or excused.beat_at != seen.beat_at:
+        return seen.beat_at
+    return seen.beat_at + excused.seconds
+
+
 class _Measurement:
     """Measures one node after the other, and collects what must be read and when a result changes."""
 
@@ -206,8 +213,4 @@ class _Measurement:
         return silence
 
     def _beat_at(self, seen: SeenParticipant) -> float:
-        excused = self._excused.get(seen.object.metadata.name)
-        since = seen.beat_at
-        if excused is not None and excused.beat_at == since:
-            since += excused.seconds
-        return max(since, self._not_before)
+        return max(silence_begins(seen, self._excused.get(seen.object.metadata.name)), self._not_before)

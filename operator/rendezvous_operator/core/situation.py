@@ -9,7 +9,7 @@ from rendezvous_api import names
 from rendezvous_api.meta import ObjectMeta
 from rendezvous_api.reasons import LeaveReason, RoundEndReason
 from rendezvous_api.rendezvous import Member, Missing, RendezvousSpec, RendezvousStatus
-from rendezvous_operator.core.liveness import Liveness
+from rendezvous_operator.core.liveness import Liveness, silence_begins
 from rendezvous_operator.core.nodes import MemberState, MemberView, Node
 from rendezvous_operator.core.run import Run
 from rendezvous_operator.core.run_names import launch_of
@@ -142,6 +142,11 @@ class Situation:
     def last_beat(self, node: Node) -> float:
         """From when on the silence of a node counts (monotonic seconds)."""
         return max(self.world.participants[node.name].beat_at, self.liveness.grace_from)
+
+    def silent_since(self, node: Node) -> float:
+        """The same, without the time for which its silence is excused."""
+        seen, excused = self.world.participants[node.name], self.liveness.excused.get(node.name)
+        return max(silence_begins(seen, excused), self.liveness.grace_from)
 
     @property
     def _given_up(self) -> bool:
@@ -283,6 +288,11 @@ class Situation:
             for view in self.members_not_running
             if view.state in (MemberState.LOST, MemberState.LEFT) and view.name not in rejoined
         )
+
+    @property
+    def names_lost(self) -> frozenset[str]:
+        """The names of `lost`."""
+        return frozenset(item.name for item in self.lost)
 
     def when(self, moment: float) -> str:
         """A moment in the future (monotonic seconds), for messages. No timer runs while all nodes are silent."""

@@ -22,6 +22,8 @@ class Timer(Enum):
     """Key: number of the round. All its members are silent, and nothing else is known of any of them."""
     DRAINED = "drained"
     """Key: number of the round. The next one is being formed, and no member of this one blocks it."""
+    NO_POD_COMES = "no pod comes"
+    """Key: names of the lost members. A pod would bring a replacement, and none is on its way."""
     CHECKED_IN = "checked in"
     """Key: number of the round. All its members report it."""
     UNLISTED = "unlisted"

@@ -5,12 +5,20 @@ from collections.abc import Sequence
 from rendezvous_api import names
 from rendezvous_api.rendezvous import Missing
 
+SHOWN = 3
+"""Nodes that a message names; of the others it has the number."""
 
-def listing(found: Sequence[Missing], most: int = 3) -> str:
-    """``a is Pending (...), b was lost (...) and 4 more``."""
-    shown = [f"{item.name} {item.message}" for item in found[:most]]
-    more = f" and {len(found) - most} more" if len(found) > most else ""
-    return ", ".join(shown) + more
+
+def listing(found: Sequence[Missing], count: int | None = None) -> str:
+    """``a is Pending (...), b was lost (...) and 4 more``.
+
+    Args:
+        found: the nodes, or the first `SHOWN` of them.
+        count: of all of them, if not all are given.
+    """
+    shown = [f"{item.name} {item.message}" for item in found[:SHOWN]]
+    left = (count or len(found)) - SHOWN
+    return ", ".join(shown) + (f" and {left} more" if left > 0 else "")
 
 
 def with_listing(message: str, found: Sequence[Missing]) -> str:

@@ -81,6 +81,8 @@ class Pod:
     """The name of its regular container, if there is only one."""
     problem: str | None = None
     """Why it is not running yet, for people: ``Pending (0/3 nodes are available: Insufficient nvidia.com/gpu)``."""
+    unschedulable: bool = False
+    """The scheduler has found no machine for it, and makes no room for it by preemption."""
 
     @property
     def live(self) -> bool:
@@ -140,6 +142,16 @@ class Excused(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Told:
+    """Of which suspects people were told in the round that runs."""
+
+    suspects: Mapping[str, float] = field(default_factory=dict)
+    """By name: time of the last heartbeat before (monotonic seconds)."""
+    at: float = float("-inf")
+    """When they were told last (monotonic seconds)."""
+
+
+@dataclass(frozen=True)
 class Memory:
     """What one operator process remembers of a Rendezvous. Never stored: a new leader starts with an empty one.
 
@@ -155,6 +167,7 @@ class Memory:
     """Since that moment no node of the run that holds the Rendezvous has been heard, but nodes of other runs have."""
     excused: Mapping[str, Excused] = field(default_factory=dict)
     """Of members, by name."""
+    told: Told = Told()
 
 
 @dataclass(frozen=True)

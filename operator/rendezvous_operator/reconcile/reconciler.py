@@ -259,6 +259,7 @@ class Reconciler:
             # The next reconcile starts the timers of the new status; it does not wait for a watch to show it.
             self._add(key, group.cooldown_until)
             self._metrics.status_written(key, before, decision.status)
+        if written or before == decision.status:
             self._report(key, group, world, decision)
 
     async def _write(self, key: Key, group: _Group, world: World, decision: Decision, fenced: FencedClient) -> bool:
@@ -266,7 +267,8 @@ class Reconciler:
         before, after = world.rendezvous.status, decision.status
         if before == after:
             return False
-        if not relevance.is_urgent(before, after):
+        # What is told now is written now: an Event says no more than the status.
+        if not decision.events and not relevance.is_urgent(before, after):
             may_write_at = group.written_at + _write_interval(world)
             if self._clock() < may_write_at:
                 self._add(key, may_write_at)

@@ -30,6 +30,7 @@ def pod_from_object(item: Json) -> Pod:
         ended=_ended(item),
         only_container=containers[0]["name"] if len(containers) == 1 else None,
         problem=_problem(phase, status),
+        unschedulable=_is_unschedulable(status),
     )
 
 
@@ -120,6 +121,13 @@ def _problem(phase: str, status: Json) -> str | None:
         if waiting.get("reason"):
             return f"{phase} ({_short(waiting['reason'])})"
     return None if phase == "Running" else phase
+
+
+def _is_unschedulable(status: Json) -> bool:
+    """A gated pod has the reason SchedulingGated. One for which others are preempted has a machine already."""
+    scheduled: Json = next((found for found in status.get("conditions", []) if found["type"] == "PodScheduled"), {})
+    is_refused = scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable"
+    return is_refused and not status.get("nominatedNodeName")
 
 
 def _short(text: str) -> str:

@@ -192,7 +192,7 @@ MUTANTS = [
     ),
     *of(
         "operator/rendezvous_operator/core/start/replacements.py",
-        ["core/test_replacements.py", "core/test_held_out.py"],
+        ["core/test_replacements.py", "core/test_held_out.py", "core/test_coming_pods.py"],
         ("wait for replacements", "if not s.run.has_round or len(picked.queue) >= wanted:", "if True:"),
         (
             "wait for none if as many are there",
@@ -210,6 +210,42 @@ MUTANTS = [
             "    if timers.passed(until):\n        return Met()\n    absent",
             "    absent",
         ),
+        ("count from the last heartbeat", "min(drained, max(heard)) if heard and len(heard) == len(away) else", ""),
+        ("count so only if all were lost by silence", "if heard and len(heard) == len(away)", "if heard"),
+        (
+            "stop early only if that is sooner",
+            "        if sooner < until:\n            until",
+            "        if True:\n            until",
+        ),
+    ),
+    *of(
+        "operator/rendezvous_operator/core/coming_pods.py",
+        ["core/test_coming_pods.py"],
+        ("wait for no pod if none comes", "if not s.world.pods or", "if True or"),
+        ("believe pods only where all nodes are in known ones", "if not _are_seen(s) or", "if"),
+        (
+            "wait for the end of pods",
+            " or any(pod.known and _is_ending(pod) for pod in s.world.pods.values())",
+            "",
+        ),
+        ("wait for a pod that may get a machine", "if not all(pod.unschedulable for pod in coming):", "if False:"),
+        (
+            "wait for none that is unschedulable",
+            "if not all(pod.unschedulable for pod in coming):",
+            "if coming:",
+        ),
+        ("know that a Job waits", " or _owners_replace_at_once(s)", " or True"),
+        (
+            "believe as many unschedulable pods as are lost",
+            "return len(coming) >= len(s.lost) or",
+            "return bool(coming) or",
+        ),
+        (
+            "wait for a container that starts again",
+            "if pod.uid in away or pod.uid not in here",
+            "if pod.uid not in here and pod.uid not in away",
+        ),
+        ("know bare pods", "pod.workload is None if pod.owner is None else", "False if pod.owner is None else"),
     ),
     *of(
         "operator/rendezvous_operator/core/start/last_call.py",

@@ -39,6 +39,7 @@ from rendezvous_api.rendezvous import (
     ClosedRun,
     Failure,
     Member,
+    Owner,
     Refusal,
     Rendezvous,
     RendezvousSpec,
@@ -100,7 +101,11 @@ def world_of(setup: Setup, shared: Shared, nodes: Sequence[Node]) -> World:
         },
         pods={
             f"pod-{i}": Pod(
-                f"pod-{i}", f"pod-{i}", workload="job", leaving="is evicted" if node.pod == "leaving" else None
+                f"pod-{i}",
+                f"pod-{i}",
+                workload="job",
+                owner=Owner("StatefulSet", "job"),
+                leaving="is evicted" if node.pod == "leaving" else None,
             )
             for i, node in enumerate(nodes)
             if node.pod in ("live", "leaving")

@@ -367,6 +367,7 @@ _LONG = frozenset(timer.value for timer in (Timer.ASKED, Timer.UNLISTED, Timer.L
 _IN_TIME = (
     Timer.SETTLED,
     Timer.ENOUGH,
+    Timer.NO_POD_COMES,
     Timer.DRAINED,
     Timer.ROUND,
     Timer.ASKED,

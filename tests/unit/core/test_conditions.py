@@ -116,8 +116,8 @@ def test_the_time_of_a_transition_is_that_of_the_last_change_of_the_status() -> 
     began = scenario.condition("Running").last_transition_time
     scenario.silent("c")
     scenario.at(20)
-    assert words(scenario, "Degraded") == ("True", "MemberSuspected", "c is silent")
-    assert scenario.condition("Running").message.endswith("; c is silent")
+    assert words(scenario, "Degraded") == ("True", "MemberSuspected", "c is silent since 2030-01-01T00:16:40Z")
+    assert scenario.condition("Running").message.endswith("; c is silent since 2030-01-01T00:16:40Z")
     assert scenario.condition("Running").last_transition_time == began
     scenario.at(121)
     assert scenario.condition("Running").status == "False"

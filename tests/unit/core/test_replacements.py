@@ -93,3 +93,28 @@ def test_the_wait_starts_again_when_the_rendezvous_was_closed_in_between() -> No
     assert scenario.status.round == 1, "others had no chance to come yet"
     scenario.join("f")
     assert set(scenario.group) == {"d", "e", "f"}
+
+
+def test_who_is_lost_by_silence_has_had_its_time_since_its_last_heartbeat() -> None:
+    scenario = three(replacement_seconds=30)
+    scenario.silent("c")
+    scenario.after(5)
+    scenario.reenter("a", reason=WORKER_FAILURE)
+    scenario.reenter("b")
+    scenario.at(29)
+    assert scenario.condition("Running").reason == FormationReason.WAITING_FOR_REPLACEMENTS
+    scenario.at(30)
+    assert scenario.group == ["a", "b"]
+
+
+def test_one_that_was_lost_otherwise_has_its_time_from_then_on_whoever_is_silent() -> None:
+    scenario = running("a", "b", "c", "d", replacement_seconds=30)
+    began = scenario.clock
+    scenario.silent("c")
+    scenario.after(10)
+    scenario.gone("d")
+    scenario.reenter("a", "b")
+    scenario.after(30)
+    assert scenario.status.round == 1, "c was lost by its silence after 15 s, and only then no member ran any more"
+    scenario.at(began - 1000 + 45)
+    assert scenario.group == ["a", "b"]

@@ -312,10 +312,10 @@ class Scenario:
         self.memory, self.wake_at = decision.memory, decision.wake_at
         self.explanation = decision.explanation
         self._delete(decision.deletions)
+        self.events += decision.events
         if decision.status == self.status:
             return False
         check_write(self.spec, self.status, decision.status)
-        self.events += decision.events
         before, self.status = self.status, decision.status
         self.writes += 1
         self.written(before)

@@ -1,12 +1,16 @@
 """Rule "replacements": a later round waits for a while for its lost members or for other nodes in their place.
 
 It is published at once when as many nodes wait as were members, else ``timeouts.replacementSeconds`` after the last
-member of the old round joined again or was lost. A group that has lost no member never waits, and none waits for a
-node that is held out.
+member of the old round joined again or was lost; after its last heartbeat, if it was lost by its silence: who restarts
+agents has had that time. It is published sooner if for ``timeouts.replacementPodSeconds`` no pod was on its way that
+could bring a replacement. A group that has lost no member never waits, and none waits for a node that is held out.
 """
+
+from collections.abc import Container
 
 from rendezvous_api.reasons import FormationReason
 from rendezvous_operator.core.blocking import blocking
+from rendezvous_operator.core.nodes import MemberState
 from rendezvous_operator.core.select.selection import Selection
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.start.missing import missing
@@ -25,14 +29,28 @@ def verdict(s: Situation, timers: Timers, picked: Selection) -> Verdict:
     joined = f"{len(picked.queue)} of {members} nodes have joined again"
     if blocking(s, timers):
         return Waits(FormationReason.WAITING_FOR_REPLACEMENTS, joined)
-    until = timers.began(Timer.DRAINED, s.status.round) + s.spec.timeouts.replacement_seconds
+    until = _away_since(s, timers, passed_over) + s.spec.timeouts.replacement_seconds
+    wait = "waiting for replacements until"
+    if timers.holds(Timer.NO_POD_COMES, s.names_lost):
+        sooner = timers.began(Timer.NO_POD_COMES, s.names_lost) + s.spec.timeouts.replacement_pod_seconds
+        if sooner < until:
+            until, wait = sooner, "no pod is on its way that could replace a lost one, so waiting only until"
     if timers.passed(until):
         return Met()
     absent = missing(s, picked)
-    message = f"{joined}; waiting for replacements until {s.when(until)}"
+    message = f"{joined}; {wait} {s.when(until)}"
     return Waits(
         FormationReason.WAITING_FOR_REPLACEMENTS,
         with_listing(message, absent),
         absent,
         until,
     )
+
+
+def _away_since(s: Situation, timers: Timers, passed_over: Container[str]) -> float:
+    """Since when the members that are not there have been away (monotonic seconds): the last one of them counts."""
+    drained = timers.began(Timer.DRAINED, s.status.round)
+    waiting = s.names_waiting
+    away = [view for view in s.members if view.name not in waiting and view.name not in passed_over]
+    heard = [s.silent_since(view.node) for view in away if view.silent and view.state is MemberState.LOST and view.node]
+    return min(drained, max(heard)) if heard and len(heard) == len(away) else drained

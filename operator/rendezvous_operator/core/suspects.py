@@ -1,0 +1,64 @@
+"""People are told at once of members that become suspects, and when their heartbeats arrive again.
+
+The condition Degraded names the suspects of each moment. Events are for those who look later, and for tools that
+forward them. A group that loses its path to the API server has a thousand suspects within some seconds, and a path may
+come and go: so between two times of telling there are `TELL_SECONDS`, and one Event is about all that has changed.
+"""
+
+from collections.abc import Sequence
+
+from rendezvous_api.reasons import EventReason
+from rendezvous_api.rendezvous import Missing
+from rendezvous_operator.core.nodes import MemberState, MemberView
+from rendezvous_operator.core.situation import Situation
+from rendezvous_operator.core.words import SHOWN, listing
+from rendezvous_operator.core.world import Event, Memory, Told
+
+TELL_SECONDS = 30
+"""The recorder sends one Event about a Rendezvous in 20 s, after a burst: those of rounds must not wait for these."""
+
+
+def suspects(s: Situation) -> list[MemberView]:
+    """The suspects of the round that runs."""
+    return [view for view in s.members_not_running if view.state is MemberState.SUSPECT] if s.round_runs else []
+
+
+def described(s: Situation, found: Sequence[MemberView]) -> str:
+    """Who is silent, and since when: since the last heartbeat that was seen, on the clock of the operator."""
+    seen = s.world.participants
+    shown = (
+        Missing(view.name, f"is silent since {s.now.clock_time(seen[view.name].beat_at)}") for view in found[:SHOWN]
+    )
+    return listing(tuple(shown), len(found))
+
+
+def tell(s: Situation, memory: Memory) -> tuple[Situation, Told]:
+    """The situation with an Event about members that have become suspects or are none any more; and who is told of now.
+
+    What ends with its round, or is lost, is told by the end of the round.
+    """
+    if not s.round_runs:
+        return s, Told()
+    told = memory.told
+    silent = {view.name: s.world.participants[view.name].beat_at for view in suspects(s)}
+    new = [view for view in suspects(s) if told.suspects.get(view.name) != silent[view.name]]
+    # While all are silent, nobody is a suspect, and nobody has been heard.
+    over = [name for name, beat_at in told.suspects.items() if name not in silent and _is_heard_since(s, name, beat_at)]
+    if not new and not over:
+        return s, told
+    if s.now.monotonic < told.at + TELL_SECONDS:
+        return s.with_run(s.run.checked_again_at(told.at + TELL_SECONDS)), told
+    run = s.run
+    if new:
+        text = f"round {s.status.round} goes on, but {described(s, new)}"
+        run = run.with_event(Event(EventReason.MEMBER_SUSPECTED, text, warning=True))
+    if over:
+        text = listing([Missing(name, "sends heartbeats again") for name in over])
+        run = run.with_event(Event(EventReason.MEMBER_RESPONDS, f"round {s.status.round}: {text}"))
+    kept = {name: beat_at for name, beat_at in told.suspects.items() if name not in over}
+    return s.with_run(run), Told({**kept, **silent}, s.now.monotonic)
+
+
+def _is_heard_since(s: Situation, name: str, beat_at: float) -> bool:
+    seen = s.world.participants.get(name)
+    return seen is not None and seen.beat_at != beat_at
