@@ -22,6 +22,9 @@ from rendezvous_handler.kube.dial import connected
 from rendezvous_handler.kube.server import Server, proxy_authorization
 from rendezvous_handler.kube.tls import Stream, Tls
 
+_TLS_SECONDS = 5.0
+"""For TLS, with the tunnel of a proxy. An API server that is busy takes its time."""
+
 _BUFFER_BYTES = 1 << 16
 
 
@@ -51,7 +54,8 @@ class Connection:
         self._lock = threading.Lock()
         self._wire = _Wire(connected(server.resolver, deadline))
         self._stream: Stream = self._wire
-        self._wire.deadline = deadline
+        # The request may have more time than is good to wait at something dead that accepts connections.
+        self._wire.deadline = min(deadline, time.monotonic() + _TLS_SECONDS)
         try:
             self._secure(server)
         except BaseException:
@@ -229,6 +233,9 @@ class _Raw(io.RawIOBase):
 
     def readable(self) -> bool:
         return True
+
+    def close(self) -> None:
+        """See `_Reader.close`. The garbage collector calls it, too, perhaps before an answer closes itself."""
 
     def readinto(self, buffer: memoryview) -> int | None:  # type: ignore[override]
         return self._connection.receive_into(buffer)

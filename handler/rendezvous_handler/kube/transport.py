@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
+import weakref
 from collections import deque
 from collections.abc import Generator, Mapping
 from http.client import HTTPException, HTTPResponse, IncompleteRead
@@ -61,6 +62,7 @@ class Transport:
         # A watch holds its connection for long. From connections of its own it takes none that a request has just
         # used: so once the object has been read and is watched, the write that joins finds a connection open.
         self._watches_at_rest: deque[Connection] = deque()
+        weakref.finalize(self, _close_all, self._at_rest, self._watches_at_rest).atexit = False
 
     @property
     def url(self) -> str:
@@ -92,7 +94,7 @@ class Transport:
             namespace: for errors.
             method: of HTTP.
             path: from the root of the API server.
-            timeout: seconds that it may take, with all its answer; to connect takes at most 3 s of these.
+            timeout: seconds that it may take, with all its answer; of these 3 s for TCP and 5 s for TLS at most.
             query: behind the path.
             body: as JSON.
             content_type: of the body.
@@ -178,6 +180,12 @@ class Transport:
         problem.not_carried_out = not_carried_out
         self._contact.failed(text, untrusted is not None)
         return problem
+
+
+def _close_all(*pools: deque[Connection]) -> None:
+    for pool in pools:
+        while pool:
+            pool.pop().close()
 
 
 class _Request:
