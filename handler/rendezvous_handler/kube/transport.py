@@ -207,7 +207,7 @@ class _Request:
     def bytes_for(self, server: Server, authorization: str) -> bytes:
         lines = [
             f"{self.method} {server.target}{self._target} HTTP/1.1",
-            f"Host: {server.authority}",
+            f"Host: {server.host_header}",
             "Accept: application/json",
             "Accept-Encoding: identity",
             "User-Agent: kube-rendezvous",
@@ -328,7 +328,8 @@ class JsonLines:
             self._ended = True
         except (OSError, HTTPException, ValueError) as error:
             cause = f"the watch broke: {cause_of(error)}"
-            self._contact.failed(cause)
+            if not self._exchange.connection.interrupted:  # by `close`, which says nothing about the server
+                self._contact.failed(cause)
             raise UnreachableError(cause, *self._where) from None
         finally:
             if self._ended:
