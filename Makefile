@@ -65,6 +65,10 @@ test-oldest-torch: setup .venv-oldest/.environment ## Test the handler, and the 
 	@OPERATOR_PYTHON=$(CURDIR)/$(BIN)/python \
 		.venv-oldest/bin/python $(PYTEST) -m main_job tests/e2e
 
+.PHONY: test-pythons
+test-pythons: setup ## Test requests, kubeconfigs and waits of the handler, without torch, on each Python from 3.10 to 3.14 that is here
+	@hack/test-pythons
+
 .PHONY: image
 image: ## Build the operator's image without a container engine (Debian, as root): build/*.tar
 	@hack/build-image --local
@@ -149,5 +153,5 @@ setup: .venv/.environment .venv/.control-plane ## Make .venv and the control pla
 
 .PHONY: clean
 clean: ## Remove .venv, .venv-oldest and what tools have left in the checkout (not the cache in the home directory)
-	rm -rf .venv .venv-oldest build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-oldest .venv-pythons build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find $(wildcard $(SOURCES)) -type d -name __pycache__ -prune -exec rm -rf {} +

@@ -10,7 +10,7 @@ import torch.distributed as dist
 from tests.support.operatorless import client_of
 from tests.support.proxy import Proxy
 
-from rendezvous_api.api_errors import UnreachableError
+from rendezvous_api.api_errors import NotFoundError, UnreachableError
 from rendezvous_controlplane import LocalControlPlane
 from rendezvous_handler.kube.client import Client
 from rendezvous_handler.operatorless.store import KubernetesStore
@@ -116,10 +116,19 @@ def test_what_was_refused_or_never_sent_was_not_carried_out(
 ) -> None:
     path = tmp_path / "kubeconfig"
     text = control_plane.kubeconfig.read_text()
+
+    def outcome(client: Client) -> bool:
+        with pytest.raises(UnreachableError) as raised:
+            client.create_config_map(namespace, {"metadata": {"name": "keys"}}, 1.0)
+        return raised.value.not_carried_out
+
     with Proxy(control_plane.port) as proxy:
+        path.write_text(text.replace(f":{control_plane.port}", f":{proxy.port}"))
+        connected, late = client_of(path), client_of(path)
+        with pytest.raises(NotFoundError):
+            connected.get_config_map(namespace, "none", 5.0)
+        path.write_text(text.replace(f":{control_plane.port}", ":1"))
+        assert outcome(client_of(path))
         proxy.swallow()
-        for port, not_carried_out in ((1, True), (proxy.port, False)):
-            path.write_text(text.replace(f":{control_plane.port}", f":{port}"))
-            with pytest.raises(UnreachableError) as raised:
-                client_of(path).create_config_map(namespace, {"metadata": {"name": "keys"}}, 1.0)
-            assert raised.value.not_carried_out is not_carried_out
+        assert not outcome(connected)
+        assert outcome(late)

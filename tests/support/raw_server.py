@@ -5,6 +5,7 @@ import socket
 import ssl
 import struct
 import threading
+import time
 from collections.abc import Callable
 from types import TracebackType
 
@@ -38,6 +39,12 @@ def reset(sock: socket.socket) -> None:
     """End the connection with RST."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     sock.close()
+
+
+LONG = answer(b" " * 4000)
+ENDLESS = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+LINE = b'{"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "1"}}}\n'
+"""Of a watch."""
 
 
 class RawServer:
@@ -103,3 +110,51 @@ class RawServer:
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
         sock.close()
+
+
+def drip(data: bytes, seconds: float = 0.05) -> Script:
+    """Answer byte by byte."""
+
+    def run(sock: socket.socket) -> None:
+        read_request(sock)
+        for byte in data:
+            sock.sendall(bytes([byte]))
+            time.sleep(seconds)
+
+    return run
+
+
+def after(first: Script, second: Script) -> Script:
+    """One script, and then the other."""
+
+    def run(sock: socket.socket) -> None:
+        first(sock)
+        second(sock)
+
+    return run
+
+
+def ask_only(sock: socket.socket) -> None:
+    """Read a request, and end."""
+    read_request(sock)
+
+
+def silence(sock: socket.socket) -> None:
+    """Say nothing."""
+    time.sleep(20)
+
+
+def begin_and_hang(data: bytes) -> Script:
+    """Begin an answer."""
+
+    def run(sock: socket.socket) -> None:
+        read_request(sock)
+        sock.sendall(data)
+        time.sleep(20)
+
+    return run
+
+
+def chunk(data: bytes) -> bytes:
+    """Bytes of an answer whose length is not known."""
+    return b"%x\r\n%s\r\n" % (len(data), data)

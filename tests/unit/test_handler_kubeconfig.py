@@ -155,6 +155,7 @@ def test_a_proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_address(tmp_path: Path, url: str, expected: tuple[str, int, str, str]) -> None:
     server = found(tmp_path, {"server": url})
     assert (server.host, server.port, server.authority, server.target) == expected
+    assert server.host_header == expected[2].removesuffix(":443").removesuffix(":80")
     assert server.url == url.rstrip("/")
 
 

@@ -22,7 +22,10 @@ from rendezvous_handler.kube.dial import connected
 from rendezvous_handler.kube.server import Server, proxy_authorization
 from rendezvous_handler.kube.tls import Stream, Tls
 
-_BUFFER_BYTES = 1 << 16
+_TLS_SECONDS = 5.0
+"""For TLS, with the tunnel of a proxy. An API server that is busy takes its time."""
+
+_BUFFER_BYTES = 1 << 14
 
 
 class Connection:
@@ -49,9 +52,11 @@ class Connection:
         self.interrupted = False
         self._server = server
         self._lock = threading.Lock()
+        self._context: ssl.SSLContext | None = None
         self._wire = _Wire(connected(server.resolver, deadline))
         self._stream: Stream = self._wire
-        self._wire.deadline = deadline
+        # The request may have more time than is good to wait at something dead that accepts connections.
+        self._wire.deadline = min(deadline, time.monotonic() + _TLS_SECONDS)
         try:
             self._secure(server)
         except BaseException:
@@ -72,9 +77,11 @@ class Connection:
         wire.arm()
         with _waiting_for("the TLS handshake"):
             if proxy is not None and proxy.scheme == "https":
-                self._stream = tls.inside(wire, server.host)
+                self._stream = inner = tls.inside(wire, server.host)
+                self._context = inner.context
             else:
-                wire.sock = tls.wrap(wire.sock, server.host)
+                wire.sock = wrapped = tls.wrap(wire.sock, server.host)
+                self._context = wrapped.context
 
     def _wrap_for_proxy(self, tls: Tls, host: str) -> None:
         self._wire.arm()
@@ -146,7 +153,13 @@ class Connection:
 
     @property
     def usable(self) -> bool:
-        """Whether it can take a request: the server has not closed it, and has said nothing that nobody asked for."""
+        """Whether it can take a request: the server has not closed it, and has said nothing that nobody asked for.
+
+        A client whose certificate was renewed shows it on a new connection. The former one may have expired.
+        """
+        tls = self._server.tls
+        if tls is not None and self._context is not None and not tls.is_current(self._context):
+            return False
         self._wire.deadline = None
         try:
             return not self.interrupted and not self._reader.peek(1) and not self._wire.ended
@@ -159,9 +172,10 @@ class Connection:
 
     def rest(self) -> None:
         """Note that an answer has been read to its end: another request may follow."""
-        self.at_rest_since = time.monotonic()
-        if isinstance(self._wire.sock, ssl.SSLSocket) and self._server.tls is not None and self._stream is self._wire:
-            self._server.tls.remember(self._wire.sock)
+        first, self.at_rest_since = not self.at_rest_since, time.monotonic()
+        tls, sock = self._server.tls, self._wire.sock
+        if first and tls is not None and isinstance(sock, ssl.SSLSocket) and self._stream is self._wire:
+            tls.remember(sock)
 
     def interrupt(self) -> None:
         """End the connection from another thread: the one that reads gets an error, or the end."""
@@ -229,6 +243,9 @@ class _Raw(io.RawIOBase):
 
     def readable(self) -> bool:
         return True
+
+    def close(self) -> None:
+        """See `_Reader.close`. The garbage collector calls it, too, perhaps before an answer closes itself."""
 
     def readinto(self, buffer: memoryview) -> int | None:  # type: ignore[override]
         return self._connection.receive_into(buffer)

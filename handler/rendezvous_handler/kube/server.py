@@ -44,9 +44,17 @@ class Server:
 
     @property
     def authority(self) -> str:
-        """Host and port, as in the header ``Host``."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"
+        """Host and port, as a proxy is asked for them."""
+        return f"{self._bracketed}:{self.port}"
+
+    @property
+    def host_header(self) -> str:
+        """The header ``Host``: without the port where that is the usual one."""
+        return self._bracketed if self.port == _PORTS[self.where.scheme] else self.authority
+
+    @property
+    def _bracketed(self) -> str:
+        return f"[{self.host}]" if ":" in self.host else self.host
 
     @property
     def target(self) -> str:

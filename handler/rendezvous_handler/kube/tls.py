@@ -91,10 +91,14 @@ class Tls:
         name = self.settings.server_name or host
         return made.context.wrap_socket(sock, server_hostname=name, session=made.session)
 
+    def is_current(self, context: ssl.SSLContext) -> bool:
+        """Whether a new connection would get the same one: no file has changed."""
+        return self._current().context is context
+
     def remember(self, sock: ssl.SSLSocket) -> None:
         """Let the next connection resume the session of this one, which has had an answer: tickets come before it."""
         made = self._made
-        if made.session is None and made.context is sock.context:
+        if made.context is sock.context:
             made.session = sock.session
 
     def inside(self, outer: Stream, host: str) -> TlsInTls:
@@ -181,6 +185,7 @@ class TlsInTls:
         """Send nothing yet."""
         self._outer = outer
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.context = context
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
         self._buffer = memoryview(bytearray(_RECORD_BYTES))
 

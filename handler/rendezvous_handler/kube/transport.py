@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
+import weakref
 from collections import deque
 from collections.abc import Generator, Mapping
 from http.client import HTTPException, HTTPResponse, IncompleteRead
@@ -61,6 +62,7 @@ class Transport:
         # A watch holds its connection for long. From connections of its own it takes none that a request has just
         # used: so once the object has been read and is watched, the write that joins finds a connection open.
         self._watches_at_rest: deque[Connection] = deque()
+        weakref.finalize(self, _close_all, self._at_rest, self._watches_at_rest).atexit = False
 
     @property
     def url(self) -> str:
@@ -92,7 +94,7 @@ class Transport:
             namespace: for errors.
             method: of HTTP.
             path: from the root of the API server.
-            timeout: seconds that it may take, with all its answer; to connect takes at most 3 s of these.
+            timeout: seconds that it may take, with all its answer; of these 3 s for TCP and 5 s for TLS at most.
             query: behind the path.
             body: as JSON.
             content_type: of the body.
@@ -180,6 +182,12 @@ class Transport:
         return problem
 
 
+def _close_all(*pools: deque[Connection]) -> None:
+    for pool in pools:
+        while pool:
+            pool.pop().close()
+
+
 class _Request:
     """All of a request but the credentials."""
 
@@ -199,7 +207,7 @@ class _Request:
     def bytes_for(self, server: Server, authorization: str) -> bytes:
         lines = [
             f"{self.method} {server.target}{self._target} HTTP/1.1",
-            f"Host: {server.authority}",
+            f"Host: {server.host_header}",
             "Accept: application/json",
             "Accept-Encoding: identity",
             "User-Agent: kube-rendezvous",
@@ -320,7 +328,8 @@ class JsonLines:
             self._ended = True
         except (OSError, HTTPException, ValueError) as error:
             cause = f"the watch broke: {cause_of(error)}"
-            self._contact.failed(cause)
+            if not self._exchange.connection.interrupted:  # by `close`, which says nothing about the server
+                self._contact.failed(cause)
             raise UnreachableError(cause, *self._where) from None
         finally:
             if self._ended:

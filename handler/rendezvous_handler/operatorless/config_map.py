@@ -100,7 +100,7 @@ class ConfigMap:
 
         def get(timeout: float) -> Snapshot | None:
             try:
-                return self._snapshot(self.client.get_config_map(self._namespace, self._name, timeout))
+                return self._snapshot(self.client.get_config_map(self._namespace, self._name, _bounded(timeout)))
             except NotFoundError:
                 return None
 
