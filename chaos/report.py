@@ -210,7 +210,7 @@ Most episodes have one to three faults at a time, some begin before the group ha
 which the last fault was healed until all nodes that may train have made an all-reduce together; all episodes with a
 fault of this kind count, also those with others. Where training never stopped, that is the next all-reduce. Agents
 and workers are forked from a process that has imported torch, so the times have no import of torch in them. Where an
-agent was started again, its start is in them, with the import of the Kubernetes client.
+agent was started again, its start is in them.
 """
 
 _CHECKS = """
