@@ -10,7 +10,6 @@ from tests.support.pages import ROOT, read
 
 from rendezvous_api.reasons import FormationReason, RoundEndReason, State
 
-
 of_all_states = pytest.mark.xdist_group("all states")
 """One process visits them once, and keeps them."""
 
