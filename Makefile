@@ -11,7 +11,7 @@ PACKAGES := api operator handler controlplane
 SOURCES := $(PACKAGES) demo examples tests benchmarks chaos testcluster hack
 
 # Most tests wait for processes, so there are more workers than cores. Each has a control plane, and one test at a time
-# has another one: at most four API servers run.
+# has another one: at most four API servers run. The tests that compute, which may run beside them, have none.
 TEST_WORKERS ?= 3
 TEST_ARGS ?=
 PYTEST := -m pytest -n $(TEST_WORKERS) --dist loadgroup $(TEST_ARGS)
@@ -33,21 +33,41 @@ recording: setup ## Record the terminal session that README shows again, and dra
 	@$(BIN)/python -m demo.recording docs/images/recording.cast
 	@hack/draw-recording
 
-.PHONY: test
-test: test-unit test-model test-integration test-chart test-e2e ## Run all tests but the slow ones (TEST_ARGS="-k name" to choose)
+# The tests of some folders wait for processes half of the time. Those that compute run beside them, at a low priority;
+# what they print comes in one piece, when they have ended.
+WAITING := integration chart e2e
+COMPUTING := unit model
 
-# One after the other, so that the control planes of one end before those of the next start. The exit code 5 of pytest
-# says that TEST_ARGS has chosen no test of this folder.
-.PHONY: test-unit test-model test-integration test-chart test-e2e
-test-chart: .venv/.helm
-test-unit test-model test-integration test-chart test-e2e: test-%: setup
-	@began=$$SECONDS; code=0; $(BIN)/python $(PYTEST) tests/$* || code=$$?; \
-		echo "== tests/$*: $$((SECONDS - began)) s"; \
-		[[ $$code == 0 || $$code == $(if $(TEST_ARGS),5,0) ]]
+# Runs the tests of some folders. One folder after the other, so that the control planes of one end before those of the
+# next start; a folder that fails keeps none of the others from running. The exit code 5 of pytest says that TEST_ARGS
+# has chosen no test of this folder.
+define run_tests_of
+failed=0; for folder in $(1); do \
+	began=$$SECONDS; code=0; $(BIN)/python $(PYTEST) $(MARKED) tests/$$folder || code=$$?; \
+	echo "== tests/$$folder: $$((SECONDS - began)) s"; \
+	[[ $$code == 0 || $$code == $(if $(TEST_ARGS),5,0) ]] || failed=1; \
+done; exit $$failed
+endef
+
+.PHONY: test
+test: setup .venv/.helm ## Run all tests but the slow ones (TEST_ARGS="-k name" to choose)
+	@$(MAKE) --no-print-directory --jobs=2 test-computing test-waiting
 
 .PHONY: test-slow
 test-slow: setup ## Run the tests that take minutes: the largest searches of the decision core, and a schedule of random faults
-	@$(BIN)/python $(PYTEST) -m slow tests/unit tests/model tests/e2e
+	@$(MAKE) --no-print-directory --jobs=2 MARKED="-m slow" WAITING=e2e test-computing test-waiting
+
+.PHONY: test-computing test-waiting
+test-computing: setup
+	@renice -n 10 $$$$ > /dev/null; failed=0; \
+		said="$$( ($(call run_tests_of,$(COMPUTING))) 2>&1)" || failed=1; echo "$$said"; exit $$failed
+test-waiting: setup
+	@$(call run_tests_of,$(WAITING))
+
+.PHONY: $(addprefix test-,$(COMPUTING) $(WAITING))
+test-chart: .venv/.helm
+$(addprefix test-,$(COMPUTING) $(WAITING)): test-%: setup
+	@$(call run_tests_of,$*)
 
 # etcd and kube-apiserver of the oldest Kubernetes are built from their Go modules the first time, which takes minutes.
 .PHONY: test-oldest-kubernetes

@@ -10,18 +10,24 @@ from tests.support.pages import ROOT, read
 
 from rendezvous_api.reasons import FormationReason, RoundEndReason, State
 
+of_all_states = pytest.mark.xdist_group("all states")
+"""One process visits them once, and keeps them."""
 
+
+@of_all_states
 def test_every_state_is_reached_and_can_be_left() -> None:
     states = {*map(str, State), str(FormationReason.GATHERING)}
     assert {state for _, state in observed()} == states
     assert {state for state, _ in observed()} == states
 
 
+@of_all_states
 def test_every_end_of_a_round_is_seen() -> None:
     causes = set().union(*observed().values())
     assert causes >= {str(reason) for reason in RoundEndReason}
 
 
+@of_all_states
 def test_the_picture_has_every_transition_within_a_group_and_one_arrow_between_two_groups() -> None:
     lines = "\n".join(pictured_states.picture(observed()))
     arrows = set(re.findall(r"(\w+) --> (\w+)", lines))
@@ -65,6 +71,7 @@ def test_every_right_of_a_part_is_an_arrow(part: str) -> None:
                 assert [verb for verb in rule["verbs"] if verb not in arrows] == [], resource
 
 
+@of_all_states
 def test_the_pictures_are_up_to_date() -> None:
     parts = generate_pictures.generated_parts()
     pages = "\n".join(page.read_text(encoding="utf-8") for page in generate_pictures.PAGES)

@@ -46,6 +46,10 @@ import rendezvous_operator.app
 """
 
 
+pytestmark = pytest.mark.xdist_group("packages")
+"""They are built once, by one worker."""
+
+
 @dataclass(frozen=True)
 class Built:
     """The sdist of a distribution, and the wheel that was built from it."""

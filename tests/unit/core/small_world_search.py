@@ -6,11 +6,7 @@ from typing import NamedTuple
 
 from tests.unit.core.small_world import (
     CHECKS_IN,
-    GIVES_UP,
-    JOIN_ANEW,
     JOINED,
-    LEAVES,
-    LEAVES_WELL,
     NEW,
     OVER,
     SILENT,
@@ -29,15 +25,13 @@ from tests.unit.core.small_world import (
     tidied,
 )
 from tests.unit.core.small_world_core import Watch, check_exclusive, decided
+from tests.unit.core.small_world_schedule import DECIDES, DIES, HEALS, closed_for_good, is_good, takes_nodes_of
 
-from rendezvous_api.reasons import ClosedReason
 from rendezvous_operator.core.invariants import InvariantError
 from rendezvous_operator.core.timers import Timer
 
 Code = tuple[int, ...]
 """A state: the number of what is shared, then those of the nodes in ascending order."""
-
-DECIDES = "the operator decides"
 
 
 class Step(NamedTuple):
@@ -222,13 +216,13 @@ class Search:
 
     def _fair(self, code: Code, found: list[Step], *, heals: bool) -> Code | None:
         shared, nodes = self._state(code)
-        if _is_good(self.setup, shared, nodes):
+        if is_good(self.setup, shared, nodes):
             return None
-        order = _HEALS if heals else _DIES
+        order = HEALS if heals else DIES
         # Whoever would only be refused need not start for the others to get on.
         places = {step: order.get(step.label) for step in found}
         for run in self.setup.runs:
-            if not _takes_nodes_of(run, shared):
+            if not takes_nodes_of(run, shared):
                 places |= {step: None for step in found if step.label == f"{run} starts"}
         leading_on = [step for step in found if places[step] is not None]
         best = min(leading_on, key=lambda step: places[step] or 0, default=None)
@@ -272,7 +266,7 @@ class Search:
         if number is None:
             number = self._shared_numbers[shared] = len(self._shared)
             self._shared.append(shared)
-            self._closed.append(frozenset(_closed_for_good(shared)))
+            self._closed.append(frozenset(closed_for_good(shared)))
         return self._tidied(number, tuple(self._number(node) for node in nodes))
 
     def _tidied(self, shared: int, nodes: Code) -> Code:
@@ -299,11 +293,6 @@ class Search:
         return number
 
 
-def _closed_for_good(shared: Shared) -> Iterator[str]:
-    """An abandoned run may come back."""
-    return (run for run, reason in shared.closed if reason != str(ClosedReason.ABANDONED))
-
-
 def _check_in_goes_on(nodes: list[Node]) -> bool:
     """Whether it can still be that all members check in, and a member has not yet."""
     to_come = [node for node in nodes if node.member and not node.checked_in]
@@ -320,83 +309,10 @@ def _is_known_for_long(node: Node) -> bool:
     return node.reports if node.process in (TRAINS, STOPS) else node.process == WAITS and not node.current
 
 
-def _is_good(setup: Setup, shared: Shared, nodes: tuple[Node, ...]) -> bool:
-    """Whether a run is complete, or closed, and every waiting node has an answer."""
-    unanswered = [
-        node for node in nodes if node.process == WAITS and node.refused in ("", JOIN_ANEW) and not node.current
-    ]
-    open_run = bool(shared.run) and shared.run not in dict(shared.closed)
-    if shared.spec_closed or (shared.run and not open_run):
-        busy = any(node.process in (LEAVES, LEAVES_WELL, STOPS, GIVES_UP, CHECKS_IN) for node in nodes)
-        # Whoever is asked to come to a Rendezvous that is closed by its spec goes on until then.
-        asked = shared.waiting and any(node.current and node.process for node in nodes)
-        return not unanswered and not asked and not busy
-    if shared.suspended:
-        # All who trained have stopped, and wait for the user.
-        return all(node.process in ("", WAITS) and not (node.process and node.current) for node in nodes)
-    members = [node for node in nodes if node.member]
-    if shared.round_run in dict(shared.closed) and any(node.current and node.process == TRAINS for node in members):
-        return True  # the members of a closed run go on in peace, and the next run waits for their end
-    complete = shared.published and not shared.waiting and shared.round_run == shared.run
-    trains = all(node.current and node.process == TRAINS and node.reports and not node.silence for node in members)
-    _, most = setup.limits[shared.limits]
-    fits = not setup.other_limits or len(members) <= most
-    # Newcomers for whom there is no room together with the members wait for more.
-    grows = setup.fitting(shared.limits, len(members) + len(unanswered)) > len(members)
-    return complete and trains and fits and not shared.requested and not (unanswered and grows)
-
-
-def _takes_nodes_of(run: str, shared: Shared) -> bool:
-    closed = dict(shared.closed)
-    has_it = not shared.run or shared.run in closed or shared.run == run
-    return has_it and run not in {*_closed_for_good(shared)} and not shared.spec_closed
-
-
 def _passed(node: Node, timer: tuple[Hashable, ...]) -> Node:
     """The node when a timer of it has passed its limit."""
     return node._replace(ages=tuple((fact, OVER if fact == timer else age) for fact, age in node.ages))
 
 
-def _in_order(*labels: str) -> dict[str, int]:
-    return {label: place for place, label in enumerate(labels)}
-
-
 _LONG = frozenset(timer.value for timer in (Timer.ASKED, Timer.UNLISTED, Timer.LEFT, Timer.EMPTY))
 """Timers whose limit is minutes or more."""
-
-_IN_TIME = (
-    Timer.SETTLED,
-    Timer.ENOUGH,
-    Timer.NO_POD_COMES,
-    Timer.DRAINED,
-    Timer.ROUND,
-    Timer.ASKED,
-    Timer.UNLISTED,
-    Timer.NO_NODE_LEFT,
-    Timer.UNATTENDED,
-)
-"""The timers that a fair schedule lets pass."""
-
-_AGENTS = (
-    DECIDES,
-    "sees its refusal",
-    "leaves",
-    "sees its admission",
-    "returns",
-    "sends a heartbeat",
-    "is asked",
-    "is asked while it checks in",
-    "asks again",
-    "joins after a restart",
-    "its pod ends",
-)
-_LAST = (
-    "stays silent",
-    *(f"time passes: {timer.value}" for timer in _IN_TIME),
-    "fails to check in",
-    "its object goes",
-    "succeeds",
-)
-_STARTS = ("A starts", "B starts")
-_HEALS = _in_order(*_AGENTS, "sends a heartbeat again", *_STARTS, *_LAST)
-_DIES = _in_order(*_AGENTS, "is silent for long", "dies while it is silent", "stays silent", *_STARTS, *_LAST)

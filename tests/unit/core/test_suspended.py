@@ -15,7 +15,8 @@ def suspended(scenario: Scenario) -> bool:
 
 
 def test_the_round_ends_at_once_and_goes_on_with_the_same_run_and_ranks() -> None:
-    scenario = running("a", "b", "c", max_nodes=3)
+    # With fewer heartbeats, fewer decisions are made while time passes.
+    scenario = running("a", "b", "c", max_nodes=3, heartbeat_interval_seconds=60)
     ranks, run = scenario.group, scenario.status.run
     scenario.edit(suspend=True)
     assert scenario.asks
