@@ -64,9 +64,9 @@ test-computing: setup
 test-waiting: setup
 	@$(call run_tests_of,$(WAITING))
 
-.PHONY: $(addprefix test-,$(COMPUTING) $(WAITING))
+.PHONY: test-unit test-model test-integration test-chart test-e2e
 test-chart: .venv/.helm
-$(addprefix test-,$(COMPUTING) $(WAITING)): test-%: setup
+test-unit test-model test-integration test-chart test-e2e: test-%: setup
 	@$(call run_tests_of,$*)
 
 # etcd and kube-apiserver of the oldest Kubernetes are built from their Go modules the first time, which takes minutes.
