@@ -183,7 +183,8 @@ class Safety:
                 self._has_left(member, LeaveReason.SUCCEEDED) for member in old.participants
             ),
         }
-        sick = any(not self._is_well(member, spec.suspect_seconds, reads) for member in old.participants)
+        unfinished = [member for member in old.participants if not self._is_done(member)]
+        sick = any(not self._is_well(member, spec.suspect_seconds, reads) for member in unfinished)
         true = truths.get(str(reason), sick)
         self._expect(true, "S2", f"round {old.round} is ended for {reason}, which is not true")
 
@@ -196,6 +197,15 @@ class Safety:
         read_at = reads.get(member.name, self._system.now)
         heard = read_at - agent.last_beat_before(read_at) < limit
         return heard and not agent.pod_is_gone
+
+    def _is_done(self, member: Member) -> bool:
+        """It has said that it has succeeded, and its pod went after that: who knows the end can know the word."""
+        found = self._system.server.find(names.PARTICIPANT_KIND, member.name)
+        pod = self._system.server.find(names.POD_KIND, member.name)
+        if found is None or found["spec"].get("leaveReason") != LeaveReason.SUCCEEDED.value:
+            return False
+        said = (found["spec"]["incarnation"], found["spec"]["attempt"]) == (member.incarnation, member.attempt)
+        return said and (pod is None or pod["metadata"]["uid"] != found["spec"]["podUID"])
 
     def _is_leaving(self, member: Member) -> bool:
         pod = self._system.server.find(names.POD_KIND, member.name)

@@ -86,8 +86,8 @@ HELD_OUT = HeldOut("train.a", HeldOutReason.STORE_NOT_REACHED, "no store in roun
 
 
 def rendezvous(message: str | None = None, changed: str = "") -> Rendezvous:
-    conditions = () if message is None else (Condition("Running", "False", "WaitingForNodes", message),)
-    conditions = tuple(replace(condition, last_transition_time=changed) for condition in conditions)
+    running = Condition("Running", "False", "WaitingForNodes", message or "", last_transition_time=changed)
+    conditions = () if message is None else (running,)
     return Rendezvous(ObjectMeta("train"), RendezvousSpec(1, 2), RendezvousStatus(conditions=conditions))
 
 
