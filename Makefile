@@ -89,6 +89,10 @@ test-oldest-torch: setup .venv-oldest/.environment ## Test the handler, and the 
 test-pythons: setup ## Test requests, kubeconfigs and waits of the handler, without torch, on each Python from 3.10 to 3.14 that is here
 	@hack/test-pythons
 
+.PHONY: test-launchers
+test-launchers: setup .venv-launchers/.environment ## Run the examples of other launchers (Accelerate, Lightning, DeepSpeed, torchx)
+	@$(BIN)/python -m pytest -m launchers $(TEST_ARGS) tests/e2e
+
 .PHONY: image
 image: ## Build the operator's image without a container engine (Debian, as root): build/*.tar
 	@hack/build-image --local
@@ -171,7 +175,11 @@ setup: .venv/.environment .venv/.control-plane ## Make .venv and the control pla
 	@hack/setup oldest-torch
 	@touch $@
 
+.venv-launchers/.environment: hack/launchers.txt pyproject.toml hack/setup hack/uv
+	@hack/setup launchers
+	@touch $@
+
 .PHONY: clean
-clean: ## Remove .venv, .venv-oldest and what tools have left in the checkout (not the cache in the home directory)
-	rm -rf .venv .venv-oldest .venv-pythons build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+clean: ## Remove the virtual environments and what tools have left in the checkout (not the cache in the home directory)
+	rm -rf .venv .venv-oldest .venv-pythons .venv-launchers build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find $(wildcard $(SOURCES)) -type d -name __pycache__ -prune -exec rm -rf {} +

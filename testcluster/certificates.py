@@ -1,4 +1,8 @@
-"""The cluster's certificate authority, and the certificates that it signs."""
+"""The cluster's certificate authority, and the certificates that it signs.
+
+None of them names a key (subjectKeyIdentifier, authorityKeyIdentifier), as in many clusters that run. kubectl accepts
+such certificates; Python 3.13 refuses them unless a program says otherwise (``VERIFY_X509_STRICT``).
+"""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
@@ -74,7 +78,6 @@ def _make_authority() -> None:
     builder = _builder(name, name, key.public_key())
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
     builder = builder.add_extension(usage, critical=True)
-    builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     _write("ca", key, builder.sign(key, hashes.SHA256()))
 
 
@@ -82,12 +85,10 @@ def _sign(name: str, subject: x509.Name, usage: x509.ObjectIdentifier, names: Se
     authority = x509.load_pem_x509_certificate(certificate("ca").read_bytes())
     signing_key = serialization.load_pem_private_key(private_key("ca").read_bytes(), password=None)
     assert isinstance(signing_key, ec.EllipticCurvePrivateKey)
-    signer = x509.AuthorityKeyIdentifier.from_issuer_public_key(signing_key.public_key())
     key = new_private_key()
     builder = _builder(subject, authority.subject, key.public_key())
     builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
     builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
-    builder = builder.add_extension(signer, critical=False)
     if names:
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     _write(name, key, builder.sign(signing_key, hashes.SHA256()))

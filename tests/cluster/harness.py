@@ -13,6 +13,7 @@ In a test, with the fixtures `group` and `timings`::
 import json
 import os
 import signal
+import ssl
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -29,6 +30,7 @@ from tests.support.journal import Journal, Record
 from urllib3.exceptions import HTTPError
 
 from rendezvous_api import names
+from rendezvous_api.access import verify_as_kubectl
 from rendezvous_api.codec import decode
 from rendezvous_api.participant import Participant
 from rendezvous_api.reasons import ClosedReason
@@ -45,7 +47,11 @@ def api_client(cluster: Cluster) -> client.ApiClient:
     configuration = client.Configuration()
     config.load_kube_config(str(cluster.kubeconfig), client_configuration=configuration)
     configuration.retries = False
-    return client.ApiClient(configuration)
+    api = client.ApiClient(configuration)
+    tls = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
+    verify_as_kubectl(tls)
+    api.rest_client.pool_manager.connection_pool_kw["ssl_context"] = tls
+    return api
 
 
 class Group:

@@ -18,6 +18,7 @@ from tests.cluster.pods import PodView
 from tests.cluster.undisturbed import Training
 
 from rendezvous_api import names
+from rendezvous_api.access import verify_as_kubectl
 
 Json = dict[str, Any]
 MERGE_PATCH = "application/merge-patch+json"
@@ -103,6 +104,7 @@ class Api:
         self._url = urlsplit(config["server"])
         authority = b64decode(config["certificate-authority-data"]).decode()
         self._context = ssl.create_default_context(cadata=authority)
+        verify_as_kubectl(self._context)
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
 
     def request(

@@ -59,6 +59,7 @@ def pod_template(
     environment: Mapping[str, str] | None = None,
     grace_seconds: int = 30,
     share_processes: bool = False,
+    host_network: bool = False,
 ) -> Manifest:
     """Metadata and spec of a pod.
 
@@ -73,6 +74,7 @@ def pod_template(
         environment: further variables.
         grace_seconds: between SIGTERM and SIGKILL.
         share_processes: between its containers, so that torchrun is not process 1.
+        host_network: it has the network of its node, and no address of its own.
     """
     known = {names.LABEL_RENDEZVOUS: rendezvous_name} if rendezvous_name else {}
     variables = {"OMP_NUM_THREADS": "1", **(environment or {})}
@@ -81,6 +83,7 @@ def pod_template(
         "serviceAccountName": SERVICE_ACCOUNT,
         "terminationGracePeriodSeconds": grace_seconds,
         "shareProcessNamespace": share_processes,
+        "hostNetwork": host_network,
         "enableServiceLinks": False,
         "containers": [
             {

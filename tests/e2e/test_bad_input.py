@@ -74,6 +74,16 @@ def test_the_join_timeout_says_who_is_missing_and_why_and_nodes_that_differ_are_
     assert (status.round, status.closed_runs) == (0, ())
 
 
+def test_another_rdzv_conf_makes_no_group_of_one(job: Job) -> None:
+    """The option replaces that of the environment, so what injection sets is a variable of its own."""
+    environment = {"RDZV_CREATE": "false", "PET_RDZV_CONF": "create=true,join_timeout=600"}
+    agent = job.agent("n0", conf="join_timeout=3", environment=environment)
+    assert agent.wait() == 1
+    assert "RDZV_CREATE=false forbids to create it" in agent.log
+    assert "within the join timeout of 3 s" in agent.log
+    assert job.api.find(names.RENDEZVOUS_KIND, job.name) is None
+
+
 def test_two_agents_with_one_node_id_and_the_first_one_ends_with_an_error(job: Job) -> None:
     job.create(1, 2)
     first = job.agent("n0")

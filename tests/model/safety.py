@@ -185,7 +185,8 @@ class Safety:
             RoundEndReason.WORKER_FAILED.value: self._has_failed(old, AttemptReason.WORKER_FAILURE),
             RoundEndReason.CHECK_IN_FAILED.value: self._has_failed(old, AttemptReason.CHECK_IN_FAILED),
         }
-        sick = any(not self._is_well(member, spec.suspect_seconds, reads) for member in old.participants)
+        unfinished = [member for member in old.participants if not self._is_done(member)]
+        sick = any(not self._is_well(member, spec.suspect_seconds, reads) for member in unfinished)
         true = truths.get(str(reason), sick)
         self._expect(true, "S2", f"round {old.round} is ended for {reason}, which is not true")
 
@@ -203,6 +204,15 @@ class Safety:
         """Of a member, in this round: not in one that a restore has lost."""
         failed = {(agent.name, *failure) for agent in self._system.processes.values() for failure in agent.failures}
         return any((member.name, member.incarnation, member.attempt, how) in failed for member in status.participants)
+
+    def _is_done(self, member: Member) -> bool:
+        """It has said that it has succeeded, and its pod went after that: who knows the end can know the word."""
+        found = self._system.server.find(names.PARTICIPANT_KIND, member.name)
+        pod = self._system.server.find(names.POD_KIND, member.name)
+        if found is None or found["spec"].get("leaveReason") != LeaveReason.SUCCEEDED.value:
+            return False
+        said = (found["spec"]["incarnation"], found["spec"]["attempt"]) == (member.incarnation, member.attempt)
+        return said and (pod is None or pod["metadata"]["uid"] != found["spec"]["podUID"])
 
     def _is_leaving(self, member: Member) -> bool:
         pod = self._system.server.find(names.POD_KIND, member.name)

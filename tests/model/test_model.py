@@ -6,6 +6,8 @@ from tests.model.search import every, settled, started, walk
 from tests.model.setups import EVERY, TWO, WALKS
 from tests.model.system import System
 
+from rendezvous_api import names
+
 SEEDS = 8
 STEPS = 500
 
@@ -16,6 +18,25 @@ def test_two_agents_come_to_train() -> None:
         system.do(action)
     settled(system)
     assert [agent.process for agent in system.agents.values()] == [TRAINS, TRAINS]
+
+
+def test_a_member_that_has_succeeded_has_done_so_although_its_pod_goes_at_once() -> None:
+    """The operator sees the end of the pod first: its watch of the participants is late."""
+    system = System(TWO)
+    for action in started(TWO, TWO.names):
+        system.do(action)
+    settled(system)
+    system.do(("succeeds", "train.a"))
+    system.do(("loses its pod", "train.a"))
+    later = {("receives", 0, names.PARTICIPANT_KIND), ("collects garbage",)}
+    for _ in range(100):
+        possible = [action for action in system.inner() if action not in later]
+        if not possible:
+            break
+        system.do(possible[0])
+    rendezvous = system.server.find(names.RENDEZVOUS_KIND, "train")
+    assert rendezvous is not None
+    assert [run["reason"] for run in rendezvous["status"]["closedRuns"]] == ["RunSucceeded"]
 
 
 @pytest.mark.parametrize("name", WALKS)

@@ -298,6 +298,39 @@ def test_a_pod_that_a_watch_shows_no_more_may_only_have_lost_its_label(cache: Ca
     assert (world(cache).vanished, world(cache).absent) == (frozenset(), frozenset({POD}))
 
 
+def test_when_a_pod_has_ended_is_known_from_the_first_sight_of_it(cache: Cache, clock: Clock) -> None:
+    def ended_at() -> float | None:
+        return world(cache).ended_at.get("p-1")
+
+    cache.take(Shown(names.PARTICIPANT_KIND, participant(**OF_POD)))
+    cache.take(Shown(names.POD_KIND, pod()))
+    assert ended_at() is None
+    for version, state in ((2, {"terminated": {"exitCode": 1}}), (3, {"terminated": {"exitCode": 2}})):
+        clock.now += 5
+        item = pod(version=version)
+        item["spec"] = {"containers": [{"name": "train"}]}
+        item["status"]["containerStatuses"] = [{"name": "train", "state": state}]
+        cache.take(Shown(names.POD_KIND, item))
+        assert ended_at() == clock.now, "another end"
+    for version in (4, 5):
+        clock.now += 5
+        cache.take(Shown(names.POD_KIND, pod(phase="Failed", version=version)))
+        assert ended_at() == 1015, "the same end"
+    clock.now += 5
+    cache.take(Gone(names.POD_KIND, pod(phase="Failed", version=6)))
+    assert ended_at() == 1015, "it may only have lost its label"
+    read(cache, POD, None)
+    assert ended_at() == clock.now
+    cache.take(Gone(names.PARTICIPANT_KIND, participant(**OF_POD)))
+    assert ended_at() is None
+
+
+def test_a_pod_that_is_read_without_the_label_may_have_ended(cache: Cache, clock: Clock) -> None:
+    cache.take(Shown(names.PARTICIPANT_KIND, participant(**OF_POD)))
+    read(cache, POD, pod(phase="Succeeded", label=None))
+    assert world(cache).ended_at == {"p-1": clock.now}
+
+
 def test_nothing_is_kept_of_the_pod_of_a_participant_that_is_gone(cache: Cache) -> None:
     for answer in (None, pod(label=None)):
         cache.take(Shown(names.POD_KIND, pod()))
@@ -308,6 +341,7 @@ def test_nothing_is_kept_of_the_pod_of_a_participant_that_is_gone(cache: Cache) 
         seen = world(cache)
         assert not seen.pods
         assert not [target for target in seen.vanished | seen.absent if target.uid]
+        assert not seen.ended_at
 
 
 def test_a_pod_that_is_read_without_the_label_is_not_known(cache: Cache) -> None:

@@ -87,12 +87,17 @@ def test_all_that_python_needs_is_mounted_and_nothing_twice() -> None:
     assert not any(path.is_symlink() for path in mounts.values())
 
 
-def shake_hands(server: str, address: str, client: str | None = None) -> None:
-    """A TLS handshake, in memory, with the certificate `server` for `address`; raises ssl.SSLError if it is refused."""
+def shake_hands(server: str, address: str, client: str | None = None, *, strict: bool = False) -> None:
+    """A TLS handshake, in memory, with the certificate `server` for `address`; raises ssl.SSLError if it is refused.
+
+    strict: as by default from Python 3.13 on.
+    """
     authority = certificates.certificate("ca")
     ends = []
     for purpose, own in ((ssl.Purpose.SERVER_AUTH, client), (ssl.Purpose.CLIENT_AUTH, server)):
         context = ssl.create_default_context(purpose, cafile=str(authority))
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        context.verify_flags |= ssl.VERIFY_X509_STRICT if strict else 0
         if own is not None:
             context.load_cert_chain(certificates.certificate(own), certificates.private_key(own))
         if purpose is ssl.Purpose.CLIENT_AUTH and client is not None:
@@ -117,6 +122,12 @@ def test_certificates_are_signed_by_the_authority_for_the_addresses_of_the_api_s
         shake_hands("apiserver", address, client="apiserver-kubelet-client")
     with pytest.raises(ssl.SSLCertVerificationError, match=r"IP address mismatch.+198\.18\.0\.2"):
         shake_hands("apiserver", "198.18.0.2")
+
+
+def test_a_program_must_accept_certificates_that_name_no_key() -> None:
+    certificates.make_certificates()
+    with pytest.raises(ssl.SSLCertVerificationError, match=r"Missing (Subject|Authority) Key Identifier"):
+        shake_hands("apiserver", "198.18.0.1", strict=True)
 
 
 def test_a_certificate_is_for_a_server_or_for_a_client() -> None:

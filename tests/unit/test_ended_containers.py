@@ -79,7 +79,7 @@ def pod(name: str, state: Json, last: Json | None = None, policy: str = "Always"
 def shown(scenario: Scenario, name: str, *args: Any, **how: Any) -> None:
     """A watch shows the pod, as the cache keeps it."""
     before = scenario.pods.get(f"uid-of-{name}")
-    scenario.pods[f"uid-of-{name}"] = with_moments(pod_from_object(pod(name, *args, **how)), before, scenario.clock)
+    scenario.show_pod(with_moments(pod_from_object(pod(name, *args, **how)), before, scenario.clock))
 
 
 def of(*who: str) -> Scenario:

@@ -12,7 +12,7 @@ from rendezvous_api.reasons import AttemptReason, HeldOutReason
 from rendezvous_api.rendezvous import HeldOut, Rendezvous, RendezvousSpec, RendezvousStatus
 from rendezvous_handler.agent.agent import Agent
 from rendezvous_handler.join.answer import Waiting
-from rendezvous_handler.join.clock import JoinClock, Unchanged
+from rendezvous_handler.join.clock import HoldOutClock, JoinClock, Unchanged
 from rendezvous_handler.join.errors import ConnectError
 from rendezvous_handler.join.join import Join
 from rendezvous_handler.join.report import Reporter
@@ -85,6 +85,12 @@ def test_no_time_counts_while_the_rendezvous_is_suspended() -> None:
 HELD_OUT = HeldOut("train.a", HeldOutReason.STORE_NOT_REACHED, "no store in round 3", "2030-01-01T00:00:30Z", 2)
 
 
+def rendezvous(message: str | None = None, changed: str = "") -> Rendezvous:
+    running = Condition("Running", "False", "WaitingForNodes", message or "", last_transition_time=changed)
+    conditions = () if message is None else (running,)
+    return Rendezvous(ObjectMeta("train"), RendezvousSpec(1, 2), RendezvousStatus(conditions=conditions))
+
+
 def waits_for(seconds: float, *waiting: Waiting, noticed: bool = True) -> float:
     """What the join clock says after that time, in two steps, of each of these."""
     time = Time()
@@ -101,7 +107,7 @@ def waits_for(seconds: float, *waiting: Waiting, noticed: bool = True) -> float:
 def test_no_time_counts_for_an_agent_that_waits_beside_a_round() -> None:
     assert waits_for(3600, Waiting(spare=True)) == 0
     assert waits_for(60, Waiting(gathered=True)) == 0
-    assert waits_for(500, Waiting(held_out=HELD_OUT)) == 0
+    assert waits_for(59, Waiting(held_out=HELD_OUT)) == 0
     assert waits_for(500, Waiting()) == 500
     # It has its whole time again after that, up to the moment at which it is seen.
     assert waits_for(60, Waiting(), Waiting(gathered=True), Waiting()) == 30
@@ -118,18 +124,42 @@ def test_a_round_that_gathers_for_longer_than_it_may_does_not_stop_the_clock_for
     assert waits_for(60, Waiting(gathered=True), Waiting(), Waiting(gathered=True)) == 0, "each time anew"
 
 
-def test_an_entry_of_a_node_that_may_take_part_again_does_not_stop_the_clock_for_ever() -> None:
+def test_an_entry_of_a_node_that_may_take_part_again_does_not_stop_the_clock() -> None:
     """It stays in the status for a while, and its time is by the clock of another machine."""
-    later = replace(HELD_OUT, until="2030-01-01T00:02:00Z", times=3)
-    assert waits_for(598, Waiting(held_out=HELD_OUT), Waiting(held_out=later)) == 0
-    assert waits_for(2000, Waiting(held_out=HELD_OUT), Waiting(held_out=HELD_OUT)) == 2000
+    assert HELD_OUT.seconds == 60
+    times = [Waiting(held_out=HELD_OUT)] * 10
+    assert waits_for(20, *times) == 130, "all but the first 60 s, up to the moment at which that is seen"
 
 
 def test_another_hold_out_counts_for_its_own_time() -> None:
-    later = replace(HELD_OUT, until="2030-01-01T00:12:00Z", times=5)
+    later = replace(HELD_OUT, until="2030-01-01T00:12:00Z", times=3)
     first, second = Waiting(held_out=HELD_OUT), Waiting(held_out=later)
-    assert waits_for(1000, first, first) > 0, "its longest time has passed"
-    assert waits_for(1000, first, first, second) == 0
+    assert waits_for(100, first, first) > 0
+    assert waits_for(100, first, first, second) == 0
+
+
+@pytest.mark.parametrize(("changed", "counts"), [("2030-01-01T00:00:29Z", True), ("2030-01-01T00:00:30Z", False)])
+def test_a_hold_out_is_over_when_the_operator_has_said_something_after_it(changed: str, counts: bool) -> None:
+    clock = HoldOutClock(Time())
+    assert clock.counts(HELD_OUT, rendezvous("x", changed).status) is counts
+
+
+def test_log_and_join_timeout_have_one_meaning_of_a_hold_out(caplog: pytest.LogCaptureFixture) -> None:
+    """Else a node would log that it was held out, and not count its time, or the other way round."""
+    caplog.set_level(logging.INFO, "rendezvous_handler")
+    time = Time()
+    wait = JoinWait(cast(Agent, Nothing()))
+    wait.clock = JoinClock(time)
+    wait.reporter = Reporter("team/train", "https://192.0.2.1", time)
+    seen, waiting = rendezvous("x"), Waiting(held_out=HELD_OUT)
+    found = []
+    for seconds in (0, 59, 1, 1, 600, 1):
+        time.now += seconds
+        wait.follow(seen)
+        wait.tick(waiting)
+        wait.reporter.waiting(seen, Contact(time), waiting, wait.held_out)
+        found.append((caplog.messages[-1].split(" held out")[0].rpartition(" ")[2], wait.clock.used))
+    assert found == [("is", 0), ("is", 0), ("is", 0), ("was", 0), ("was", 600), ("was", 601)], "60 s"
 
 
 def test_how_long_something_is_the_same() -> None:
@@ -201,11 +231,6 @@ def test_time_that_does_not_count_ends_no_wait_for_an_address() -> None:
     assert time.now - began > 600
 
 
-def rendezvous(message: str | None = None) -> Rendezvous:
-    conditions = () if message is None else (Condition("Running", "False", "WaitingForNodes", message),)
-    return Rendezvous(ObjectMeta("train"), RendezvousSpec(1, 2), RendezvousStatus(conditions=conditions))
-
-
 class Logged:
     def __init__(self, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.INFO, "rendezvous_handler")
@@ -214,10 +239,10 @@ class Logged:
         self.contact = Contact(self.time)
         self.reporter = Reporter("team/train", "https://192.0.2.1", self.time)
 
-    def waiting(self, seen: Rendezvous, after: float = 0.0, **aside: Any) -> list[str]:
+    def waiting(self, seen: Rendezvous, is_held_out: bool = False, after: float = 0.0, **aside: Any) -> list[str]:
         self.time.now += after
         self._caplog.clear()
-        self.reporter.waiting(seen, self.contact, Waiting(**aside))
+        self.reporter.waiting(seen, self.contact, Waiting(**aside), is_held_out)
         return [f"{record.levelname[0]} {record.getMessage()}" for record in self._caplog.records]
 
 
@@ -294,23 +319,6 @@ def test_a_node_that_is_held_out_is_logged_so(caplog: pytest.LogCaptureFixture) 
     logged = Logged(caplog)
     logged.reporter.joined(rendezvous("x"), must_change=True)
     said = "this node is held out until 2030-01-01T00:00:30Z (2 in a row): no store in round 3. WaitingForNodes: x"
-    assert logged.waiting(rendezvous("x"), held_out=HELD_OUT) == [f"I waiting for team/train: {said}"]
-    # The entry stays after that time. How long it is, follows from its number: 60 s from when it was seen.
-    assert "is held out" in logged.waiting(rendezvous("x"), after=59, held_out=HELD_OUT)[0]
+    assert logged.waiting(rendezvous("x"), True, held_out=HELD_OUT) == [f"I waiting for team/train: {said}"]
     was = said.replace("is held out", "was held out")
-    assert logged.waiting(rendezvous("x"), after=1, held_out=HELD_OUT) == [f"I waiting for team/train: {was}"]
-    again = replace(HELD_OUT, until="2030-01-01T00:05:00Z", times=3)
-    assert "is held out until 2030-01-01T00:05:00Z (3 in a row)" in logged.waiting(rendezvous("x"), held_out=again)[0]
-
-
-@pytest.mark.parametrize(("changed", "word"), [("2030-01-01T00:00:29Z", "is"), ("2030-01-01T00:00:31Z", "was")])
-def test_a_hold_out_that_is_over_when_the_agent_starts_is_logged_so(
-    caplog: pytest.LogCaptureFixture, changed: str, word: str
-) -> None:
-    """What the operator has written after that time says so, by the same clock."""
-    logged = Logged(caplog)
-    seen = rendezvous("x")
-    conditions = tuple(replace(condition, last_transition_time=changed) for condition in seen.status.conditions)
-    seen = replace(seen, status=replace(seen.status, conditions=conditions))
-    logged.reporter.joined(seen, must_change=True)
-    assert f"this node {word} held out until" in logged.waiting(seen, held_out=HELD_OUT)[0]
+    assert logged.waiting(rendezvous("x"), held_out=HELD_OUT) == [f"I waiting for team/train: {was}"]

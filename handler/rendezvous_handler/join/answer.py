@@ -44,7 +44,7 @@ class Waiting:
     gathered: bool = False
     """A round of the run goes on, and this agent is added with the next one."""
     held_out: HeldOut | None = None
-    """This agent is, or was until a short time ago, held out: its attempt is passed over until a given time."""
+    """This agent is, or was some time ago, held out: its attempt is passed over until a given time (`HoldOutClock`)."""
 
 
 @dataclass(frozen=True)

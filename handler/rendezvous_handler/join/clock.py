@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from rendezvous_api.rendezvous import HeldOut, RendezvousStatus
+
 
 class JoinClock:
     """Counts the seconds of one join, but not all of them.
@@ -66,3 +68,30 @@ class Unchanged:
         if value != self._value:
             self._value, self._since = value, self._now()
         return self._now() - self._since
+
+
+class HoldOutClock:
+    """Whether this agent is held out still: its entry stays in the status after that time.
+
+    Clocks of two machines are not compared. It is over when the operator has changed a condition after that time, by
+    the operator's clock; or when the agent has seen the entry for the length of the hold-out, by its own clock.
+    """
+
+    def __init__(self, now: Callable[[], float]):
+        """No entry was seen yet.
+
+        Args:
+            now: a clock that only goes forward, in seconds.
+        """
+        self._same = Unchanged(now)
+
+    def counts(self, entry: HeldOut | None, status: RendezvousStatus) -> bool:
+        """Whether the entry of this agent, which is to be given each time, counts still.
+
+        Args:
+            entry: of this agent; None: there is none.
+            status: the whole status.
+        """
+        seconds = self._same.seconds(entry)
+        told = max((condition.last_transition_time for condition in status.conditions), default="")
+        return entry is not None and told < entry.until and seconds < entry.seconds

@@ -277,7 +277,8 @@ class Join(Generic[M]):
             if state.error is not None and not isinstance(state.error, UnreachableError):
                 self._wait.reporter.problem(advise(state.error))
             else:
-                self._wait.reporter.waiting(state.rendezvous, agent.client.contact, decided)
+                reporter = self._wait.reporter
+                reporter.waiting(state.rendezvous, agent.client.contact, decided, self._wait.held_out)
             self._wait.pause()
 
     def _what_is_gone(self) -> str:

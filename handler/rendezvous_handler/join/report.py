@@ -6,9 +6,8 @@ import logging
 import time
 from collections.abc import Callable
 
-from rendezvous_api.rendezvous import HeldOut, Rendezvous, RendezvousStatus
+from rendezvous_api.rendezvous import Rendezvous, RendezvousStatus
 from rendezvous_handler.join.answer import Waiting, describe_status
-from rendezvous_handler.join.clock import Unchanged
 from rendezvous_handler.kube.contact import Contact
 
 _logger = logging.getLogger(__name__)
@@ -42,7 +41,6 @@ class Reporter:
         self._joined_at = now()
         self._status_at_join: RendezvousStatus | None = None
         self._must_change = False
-        self._held_out = Unchanged(now)
         self.noticed = True
         """The operator has reacted to the last attempt, as far as that can be seen."""
 
@@ -59,8 +57,15 @@ class Reporter:
         self._must_change = must_change
         self.noticed = False
 
-    def waiting(self, rendezvous: Rendezvous, contact: Contact, waiting: Waiting) -> None:
-        """Log what there is to say about waiting for this Rendezvous."""
+    def waiting(self, rendezvous: Rendezvous, contact: Contact, waiting: Waiting, held_out: bool = False) -> None:
+        """Log what there is to say about waiting for this Rendezvous.
+
+        Args:
+            rendezvous: as it is known now.
+            contact: with its API server.
+            waiting: what it says about this agent.
+            held_out: the entry in `Waiting.held_out` counts still.
+        """
         if self.outage(contact):
             return
         status = rendezvous.status
@@ -72,19 +77,12 @@ class Reporter:
             return
         text = describe_status(status)
         if waiting.held_out is not None:
-            held = waiting.held_out
-            is_held_out = "was held out" if self._is_over(held, status) else "is held out"
-            text = f"this node {is_held_out} until {held.until} ({held.times} in a row): {held.message}. {text}"
+            held, when = waiting.held_out, "is" if held_out else "was"
+            text = f"this node {when} held out until {held.until} ({held.times} in a row): {held.message}. {text}"
         elif waiting.spare:
             text = f"the round is full; this node is a spare and takes the place of a lost member at once. {text}"
         if text:
             self._log(logging.INFO, f"waiting for {self._reference}: {text}")
-
-    def _is_over(self, held: HeldOut, status: RendezvousStatus) -> bool:
-        """Whether the time of an entry is over, which stays after it. Clocks of two machines are not compared."""
-        seconds = self._held_out.seconds(held)
-        told = max((condition.last_transition_time for condition in status.conditions), default="")
-        return told >= held.until or seconds >= held.seconds
 
     def first_contact(self, contact: Contact, limit: int) -> None:
         """Log that the API server has never answered yet, and for how many seconds that is tolerated."""

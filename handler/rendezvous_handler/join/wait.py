@@ -10,11 +10,11 @@ from typing import NoReturn
 
 from rendezvous_api.api_errors import ApiError, UnreachableError
 from rendezvous_api.reasons import LeaveReason
-from rendezvous_api.rendezvous import LONGEST_HOLD_OUT_SECONDS, HeldOut, Rendezvous
+from rendezvous_api.rendezvous import Rendezvous, RendezvousStatus
 from rendezvous_handler.agent.agent import Agent
 from rendezvous_handler.agent.request_thread import NotDoneError
 from rendezvous_handler.join.answer import Waiting
-from rendezvous_handler.join.clock import JoinClock, Unchanged
+from rendezvous_handler.join.clock import HoldOutClock, JoinClock, Unchanged
 from rendezvous_handler.join.errors import ClosedError, ConnectError, TimedOutError
 from rendezvous_handler.join.report import Reporter
 from rendezvous_handler.kube.errors import advise, may_pass
@@ -40,7 +40,10 @@ class JoinWait:
         self._suspended = False
         self._gathers_seconds = 0
         self._gathers = Unchanged(lambda: self.clock.elapsed)
-        self._held_out = Unchanged(lambda: self.clock.elapsed)
+        self._hold_out = HoldOutClock(lambda: self.clock.elapsed)
+        self.held_out = False
+        """The operator held this agent out, as far as that was known at the last tick."""
+        self._status = RendezvousStatus()
         self._agent = agent
 
     @property
@@ -52,6 +55,7 @@ class JoinWait:
         """Wait for as long as this Rendezvous says; while it is suspended, no time counts."""
         self._limit = float(rendezvous.spec.timeouts.join_seconds)
         self._suspended = rendezvous.spec.suspend
+        self._status = rendezvous.status
         self._gathers_seconds = rendezvous.spec.scale_up.interval_seconds
 
     @property
@@ -80,8 +84,9 @@ class JoinWait:
 
     def _is_aside(self, waiting: Waiting) -> bool:
         # Both are asked each time: they remember since when.
-        gathered, held_out = self._is_gathered(waiting.gathered), self._is_held_out(waiting.held_out)
-        return waiting.spare or gathered or held_out
+        gathered = self._is_gathered(waiting.gathered)
+        self.held_out = self._hold_out.counts(waiting.held_out, self._status)
+        return waiting.spare or gathered or self.held_out
 
     def _is_gathered(self, gathered: bool) -> bool:
         """Whether it counts that a round gathers: as long as an operator that is there would let it go on.
@@ -91,10 +96,6 @@ class JoinWait:
         """
         counts = gathered and self.reporter.noticed
         return self._gathers.seconds(counts) <= self._gathers_seconds and counts
-
-    def _is_held_out(self, entry: HeldOut | None) -> bool:
-        """Whether an entry of the status counts. It stays for a while after its time, which is by another clock."""
-        return self._held_out.seconds(entry) < LONGEST_HOLD_OUT_SECONDS and entry is not None
 
     def restart(self) -> None:
         """Give the agent its whole join timeout again: it had a place in a round."""

@@ -68,7 +68,8 @@ class Node(NamedTuple):
     life_unread: Target | None = None
     """Its pod, which must be read before it is certain that it is gone: it may only have lost its label."""
     end_unread: Target | None = None
-    """Itself, which must be read before the end of its container counts: its last word may not have been shown yet."""
+    """Itself, which must be read before the end of its pod or container counts: its last word may not have been shown
+    yet."""
     addressed: bool = True
     """It has joined this Rendezvous, not a deleted one of the same name."""
     over: bool = False
@@ -206,20 +207,23 @@ def see_node(world: World, name: str, seen: SeenParticipant, known: KnownRuns) -
         missing_pod = _owner(participant) if pod is None else None
 
     left = spec.leave_reason if spec.state is ParticipantState.LEFT else None
-    dead, end, end_unread = None, _end_of_container(participant, pod), None
+    dead, succeeded, end = None, False, _end_of_container(participant, pod)
     if pod is not None and pod.phase == "Succeeded":
-        left = left or LeaveReason.SUCCEEDED
+        succeeded = True
     elif pod is not None and pod.phase == "Failed":
         dead = f"its pod {pod.name} has failed"
     elif pod is not None and end is not None and _ended_with(end, seen):
-        if left is None and not _is_read_since(end, seen):
-            end_unread = Target(names.PARTICIPANT_KIND, name)
         if end.over and end.exit_code == 0:
-            left = left or LeaveReason.SUCCEEDED
+            succeeded = True
         else:
             dead = f"container {end.container} of its pod {pod.name} has ended ({end.why})"
     elif missing_pod in world.absent:
         dead = f"its pod {spec.pod_name} is gone"
+    # What has become of a member counts at once, and for good, so its last word must have been read by then.
+    says_nothing = left is None and name in known.members
+    end_unread = says_nothing and (succeeded or dead is not None) and not _is_read_since_its_end(world, seen)
+    if succeeded:
+        left = left or LeaveReason.SUCCEEDED
 
     run = run_of(name, spec, pod, known)
     current = heartbeat.attempt == spec.attempt and heartbeat.incarnation == spec.incarnation
@@ -233,7 +237,7 @@ def see_node(world: World, name: str, seen: SeenParticipant, known: KnownRuns) -
         dead=dead,
         run_unread=missing_pod if dead is None and not run.certain else None,
         life_unread=missing_pod if missing_pod in world.vanished and left is None else None,
-        end_unread=end_unread,
+        end_unread=Target(names.PARTICIPANT_KIND, name) if end_unread else None,
         addressed=spec.rendezvous_uid == world.rendezvous.metadata.uid,
         over=end is not None and end.over and (left is not None or dead is not None),
         understood=seen.understood,
@@ -266,8 +270,9 @@ def _ended_with(end: ContainerEnd, seen: SeenParticipant) -> bool:
     return end.seen_at is not None and seen.beat_at < end.seen_at and second < end.runs_since[:_WHOLE_SECONDS]
 
 
-def _is_read_since(end: ContainerEnd, seen: SeenParticipant) -> bool:
-    return seen.read_at is not None and (end.seen_at is None or seen.read_at >= end.seen_at)
+def _is_read_since_its_end(world: World, seen: SeenParticipant) -> bool:
+    ended_at = world.ended_at.get(seen.object.spec.pod_uid or "", 0.0)
+    return seen.read_at is not None and seen.read_at >= ended_at
 
 
 def _owner(participant: Participant) -> Target | None:

@@ -85,9 +85,14 @@ class Pod:
     """The scheduler has found no machine for it, and makes no room for it by preemption."""
 
     @property
+    def over(self) -> bool:
+        """All its containers have ended for good."""
+        return self.phase in ("Succeeded", "Failed")
+
+    @property
     def live(self) -> bool:
         """Neither ended nor about to end."""
-        return self.phase not in ("Succeeded", "Failed") and self.leaving is None
+        return not self.over and self.leaving is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +134,9 @@ class World:
     """Objects that certainly do not exist: a read was answered with 404. Of participants: since this round is known."""
     vanished: frozenset[Target] = frozenset()
     """Pods of participants that no watch and no list shows any more: deleted, or running on without the label."""
+    ended_at: Mapping[str, float] = field(default_factory=dict)
+    """By the UID of a pod: when its last end, or that of one of its containers, was seen first; or, of a pod that does
+    not exist, when that was known (monotonic seconds)."""
     complete: bool = True
     """Whether all kinds have been listed. Nothing is decided before."""
 

@@ -15,7 +15,7 @@ from rendezvous_operator.core import relevance
 from rendezvous_operator.core.world import SeenParticipant, Target, World
 from rendezvous_operator.kube.client import KINDS, Json
 from rendezvous_operator.watch.entry import Entry
-from rendezvous_operator.watch.pods import pod_from_object, with_moments
+from rendezvous_operator.watch.pods import pod_from_object
 from rendezvous_operator.watch.seen import (
     NOTHING_KNOWN,
     Asked,
@@ -89,6 +89,7 @@ class Cache:
             pods=dict(entry.pods),
             absent=frozenset(entry.absent),
             vanished=frozenset(entry.vanished),
+            ended_at=dict(entry.ended_at),
             complete=self.complete,
         )
 
@@ -210,6 +211,8 @@ class Cache:
         self._forget(read.key, target.kind, target.name, uid)
         entry.vanished.discard(target)
         of_this_round = target.kind == names.PARTICIPANT_KIND and read.key not in read.asked.outdated
+        if target.kind == names.POD_KIND:
+            entry.ended_at[uid] = self.clock()
         if target.kind == names.POD_KIND or of_this_round:
             entry.absent.add(target)
         return {read.key}
@@ -306,9 +309,7 @@ class Cache:
             return touched
         entry = self._entries.setdefault(key, Entry())
         self._pods[reference] = _Place(key, version)
-        pod = with_moments(pod, entry.pods.get(pod.uid), self.clock())
-        if entry.pods.get(pod.uid) != pod:
-            entry.pods[pod.uid] = pod
+        if entry.keep_pod(pod, self.clock()):
             touched.add(key)
         entry.vanished.discard(Target(names.POD_KIND, pod.name, pod.uid))
         return touched
@@ -319,7 +320,7 @@ class Cache:
         place = self._pods.get(reference)
         if place is None or place.version <= version:
             pod = replace(pod_from_object(item), known=False)
-            entry.pods[pod.uid] = with_moments(pod, entry.pods.get(pod.uid), self.clock())
+            entry.keep_pod(pod, self.clock())
             entry.vanished.discard(Target(names.POD_KIND, pod.name, pod.uid))
             self._pods.setdefault(reference, _Place(None, version))
         return {key}
@@ -336,7 +337,7 @@ class Cache:
                 return set()
             self._participant_gone(key, entry, name)
         elif kind == names.POD_KIND:
-            entry.pods.pop(uid, None)
+            entry.drop_pod(uid)
             self._pods.pop((key.namespace, uid), None)
             if entry.has_participant_of(uid):
                 entry.vanished.add(Target(names.POD_KIND, name, uid))
@@ -353,8 +354,9 @@ class Cache:
             entry.absent.discard(target)
             entry.vanished.discard(target)
             pod = entry.pods.get(pod_uid)
+            if pod is None or not pod.known:
+                entry.drop_pod(pod_uid)
             if pod is not None and not pod.known:
-                del entry.pods[pod.uid]
                 place = self._pods.get((key.namespace, pod.uid))
                 if place is not None and place.key is None:
                     del self._pods[key.namespace, pod.uid]

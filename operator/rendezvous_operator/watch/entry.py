@@ -7,6 +7,7 @@ from rendezvous_api.meta import version_number
 from rendezvous_api.participant import Participant
 from rendezvous_api.rendezvous import Rendezvous, RendezvousSpec
 from rendezvous_operator.core.world import Pod, SeenParticipant, Target
+from rendezvous_operator.watch.pods import with_moments
 
 
 @dataclass
@@ -18,6 +19,7 @@ class Entry:
     pods: dict[str, Pod] = field(default_factory=dict)
     absent: set[Target] = field(default_factory=set)
     vanished: set[Target] = field(default_factory=set)
+    ended_at: dict[str, float] = field(default_factory=dict)
     _of_pod: dict[str | None, set[str]] = field(default_factory=dict)
     """Names of the participants in each pod, by UID, so that thousands that go at once cost no more each than one."""
 
@@ -35,6 +37,26 @@ class Entry:
         seen = self.participants.pop(name)
         self._leave_pod(name, seen.object.spec.pod_uid)
         return seen
+
+    def keep_pod(self, pod: Pod, now: float) -> bool:
+        """Hold a pod, in the place of an earlier version of it. Returns whether anything is different.
+
+        Args:
+            pod: as it is now.
+            now: monotonic seconds; its ends that were not seen before have this moment.
+        """
+        before = self.pods.get(pod.uid)
+        pod = with_moments(pod, before, now)
+        if (pod.over or pod.ended) and (before is None or (before.phase, before.ended) != (pod.phase, pod.ended)):
+            self.ended_at[pod.uid] = now
+        self.pods[pod.uid] = pod
+        return before != pod
+
+    def drop_pod(self, uid: str) -> None:
+        """Hold that pod no more."""
+        self.pods.pop(uid, None)
+        if not self.has_participant_of(uid):
+            self.ended_at.pop(uid, None)
 
     def has_participant_of(self, pod_uid: str | None) -> bool:
         """Whether a participant in that pod is held; None: one in no pod."""

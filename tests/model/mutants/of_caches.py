@@ -157,6 +157,16 @@ MUTANTS = [
         ),
     ),
     *of(
+        "operator/rendezvous_operator/watch/entry.py",
+        ["test_cache.py"],
+        ("note when a pod or container has ended", "            self.ended_at[pod.uid] = now\n", "            pass\n"),
+        (
+            "note only a new end of a pod or container",
+            "before is None or (before.phase, before.ended) != (pod.phase, pod.ended)",
+            "True",
+        ),
+    ),
+    *of(
         "operator/rendezvous_operator/watch/pods.py",
         ["test_pods.py", "test_ended_containers.py"],
         (

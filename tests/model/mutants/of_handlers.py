@@ -75,6 +75,17 @@ MUTANTS = [
             "        self.tick(counts=False)\n        self.used = 0.0",
             "        self.tick(counts=False)",
         ),
+        ("believe in a hold-out for its own time only", "< entry.until and seconds < entry.seconds", "< entry.until"),
+        (
+            "believe in no hold-out after which the operator has said more",
+            "told < entry.until and seconds < entry.seconds",
+            "seconds < entry.seconds",
+        ),
+        (
+            "begin that time again with another hold-out",
+            "seconds = self._same.seconds(entry)",
+            "seconds = self._same.seconds(entry is not None)",
+        ),
     ),
     *of(
         "handler/rendezvous_handler/join/wait.py",
@@ -111,24 +122,14 @@ MUTANTS = [
         ),
         (
             "stop its join clock while it is held out",
-            "return waiting.spare or gathered or held_out",
+            "return waiting.spare or gathered or self.held_out",
             "return waiting.spare or gathered",
         ),
         ("stop its join clock for a spare", "return waiting.spare or gathered", "return gathered"),
-        (
-            "believe in a hold-out for its longest time only",
-            "return self._held_out.seconds(entry) < LONGEST_HOLD_OUT_SECONDS and entry is not None",
-            "return entry is not None",
-        ),
-        (
-            "begin that time again with another hold-out",
-            "self._held_out.seconds(entry)",
-            "self._held_out.seconds(entry is not None)",
-        ),
         ("end a join whose handler was shut down", "        if agent.stopped:\n", "        if False:\n"),
         (
             "stop its join clock while a round gathers",
-            "return waiting.spare or gathered or held_out",
+            "return waiting.spare or gathered or self.held_out",
             "return waiting.spare or held_out",
         ),
         (

@@ -11,6 +11,7 @@ MUTANTS = [
             "core/test_liveness.py",
             "core/test_end_rules.py",
             "core/test_member_reentered.py",
+            "core/test_last_words.py",
             "test_ended_containers.py",
         ],
         (
@@ -151,10 +152,16 @@ MUTANTS = [
             "if end.exit_code == 0:",
         ),
         (
-            "read the last word after the end of the container",
-            "(end.seen_at is None or seen.read_at >= end.seen_at)",
-            "True",
+            "read the last word after the end of the pod or container",
+            "seen.read_at is not None and seen.read_at >= ended_at",
+            "seen.read_at is not None",
         ),
+        (
+            "read the last word of a member before its end counts",
+            "end_unread = says_nothing and",
+            "end_unread = False and",
+        ),
+        ("read no last word of a node that is no member", "left is None and name in known.members", "left is None"),
         (
             "lose no member of an isolated round by its silence",
             "if node.silence is Silence.LOST and not isolated:",
@@ -163,11 +170,11 @@ MUTANTS = [
     ),
     *of(
         "operator/rendezvous_operator/core/observe.py",
-        ["core/test_observe.py", "test_ended_containers.py"],
+        ["core/test_observe.py", "core/test_last_words.py", "test_ended_containers.py"],
         ("read another incarnation before it is the newer one", " | _restarted(world, views)", ""),
         ("read members that no watch has shown", "liveness.to_read | unseen | vanished", "liveness.to_read | vanished"),
         ("read pods that are shown no more", "liveness.to_read | unseen | vanished", "liveness.to_read | unseen"),
-        ("read the last word of an agent whose container has ended", " | ended | _restarted", " | _restarted"),
+        ("read the last word of an agent whose pod or container has ended", " | ended | _restarted", " | _restarted"),
         ("read the pods from which a run follows", " | unread(situation)", ""),
         (
             "read no member again that is known to be absent",

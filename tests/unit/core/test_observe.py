@@ -160,7 +160,7 @@ def test_a_pod_that_has_only_lost_its_label_is_not_gone() -> None:
     assert scenario.status.running
     assert not scenario.asks
     scenario.pod_vanishes("b", runs_on=False)
-    assert scenario.reads[1:] == [Target("Pod", "b", "uid-of-b")]
+    assert scenario.reads[1:] == [Target("Pod", "b", "uid-of-b"), Target("RendezvousParticipant", "b")]
     assert scenario.ended_because == "MemberLost"
 
 

@@ -47,6 +47,7 @@ class Scenario:
         self.unlabelled: dict[str, Pod] = {}
         self.absent: set[Target] = set()
         self.vanished: set[Target] = set()
+        self.ended_at: dict[str, float] = {}
         self.cut_off: set[str] = set()
         self.meets = True
         """Members check in at once, so that their next heartbeat reports the round."""
@@ -203,14 +204,20 @@ class Scenario:
         """Create or change pods that carry the label and so are known."""
         for name in who:
             how.setdefault("workload", "job")
-            self.pods[f"uid-of-{name}"] = Pod(f"uid-of-{name}", name, **how)
+            self.show_pod(Pod(f"uid-of-{name}", name, **how))
         self.settle()
+
+    def show_pod(self, pod: Pod) -> None:
+        """A watch shows the pod."""
+        before, self.pods[pod.uid] = self.pods.get(pod.uid), pod
+        if (pod.over or pod.ended) and (before is None or (before.phase, before.ended) != (pod.phase, pod.ended)):
+            self.ended_at[pod.uid] = self.clock
 
     def pod_gone(self, *who: str) -> None:
         """Pods are deleted; their participants are not yet collected."""
         for name in who:
             self.pods.pop(f"uid-of-{name}", None)
-            self.absent.add(Target("Pod", name, f"uid-of-{name}"))
+            self._pod_is_absent(Target("Pod", name, f"uid-of-{name}"))
         self.settle()
 
     def pod_vanishes(self, *who: str, runs_on: bool) -> None:
@@ -284,6 +291,7 @@ class Scenario:
             pods=dict(self.pods),
             absent=frozenset(self.absent),
             vanished=frozenset(self.vanished),
+            ended_at=dict(self.ended_at),
             complete=self.complete,
         )
 
@@ -340,8 +348,14 @@ class Scenario:
                 self.seen[target.name] = replace(self.seen[target.name], read_at=self.clock)
             elif target.uid in self.unlabelled:
                 self.pods[target.uid] = replace(self.unlabelled[target.uid], known=False)
-            elif target.uid not in self.pods:
+            elif target.kind == names.POD_KIND and target.uid not in self.pods:
+                self._pod_is_absent(target)
+            elif target.kind == names.PARTICIPANT_KIND:
                 self.absent.add(target)
+
+    def _pod_is_absent(self, target: Target) -> None:
+        self.absent.add(target)
+        self.ended_at[target.uid] = self.clock
 
     def _put(self, written: Participant) -> None:
         name = written.metadata.name
