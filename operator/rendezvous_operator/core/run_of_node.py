@@ -79,7 +79,7 @@ def run_of(name: str, spec: ParticipantSpec, pod: Pod | None, known: KnownRuns) 
     """
     if spec.run_id is not None:
         return RunOfNode(name_of_id(spec.run_id))
-    workload = (pod.run_id if pod is not None and pod.known else None) or names.UNNAMED_RUN
+    workload = (pod.workload if pod is not None and pod.known else None) or names.UNNAMED_RUN
     run_id = spec.last_run_id
     member = known.members.get(name)
     if member is not None and (member.incarnation, member.attempt) == (spec.incarnation, spec.attempt):

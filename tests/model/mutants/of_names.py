@@ -8,8 +8,8 @@ MUTANTS = [
         ["core/test_run_of_node.py"],
         (
             "take a label for a workload only of a known pod",
-            "(pod.run_id if pod is not None and pod.known else None)",
-            "(pod.run_id if pod is not None else None)",
+            "(pod.workload if pod is not None and pod.known else None)",
+            "(pod.workload if pod is not None else None)",
         ),
         (
             "leave a member in the run of its round",

@@ -221,7 +221,7 @@ MUTANTS = [
         ),
         (
             "end no start of another Job with the same label with 0",
-            "or (pod.workload, pod.run_id) in s.labels_with_success",
+            "or (pod.owner_uid, pod.workload) in s.labels_with_success",
             "or True",
         ),
         (

@@ -100,7 +100,11 @@ def world_of(setup: Setup, shared: Shared, nodes: Sequence[Node]) -> World:
         },
         pods={
             f"pod-{i}": Pod(
-                f"pod-{i}", f"pod-{i}", workload="job", leaving="is evicted" if node.pod == "leaving" else None
+                f"pod-{i}",
+                f"pod-{i}",
+                workload="job",
+                owner_uid="job",
+                leaving="is evicted" if node.pod == "leaving" else None,
             )
             for i, node in enumerate(nodes)
             if node.pod in ("live", "leaving")

@@ -62,11 +62,11 @@ def test_a_run_has_failed_when_no_node_is_left_and_one_has_failed() -> None:
 
 def test_pods_of_another_job_that_are_pending_do_not_keep_a_run_from_failing() -> None:
     scenario = Scenario(2, 2, join_seconds=600)
-    scenario.pod("c", "d", run_id="job-2", workload="job-2", phase="Pending")
-    scenario.pod("a", "b", run_id="job-1", workload="job-1")
+    scenario.pod("c", "d", workload="job-2", owner_uid="job-2", phase="Pending")
+    scenario.pod("a", "b", workload="job-1", owner_uid="job-1")
     scenario.join_from_pods("a", "b", run=None)
     scenario.leave("a", "b")
-    scenario.pod("a", "b", run_id="job-1", workload="job-1", phase="Failed")
+    scenario.pod("a", "b", workload="job-1", owner_uid="job-1", phase="Failed")
     scenario.after(599)
     assert scenario.closed_runs == {}
     scenario.after(1)

@@ -13,7 +13,7 @@ def cut_off(*, pods: bool = False, **spec: int) -> Scenario:
     """A round of a and b, and two spares; the members are not heard any more."""
     scenario = Scenario(2, 2, **spec)
     if pods:
-        scenario.pod("a", "b", "c", "d", run_id="run")
+        scenario.pod("a", "b", "c", "d", workload="run")
         scenario.join_from_pods("a", "b", run=None)
         scenario.join_from_pods("c", "d", run=None)
     else:
@@ -30,7 +30,7 @@ def test_a_round_in_known_pods_is_kept_until_a_pod_shows_that_a_member_is_dead()
     assert (scenario.status.round, scenario.asks) == (1, False)
     assert scenario.status.holds("Degraded")
     assert "all its members are silent" in scenario.explanation
-    scenario.pod("a", phase="Failed", run_id="run")
+    scenario.pod("a", phase="Failed", workload="run")
     scenario.after(60)
     assert scenario.group == ["c", "d"]
 
@@ -95,10 +95,10 @@ def test_a_suspension_is_no_evidence() -> None:
 
 def test_neither_newcomers_nor_fewer_allowed_nodes_end_it() -> None:
     scenario = Scenario(1, 4, last_call_seconds=1, scale_up_interval_seconds=3600)
-    scenario.pod("a", "b", run_id="run")
+    scenario.pod("a", "b", workload="run")
     scenario.join_from_pods("a", "b", run=None)
     scenario.after(10)
-    scenario.pod("c", run_id="run")
+    scenario.pod("c", workload="run")
     scenario.join_from_pods("c", run=None)
     scenario.silent("a", "b")
     scenario.after(4000)

@@ -62,9 +62,9 @@ def test_a_participant_of_a_deleted_rendezvous_of_this_name_does_not_wait() -> N
 
 def test_a_pod_that_succeeded_has_left_with_success() -> None:
     scenario = Scenario(2, 2)
-    scenario.pod("a", "b", run_id="run")
+    scenario.pod("a", "b", workload="run")
     scenario.join_from_pods("a", "b")
-    scenario.pod("b", run_id="run", phase="Succeeded")
+    scenario.pod("b", workload="run", phase="Succeeded")
     assert scenario.closed_runs == {"run": "RunSucceeded"}
 
 
@@ -157,10 +157,10 @@ def test_a_member_that_cannot_be_understood_is_lost_by_its_silence_and_by_its_po
     scenario.after(100)
     assert scenario.ended_because == "MemberLost"
     scenario = Scenario(2, 3)
-    scenario.pod("a", "b", "c", run_id="run")
+    scenario.pod("a", "b", "c", workload="run")
     scenario.join_from_pods("a", "b", "c")
     not_understood(scenario, "c")
-    scenario.pod("c", run_id="run", phase="Failed")
+    scenario.pod("c", workload="run", phase="Failed")
     assert scenario.ended_because == "MemberLost"
 
 

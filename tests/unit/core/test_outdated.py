@@ -68,7 +68,7 @@ def test_what_a_node_still_holds_stays(who: str) -> None:
     scenario = Scenario(*OLD)
     scenario.made_by_agent()
     if who == "a known pod":
-        scenario.pod("a", "b", run_id="job", workload="job")
+        scenario.pod("a", "b", workload="job", owner_uid="job")
         scenario.join_from_pods("a", "b", run=None, nodes=OLD)
         scenario.gone("a", "b")
     else:

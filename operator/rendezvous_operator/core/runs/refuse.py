@@ -202,4 +202,4 @@ def _is_done(s: Situation, node: Node) -> bool:
         return False
     # A label is an id that somebody has chosen, and another Job may have the same one: that is a launch of its own.
     pod = node.pod
-    return pod is None or pod.run_id == pod.workload or (pod.workload, pod.run_id) in s.labels_with_success
+    return pod is None or pod.workload == pod.owner_uid or (pod.owner_uid, pod.workload) in s.labels_with_success
