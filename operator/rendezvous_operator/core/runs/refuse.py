@@ -106,7 +106,7 @@ def _in_turn(s: Situation, answers: list[Refusal]) -> list[Refusal]:
 
 def owes_answers(s: Situation) -> bool:
     """Whether spares of a closed run have no answer yet: they are not listed any more after the next claim."""
-    if s.run.open or len(s.run.refused) < names.MAX_REFUSED:
+    if s.run.open:
         return False
     answered = {refusal.name for refusal in s.run.refused}
     spares = frozenset(s.run.spares) - answered
