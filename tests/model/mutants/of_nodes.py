@@ -12,6 +12,11 @@ MUTANTS = [
             "core/test_end_rules.py",
             "core/test_member_reentered.py",
             "test_ended_containers.py",
+            "core/test_refuse.py",
+            "core/test_member_evicted.py",
+            "core/test_member_terminated.py",
+            "core/test_exclusivity.py",
+            "core/test_run_of_node.py",
         ],
         (
             "take a lower attempt than a member's for an older view",
@@ -98,16 +103,6 @@ MUTANTS = [
         ("look up no name of an address", "return given is not None and given not in", "return given not in"),
         ("take an IPv4 address in IPv6 for the same", "return (found.ipv4_mapped or found) if", "return found if"),
         (
-            "call no member evicted that still runs",
-            "if self.node is not None and not stays else None",
-            "if self.node is not None else None",
-        ),
-        (
-            "call only a member that has left terminated",
-            "node = self.node if self.state is MemberState.LEFT else None",
-            "node = self.node",
-        ),
-        (
             "take a pod that succeeded for a node that has left",
             'if pod is not None and pod.phase == "Succeeded":',
             "if False:",
@@ -163,7 +158,7 @@ MUTANTS = [
     ),
     *of(
         "operator/rendezvous_operator/core/observe.py",
-        ["core/test_observe.py", "test_ended_containers.py"],
+        ["core/test_observe.py", "test_ended_containers.py", "core/test_nodes.py"],
         ("read another incarnation before it is the newer one", " | _restarted(world, views)", ""),
         ("read members that no watch has shown", "liveness.to_read | unseen | vanished", "liveness.to_read | vanished"),
         ("read pods that are shown no more", "liveness.to_read | unseen | vanished", "liveness.to_read | unseen"),
@@ -178,7 +173,13 @@ MUTANTS = [
     ),
     *of(
         "operator/rendezvous_operator/core/liveness.py",
-        ["core/test_liveness.py", "core/test_isolated_rounds.py", "core/test_outages.py"],
+        [
+            "core/test_liveness.py",
+            "core/test_isolated_rounds.py",
+            "core/test_outages.py",
+            "core/test_observe.py",
+            "core/test_nodes.py",
+        ],
         ("keep a round that is isolated", "if cut_off else (False, None)", "if False else (False, None)"),
         ("excuse the time in which a round was isolated", "if began is not None and not cut_off:", "if False:"),
         ("read a participant before it is silent", "if seen.read_at is None or seen.read_at < limit_at:", "if False:"),

@@ -83,6 +83,7 @@ def test_an_abandoned_run_comes_back_when_the_rendezvous_is_free(the_other: str)
     assert scenario.closed_runs == {"two": "Abandoned"}
     assert (scenario.status.run_id, scenario.group) == ("one", ["a", "b"])
     assert scenario.status.round == (3 if the_other == "has trained" else 2)
+    assert scenario.status.restarts == 0, "its last round ended when it was abandoned, and not by a failure"
 
 
 def test_what_has_failed_or_succeeded_does_not_come_back() -> None:

@@ -237,3 +237,13 @@ def test_only_the_object_of_a_live_known_pod_goes_with_its_pod(pod: dict[str, ob
     scenario.pod("a", workload="job", owner_uid="job", **pod)
     scenario.after(3700)
     assert deleted(scenario) == (["a"] if pod else [])
+
+
+def test_a_rendezvous_is_kept_after_its_ttl_while_a_silent_member_may_train() -> None:
+    scenario = two("one", ttl_seconds_after_finished=10, suspect_seconds=120)
+    scenario.silent("b")
+    scenario.leave("a", reason=LeaveReason.SUCCEEDED)
+    scenario.after(119)
+    assert scenario.deletions == []
+    scenario.after(1)
+    assert {deletion.why for deletion in scenario.deletions} == {"its run ended 10 s ago"}

@@ -192,3 +192,42 @@ def test_a_stranger_that_is_heard_now_and_then_holds_it_no_longer_either() -> No
         if scenario.asks and scenario.group == ["a", "b"] and scenario.status.round == 2:
             scenario.reenter("b")
     assert scenario.status.round >= 3
+
+
+def test_a_round_of_which_a_member_has_joined_again_is_not_isolated() -> None:
+    """It is broken: the others cannot train on without that member, so nobody waits for them for long."""
+    scenario = Scenario(2, 4, scale_up_interval_seconds=10, reentry_seconds=330, last_call_seconds=0)
+    scenario.join("a")
+    scenario.join("b")
+    scenario.at(20)
+    scenario.join("c", "d")
+    scenario.reenter("a")
+    scenario.silent("a", "b")
+    scenario.after(20)
+    assert scenario.group == ["c", "d"]
+
+
+def test_times_in_which_a_round_was_cut_off_add_up() -> None:
+    scenario = cut_off(pods=True, suspect_seconds=120)
+    scenario.after(2000)
+    scenario.beat("a")
+    scenario.silent("a")
+    scenario.after(500)
+    scenario.beat("a")
+    scenario.after(80)
+    assert not scenario.asks, "b was silent for less than 120 s while its round was not cut off"
+    scenario.after(30)
+    assert scenario.ended_because == "MemberLost"
+
+
+def test_who_was_heard_after_it_was_cut_off_is_lost_like_any_other() -> None:
+    scenario = cut_off(pods=True, suspect_seconds=120)
+    scenario.after(2000)
+    scenario.beat("a")
+    scenario.after(10)
+    scenario.beat("b")
+    scenario.silent("b")
+    scenario.after(119)
+    assert not scenario.asks
+    scenario.after(1)
+    assert scenario.ended_because == "MemberLost"

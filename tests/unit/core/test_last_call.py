@@ -3,7 +3,7 @@
 import pytest
 from tests.unit.core.worlds import Scenario
 
-from rendezvous_api.reasons import FormationReason
+from rendezvous_api.reasons import FormationReason, LeaveReason
 
 
 def test_first_round_is_published_at_once_at_max() -> None:
@@ -133,4 +133,13 @@ def test_while_all_are_silent_there_is_no_such_moment() -> None:
     scenario.after(29)
     assert scenario.status.round == 0
     scenario.after(1)
+    assert scenario.group == ["a", "b"]
+
+
+def test_a_pod_whose_agent_has_left_is_not_waited_for() -> None:
+    scenario = Scenario(2, 4, last_call_seconds=60)
+    scenario.pod("a", "b", "c", workload="job", owner_uid="job")
+    scenario.join_from_pods("a", "b", "c", run=None)
+    scenario.leave("c", reason=LeaveReason.TERMINATED)
+    scenario.after(5)
     assert scenario.group == ["a", "b"]

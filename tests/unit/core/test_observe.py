@@ -64,6 +64,20 @@ def test_a_participant_whose_pod_must_be_read_neither_claims_nor_is_refused_befo
     assert scenario.refused == {}
 
 
+def test_a_pod_that_does_not_own_the_object_is_not_looked_for() -> None:
+    """An agent may write any UID; only the owner is checked when the object is made."""
+    scenario = two("one")
+    scenario.complete = False
+    scenario.join_from_pods("c", run=None)
+    seen = scenario.seen["c"]
+    metadata = replace(seen.object.metadata, owner_references=())
+    scenario.seen["c"] = replace(seen, object=replace(seen.object, metadata=metadata))
+    scenario.complete = True
+    scenario.settle()
+    assert scenario.reads == []
+    assert scenario.refused == {"c": RefusalReason.OTHER_RUN_ACTIVE}
+
+
 def test_who_comes_first_is_read_before_a_later_one_claims() -> None:
     scenario = Scenario(2, 2)
     scenario.complete = False

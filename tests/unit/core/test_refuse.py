@@ -4,6 +4,7 @@ import pytest
 from tests.unit.core.started import two
 from tests.unit.core.worlds import Scenario
 
+from rendezvous_api import names
 from rendezvous_api.reasons import AttemptReason, LeaveReason, RefusalReason
 from rendezvous_api.rendezvous import Owner
 from rendezvous_operator.core.runs.refuse import ANSWER_SECONDS
@@ -98,6 +99,18 @@ def test_after_success_a_bare_pod_with_the_label_is_late_if_others_are_there(
     assert scenario.refused == {"c": reason}
 
 
+def test_a_pod_of_the_job_is_late_for_its_run_as_long_as_a_member_is_there() -> None:
+    scenario = Scenario(2, 2)
+    scenario.pod("a", "b", workload="exp", owner_uid="job-1")
+    scenario.join_from_pods("a", "b", run=None)
+    scenario.leave("a", reason=SUCCEEDED)
+    scenario.gone("a")
+    scenario.pod_gone("a")
+    scenario.pod("late", workload="exp", owner_uid="job-1")
+    scenario.join_from_pods("late", run=None)
+    assert scenario.refused == {"late": RefusalReason.RUN_SUCCEEDED}
+
+
 @pytest.mark.parametrize("first_job", ["is there", "is deleted"])
 def test_after_success_another_job_with_the_same_label_is_no_late_start_of_the_first_one(first_job: str) -> None:
     """Exit code 0 is never the answer to a launch of which nothing is done."""
@@ -170,15 +183,18 @@ def test_an_abandoned_run_is_refused_only_as_long_as_another_one_has_the_rendezv
     assert set(scenario.refused.values()) == {RefusalReason.OTHER_RUN_ACTIVE}
 
 
-def test_a_spare_that_has_ended_with_its_run_is_a_fresh_start_when_it_comes_again() -> None:
+@pytest.mark.parametrize("leaves", [True, False])
+def test_a_spare_that_has_ended_with_its_run_is_a_fresh_start_when_it_comes_again(leaves: bool) -> None:
     scenario = two("one")
     scenario.join("c", run="one")
     scenario.leave("a", reason=SUCCEEDED)
     assert scenario.refused == {"c": RefusalReason.RUN_SUCCEEDED}
-    scenario.leave("c", reason=SUCCEEDED)
-    assert scenario.status.spares == ()
+    if leaves:  # else its last word was lost
+        scenario.leave("c", reason=SUCCEEDED)
+        assert scenario.status.spares == ()
     scenario.restart("c")
     assert scenario.refused == {"c": RefusalReason.RUN_CLOSED}
+    assert scenario.status.spares == ()
 
 
 def test_an_answer_stays_until_its_agent_has_left() -> None:
@@ -280,3 +296,12 @@ def test_who_is_refused_forms_no_round_also_where_the_list_of_answers_is_full() 
     scenario.after(60)
     assert len(scenario.refused) == 100
     assert scenario.status.round == 0
+
+
+def test_an_answer_is_not_taken_back_for_the_sake_of_another_node() -> None:
+    """Its agent may not have read it."""
+    scenario = two("one")
+    scenario.join(*(f"c{number:03}" for number in range(names.MAX_REFUSED)), run="two")
+    answered = scenario.refused
+    scenario.join("a-node-whose-name-comes-first", run="two")
+    assert scenario.refused == answered

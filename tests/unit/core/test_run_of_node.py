@@ -5,6 +5,7 @@ from tests.unit.core.started import two
 from tests.unit.core.worlds import Scenario
 
 from rendezvous_api.reasons import AttemptReason, LeaveReason, RefusalReason
+from rendezvous_operator.core.world import Pod
 
 WORKER_FAILURE = AttemptReason.WORKER_FAILURE
 MEMBERSHIP_CHANGE = AttemptReason.MEMBERSHIP_CHANGE
@@ -357,3 +358,50 @@ def test_members_of_an_abandoned_run_without_a_workload_have_not_succeeded() -> 
         how = {"attempt": 2, "attempt_reason": MEMBERSHIP_CHANGE, "last_run_id": "none"}
         scenario.restart(name, incarnation=scenario.seen[name].object.spec.incarnation, **how)
     assert RefusalReason.RUN_SUCCEEDED not in scenario.refused.values()
+
+
+def test_a_pod_without_the_label_of_the_rendezvous_gives_its_agents_no_workload() -> None:
+    scenario = Scenario(2, 2)
+    for name in "ab":
+        scenario.unlabelled[f"uid-of-{name}"] = Pod(f"uid-of-{name}", name, workload=JOB, owner_uid=JOB)
+    scenario.join_from_pods("a", "b", run=None)
+    assert (scenario.status.run_id, scenario.group) == ("none", ["a", "b"])
+
+
+def test_a_member_whose_pod_has_lost_its_label_may_close_its_run() -> None:
+    scenario = job_of_two()
+    scenario.pod_vanishes("a", runs_on=True)
+    scenario.request_close("a")
+    assert scenario.closed_runs == {JOB: "CloseRequested"}
+
+
+def test_without_a_workload_a_failure_before_any_round_is_none_of_the_next_launch() -> None:
+    scenario = Scenario(2, 2, join_seconds=60)
+    scenario.join("a", run=None)
+    scenario.request_close("a")
+    scenario.leave("a", reason=LeaveReason.FAILED)
+    scenario.join("c", run=None)
+    assert scenario.status.run_id == "none/2"
+    scenario.leave("c", reason=LeaveReason.TERMINATED)
+    scenario.after(120)
+    assert scenario.closed_runs == {"none": "CloseRequested"}
+
+
+def test_without_a_workload_who_joins_again_starts_no_launch() -> None:
+    """It comes from a round that this Rendezvous does not know: it was made anew, or etcd was restored."""
+    scenario = two(run=None)
+    scenario.leave("a", "b", reason=SUCCEEDED)
+    scenario.join("c", run=None, attempt=2, reason=WORKER_FAILURE)
+    assert (scenario.status.run_id, scenario.refused) == ("none", {"c": RefusalReason.RUN_CLOSED})
+
+
+def test_who_is_late_for_a_launch_that_is_not_listed_any_more_passes_through_it() -> None:
+    scenario = job_of_two()
+    scenario.leave("a", "b", reason=SUCCEEDED)
+    scenario.restart("a", launch=1)
+    scenario.restart("b", launch=1)
+    scenario.leave("a", "b", reason=SUCCEEDED)
+    assert scenario.closed_runs == {f"{JOB}/2": "RunSucceeded"}
+    scenario.pod("c", workload=JOB, owner_uid=JOB)
+    scenario.join_from_pods("c", run=None)
+    assert scenario.refused == {"c": RefusalReason.RUN_SUCCEEDED}

@@ -196,3 +196,24 @@ def test_a_crash_is_no_failed_check_in() -> None:
     assert [failure.node for failure in scenario.status.failures] == ["b"]
     scenario.fail_to_check_in(host_is_reached=False)
     assert scenario.group[0] == "b"
+
+
+def test_a_host_is_kept_while_all_others_have_failed_more_often() -> None:
+    scenario = Scenario(2, 3, scale_up_interval_seconds=0)
+    scenario.meets = False
+    scenario.join("a", "b")
+    scenario.after(60)
+    hosts = []
+    for _ in range(4):
+        hosts.append(scenario.group[0])
+        scenario.fail_to_check_in(host_is_reached=False)
+    assert hosts == ["a", "b", "a", "b"]
+    scenario.join("c")
+    scenario.all_join_again()
+    assert scenario.group == ["a", "b", "c"]
+    scenario.fail_to_check_in(host_is_reached=False)
+    assert scenario.group[0] == "c", "it has never failed"
+    scenario.fail_to_check_in(host_is_reached=False)
+    assert scenario.group[0] == "c", "b has failed twice, and a three times"
+    scenario.fail_to_check_in(host_is_reached=False)
+    assert scenario.group[0] == "b"
