@@ -60,7 +60,7 @@ class Loss(Scenario):
 
     def labelled(self, *who: str, **how: Any) -> None:
         """Labelled pods of the group are made or changed."""
-        self.pod(*who, run_id="run-1", owner=self.owner, workload="job" if self.owner else None, **how)
+        self.pod(*who, workload="run-1", owner=self.owner, owner_uid="job" if self.owner else None, **how)
 
     @property
     def seconds(self) -> float:

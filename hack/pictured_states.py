@@ -247,7 +247,7 @@ def failures(setup: Setup, scenario: Observed) -> Iterator[Happening]:
     for name in running:
         for reason in (AttemptReason.WORKER_FAILURE, AttemptReason.CHECK_IN_FAILED, AttemptReason.MEMBERSHIP_CHANGE):
             yield JOINS_AGAIN, _call(Scenario.reenter, name, reason=reason)
-        yield LOST, _call(Scenario.pod, name, run_id="first", leaving="its pod is being evicted")
+        yield LOST, _call(Scenario.pod, name, workload="first", leaving="its pod is being evicted")
         yield LEAVES, _call(Scenario.leave, name, reason=LeaveReason.TERMINATED)
     if running and not scenario.asks:
         yield YOU_ASK, _call(Scenario.request_restart, f"at {scenario.status.round}")

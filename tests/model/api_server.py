@@ -1,6 +1,7 @@
 """The API server of the model: objects, one version for all of them, and a log of each kind for the watches.
 
-It can be restored to a snapshot, after which versions go back, and its logs can be compacted.
+It can be restored to a snapshot, after which versions go back, or jump (``--bump-revision``); and its logs can be
+compacted.
 """
 
 from bisect import bisect_right
@@ -94,9 +95,15 @@ class ApiServer:
         """What a restore goes back to."""
         self._snapshot = (self.version, dict(self.objects))
 
-    def restore(self) -> None:
-        """Everything is as in the snapshot. UIDs are random, so none is given out twice."""
-        self.version, objects = self._snapshot
+    def restore(self, *, bumped: bool) -> None:
+        """Everything is as in the snapshot. UIDs are random, so none is given out twice.
+
+        Args:
+            bumped: the version of all goes on above each that was given away; those of the objects are old. Otherwise
+                it goes back, too.
+        """
+        version, objects = self._snapshot
+        self.version = self.version + 1000 if bumped else version
         self.objects = dict(objects)
         self.compact()
 

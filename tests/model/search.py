@@ -15,7 +15,7 @@ _WEIGHTS = {
     **dict.fromkeys(("starts", "is reached again", "goes on", "meets", "writes again", "reads again", "wakes"), 3.0),
     **dict.fromkeys(("gets a pod", "gets its label back", "resumes", "creates", *FAILURES), 3.0),
     **dict.fromkeys(("dies", "takes a snapshot", "lists"), 0.5),
-    "is restored": 0.25,
+    **dict.fromkeys(("is restored", "is restored with a bump"), 0.25),
 }
 """How often each kind of disturbance is chosen, where others have 1: what is broken is soon repaired."""
 

@@ -17,7 +17,12 @@ WALKS = {
     "a group of one that is cut off": Setup(agents=3, min_nodes=1, max_nodes=1, may=USUAL | {"cuts", "pauses"}),
     "a spec that is edited": Setup(agents=4, min_nodes=1, max_nodes=3, may=USUAL | {"edits", "suspends", "requests"}),
     "a Rendezvous that is deleted and recreated": Setup(agents=4, may=USUAL | {"recreates", "cuts"}),
-    "a restore of etcd": Setup(agents=4, operators=2, may=USUAL | {"restores", "compacts", "requests"}),
+    "a restore of etcd, after which versions go back": Setup(
+        agents=4, operators=2, may=USUAL | {"restores", "compacts", "requests"}
+    ),
+    "a restore of etcd with a revision that is bumped": Setup(
+        agents=4, operators=2, may=USUAL | {"bumps", "compacts", "requests"}
+    ),
     "a leader whose clock stands still": Setup(
         agents=4, operators=2, elects=True, may=USUAL | {"sleeps", "restarts", "requests"}
     ),

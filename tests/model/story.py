@@ -28,6 +28,7 @@ _SENTENCES: dict[str, str] = {
     "collects garbage": "Kubernetes deletes the participants whose pods are gone.",
     "takes a snapshot": "A snapshot of etcd is taken.",
     "is restored": "etcd is restored to the snapshot.",
+    "is restored with a bump": "etcd is restored to the snapshot, with a revision above all that it had.",
     "compacts": "etcd is compacted.",
     "creates": "A user creates the Rendezvous.",
     "deletes": "A user deletes the Rendezvous.",

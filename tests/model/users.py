@@ -55,9 +55,9 @@ def possible(system: System) -> Iterator[tuple[Any, ...]]:
         if "forces" in may:
             yield ("loses its pod, but lives on", name)
     found = server.find(names.RENDEZVOUS_KIND, KEY.name)
-    if "restores" in may:
+    if "restores" in may or "bumps" in may:
         yield ("takes a snapshot",)
-        yield ("is restored",)
+        yield ("is restored" if "restores" in may else "is restored with a bump",)
     if "compacts" in may:
         yield ("compacts",)
     if found is None:
@@ -95,8 +95,8 @@ def do(system: System, action: tuple[Any, ...]) -> None:
             server.delete(names.PARTICIPANT_KIND, name)
     elif what == "takes a snapshot":
         server.take_snapshot()
-    elif what == "is restored":
-        _restore(system)
+    elif what in ("is restored", "is restored with a bump"):
+        _restore(system, bumped=what != "is restored")
     elif what == "compacts":
         server.compact()
     else:
@@ -157,9 +157,9 @@ def _pod(system: System, what: str, name: str) -> None:
         server.delete(names.POD_KIND, name)
 
 
-def _restore(system: System) -> None:
+def _restore(system: System, *, bumped: bool) -> None:
     server = system.server
-    server.restore()
+    server.restore(bumped=bumped)
     for process in system.processes.values():
         process.watch._resource_version = ""  # the API server was not there, so each agent lists again
     found = server.find(names.RENDEZVOUS_KIND, KEY.name)

@@ -386,3 +386,52 @@ def test_nothing_is_kept_of_what_is_gone(cache: Cache) -> None:
 
 def _member(name: str) -> dict[str, Any]:
     return {"name": name, "incarnation": "aaaaaaaa", "attempt": 1, "rank": 0}
+
+
+def test_a_pod_in_which_no_participant_is_leaves_nothing_behind(cache: Cache) -> None:
+    cache.take(Shown(names.POD_KIND, pod()))
+    cache.take(Gone(names.POD_KIND, pod(version=2)))
+    assert world(cache).vanished == frozenset(), "there is nothing to read it for"
+
+
+def test_a_pod_that_gets_its_label_back_is_shown_again(cache: Cache) -> None:
+    cache.take(Shown(names.POD_KIND, pod()))
+    cache.take(Shown(names.PARTICIPANT_KIND, participant(podName="pod-p-1", podUID="p-1")))
+    cache.take(Gone(names.POD_KIND, pod(version=2)))
+    assert world(cache).vanished == {Target(names.POD_KIND, "pod-p-1", "p-1")}
+    cache.take(Shown(names.POD_KIND, pod(version=3)))
+    assert world(cache).vanished == frozenset()
+
+
+def test_a_pod_that_changes_in_nothing_that_matters_asks_for_no_decision(cache: Cache) -> None:
+    assert cache.take(Shown(names.POD_KIND, pod())) == {KEY}
+    assert cache.take(Shown(names.POD_KIND, pod(version=2))) == set()
+    assert cache.take(Shown(names.POD_KIND, pod(version=3, phase="Failed"))) == {KEY}
+
+
+def test_who_was_absent_in_an_earlier_round_is_read_again_as_a_member_of_the_next_one(cache: Cache) -> None:
+    """It may have come back since, and its watch may be late."""
+    target = Target(names.PARTICIPANT_KIND, "train.a")
+    cache.take(Shown(names.RENDEZVOUS_KIND, rendezvous(version=2, round=1, participants=[_member("train.a")])))
+    read(cache, target, None)
+    assert target in world(cache).absent
+    cache.take(Shown(names.RENDEZVOUS_KIND, rendezvous(version=3, round=2, participants=[_member("train.a")])))
+    assert world(cache).absent == frozenset()
+
+
+def test_of_another_object_of_that_name_nothing_is_known(cache: Cache) -> None:
+    cache.take(Shown(names.PARTICIPANT_KIND, participant()))
+    other = strange()
+    other["metadata"] = {**other["metadata"], "uid": "of-another-one"}
+    assert cache.take(Shown(names.PARTICIPANT_KIND, other)) == {KEY}
+    seen = participants(cache)["train.a"]
+    assert (seen.object.metadata.uid, seen.object.spec.rendezvous_uid) == ("of-another-one", "")
+
+
+def test_a_read_of_what_cannot_be_understood_is_no_heartbeat(cache: Cache, clock: Clock) -> None:
+    cache.take(Shown(names.PARTICIPANT_KIND, strange()))
+    beat_at = clock.now
+    clock.now += 7
+    read(cache, Target(names.PARTICIPANT_KIND, "train.a"), strange())
+    seen = participants(cache)["train.a"]
+    assert (seen.beat_at, seen.read_at) == (beat_at, clock.now)

@@ -1,5 +1,6 @@
 """The thread that makes an agent's requests."""
 
+import random
 import threading
 import time
 
@@ -7,7 +8,7 @@ import pytest
 from tests.support.waiting import wait_until
 
 from rendezvous_api.api_errors import UnreachableError
-from rendezvous_handler.agent.request_thread import SHORTEST_INTERVAL, NotDoneError, RequestThread
+from rendezvous_handler.agent.request_thread import _PAUSE_AFTER_FAILURE, SHORTEST_INTERVAL, NotDoneError, RequestThread
 
 
 class Beats:
@@ -157,3 +158,47 @@ def test_an_interval_is_changed_only_while_heartbeats_are_sent() -> None:
         assert len(beats) > 3
     finally:
         thread.stop()
+
+
+def test_after_a_failure_the_next_heartbeat_waits_although_the_failed_one_took_long() -> None:
+    """An API server that is overloaded answers late; then no agent asks again at once."""
+    beats: list[float] = []
+    ended: list[float] = []
+
+    def beat() -> None:
+        beats.append(time.monotonic())
+        time.sleep(0.3)
+        ended.append(time.monotonic())
+        raise UnreachableError("no answer", "patch", "participants", "team")
+
+    thread = RequestThread(beat, "test")
+    thread.start_heartbeats(0.2, tolerance=15)
+    thread.start()
+    wait_until(lambda: len(beats) >= 3, "heartbeats though they fail")
+    thread.stop()
+    pauses = [after - before for before, after in zip(ended, beats[1:], strict=False)]
+    assert min(pauses) >= 0.2 * min(_PAUSE_AFTER_FAILURE)
+
+
+def test_a_shorter_interval_holds_for_the_next_heartbeat_already() -> None:
+    beats = Beats()
+    thread = RequestThread(beats, "test")
+    thread.start_heartbeats(600, tolerance=15)
+    thread.start()
+    thread.call(lambda: None)  # the next heartbeat has its moment now
+    thread.change_heartbeats(0.05, 15)
+    thread.call(lambda: None)
+    wait_until(lambda: beats.times, "a heartbeat", timeout=10)
+    thread.stop()
+
+
+def test_an_early_heartbeat_makes_no_other_one_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    beats = Beats()
+    thread = RequestThread(beats, "test")
+    thread.start_heartbeats(600, tolerance=15)
+    thread.start()
+    thread.beat_within(0.05)
+    monkeypatch.setattr(random, "uniform", lambda least, most: most)
+    thread.beat_within(500)
+    wait_until(lambda: beats.times, "the early heartbeat", timeout=10)
+    thread.stop()

@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 from tests.support.waiting import wait_until
+from torch.distributed import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
 from rendezvous_api.rendezvous import Member, Store
 from rendezvous_handler.agent.store_port import StorePort
 from rendezvous_handler.join.answer import Membership
 from rendezvous_handler.join.join import Seen
-from rendezvous_handler.torchrun import round_store
+from rendezvous_handler.torchrun import compat, round_store
 from rendezvous_handler.torchrun.round_store import RoundStore
 
 
@@ -355,3 +356,30 @@ def test_workers_meet_at_an_ipv6_address(cleanup: ExitStack, monkeypatch: pytest
         stores = list(both.map(worker, range(2)))
     stores[0].set("key", "value")
     assert stores[1].get("key") == b"value"
+
+
+def test_who_has_not_checked_in_counts_as_no_member_that_has_left(cleanup: ExitStack) -> None:
+    """Else the host would let its store go while another member still needs it."""
+    group = Group(3, timeout=1)
+    cleanup.callback(group.close)
+    group.check_in(0, 1)
+    assert not group.members[1].complete
+    assert group.members[1].check_out().wait(10)
+    store = PrefixStore(group.members[0]._prefix("members"), group.members[0]._server)
+    assert store.add(round_store._LEFT, 0) == 0
+
+
+def test_a_store_that_was_served_when_its_round_was_given_up_already_is_let_go(
+    cleanup: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group = Group(2)
+    cleanup.callback(group.close)
+
+    def serve_late(*how: Any) -> Any:
+        group.members[0].close()
+        return compat.serve_store(*how)
+
+    monkeypatch.setattr(round_store, "serve_store", serve_late)
+    group.check_in(0)
+    assert "given up" in str(group.members[0].error)
+    assert group.members[0]._server is None

@@ -5,15 +5,16 @@ from dataclasses import replace
 from typing import Any, cast
 
 import pytest
+from tests.support.specs import spec_of
 
-from rendezvous_api.api_errors import ForbiddenError
+from rendezvous_api.api_errors import ForbiddenError, UnreachableError
 from rendezvous_api.meta import Condition, ObjectMeta
 from rendezvous_api.reasons import AttemptReason, HeldOutReason
 from rendezvous_api.rendezvous import HeldOut, Rendezvous, RendezvousSpec, RendezvousStatus
 from rendezvous_handler.agent.agent import Agent
 from rendezvous_handler.join.answer import Waiting
 from rendezvous_handler.join.clock import HoldOutClock, JoinClock, Unchanged
-from rendezvous_handler.join.errors import ConnectError
+from rendezvous_handler.join.errors import ClosedError, ConnectError
 from rendezvous_handler.join.join import Join
 from rendezvous_handler.join.report import Reporter
 from rendezvous_handler.join.wait import JoinWait
@@ -322,3 +323,55 @@ def test_a_node_that_is_held_out_is_logged_so(caplog: pytest.LogCaptureFixture) 
     assert logged.waiting(rendezvous("x"), True, held_out=HELD_OUT) == [f"I waiting for team/train: {said}"]
     was = said.replace("is held out", "was held out")
     assert logged.waiting(rendezvous("x"), held_out=HELD_OUT) == [f"I waiting for team/train: {was}"]
+
+
+class Troubled(Nothing):
+    """An agent of which a test says what is wrong."""
+
+    def __init__(self, last_run_id: str | None = "run") -> None:
+        self.last_run_id = last_run_id
+        self.failing = False
+        self.error: Exception | None = None
+
+
+FORBIDDEN = ForbiddenError("Forbidden", "list", "rendezvous", "team")
+UNREACHABLE = UnreachableError("no answer", "list", "rendezvous", "team")
+
+
+@pytest.mark.parametrize(
+    ("trouble", "member", "counts"),
+    [
+        pytest.param({}, True, True, id="nothing is wrong"),
+        pytest.param({"failing": True}, True, False, id="the API server does not answer"),
+        pytest.param({"error": UNREACHABLE}, True, False, id="it does, and what the outage has hidden is not read yet"),
+        pytest.param({"error": FORBIDDEN}, True, False, id="a member is refused for a while"),
+        pytest.param({"error": FORBIDDEN}, False, True, id="an agent that was in no round is refused"),
+    ],
+)
+def test_time_counts_only_while_the_agent_could_learn_of_its_round(
+    trouble: dict[str, Any], member: bool, counts: bool
+) -> None:
+    time, agent = Time(), Troubled("run" if member else None)
+    wait = JoinWait(cast(Agent, agent))
+    wait.clock = JoinClock(time)
+    for name, value in trouble.items():
+        setattr(agent, name, value)
+    time.now += 60
+    wait.tick()
+    assert wait.clock.used == (60 if counts else 0)
+
+
+def test_the_join_timeout_is_that_of_the_rendezvous() -> None:
+    wait = JoinWait(cast(Agent, Nothing()))
+    assert wait.limit == 600
+    wait.follow(Rendezvous(ObjectMeta("train"), spec_of(1, 2, join_seconds=120)))
+    assert wait.limit == 120
+
+
+def test_a_join_ends_when_its_handler_is_shut_down() -> None:
+    agent = Nothing()
+    wait = JoinWait(cast(Agent, agent))
+    wait.tick()
+    agent.stopped = True
+    with pytest.raises(ClosedError, match="was shut down"):
+        wait.tick()

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from tests.support.waiting import wait_until
 
-from rendezvous_api.api_errors import UnreachableError
+from rendezvous_api.api_errors import ExpiredError, UnreachableError
 from rendezvous_api.backoff import Backoff
 from rendezvous_api.codec import decode
 from rendezvous_api.rendezvous import Rendezvous
 from rendezvous_handler.agent import rendezvous_watch
-from rendezvous_handler.agent.rendezvous_watch import RendezvousWatch, WatchState, only_about
+from rendezvous_handler.agent.rendezvous_watch import RendezvousWatch, WatchState, is_newer, only_about
 from rendezvous_handler.kube.client import Client, WatchEvent
 
 
@@ -178,5 +178,97 @@ def test_a_list_that_is_asked_for_waits_for_no_pause(monkeypatch: pytest.MonkeyP
         number = watch.list_again()
         wait_until(lambda: watch.listed >= number, "a list", timeout=20)
         assert watch.state.error is None
+    finally:
+        watch.stop()
+
+
+def seen(version: int = 7, number: int = 3, uid: str = "uid") -> Rendezvous:
+    found = _rendezvous(round=number)
+    found["metadata"] = {**found["metadata"], "resourceVersion": str(version), "uid": uid}
+    return decode(Rendezvous, found)
+
+
+@pytest.mark.parametrize(
+    ("found", "newer"),
+    [
+        (seen(8), True),
+        (seen(7), True),
+        (seen(6), False),
+        (seen(8, number=2), False),
+        (seen(6, number=1, uid="another"), True),
+    ],
+    ids=["newer", "the same", "an older version", "a lower round", "another object"],
+)
+def test_what_a_server_that_lags_behind_shows_is_not_newer(found: Rendezvous, newer: bool) -> None:
+    assert is_newer(seen(7), found) is newer
+    assert is_newer(None, found)
+
+
+class _Events(_Silent):
+    """An API server whose watches show these events, one watch after the other; the last one says nothing."""
+
+    def __init__(self, *watches: Any) -> None:
+        super().__init__(_rendezvous(round=2), 7)
+        self.watches = [*watches]
+
+    def watch_rendezvous(self, namespace: str, name: str, resource_version: str, seconds: int) -> Any:
+        if not self.watches:
+            return _Stream()
+        shown = self.watches.pop(0)
+        if isinstance(shown, Exception):
+            raise shown
+        return shown()
+
+
+@pytest.mark.parametrize(("version", "deleted"), [(6, False), (8, True)])
+def test_a_deletion_counts_if_it_came_after_what_is_known(version: int, deleted: bool) -> None:
+    gone = _rendezvous()
+    gone["metadata"] = {**gone["metadata"], "resourceVersion": str(version)}
+
+    class Shows(_Stream):
+        def __iter__(self) -> Iterator[WatchEvent]:
+            yield WatchEvent("DELETED", gone)
+
+    watch = RendezvousWatch(_Events(Shows), "team", "train", "train.a", 60, 1.0)
+    watch._list()
+    watch._watch()
+    assert (watch.state.rendezvous is None) is deleted
+
+
+def test_a_watch_that_began_before_a_list_was_asked_for_is_not_listened_to() -> None:
+    """It may be the one that says nothing any more, and there was no stream yet that could be closed."""
+    server = _Events()
+    watch = RendezvousWatch(server, "team", "train", "train.a", 60, 1.0)
+    numbers = []
+
+    def asks() -> _Stream:
+        numbers.append(watch.list_again())
+        return _Stream()
+
+    server.watches = [asks]
+    watch.start()
+    try:
+        wait_until(lambda: numbers and watch.listed >= numbers[0], "the list", timeout=10)
+    finally:
+        watch.stop()
+
+
+@pytest.mark.parametrize("what", ["is too old", "cannot be understood"])
+def test_after_what_a_watch_cannot_show_the_rendezvous_is_listed_again(
+    what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rendezvous_watch, "_BACKOFF", Backoff(first=0.01, longest=0.01))
+    strange = {"metadata": {"name": "train", "resourceVersion": "8"}, "spec": {"minNodes": "two"}}
+
+    class Shows(_Stream):
+        def __iter__(self) -> Iterator[WatchEvent]:
+            yield WatchEvent("MODIFIED", strange)
+
+    server = _Events(ExpiredError("too old", "watch", "rendezvous", "team") if what == "is too old" else Shows)
+    watch = RendezvousWatch(server, "team", "train", "train.a", 60, 1.0)
+    watch.start()
+    try:
+        wait_until(lambda: server.lists == 2 and watch.state.error is None, "another list", timeout=10)
+        assert watch.state.rendezvous is not None
     finally:
         watch.stop()

@@ -1,12 +1,17 @@
 """The rules of the leader election, on a clock of the test's own."""
 
+import asyncio
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from rendezvous_operator.kube.lease import Election, Record, Timing
+from rendezvous_api.api_errors import ConflictError, NotFoundError, UnreachableError
+from rendezvous_operator.kube.client import Client, Json
+from rendezvous_operator.kube.lease import Candidate, Election, Record, Timing
 
 TIMING = Timing(lease_duration=15, renew_deadline=10, retry_period=2)
 
@@ -240,3 +245,86 @@ def test_the_simulation_does_have_leaders() -> None:
     lease.now = 30.0
     lease.try_(lease.nodes[1])
     assert lease.nodes[1].election.term(30.0) == 1, "it had to see the Lease unchanged for 15 s first"
+
+
+class _Server(Client):
+    """Has the Lease, and notes the requests. The answers to some writes are lost, or say that another one was first."""
+
+    def __init__(self, **writes: str) -> None:
+        self.item: Json = {}
+        self.requests: list[str] = []
+        self.after = writes
+        """What happens to the n-th write: ``answer is lost``, ``another was first``."""
+        self.version = 0
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        query: dict[str, str] | None = None,
+        *,
+        body: Json | None = None,
+        content_type: str = "",
+    ) -> Json:
+        self.requests.append(method)
+        if method == "GET":
+            if not self.item:
+                raise NotFoundError("no", method, "leases", "ns")
+            return self.item
+        assert body is not None
+        number = f"write_{len(self.requests) - self.requests.count('GET')}"
+        if self.after.get(number) == "another was first":
+            spec = {"holderIdentity": "b", "leaseDurationSeconds": 15, "renewTime": "then", "leaseTransitions": 1}
+            self.item = {**body, "spec": spec}
+            raise ConflictError("changed", method, "leases", "ns")
+        known = self.item.get("metadata", {}).get("resourceVersion")
+        if body["metadata"].get("resourceVersion") != known:
+            raise ConflictError("changed", method, "leases", "ns")
+        self.version += 1
+        self.item = {**body, "metadata": {**body["metadata"], "resourceVersion": str(self.version)}}
+        if self.after.get(number) == "answer is lost":
+            raise UnreachableError("lost", method, "leases", "ns")
+        return self.item
+
+
+def runs(server: _Server, until: Callable[[Candidate], bool]) -> Candidate:
+    """A candidate runs until something is true of it, and is then ended."""
+    quick = Timing(lease_duration=15, renew_deadline=10, retry_period=0)
+    candidate = Candidate(server, "ns", "operator", Election("a", quick), time.monotonic, lambda: None, lambda: None)
+
+    async def whole() -> None:
+        task = asyncio.create_task(candidate.run())
+        deadline = time.monotonic() + 10
+        while not until(candidate):
+            assert time.monotonic() < deadline, server.requests
+            await asyncio.sleep(0.01)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(whole())
+    return candidate
+
+
+def test_a_leader_whose_renewal_had_no_answer_reads_the_lease_and_goes_on() -> None:
+    """The next renewal has the version from before, so it is refused: with its own success."""
+    server = _Server(write_2="answer is lost")
+    renewed = runs(server, lambda candidate: server.version >= 4)
+    assert renewed.term is None
+    assert server.requests[:6] == ["GET", "POST", "PUT", "PUT", "GET", "PUT"], "it reads after the conflict only"
+    assert server.item["spec"]["holderIdentity"] == "", "and hands over at its end"
+
+
+def test_whoever_another_candidate_was_faster_than_follows_it() -> None:
+    server = _Server(write_1="another was first")
+    follower = runs(server, lambda candidate: server.requests.count("GET") >= 3)
+    assert follower.term is None
+    assert server.item["spec"]["holderIdentity"] == "b"
+    assert server.requests.count("POST") + server.requests.count("PUT") == 1
+
+
+def test_a_lease_that_was_taken_without_an_answer_is_released_all_the_same() -> None:
+    """Else the next leader would wait for its end."""
+    server = _Server(write_1="answer is lost")
+    runs(server, lambda candidate: len(server.requests) == 2)
+    assert server.requests == ["GET", "POST", "GET", "PUT"]
+    assert server.item["spec"]["holderIdentity"] == ""

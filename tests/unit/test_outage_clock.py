@@ -115,3 +115,14 @@ def test_it_never_counts_an_outage_and_never_loses_what_is_none(seed: int) -> No
         if place.now - began >= SHORTEST_SECONDS:
             lost += place.now - began
         assert place.clock() == pytest.approx(place.now - lost)
+
+
+def test_an_answer_that_sheds_a_request_neither_begins_nor_ends_an_outage() -> None:
+    place = Place()
+    place.clock.answered()
+    place.clock.ended("429", 0.0)
+    assert place.after(10) == 1010.0
+    place.clock.ended("500", 0.0)
+    place.after(300)
+    place.clock.ended("429", 0.0)
+    assert place.after(5) == 1010.0

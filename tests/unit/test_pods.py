@@ -17,21 +17,21 @@ def pod(labels: dict[str, str] | None = None, **status: Any) -> dict[str, Any]:
 
 def test_the_run_is_that_of_the_label_else_of_the_jobset_else_of_the_controller() -> None:
     item = pod()
-    assert pod_from_object(item).run_id is None
+    assert pod_from_object(item).workload is None
     item["metadata"]["ownerReferences"] = [
         {"uid": "some-owner", "kind": "ConfigMap", "name": "settings"},
         {"uid": "job-uid", "kind": "Job", "name": "digits", "controller": True},
     ]
     seen = pod_from_object(item)
-    assert (seen.run_id, seen.workload, seen.owner) == ("job-uid", "job-uid", Owner("Job", "digits"))
+    assert (seen.workload, seen.owner_uid, seen.owner) == ("job-uid", "job-uid", Owner("Job", "digits"))
     item["metadata"]["labels"][names.LABEL_JOBSET_UID] = "jobset-uid"
     seen = pod_from_object(item)
-    assert (seen.run_id, seen.owner) == ("jobset-uid", None)
+    assert (seen.workload, seen.owner) == ("jobset-uid", None)
     item["metadata"]["labels"][names.LABEL_JOBSET_NAME] = "train"
     assert pod_from_object(item).owner == Owner("JobSet", "train")
     item["metadata"]["labels"][names.LABEL_RUN_ID] = "mine"
     seen = pod_from_object(item)
-    assert (seen.run_id, seen.workload) == ("mine", "jobset-uid")
+    assert (seen.workload, seen.owner_uid) == ("mine", "jobset-uid")
 
 
 def test_what_others_have_written_about_a_pod_is_one_line() -> None:

@@ -6,12 +6,14 @@ from collections.abc import Callable, Coroutine
 from dataclasses import replace
 
 import pytest
+from tests.unit.cache_support import participant
 
 from rendezvous_api import names
 from rendezvous_api.api_errors import ApiError, ConflictError, ForbiddenError, UnreachableError
+from rendezvous_api.codec import encode
 from rendezvous_api.reasons import EventReason
 from rendezvous_api.rendezvous import RendezvousStatus
-from rendezvous_operator.core.world import Decision, Deletion, Event, Memory, Now, World
+from rendezvous_operator.core.world import Decision, Deletion, Event, Evidence, Memory, Now, Target, World
 from rendezvous_operator.kube.client import Client, Json, ObjectList
 from rendezvous_operator.kube.event_recorder import Recorder
 from rendezvous_operator.kube.outage_clock import OutageClock
@@ -412,3 +414,89 @@ def test_the_end_of_a_worker_is_a_defect(monkeypatch: pytest.MonkeyPatch) -> Non
         assert place.reconciler.defect == "has ended: reconciler-3"
 
     play(lambda: Place(_Answers(), [ROUND]), scenario, monkeypatch)
+
+
+def test_a_decision_follows_on_what_one_has_asked_to_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if the read shows nothing new, so that no event follows from it."""
+
+    async def read(kind: str, namespace: str, name: str) -> Json | None:
+        return None
+
+    async def scenario(place: Place) -> None:
+        def decide(now: Now, world: World, memory: Memory) -> Decision | Evidence:
+            decision = place.decide(now, world, memory)
+            first = len(place.remembered) == 1
+            return Evidence(frozenset({Target(names.PARTICIPANT_KIND, "a")})) if first else decision
+
+        monkeypatch.setattr(place.client, "read", read)
+        monkeypatch.setattr(module, "decide", decide)
+        await reconciles(place, 2)
+
+    play(lambda: Place(_Answers(), [RendezvousStatus()]), scenario, monkeypatch)
+
+
+def test_what_a_deletion_does_not_find_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A watch may have missed its end: it was deleted again and again."""
+    asked: list[str] = []
+
+    async def delete(kind: str, namespace: str, name: str, uid: str, resource_version: str) -> bool:
+        asked.append(name)
+        return False
+
+    def decide(now: Now, world: World, memory: Memory) -> Decision:
+        due = tuple(Deletion(names.PARTICIPANT_KIND, name, "uid", "1", "over") for name in world.participants)
+        return Decision(world.rendezvous.status, memory, "", deletions=due)
+
+    async def scenario(place: Place) -> None:
+        monkeypatch.setattr(place.client, "delete", delete)
+        monkeypatch.setattr(module, "decide", decide)
+        place.reconciler.event(names.PARTICIPANT_KIND, "ADDED", participant())
+        deadline = time.monotonic() + 30
+        while place.cache.world(KEY) is None or place.cache.world(KEY).participants:  # type: ignore[union-attr]
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.005)
+        assert asked == ["train.a"]
+
+    play(lambda: Place(_Answers(), []), scenario, monkeypatch)
+
+
+class _AnswersOnce(_AnswersLost):
+    """Drops the first write, and carries out the next one without an answer."""
+
+    async def write_status(self, namespace: str, name: str, uid: str, version: str, status: Json) -> Json | None:
+        if not self.writes:
+            self.writes += 1
+            raise failed(UnreachableError)
+        return await super().write_status(namespace, name, uid, version, status)
+
+
+def test_of_two_writes_without_an_answer_the_one_that_was_carried_out_is_remembered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def scenario(place: Place) -> None:
+        await reconciles(place, 3)
+        assert place.client.status["round"] == 2
+        assert place.remembered[:3] == [FIRST, FIRST, 2.0]
+
+    statuses = [ROUND, RendezvousStatus(round=2), RendezvousStatus(round=2)]
+    play(lambda: Place(_AnswersOnce(1, 0), statuses), scenario, monkeypatch)
+
+
+def test_what_was_refused_for_the_load_was_not_carried_out_whatever_is_seen_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Another leader has written the same: its events and its memory are its own."""
+    refused = failed(UnreachableError)
+    assert isinstance(refused, UnreachableError)
+    refused.not_carried_out = True
+
+    async def scenario(place: Place) -> None:
+        await reconciles(place, 1)
+        assert place.client.writes == 1
+        place.client.version += 1
+        place.client.status = encode(ROUND)
+        place.reconciler.event(names.RENDEZVOUS_KIND, "MODIFIED", place.client.item)
+        await reconciles(place, 2)
+        assert place.remembered[:2] == [FIRST, FIRST]
+
+    play(lambda: Place(_Answers(refused), [ROUND, ROUND]), scenario, monkeypatch)

@@ -159,3 +159,49 @@ def test_a_worker_that_waits_can_be_cancelled_at_any_moment() -> None:
 
     for steps in range(8):
         asyncio.run(scenario(steps))
+
+
+def test_a_key_that_was_due_earlier_once_comes_at_its_new_moment() -> None:
+    async def scenario() -> None:
+        clock = Clock()
+        queue: WorkQueue[str] = WorkQueue(clock)
+        queue.add("a", 150)
+        queue.add("a", 101)
+        clock.now = 102
+        assert await due(queue.get()) == "a"
+        queue.done("a")
+        queue.add("a", 300)
+        clock.now = 200
+        assert await due(queue.get()) is None
+        clock.now = 300
+        assert await due(queue.get()) == "a"
+
+    asyncio.run(scenario())
+
+
+def test_of_a_tenant_with_two_workers_each_has_a_key_of_its_own() -> None:
+    async def scenario() -> None:
+        queue: WorkQueue[str] = WorkQueue(Clock(), lambda key: "tenant", most_of_one=2)
+        queue.add("a")
+        assert await due(queue.get()) == "a"
+        queue.add("a")
+        queue.add("b")
+        assert await due(queue.get()) == "b"
+
+    asyncio.run(scenario())
+
+
+def test_a_waiting_worker_is_woken_when_another_one_is_done_with_the_key() -> None:
+    async def scenario() -> None:
+        queue: WorkQueue[str] = WorkQueue(Clock())
+        queue.add("a")
+        assert await due(queue.get()) == "a"
+        queue.add("a")
+        worker = asyncio.ensure_future(queue.get())
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not worker.done()
+        queue.done("a")
+        assert await due(worker) == "a"
+
+    asyncio.run(scenario())

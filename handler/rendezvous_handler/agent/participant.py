@@ -311,8 +311,8 @@ def _launch_after(theirs: Json, spec: ParticipantSpec) -> int:
     before = theirs.get("launch", 0)
     if spec.life is None or (theirs.get("life"), theirs.get("podUID")) != (spec.life, spec.pod_uid):
         return 0
-    ended_well = theirs.get("leaveReason") == LeaveReason.SUCCEEDED.value
-    return int(before) + ended_well if theirs.get("incarnation") != spec.incarnation else int(before)
+    # This agent itself has not left, so it is not counted.
+    return int(before) + (theirs.get("leaveReason") == LeaveReason.SUCCEEDED.value)
 
 
 def _now() -> str:

@@ -220,8 +220,6 @@ class RendezvousWatch:
         if self._stopped.is_set() or self._must_list:  # since before there was a stream that could be closed
             stream.close()
             return
-        if self.state.error is not None:
-            self._publish(replace(self.state, error=None))
         for event in stream:
             self._resource_version = str(event.object["metadata"]["resourceVersion"])
             if event.type in ("ADDED", "MODIFIED"):

@@ -20,13 +20,13 @@ def unlisted(s: Situation) -> Iterator[Node]:
 
 
 def may_run_unlisted(s: Situation) -> Iterator[Node]:
-    """The same, also while they are silent: they report such a round, or have not asked this Rendezvous yet.
+    """The same, whether they are heard or not: they report such a round, or have not asked this Rendezvous yet.
 
     These have asked a deleted one of the same name. It may have published a round of which no heartbeat has told yet.
     """
     for node in s.nodes.values():
         may_run = node.reported_round or (node.understood and not node.addressed)
-        if may_run and node.lives and not node.is_member(s.entries.get(node.name)):
+        if may_run and not node.is_member(s.entries.get(node.name)):
             yield node
 
 

@@ -115,7 +115,7 @@ def _waiting_nodes(s: Situation, picked: Selection) -> int:
     if s.run.called_back:
         # Their group has lost a member and cannot go on: each is asked to join again, and is then refused.
         return int(bool(s.blocking_members))
-    if not s.run.asked or (s.takes_nodes and not s.run.has_round):
+    if not s.run.asked:
         return 0
     return max(1, len(picked.queue) - len(picked.spares)) if s.takes_nodes else s.status.waiting_nodes
 

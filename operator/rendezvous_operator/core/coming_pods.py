@@ -56,6 +56,6 @@ def _coming(s: Situation) -> Iterator[Pod]:
 
 
 def _owners_replace_at_once(s: Situation) -> bool:
-    """A pod that has a workload and no owner is one of a JobSet without a name."""
+    """A pod that has the UID of an owner, and no owner, is one of a JobSet without a name."""
     pods = [node.pod for node in s.nodes.values() if node.run_id == s.run.id and node.pod is not None]
-    return all(pod.workload is None if pod.owner is None else pod.owner.kind in _REPLACE_AT_ONCE for pod in pods)
+    return all(pod.owner_uid is None if pod.owner is None else pod.owner.kind in _REPLACE_AT_ONCE for pod in pods)

@@ -78,6 +78,7 @@ def _participants(s: Situation, timers: Timers) -> Iterator[_Due]:
 
 
 def _rendezvous(s: Situation, timers: Timers) -> Iterator[_Due]:
+    # While it has participants the time would begin now: that they are looked at only saves a decision in an hour.
     if s.world.rendezvous.made_by_agent and not s.nodes:
         empty_since = timers.began(Timer.EMPTY)
         why = "it has had no participants for an hour"

@@ -171,18 +171,16 @@ class MemberView(NamedTuple):
 
     @property
     def evicted(self) -> str | None:
-        """Why its pod ends; None: it does not, or the member still runs.
+        """Why its pod ends; None: it does not.
 
         Also set when its agent has left, failed or died: the end of the pod causes that.
         """
-        stays = self.state in (MemberState.RUNNING, MemberState.SUSPECT, MemberState.SUCCEEDED)
-        return self.node.leaving if self.node is not None and not stays else None
+        return self.node.leaving if self.node is not None else None
 
     @property
     def terminated(self) -> bool:
         """Whether its agent has left because of a signal."""
-        node = self.node if self.state is MemberState.LEFT else None
-        return node is not None and node.left is LeaveReason.TERMINATED
+        return self.node is not None and self.node.left is LeaveReason.TERMINATED
 
     def lost_if_silent(self) -> "MemberView":
         """The same, lost if it is silent at all."""

@@ -32,7 +32,7 @@ def delete_if_outdated(s: Situation, memory: Memory) -> Decision | None:
 
 def _outdated_for(s: Situation) -> Node | None:
     """A node of the next launch, if all of its nodes ask for other numbers of nodes and no other node is left."""
-    if s.spec.closed or not _is_untouched(s.world.rendezvous):
+    if not _is_untouched(s.world.rendezvous):
         return None
     if s.liveness.all_silent or any(view.state.blocks for view in s.members):
         return None

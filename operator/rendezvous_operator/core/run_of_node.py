@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from rendezvous_api import names
 from rendezvous_api.participant import ParticipantSpec
-from rendezvous_api.reasons import AttemptReason, ParticipantState
+from rendezvous_api.reasons import AttemptReason
 from rendezvous_api.rendezvous import Member, Refusal, RendezvousStatus, closed_reason
 from rendezvous_operator.core.run_names import last_launch, launch_of, name_of, name_of_id, workload_of
 from rendezvous_operator.core.world import Pod
@@ -79,7 +79,7 @@ def run_of(name: str, spec: ParticipantSpec, pod: Pod | None, known: KnownRuns) 
     """
     if spec.run_id is not None:
         return RunOfNode(name_of_id(spec.run_id))
-    workload = (pod.run_id if pod is not None and pod.known else None) or names.UNNAMED_RUN
+    workload = (pod.workload if pod is not None and pod.known else None) or names.UNNAMED_RUN
     run_id = spec.last_run_id
     member = known.members.get(name)
     if member is not None and (member.incarnation, member.attempt) == (spec.incarnation, spec.attempt):
@@ -98,7 +98,7 @@ def run_of(name: str, spec: ParticipantSpec, pod: Pod | None, known: KnownRuns) 
 
 def _has_waited(name: str, spec: ParticipantSpec, known: KnownRuns) -> bool:
     """Whether an agent without a workload has waited for the last run of such agents, so that it starts no new one."""
-    if spec.state is ParticipantState.LEFT or spec.attempt_reason is not AttemptReason.START:
+    if spec.attempt_reason is not AttemptReason.START:
         return True
     return is_answered(name, spec, known) if name in known.refused else name in known.spares
 

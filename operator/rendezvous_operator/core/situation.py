@@ -189,7 +189,7 @@ class Situation:
     def _known_pods(self) -> tuple[tuple[Pod, bool | None], ...]:
         """All live known pods, and whether they belong to the run; None: they may belong to any run."""
         of_pod: dict[str | None, bool] = {}
-        of_workload: dict[str | None, bool] = {}
+        of_owner: dict[str | None, bool] = {}
         over: dict[str | None, bool] = {}
         for node in self.nodes.values():
             # An agent of an earlier launch is followed by one of this launch.
@@ -197,12 +197,12 @@ class Situation:
             of_pod[node.object.spec.pod_uid] = belongs or of_pod.get(node.object.spec.pod_uid, False)
             over[node.object.spec.pod_uid] = node.over and over.get(node.object.spec.pod_uid, True)
             if node.pod is not None:
-                of_workload[node.pod.workload] = belongs or of_workload.get(node.pod.workload, False)
+                of_owner[node.pod.owner_uid] = belongs or of_owner.get(node.pod.owner_uid, False)
 
         def belongs_to_run(pod: Pod) -> bool | None:
             if pod.uid in of_pod:
                 return of_pod[pod.uid]
-            return launch_of(self.run.id, pod.run_id) is not None or of_workload.get(pod.workload)
+            return launch_of(self.run.id, pod.workload) is not None or of_owner.get(pod.owner_uid)
 
         return tuple(
             (pod, belongs_to_run(pod))
@@ -216,14 +216,14 @@ class Situation:
 
         Bare pods with the same label are together.
         """
-        ended_well = {(pod.workload, pod.run_id) for pod in self.world.pods.values() if pod.phase == "Succeeded"}
+        ended_well = {(pod.owner_uid, pod.workload) for pod in self.world.pods.values() if pod.phase == "Succeeded"}
         for node in self.nodes.values():
             spec = node.object.spec
             been_in_a_round = (
                 node.is_member(self.entries.get(node.name)) or spec.last_run_id is not None or bool(spec.launch)
             )
             if node.pod is not None and (node.left is LeaveReason.SUCCEEDED or been_in_a_round):
-                ended_well.add((node.pod.workload, node.pod.run_id))
+                ended_well.add((node.pod.owner_uid, node.pod.workload))
         return frozenset(ended_well)
 
     @cached_property

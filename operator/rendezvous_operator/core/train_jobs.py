@@ -26,9 +26,9 @@ def jobsets_to_know(world: World) -> dict[str, str]:
     """
     status = world.rendezvous.status
     found = {
-        pod.workload: pod.owner.name
+        pod.owner_uid: pod.owner.name
         for pod in world.pods.values()
-        if pod.known and pod.workload is not None and pod.owner is not None and pod.owner.kind == "JobSet"
+        if pod.known and pod.owner_uid is not None and pod.owner is not None and pod.owner.kind == "JobSet"
     }
     return {uid: name for uid, name in found.items() if last_launch(uid, status.run_ids) is None}
 
@@ -44,12 +44,12 @@ def with_train_jobs(world: World, owners: Mapping[str, TrainJob | None]) -> Worl
     if not named:
         return world
     pods = {
-        uid: _of(named[pod.workload], pod) if pod.workload in named and pod.known else pod
+        uid: _of(named[pod.owner_uid], pod) if pod.owner_uid in named and pod.known else pod
         for uid, pod in world.pods.items()
     }
     return replace(world, pods=pods)
 
 
 def _of(owner: TrainJob, pod: Pod) -> Pod:
-    run_id = owner.uid if pod.run_id == pod.workload else pod.run_id  # else it is a label of the user
-    return replace(pod, run_id=run_id, workload=owner.uid, owner=Owner("TrainJob", owner.name))
+    workload = owner.uid if pod.workload == pod.owner_uid else pod.workload  # else it is a label of the user
+    return replace(pod, workload=workload, owner_uid=owner.uid, owner=Owner("TrainJob", owner.name))

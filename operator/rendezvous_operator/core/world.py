@@ -67,12 +67,12 @@ class Pod:
     phase: str = "Running"
     leaving: str | None = None
     """Why it will end soon (deletionTimestamp, condition DisruptionTarget); None: it will not."""
-    run_id: str | None = None
-    """Label ``rdzv.dev/run-id``, else the workload; None for a bare pod."""
     workload: str | None = None
-    """JobSet's UID, or that of its TrainJob, else the UID of the controller: the same for all pods of one workload."""
+    """Of which the runs of its agents are launches: label ``rdzv.dev/run-id``, else ``owner_uid``."""
+    owner_uid: str | None = None
+    """JobSet's UID, or that of its TrainJob, else the UID of the controller; None for a bare pod."""
     owner: Owner | None = None
-    """Kind and name of that workload."""
+    """Kind and name of the same."""
     addresses: frozenset[str] = frozenset()
     """IP addresses of the pod and its machine. Empty: not known yet, or it may have others, which its status lacks."""
     ended: tuple[ContainerEnd, ...] = ()

@@ -91,11 +91,6 @@ class Fence:
         self._client = client
         self._current_term = current_term
 
-    @property
-    def leading(self) -> bool:
-        """Whether this operator is the leader now."""
-        return self._current_term() is not None
-
     def enter(self) -> FencedClient | None:
         """The writes for a reconcile that begins now; None: another operator is the leader."""
         term = self._current_term()

@@ -87,7 +87,7 @@ class Reconciler:
     async def list(self, kind: str) -> None:
         """List all objects of a kind, again and again until the API server answers."""
         for key in await self._reader.list(kind):
-            self._add(key)
+            self._queue.add(key)
         self._note_restored()
 
     def _note_restored(self) -> None:
@@ -127,7 +127,7 @@ class Reconciler:
 
     def _add_event(self, key: Key) -> None:
         group = self._groups.get(key)
-        self._add(key, group.cooldown_until if group is not None else None)
+        self._queue.add(key, group.cooldown_until if group is not None else None)
 
     def _put_back(self, key: Key) -> float:
         """Reconcile again after a back-off, which no event shortens. Returns it in seconds."""
@@ -141,14 +141,10 @@ class Reconciler:
         await self._restored.wait()
         logger.error("etcd was restored from a snapshot, so the operator begins again: %s", self._cache.restored)
 
-    def _add(self, key: Key, at: float | None = None) -> None:
-        if self._fence.leading:
-            self._queue.add(key, at)
-
     def _wake(self, key: Key, at: float | None) -> None:
         """Decide again at a moment of the cache's clock. While that one stands still, decide now and then."""
         if at is not None:
-            self._add(key, self._clock() + max(at - self._cache.clock(), SOONEST_SECONDS))
+            self._queue.add(key, self._clock() + max(at - self._cache.clock(), SOONEST_SECONDS))
 
     async def _work(self) -> None:
         me = asyncio.current_task()
@@ -227,7 +223,7 @@ class Reconciler:
         group.cooldown_until = decided + COOLDOWN_FACTOR * (decided - began)
         if isinstance(decision, Evidence):
             await self._reader.evidence(key, decision.targets)
-            self._add(key)
+            self._queue.add(key)
             return ()
         self._wake(key, decision.wake_at)
         try:
@@ -257,7 +253,7 @@ class Reconciler:
         if written:
             group.unanswered.clear()
             # The next reconcile starts the timers of the new status; it does not wait for a watch to show it.
-            self._add(key, group.cooldown_until)
+            self._queue.add(key, group.cooldown_until)
             self._metrics.status_written(key, before, decision.status)
         if written or before == decision.status:
             self._report(key, group, world, decision)
@@ -271,7 +267,7 @@ class Reconciler:
         if not decision.events and not relevance.is_urgent(before, after):
             may_write_at = group.written_at + _write_interval(world)
             if self._clock() < may_write_at:
-                self._add(key, may_write_at)
+                self._queue.add(key, may_write_at)
                 return False
         asked = self._cache.asks(names.RENDEZVOUS_KIND)
         written = await fenced.write_status(world.rendezvous.metadata, after)

@@ -16,15 +16,15 @@ def pod_from_object(item: Json) -> Pod:
     labels = metadata.get("labels", {})
     phase = status.get("phase", "Pending")
     containers = item.get("spec", {}).get("containers", [])
-    workload, owner = _workload(metadata)
+    owner_uid, owner = _owner(metadata)
     return Pod(
         uid=metadata["uid"],
         name=metadata["name"],
         known=names.LABEL_RENDEZVOUS in labels,
         phase=phase,
         leaving=_leaving(metadata, status),
-        run_id=labels.get(names.LABEL_RUN_ID) or workload,
-        workload=workload,
+        workload=labels.get(names.LABEL_RUN_ID) or owner_uid,
+        owner_uid=owner_uid,
         owner=owner,
         addresses=_addresses(item),
         ended=_ended(item),
@@ -48,8 +48,8 @@ def with_moments(pod: Pod, before: Pod | None, now: float) -> Pod:
     return replace(pod, ended=tuple(known.get(end, end._replace(seen_at=now)) for end in pod.ended))
 
 
-def _workload(metadata: Json) -> tuple[str | None, Owner | None]:
-    """UID of the workload, and its kind and name: of the JobSet, else of the controller."""
+def _owner(metadata: Json) -> tuple[str | None, Owner | None]:
+    """Its UID, and its kind and name: of the JobSet, else of the controller."""
     labels = metadata.get("labels", {})
     if uid := labels.get(names.LABEL_JOBSET_UID):
         name = labels.get(names.LABEL_JOBSET_NAME)

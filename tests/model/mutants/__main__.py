@@ -1,7 +1,8 @@
 """Removes one guard after the other, and writes into docs/mutants.md which test notices it.
 
-``python -m tests.model.mutants [TEXT ...]``: all of them, or those whose words contain a text. What was found is kept
-in build/, so a run that was cut goes on. ``--check`` only compares the page with the list of guards.
+``python -m tests.model.mutants [TEXT ...]``: all of them, or those with a text in their words or in the name of their
+file. ``--left``: of these, those that nothing notices by the page. What was found is kept in build/, so a run that was
+cut goes on. ``--check`` only compares the page with the list of guards.
 """
 
 import argparse
@@ -52,12 +53,16 @@ def main() -> None:
     """Find what notices each mutant, and write the page; or compare the page with the list."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("texts", nargs="*", metavar="TEXT")
+    parser.add_argument("--left", action="store_true")
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--processes", type=int, default=2)
     given = parser.parse_args()
     if given.check:
         sys.exit(check())
-    chosen = [one for one in MUTANTS if not given.texts or any(text in one.what for text in given.texts)]
+    chosen = [one for one in MUTANTS if not given.texts or any(text in _name(one) for text in given.texts)]
+    if given.left:
+        rows = _rows()
+        chosen = [one for one in chosen if rows.get(_name(one), NOTHING) in (NOTHING, NO_UNIT_TEST)]
     left = [mutant for mutant in chosen if kept(mutant) in (None, NO_UNIT_TEST)]
     print(f"{len(chosen)} guards, of which {len(chosen) - len(left)} were tried before", flush=True)
     _import_libraries()
@@ -95,7 +100,8 @@ def _packages(mutant: Mutant) -> Iterator[Path]:
     """A folder with the package in which the guard is taken out."""
     with tempfile.TemporaryDirectory() as folder:
         parent, package, *rest = Path(mutant.file).parts
-        shutil.copytree(ROOT / parent / package, Path(folder) / package, ignore=shutil.ignore_patterns("__pycache__"))
+        # With what is compiled already, so that only this file is compiled again.
+        shutil.copytree(ROOT / parent / package, Path(folder) / package)
         Path(folder, package, *rest).write_text(mutant.text, encoding="utf-8")
         yield Path(folder)
 
@@ -113,9 +119,10 @@ def first_failure(tests: Iterable[str], packages: Path) -> str:
             with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
                 code = pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests])
             output.seek(0)
-            failed = [line.split()[1] for line in output if line.startswith(("FAILED", "ERROR"))]
+            # Of the summary: lines of a log begin with ERROR, too.
+            failed = re.search(r"^(?:FAILED|ERROR) (tests/[^:\s]+)(?:::(\w+))?", output.read(), flags=re.MULTILINE)
         if failed:
-            return f"`{failed[0].rpartition('::')[2].partition('[')[0]}`"
+            return f"`{failed[2] or failed[1]}`"
         return f"exit code {code} of pytest" if code else ""
 
     return _in_a_fork(run, packages) or ""

@@ -144,7 +144,11 @@ MUTANTS = [
             "if before is not None and before.key is not None and before.key != key:",
             "if False:",
         ),
-        ("decide nothing on a pod that has not changed", "if entry.pods.get(pod.uid) != pod:", "if True:"),
+        (
+            "decide nothing on a pod that has not changed",
+            "if entry.keep_pod(pod, self.clock()):",
+            "if [entry.keep_pod(pod, self.clock())]:",
+        ),
         (
             "decide on all once all kinds are listed",
             "            touched |= set(self._entries)\n",

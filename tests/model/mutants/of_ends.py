@@ -48,13 +48,8 @@ MUTANTS = [
     ),
     *of(
         "operator/rendezvous_operator/core/end/budget.py",
-        ["core/test_budget.py"],
-        ("count failures only", "s.run.has_round and failures.of_current(s) is not None", "s.run.has_round"),
-        (
-            "count no failure of another run",
-            "(s.run.has_round and failures.of_current(s) is not None)",
-            "(failures.of_current(s) is not None)",
-        ),
+        ["core/test_budget.py", "core/test_failures.py"],
+        ("count failures only", "(failures.of_current(s) is not None)", "s.run.has_round"),
         (
             "spend the budget by failures only",
             "return cause.failure and s.spec.restarts.max is not None and",
@@ -104,7 +99,7 @@ MUTANTS = [
     ),
     *of(
         "operator/rendezvous_operator/core/end/member_lost.py",
-        ["core/test_member_lost.py", "core/test_member_evicted.py"],
+        ["core/test_member_lost.py", "core/test_member_evicted.py", "core/test_history.py"],
         (
             "take an evicted member for none that was lost",
             "if view.state is MemberState.LOST and view.evicted is None:",
@@ -114,7 +109,7 @@ MUTANTS = [
     ),
     *of(
         "operator/rendezvous_operator/core/end/member_failed.py",
-        ["core/test_member_failed.py", "core/test_member_terminated.py"],
+        ["core/test_member_failed.py", "core/test_member_terminated.py", "core/test_fault.py"],
         (
             "take a member that was terminated for none that failed",
             "if view.state is MemberState.LEFT and not view.terminated:",
@@ -123,7 +118,7 @@ MUTANTS = [
     ),
     *of(
         "operator/rendezvous_operator/core/failures.py",
-        ["core/test_failures.py", "core/test_budget.py"],
+        ["core/test_failures.py", "core/test_budget.py", "core/test_fault.py", "core/test_held_out.py"],
         ("bound the failures", "(*others, failure)[-names.MAX_FAILURES :]", "(*others, failure)"),
         (
             "keep the time of a failure that gets another node",
@@ -134,7 +129,7 @@ MUTANTS = [
     ),
     *of(
         "operator/rendezvous_operator/core/history.py",
-        ["core/test_history.py", "core/test_isolated_rounds.py"],
+        ["core/test_history.py", "core/test_isolated_rounds.py", "core/test_exclusivity.py"],
         (
             "note the end of a round when no member runs it",
             "if last.ended is None and not last.running and not blocking(s, timers):",

@@ -65,7 +65,14 @@ MUTANTS = [
     ),
     *of(
         "operator/rendezvous_operator/core/end/fault.py",
-        ["core/test_fault.py", "core/test_held_out.py", "core/test_store_host.py"],
+        [
+            "core/test_fault.py",
+            "core/test_held_out.py",
+            "core/test_store_host.py",
+            "core/test_budget.py",
+            "core/test_member_terminated.py",
+            "core/test_member_evicted.py",
+        ],
         ("find the fault once", "asked and s.status.history[-1].ended is None and not", "asked and not"),
         (
             "find the fault only when no member runs the round",
@@ -177,7 +184,7 @@ MUTANTS = [
     ),
     *of(
         "operator/rendezvous_operator/core/end/fault.py",
-        ["core/test_check_in_in_parts.py", "core/test_held_out.py"],
+        ["core/test_check_in_in_parts.py", "core/test_held_out.py", "core/test_fault.py"],
         (
             "blame those that did not reach a store that most reached",
             "    if seen.most_reached:\n        return seen.missing\n",
@@ -232,11 +239,6 @@ MUTANTS = [
             "blame only those that say so themselves where most did not reach it",
             "return seen.not_reached if no_better",
             "return seen.missing if no_better",
-        ),
-        (
-            "let an excused check-in cost no restart",
-            "return failures.without_current(excused)\n",
-            "return excused\n",
         ),
         (
             "let check-ins cost restarts that fail on and on, whichever nodes are held out",

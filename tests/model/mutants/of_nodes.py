@@ -13,6 +13,11 @@ MUTANTS = [
             "core/test_member_reentered.py",
             "core/test_last_words.py",
             "test_ended_containers.py",
+            "core/test_refuse.py",
+            "core/test_member_evicted.py",
+            "core/test_member_terminated.py",
+            "core/test_exclusivity.py",
+            "core/test_run_of_node.py",
         ],
         (
             "take a lower attempt than a member's for an older view",
@@ -99,16 +104,6 @@ MUTANTS = [
         ("look up no name of an address", "return given is not None and given not in", "return given not in"),
         ("take an IPv4 address in IPv6 for the same", "return (found.ipv4_mapped or found) if", "return found if"),
         (
-            "call no member evicted that still runs",
-            "if self.node is not None and not stays else None",
-            "if self.node is not None else None",
-        ),
-        (
-            "call only a member that has left terminated",
-            "node = self.node if self.state is MemberState.LEFT else None",
-            "node = self.node",
-        ),
-        (
             "take a pod that succeeded for a node that has left",
             'if pod is not None and pod.phase == "Succeeded":',
             "if False:",
@@ -170,7 +165,7 @@ MUTANTS = [
     ),
     *of(
         "operator/rendezvous_operator/core/observe.py",
-        ["core/test_observe.py", "core/test_last_words.py", "test_ended_containers.py"],
+        ["core/test_observe.py", "core/test_last_words.py", "test_ended_containers.py", "core/test_nodes.py"],
         ("read another incarnation before it is the newer one", " | _restarted(world, views)", ""),
         ("read members that no watch has shown", "liveness.to_read | unseen | vanished", "liveness.to_read | vanished"),
         ("read pods that are shown no more", "liveness.to_read | unseen | vanished", "liveness.to_read | unseen"),
@@ -185,7 +180,13 @@ MUTANTS = [
     ),
     *of(
         "operator/rendezvous_operator/core/liveness.py",
-        ["core/test_liveness.py", "core/test_isolated_rounds.py", "core/test_outages.py"],
+        [
+            "core/test_liveness.py",
+            "core/test_isolated_rounds.py",
+            "core/test_outages.py",
+            "core/test_observe.py",
+            "core/test_nodes.py",
+        ],
         ("keep a round that is isolated", "if cut_off else (False, None)", "if False else (False, None)"),
         ("excuse the time in which a round was isolated", "if began is not None and not cut_off:", "if False:"),
         ("read a participant before it is silent", "if seen.read_at is None or seen.read_at < limit_at:", "if False:"),
@@ -230,7 +231,11 @@ MUTANTS = [
             "if (Timer.ALL_SILENT, None) in memory.since:",
             "if False:",
         ),
-        ("count no silence from before that", "return max(since, self._not_before)", "return since"),
+        (
+            "count no silence from before that",
+            "return max(silence_begins(seen, self._excused.get(seen.object.metadata.name)), self._not_before)",
+            "return silence_begins(seen, self._excused.get(seen.object.metadata.name))",
+        ),
         (
             "take no round for cut off of which a member has joined again",
             "member.name in silences and nodes[member.name].is_member(member)",
@@ -259,8 +264,8 @@ MUTANTS = [
         ),
         (
             "forget after a heartbeat what was excused",
-            "if excused is not None and excused.beat_at == since:",
-            "if excused is not None:",
+            "if excused is None or excused.beat_at != seen.beat_at:",
+            "if excused is None:",
         ),
     ),
 ]

@@ -62,23 +62,18 @@ MUTANTS = [
         ),
         (
             "pause between two decisions",
-            "self._queue.add(key, at)\n\n    def _wake",
-            "self._queue.add(key)\n\n    def _wake",
+            "self._queue.add(key, group.cooldown_until if group is not None else None)",
+            "self._queue.add(key)",
         ),
         ("write minor changes later", "if self._clock() < may_write_at:", "if False:"),
         ("write nothing that has not changed", "        if before == after:\n            return False\n", ""),
-        ("write a minor change in the end", "                self._add(key, may_write_at)\n", ""),
-        (
-            "queue nothing while another operator leads",
-            "        if self._fence.leading:\n            self._queue.add",
-            "        if True:\n            self._queue.add",
-        ),
+        ("write a minor change in the end", "                self._queue.add(key, may_write_at)\n", ""),
         (
             "decide again on what a decision has asked to read",
-            "            await self._reader.evidence(key, decision.targets)\n            self._add(key)\n",
+            "            await self._reader.evidence(key, decision.targets)\n            self._queue.add(key)\n",
             "            await self._reader.evidence(key, decision.targets)\n",
         ),
-        ("decide again after a write", "            self._add(key, group.cooldown_until)\n", ""),
+        ("decide again after a write", "            self._queue.add(key, group.cooldown_until)\n", ""),
         (
             "let no event shorten a back-off",
             "            self._groups[key].cooldown_until = self._clock() + backoff",
@@ -222,14 +217,14 @@ MUTANTS = [
     ),
     *of(
         "operator/rendezvous_operator/reconcile/fence.py",
-        ["test_reconciler.py"],
+        ["test_fence.py", "test_reconciler.py"],
         ("check the term before each write", "if self._current_term() != self._term:", "if False:"),
         ("keep an object that has changed", "        except ConflictError:\n", "        except ZeroDivisionError:\n"),
         ("decide only as the leader", "if term is not None else None", "if True else None"),
     ),
     *of(
         "operator/rendezvous_operator/reconcile/reader.py",
-        ["test_reconciler.py", "test_cache.py", "test_reading_train_jobs.py"],
+        ["test_reader.py", "test_reconciler.py", "test_cache.py", "test_reading_train_jobs.py"],
         ("list pods without their label", "key.namespace, labelled=False)", "key.namespace)"),
         ("read many objects in one list", "if len(of_kind) > MOST_SINGLE_READS:", "if False:"),
         (

@@ -5,7 +5,7 @@ from tests.model.mutants.mutant import of
 MUTANTS = [
     *of(
         "operator/rendezvous_operator/core/runs/claim.py",
-        ["core/test_claim.py"],
+        ["core/test_claim.py", "core/test_observe.py", "core/test_run_of_node.py", "core/test_held_out.py"],
         (
             "keep a run of which agents are left",
             "if s.spec.closed or (s.run.open and s.has_agents_left):",
@@ -33,11 +33,6 @@ MUTANTS = [
         ),
         ("let no run claim it that spec or address keep out", "is None and s.allows(node):", "is None:"),
         (
-            "read the pod of the first node before its run claims it",
-            "if free and node.run_unread is not None:",
-            "if False:",
-        ),
-        (
             "let the next launch of a workload follow while pods are left",
             "may_claim = free or launch_of(s.run.id, node.run.workload) is not None",
             "may_claim = free",
@@ -60,7 +55,7 @@ MUTANTS = [
     ),
     *of(
         "operator/rendezvous_operator/core/runs/close.py",
-        ["core/test_close.py"],
+        ["core/test_close.py", "core/test_refuse.py", "core/test_run_of_node.py"],
         ("close a run whose member has succeeded", "if view.state is MemberState.SUCCEEDED:", "if False:"),
         (
             "close no run for the success of a member of another one",
@@ -69,7 +64,12 @@ MUTANTS = [
         ),
         (
             "close no run for a request that may be of an earlier launch",
-            " and not _may_be_of_an_earlier_launch(s, node)",
+            "close_requested and not _may_be_of_an_earlier_launch(s, node)",
+            "close_requested",
+        ),
+        (
+            "close no run for a failure that may be of an earlier launch",
+            "        and not _may_be_of_an_earlier_launch(s, node)\n",
             "",
         ),
         (
@@ -82,19 +82,14 @@ MUTANTS = [
         ("close no run of which a node is left", " and not s.has_nodes_left", ""),
         ("take a failure for made good by a later round", " and (not s.run.has_round or node.name in s.entries)", ""),
         (
-            "make no spare of a node that has left",
-            "if node.left is not None or node.dead is not None or node.is_member",
-            "if node.dead is not None or node.is_member",
-        ),
-        (
             "make no spare of a dead node",
-            "node.left is not None or node.dead is not None or node.is_member",
-            "node.left is not None or node.is_member",
+            "if node.dead is not None or node.is_member",
+            "if node.is_member",
         ),
         (
             "make no spare of a member",
-            "or node.dead is not None or node.is_member(s.entries.get(node.name)):",
-            "or node.dead is not None:",
+            "if node.dead is not None or node.is_member(s.entries.get(node.name)):",
+            "if node.dead is not None:",
         ),
         (
             "make no spare of a node whose workers have failed",
@@ -109,7 +104,14 @@ MUTANTS = [
     ),
     *of(
         "operator/rendezvous_operator/core/runs/refuse.py",
-        ["core/test_refuse.py", "core/test_join_anew.py", "core/test_close.py"],
+        [
+            "core/test_refuse.py",
+            "core/test_join_anew.py",
+            "core/test_close.py",
+            "core/test_run_of_node.py",
+            "core/test_claim.py",
+            "core/test_observe.py",
+        ],
         (
             "refuse the nodes of another run",
             "if run.open and node.run_id != run.id and launch_of(run.id, node.run.workload) is None:",
@@ -190,11 +192,6 @@ MUTANTS = [
             "standing: list[Refusal] = []",
         ),
         (
-            "owe answers only while the list is full",
-            "if s.run.open or len(s.run.refused) < names.MAX_REFUSED:",
-            "if s.run.open:",
-        ),
-        (
             "read the pod of a node before it is refused",
             "if answer is not None and not _must_be_read(s, node):",
             "if answer is not None:",
@@ -221,7 +218,7 @@ MUTANTS = [
         ),
         (
             "end no start of another Job with the same label with 0",
-            "or (pod.workload, pod.run_id) in s.labels_with_success",
+            "or (pod.owner_uid, pod.workload) in s.labels_with_success",
             "or True",
         ),
         (
@@ -287,6 +284,7 @@ MUTANTS = [
             "core/test_close.py",
             "core/test_budget.py",
             "core/test_run_of_node.py",
+            "core/test_history.py",
         ],
         (
             "let an abandoned run come back",

@@ -57,6 +57,9 @@ MUTANTS = [
             "core/test_last_call.py",
             "core/test_join_anew.py",
             "core/test_run_of_node.py",
+            "core/test_spares.py",
+            "core/test_known_pods.py",
+            "core/test_held_out.py",
         ],
         (
             "apply the short limit of silence only to a round that is broken",
@@ -149,7 +152,13 @@ MUTANTS = [
     ),
     *of(
         "operator/rendezvous_operator/core/blocking.py",
-        ["core/test_exclusivity.py", "core/test_invariants.py"],
+        [
+            "core/test_exclusivity.py",
+            "core/test_invariants.py",
+            "core/test_history.py",
+            "core/test_build.py",
+            "core/test_budget.py",
+        ],
         (
             "wait for nodes that report a round in which they are not listed",
             "return [node for node in unlisted(s) if not timers.passed(unlisted_overdue_at(s, timers, node))]",
@@ -164,11 +173,6 @@ MUTANTS = [
             "wait for nodes that may run a round of a deleted Rendezvous",
             "or (node.understood and not node.addressed)",
             "",
-        ),
-        (
-            "wait only for such nodes as live",
-            "if may_run and node.lives and not",
-            "if may_run and not",
         ),
         ("wait only for such nodes as send heartbeats", "if node.present)", "if True)"),
         (

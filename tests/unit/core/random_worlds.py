@@ -116,7 +116,7 @@ def _varied(chance: Random, world: World) -> World:
     pods = {
         uid: replace(pod, phase=chance.choice(["Running", "Pending", "Succeeded", "Failed"]))
         if chance.random() < 0.1
-        else replace(pod, run_id=chance.choice([None, "A", "B"]))
+        else replace(pod, workload=chance.choice([None, "A", "B"]))
         for uid, pod in world.pods.items()
         if chance.random() < 0.95
     }

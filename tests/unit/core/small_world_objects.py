@@ -105,6 +105,7 @@ def world_of(setup: Setup, shared: Shared, nodes: Sequence[Node]) -> World:
                 f"pod-{i}",
                 workload="job",
                 owner=Owner("StatefulSet", "job"),
+                owner_uid="job",
                 leaving="is evicted" if node.pod == "leaving" else None,
             )
             for i, node in enumerate(nodes)

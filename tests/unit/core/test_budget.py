@@ -27,7 +27,7 @@ def test_max_restarts_closes_the_run_and_calls_all_members_to_tell_them(allowed:
 
 def test_what_is_no_failure_does_not_count_against_max_restarts() -> None:
     scenario = Scenario(2, 3, max_restarts=0, scale_up_interval_seconds=0, last_call_seconds=0)
-    scenario.pod("a", "b", "c", run_id="run")
+    scenario.pod("a", "b", "c", workload="run")
     scenario.join_from_pods("a", "b")
     scenario.join_from_pods("c")  # scale-up
     scenario.all_join_again()
@@ -35,7 +35,7 @@ def test_what_is_no_failure_does_not_count_against_max_restarts() -> None:
     scenario.all_join_again()
     scenario.edit(max_nodes=2)  # too many
     scenario.all_join_again()
-    scenario.pod("a", run_id="run", leaving="its pod is being deleted")  # eviction
+    scenario.pod("a", workload="run", leaving="its pod is being deleted")  # eviction
     assert [record.reason for record in scenario.status.history] == [
         "ScaleUp",
         "RestartRequested",

@@ -1,8 +1,10 @@
 """What is written: the status of one decision, and what a decision says beside it."""
 
+import pytest
 from tests.unit.core.started import running
 from tests.unit.core.worlds import Scenario
 
+from rendezvous_api import names
 from rendezvous_api.reasons import AttemptReason, LeaveReason
 
 WORKER_FAILURE = AttemptReason.WORKER_FAILURE
@@ -99,3 +101,35 @@ def test_no_member_is_lost_when_the_run_has_ended() -> None:
     scenario.join("d", run="another")
     assert scenario.status.run_id == "another"
     assert lost(scenario) == {}, "these were members of another run"
+
+
+def test_the_user_takes_back_no_request_to_join_again_by_closing_the_rendezvous() -> None:
+    """Those that have joined again have stopped their workers, so the others cannot go on."""
+    scenario = running("a", "b", "c")
+    scenario.reenter("a", reason=AttemptReason.WORKER_FAILURE)
+    scenario.edit(closed=True)
+    assert scenario.asks
+    scenario.after(100)
+    assert scenario.asks
+
+
+def test_while_all_are_silent_there_is_nothing_to_wake_for() -> None:
+    """No time counts then, so each wait would only begin again."""
+    scenario = Scenario(2, 3, last_call_seconds=30)
+    scenario.join("a", "b")
+    scenario.silent("a", "b")
+    scenario.at(200)
+    assert scenario.wake_at is None
+
+
+def test_the_lists_of_a_status_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(names, "MAX_NODES", 3)
+    scenario = Scenario(1, 1)
+    scenario.join("a")
+    scenario.join("b", "c", "d", "e")
+    assert scenario.status.spares == ("b", "c", "d")
+    scenario = Scenario(2, 50)
+    scenario.pod(*(f"p{number:02}" for number in range(names.MAX_MISSING + 5)), workload="job", owner_uid="job")
+    scenario.join_from_pods("p00", run=None)
+    assert scenario.status.formation is not None
+    assert len(scenario.status.formation.missing) == names.MAX_MISSING

@@ -39,7 +39,7 @@ def test_agents_without_a_run_id_and_without_known_pods_are_one_unnamed_run() ->
 
 def test_the_run_of_a_known_pod_is_that_of_its_label_or_workload() -> None:
     scenario = Scenario(2, 2)
-    scenario.pod("a", "b", run_id="uid-of-job")
+    scenario.pod("a", "b", workload="uid-of-job")
     scenario.join_from_pods("a", "b", run=None)
     assert scenario.status.run_id == "uid-of-job"
 
@@ -47,7 +47,7 @@ def test_the_run_of_a_known_pod_is_that_of_its_label_or_workload() -> None:
 @pytest.mark.parametrize("left", ["an agent", "a known pod"])
 def test_a_run_of_which_a_node_is_left_keeps_the_object(left: str) -> None:
     scenario = Scenario(2, 2)
-    scenario.pod("a", "b", run_id="job-1", workload="job-1")
+    scenario.pod("a", "b", workload="job-1", owner_uid="job-1")
     scenario.join_from_pods("a", "b", run=None)
     scenario.gone("a", "b")
     if left == "an agent":
@@ -83,6 +83,7 @@ def test_an_abandoned_run_comes_back_when_the_rendezvous_is_free(the_other: str)
     assert scenario.closed_runs == {"two": "Abandoned"}
     assert (scenario.status.run_id, scenario.group) == ("one", ["a", "b"])
     assert scenario.status.round == (3 if the_other == "has trained" else 2)
+    assert scenario.status.restarts == 0, "its last round ended when it was abandoned, and not by a failure"
 
 
 def test_what_has_failed_or_succeeded_does_not_come_back() -> None:
@@ -98,7 +99,7 @@ def test_what_has_failed_or_succeeded_does_not_come_back() -> None:
 def test_pods_of_another_workload_do_not_keep_a_run() -> None:
     scenario = two("one")
     scenario.gone("a", "b")
-    scenario.pod("c", "d", "e", run_id="uid-of-job", workload="uid-of-job")
+    scenario.pod("c", "d", "e", workload="uid-of-job", owner_uid="uid-of-job")
     scenario.join_from_pods("c", "d", run="two")
     assert scenario.closed_runs == {"one": "Abandoned"}
     assert scenario.group == ["c", "d"]
@@ -107,7 +108,7 @@ def test_pods_of_another_workload_do_not_keep_a_run() -> None:
 def test_a_pod_that_never_speaks_keeps_an_abandoned_run_no_longer_than_a_node_would_wait() -> None:
     """Nobody can tell its run: a board of the training, a launcher."""
     scenario = Scenario(2, 2, join_seconds=600)
-    scenario.pod("board", workload="deployment")
+    scenario.pod("board", owner_uid="deployment")
     scenario.join("a", "b", run="one")
     scenario.gone("a", "b")
     scenario.after(100)
@@ -121,10 +122,10 @@ def test_a_pod_that_never_speaks_keeps_an_abandoned_run_no_longer_than_a_node_wo
 
 def test_pending_pods_of_the_run_itself_keep_it() -> None:
     scenario = Scenario(2, 2, join_seconds=600)
-    scenario.pod("a", "b", run_id="job-1", workload="job-1")
+    scenario.pod("a", "b", workload="job-1", owner_uid="job-1")
     scenario.join_from_pods("a", "b", run=None)
     scenario.gone("a", "b")
-    scenario.pod("a", "b", run_id="job-1", workload="job-1", phase="Pending")
+    scenario.pod("a", "b", workload="job-1", owner_uid="job-1", phase="Pending")
     scenario.join("c", "d", run="two")
     scenario.after(10_000)
     assert (scenario.status.run_id, scenario.closed_runs) == ("job-1", {})
@@ -134,7 +135,7 @@ def test_an_id_that_looks_like_a_launch_is_another_run_than_that_launch() -> Non
     scenario = Scenario(2, 2)
     scenario.join("a", "b", run="exp/2")
     scenario.leave("a", "b", reason=SUCCEEDED)
-    scenario.pod("c", "d", run_id="exp", workload="job")
+    scenario.pod("c", "d", workload="exp", owner_uid="job")
     scenario.join_from_pods("c", "d", run=None)
     assert (scenario.status.run_id, scenario.group) == ("exp", ["c", "d"]), "not taken for a launch before exp/2"
     assert scenario.closed_runs == {"exp/2/": "RunSucceeded"}
@@ -164,8 +165,8 @@ def test_a_pod_of_the_workload_that_runs_and_never_speaks_does_not_keep_an_aband
 ) -> None:
     """A board in the JobSet of the training, a wrapper that sleeps after torchrun."""
     scenario = Scenario(2, 2, join_seconds=600)
-    scenario.pod("a", "b", workload="jobset", run_id="jobset")
-    scenario.pod("board", workload="jobset", run_id="jobset", phase=phase)
+    scenario.pod("a", "b", owner_uid="jobset", workload="jobset")
+    scenario.pod("board", owner_uid="jobset", workload="jobset", phase=phase)
     scenario.join_from_pods("a", "b", run=None)
     scenario.gone("a", "b")
     scenario.pod_gone("a", "b")

@@ -23,6 +23,7 @@ def test_a_member_that_succeeds_closes_the_run_and_the_others_go_on() -> None:
     assert scenario.status.holds("Complete")
     assert scenario.group == ["a", "b"]
     assert not scenario.asks
+    assert scenario.status.spares == (), "a still trains"
 
 
 def test_a_late_node_does_not_start_a_run_again_that_has_succeeded_many_runs_ago() -> None:
@@ -62,11 +63,11 @@ def test_a_run_has_failed_when_no_node_is_left_and_one_has_failed() -> None:
 
 def test_pods_of_another_job_that_are_pending_do_not_keep_a_run_from_failing() -> None:
     scenario = Scenario(2, 2, join_seconds=600)
-    scenario.pod("c", "d", run_id="job-2", workload="job-2", phase="Pending")
-    scenario.pod("a", "b", run_id="job-1", workload="job-1")
+    scenario.pod("c", "d", workload="job-2", owner_uid="job-2", phase="Pending")
+    scenario.pod("a", "b", workload="job-1", owner_uid="job-1")
     scenario.join_from_pods("a", "b", run=None)
     scenario.leave("a", "b")
-    scenario.pod("a", "b", run_id="job-1", workload="job-1", phase="Failed")
+    scenario.pod("a", "b", workload="job-1", owner_uid="job-1", phase="Failed")
     scenario.after(599)
     assert scenario.closed_runs == {}
     scenario.after(1)
@@ -149,3 +150,43 @@ def test_a_run_has_not_failed_while(why: str) -> None:
         scenario.all_join_again()
     scenario.after(700)
     assert scenario.closed_runs == {}
+
+
+def test_a_member_of_an_earlier_run_does_not_close_the_present_one() -> None:
+    scenario = two("one")
+    scenario.request_close("a")
+    scenario.join("c", run="two")
+    assert scenario.status.run_id == "two"
+    scenario.leave("a", reason=SUCCEEDED)
+    assert scenario.closed_runs == {"one": "CloseRequested"}
+
+
+def test_an_agent_of_a_deleted_rendezvous_of_this_name_closes_nothing() -> None:
+    scenario = two("one")
+    scenario.join("x", run="one", rendezvous_uid="of the deleted one")
+    scenario.request_close("x")
+    assert scenario.closed_runs == {}
+
+
+def test_a_dead_node_is_no_spare_of_the_run_that_has_succeeded() -> None:
+    scenario = Scenario(2, 2)
+    scenario.pod("a", "b", "s", "t", workload="job", owner_uid="job")
+    scenario.join_from_pods("a", "b", run=None)
+    scenario.join_from_pods("s", "t", run=None)
+    scenario.pod("s", workload="job", owner_uid="job", phase="Failed")
+    scenario.leave("a", reason=SUCCEEDED)
+    assert scenario.status.spares == ("t",)
+
+
+def test_a_pod_of_the_run_that_is_pending_keeps_it_from_failing() -> None:
+    scenario = Scenario(2, 2, join_seconds=600)
+    scenario.pod("a", "b", workload="job", owner_uid="job")
+    scenario.join_from_pods("a", "b", run=None)
+    scenario.pod("a2", workload="job", owner_uid="job", phase="Pending")
+    scenario.leave("a", "b")
+    scenario.pod("a", "b", workload="job", owner_uid="job", phase="Failed")
+    scenario.after(1000)
+    assert scenario.closed_runs == {}
+    scenario.pod_gone("a2")
+    scenario.after(600)
+    assert scenario.closed_runs == {"job": "RunFailed"}

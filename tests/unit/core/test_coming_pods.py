@@ -16,7 +16,7 @@ STATEFUL_SET, JOB = Owner("StatefulSet", "train"), Owner("Job", "train")
 def in_pods(owner: Owner | None = None, **spec: Any) -> Scenario:
     """A round of a, b and c runs, each in a known pod of its own name; one loss leaves enough nodes."""
     scenario = Scenario(2, 3, **{"last_call_seconds": 0, **spec})
-    scenario.pod("a", "b", "c", owner=owner, workload="job" if owner else None)
+    scenario.pod("a", "b", "c", owner=owner, owner_uid="job" if owner else None)
     scenario.join_from_pods("a", "b", "c")
     assert scenario.status.round == 1
     return scenario
@@ -68,7 +68,7 @@ def test_the_time_is_that_of_the_spec_and_the_longer_one_never_counts() -> None:
 
 def test_a_jobset_that_has_no_name_is_a_workload_like_others() -> None:
     scenario = Scenario(2, 3, last_call_seconds=0)
-    scenario.pod("a", "b", "c", workload="jobset-uid")
+    scenario.pod("a", "b", "c", owner_uid="jobset-uid")
     scenario.join_from_pods("a", "b", "c")
     lose(scenario)
     assert waits(scenario, 30)
@@ -139,7 +139,7 @@ def test_a_pod_that_is_ending_holds_the_place_of_the_next_one() -> None:
 def test_a_container_that_is_started_again_is_waited_for(over: bool) -> None:
     scenario = in_pods()
     end = ContainerEnd("torchrun", 137, "OOMKilled, exit code 137", over=over)
-    scenario.pod("c", ended=(end,), only_container="torchrun", workload=None)
+    scenario.pod("c", ended=(end,), only_container="torchrun", owner_uid=None)
     scenario.leave("c")
     scenario.reenter("a", "b")
     assert waits(scenario, 5 if over else 30)
@@ -147,7 +147,7 @@ def test_a_container_that_is_started_again_is_waited_for(over: bool) -> None:
 
 def test_where_a_node_is_outside_of_known_pods_the_pods_are_no_evidence() -> None:
     scenario = Scenario(2, 3, last_call_seconds=0)
-    scenario.pod("a", "c", workload=None)
+    scenario.pod("a", "c", owner_uid=None)
     scenario.join_from_pods("a", "c")
     scenario.join("b")
     if scenario.asks:
@@ -178,7 +178,7 @@ def test_a_lost_agent_of_a_live_pod_may_come_back() -> None:
 
 def test_the_time_begins_again_with_each_loss() -> None:
     scenario = Scenario(1, 4, last_call_seconds=0)
-    scenario.pod("a", "b", "c", "d", workload=None)
+    scenario.pod("a", "b", "c", "d", owner_uid=None)
     scenario.edit(last_call_seconds=1)
     scenario.join_from_pods("a", "b", "c", "d")
     scenario.after(1)

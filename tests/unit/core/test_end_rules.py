@@ -47,7 +47,7 @@ WORKER_FAILURE = AttemptReason.WORKER_FAILURE
 )
 def test_a_new_round_is_asked_for_when(happening: str, reason: str) -> None:
     scenario = Scenario(2, 3)
-    scenario.pod("a", "b", "c", run_id="run")
+    scenario.pod("a", "b", "c", workload="run")
     scenario.join_from_pods("a", "b", "c")
     match happening:
         case "a member asks again after a failure":
@@ -65,9 +65,9 @@ def test_a_new_round_is_asked_for_when(happening: str, reason: str) -> None:
         case "a member is restarted":
             scenario.restart("b")
         case "a member's pod is being deleted":
-            scenario.pod("b", run_id="run", leaving="its pod is being deleted")
+            scenario.pod("b", workload="run", leaving="its pod is being deleted")
         case "a member's pod has failed":
-            scenario.pod("b", run_id="run", phase="Failed")
+            scenario.pod("b", workload="run", phase="Failed")
         case "the spec is suspended":
             scenario.edit(suspend=True)
         case "the spec allows fewer":

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from tests.unit.core.builders import now
-from tests.unit.core.started import running, two
+from tests.unit.core.started import running, three, two
 from tests.unit.core.worlds import Scenario
 
 from rendezvous_api.participant import ParticipantStatus
@@ -168,3 +168,38 @@ def test_members_that_were_lost_when_their_run_was_closed_are_asked_when_they_ar
     assert scenario.group == ["d", "e"], "they train"
     scenario.reenter("d", "e")
     assert set(scenario.group) == {"f", "g"}
+
+
+def test_a_node_that_reports_another_round_is_waited_for_only_while_it_is_heard() -> None:
+    scenario = running("a", "b", "c", replacement_seconds=0)
+    scenario.silent("c")
+    scenario.reenter("a", "b", reason=WORKER_FAILURE)
+    scenario.after(16)
+    scenario.beat("c")
+    scenario.silent("c")
+    scenario.reenter("a", "b", reason=WORKER_FAILURE)
+    scenario.after(14)
+    assert scenario.status.round == 2
+    scenario.after(1)
+    assert scenario.status.round == 3
+
+
+def test_a_run_whose_budget_is_spent_holds_the_next_one_no_longer_than_a_re_entry_takes() -> None:
+    scenario = three(max_restarts=0, reentry_seconds=330)
+    scenario.leave("c")
+    assert scenario.closed_runs == {"run": "RestartBudgetExhausted"}
+    scenario.join("d", "e", run="two")
+    scenario.after(329)
+    assert scenario.status.round == 1
+    scenario.after(1)
+    assert scenario.group == ["d", "e"]
+
+
+def test_the_end_of_a_re_entry_is_noticed_although_nothing_else_happens() -> None:
+    """At another moment than a limit of silence."""
+    scenario = running("a", "b", "c", replacement_seconds=0, reentry_seconds=337)
+    scenario.reenter("a", "b", reason=WORKER_FAILURE)
+    scenario.after(336)
+    assert scenario.status.round == 1
+    scenario.after(1)
+    assert set(scenario.group) == {"a", "b"}

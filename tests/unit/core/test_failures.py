@@ -1,7 +1,7 @@
 """The last failures of a run stay in the status."""
 
 from tests.unit.core.builders import now
-from tests.unit.core.started import two
+from tests.unit.core.started import three, two
 from tests.unit.core.worlds import Scenario
 
 from rendezvous_api import names
@@ -54,3 +54,13 @@ def test_the_next_run_begins_without_any() -> None:
     scenario.leave("a", "b", reason=LeaveReason.FAILED)
     scenario.join("c", run="two")
     assert scenario.status.failures == ()
+
+
+def test_a_failure_keeps_its_time_when_another_node_turns_out_to_be_its_cause() -> None:
+    scenario = three()
+    scenario.silent("c")
+    scenario.reenter("a", "b", reason=AttemptReason.WORKER_FAILURE)
+    (first,) = scenario.status.failures
+    scenario.after(16)
+    assert [failure.node for failure in scenario.status.failures] == ["c"]
+    assert scenario.status.failures[0].time == first.time

@@ -4,6 +4,7 @@ import pytest
 from tests.unit.core.builders import now
 from tests.unit.core.worlds import Scenario
 
+from rendezvous_api import names
 from rendezvous_api.reasons import AttemptReason, HeldOutReason, LeaveReason
 from rendezvous_operator.core.select.held_out import SOON_SECONDS
 
@@ -265,6 +266,115 @@ def test_a_new_leader_knows_who_has_failed_before() -> None:
     crash(scenario)
     assert scenario.held_out == {"x": (CRASH_LOOP, 1)}
     scenario.new_leader()
+    comes_back(scenario)
+    crash(scenario)
+    assert scenario.held_out == {"x": (CRASH_LOOP, 2)}
+
+
+def test_who_is_ended_by_a_signal_or_an_eviction_after_a_failure_of_others_is_not_at_fault() -> None:
+    for end in ("a signal", "an eviction"):
+        scenario = Scenario(2, 4, replacement_seconds=0)
+        scenario.pod("a", "b", "c", "x", workload="run")
+        scenario.join_from_pods("a", "b", "c", "x")
+        crash(scenario)
+        comes_back(scenario)
+        scenario.after(20)
+        scenario.reenter("a", reason=AttemptReason.WORKER_FAILURE)
+        if end == "an eviction":
+            scenario.pod("x", workload="run", leaving="its pod is being deleted")
+        scenario.leave("x", reason=LeaveReason.TERMINATED if end == "a signal" else LeaveReason.FAILED)
+        scenario.all_join_again()
+        assert scenario.group == ["a", "b", "c"]
+        assert scenario.held_out == {}
+        assert scenario.status.failures[-1].node == "a"
+
+
+def test_who_crashes_once_its_round_was_asked_to_end_costs_nobody_a_restart() -> None:
+    scenario = with_x()
+    crash(scenario)
+    comes_back(scenario)
+    scenario.after(20)
+    scenario.request_restart("now")
+    scenario.leave("x", reason=LeaveReason.FAILED)
+    scenario.all_join_again()
+    assert scenario.held_out == {}
+    assert scenario.status.restarts == 1
+
+
+def test_a_crash_soon_after_a_round_into_which_it_was_not_admitted_is_none_of_a_row() -> None:
+    scenario = with_x()
+    crash(scenario)
+    comes_back(scenario)
+    scenario.after(SOON_SECONDS - 1)
+    scenario.reenter("a", reason=AttemptReason.WORKER_FAILURE)
+    scenario.all_join_again()
+    crash(scenario)
+    assert scenario.held_out == {}
+    assert scenario.status.restarts == 3
+
+
+def test_it_is_held_out_once_for_one_crash() -> None:
+    scenario = with_x(replacement_seconds=60)
+    scenario.restart("x")
+    scenario.all_join_again()
+    scenario.after(20)
+    scenario.leave("x", reason=LeaveReason.FAILED)
+    scenario.leave("c", reason=LeaveReason.TERMINATED)
+    scenario.all_join_again()
+    scenario.after(59)
+    assert scenario.asks, "c is waited for"
+    assert scenario.held_out == {"x": (CRASH_LOOP, 1)}
+    scenario.after(1)
+    assert scenario.group == ["a", "b"]
+    assert scenario.held_out == {"x": (CRASH_LOOP, 1)}
+
+
+def test_a_spent_budget_does_not_wait_for_a_node_that_has_joined_again() -> None:
+    scenario = with_x(max_restarts=1)
+    crash(scenario)
+    comes_back(scenario)
+    scenario.after(20)
+    scenario.reenter("x", reason=AttemptReason.WORKER_FAILURE)
+    assert scenario.closed_runs == {"run": "RestartBudgetExhausted"}
+
+
+def fails_all_the_time(scenario: Scenario, rounds: int) -> None:
+    for _ in range(rounds):
+        scenario.reenter("a", reason=AttemptReason.WORKER_FAILURE)
+        scenario.all_join_again()
+
+
+def test_where_all_rounds_fail_a_crash_loop_costs_restarts() -> None:
+    """Else hold-outs would hide that nothing gets better."""
+    scenario = with_x()
+    fails_all_the_time(scenario, names.MAX_HISTORY - 2)
+    scenario.restart("x")
+    scenario.all_join_again()
+    assert (scenario.held_out, scenario.status.restarts) == ({}, names.MAX_HISTORY - 1)
+    scenario.restart("x")
+    scenario.all_join_again()
+    assert scenario.held_out == {"x": (CRASH_LOOP, 1)}
+    assert scenario.status.restarts == names.MAX_HISTORY
+
+
+def test_where_all_rounds_fail_a_node_that_reaches_no_store_is_held_out_and_costs_a_restart() -> None:
+    scenario = with_x()
+    fails_all_the_time(scenario, names.MAX_HISTORY - 1)
+    scenario.meets = False
+    scenario.fail_to_check_in("x")
+    assert scenario.held_out == {"x": (HeldOutReason.STORE_NOT_REACHED, 1)}
+    assert scenario.group == ["a", "b", "c"]
+    assert scenario.status.restarts == names.MAX_HISTORY
+
+
+def test_a_crash_is_known_from_the_hold_out_when_its_failure_is_not_listed_any_more() -> None:
+    scenario = with_x()
+    crash(scenario)
+    comes_back(scenario)
+    crash(scenario)
+    assert scenario.held_out == {"x": (CRASH_LOOP, 1)}
+    fails_all_the_time(scenario, names.MAX_FAILURES)
+    assert {failure.node for failure in scenario.status.failures} == {"a"}
     comes_back(scenario)
     crash(scenario)
     assert scenario.held_out == {"x": (CRASH_LOOP, 2)}

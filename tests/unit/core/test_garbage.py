@@ -231,9 +231,19 @@ def test_a_member_of_a_closed_run_is_kept_while_it_may_still_train() -> None:
 def test_only_the_object_of_a_live_known_pod_goes_with_its_pod(pod: dict[str, object]) -> None:
     """The next agent of the container learns from it what has ended."""
     scenario = Scenario(2, 2)
-    scenario.pod("a", run_id="job", workload="job")
+    scenario.pod("a", workload="job", owner_uid="job")
     scenario.join_from_pods("a", run=None)
     scenario.leave("a", reason=LeaveReason.SUCCEEDED)
-    scenario.pod("a", run_id="job", workload="job", **pod)
+    scenario.pod("a", workload="job", owner_uid="job", **pod)
     scenario.after(3700)
     assert deleted(scenario) == (["a"] if pod else [])
+
+
+def test_a_rendezvous_is_kept_after_its_ttl_while_a_silent_member_may_train() -> None:
+    scenario = two("one", ttl_seconds_after_finished=10, suspect_seconds=120)
+    scenario.silent("b")
+    scenario.leave("a", reason=LeaveReason.SUCCEEDED)
+    scenario.after(119)
+    assert scenario.deletions == []
+    scenario.after(1)
+    assert {deletion.why for deletion in scenario.deletions} == {"its run ended 10 s ago"}

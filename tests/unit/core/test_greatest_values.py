@@ -64,7 +64,7 @@ class Judged(Scenario):
             written = {field: value for field, value in written.items() if value is not None}
             assert list(misfits("spec", SPEC, written)) == []
             if uid := written.get("podUID"):
-                self.pods[uid] = Pod(uid, written["podName"], run_id=JOB, workload=JOB)
+                self.pods[uid] = Pod(uid, written["podName"], workload=JOB, owner_uid=JOB)
             name = f"{NAME}.{letter}".ljust(253, letter)
             metadata = {"name": name, "resourceVersion": "7", "creationTimestamp": now(self.clock).timestamp}
             self._put(decode(Participant, {"metadata": metadata, "spec": written}))

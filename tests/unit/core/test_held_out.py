@@ -395,3 +395,144 @@ def test_who_waits_is_not_forgotten() -> None:
     scenario.edit(max_nodes=3)
     scenario.after(30 + LONGEST_HOLD_OUT_SECONDS + 5)
     assert scenario.held_out == {"x": (STORE_NOT_REACHED, 1)}
+
+
+def test_the_first_crash_of_a_node_that_reached_no_store_is_only_remembered() -> None:
+    scenario = x_is_held_out(scale_up_interval_seconds=0, replacement_seconds=0)
+    scenario.restart("x")
+    scenario.after(30)
+    scenario.all_join_again()
+    assert scenario.group == ["a", "b", "c", "x"]
+    scenario.after(20)
+    scenario.leave("x", reason=LeaveReason.FAILED)
+    scenario.all_join_again()
+    assert scenario.held_out == {"x": (STORE_NOT_REACHED, 1)}
+    assert scenario.status.restarts == 1
+
+
+def test_a_crash_loop_says_nothing_about_the_store() -> None:
+    """So in a group of three another host is tried first."""
+    scenario = Scenario(2, 3, scale_up_interval_seconds=0, replacement_seconds=0)
+    scenario.join("a", "b", "x")
+    for _ in range(2):
+        scenario.after(20)
+        scenario.restart("x")
+        scenario.all_join_again()
+    assert scenario.held_out == {"x": (CRASH_LOOP, 1)}
+    scenario.after(30)
+    scenario.meets = False
+    scenario.all_join_again()
+    assert scenario.group == ["a", "b", "x"]
+    scenario.fail_to_check_in("x")
+    assert scenario.group == ["b", "a", "x"]
+    assert scenario.held_out == {"x": (CRASH_LOOP, 1)}
+
+
+def test_a_failed_check_in_is_nobodys_failure_before_all_have_said_what_they_saw() -> None:
+    scenario = trains_and_x_comes()
+    scenario.fail_to_check_in("x", silent=["b", "c"])
+    assert scenario.asks
+    assert scenario.status.failures == ()
+
+
+def test_the_host_is_named_for_a_check_in_that_spends_the_budget_at_once() -> None:
+    scenario = Scenario(2, 2, max_restarts=0)
+    scenario.join("a", "b")
+    scenario.reenter("b", reason=AttemptReason.CHECK_IN_FAILED)
+    assert scenario.closed_runs == {"run": "RestartBudgetExhausted"}
+    assert [failure.node for failure in scenario.status.failures] == ["a"]
+
+
+def test_it_ends_no_running_round_that_has_become_too_small() -> None:
+    scenario = x_is_held_out(scale_up_interval_seconds=0)
+    scenario.edit(min_nodes=4)
+    scenario.after(29)
+    assert not scenario.asks
+    scenario.after(1)
+    assert scenario.ended_because == "ScaleUp"
+
+
+def test_only_time_in_which_its_round_runs_earns_forgiveness() -> None:
+    scenario = x_is_held_out(scale_up_interval_seconds=0)
+    scenario.after(30)
+    scenario.all_join_again()
+    scenario.edit(min_nodes=4)
+    scenario.after(SOON_SECONDS - 100)
+    scenario.silent("c")
+    scenario.reenter("a", "b", "x", reason=AttemptReason.WORKER_FAILURE)
+    scenario.after(200)
+    assert "3 of at least 4 nodes" in scenario.explanation
+    assert scenario.held_out == {"x": (STORE_NOT_REACHED, 1)}
+
+
+def ended(scenario: Scenario, *entries: tuple[str, int, float]) -> None:
+    """The status has hold-outs that have ended: name, how often, and how many seconds ago."""
+    scenario.status = replace(
+        scenario.status,
+        held_out=tuple(
+            HeldOut(name, STORE_NOT_REACHED, "", now(scenario.clock - ago).timestamp, times)
+            for name, times, ago in entries
+        ),
+    )
+    scenario.settle()
+
+
+def test_the_hold_out_that_ended_first_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(names, "MAX_HELD_OUT", 2)
+    scenario = all_but("x", "y", "z")
+    ended(scenario, ("x", 2, 1), ("y", 1, 100))
+    scenario.fail_to_check_in("z")
+    assert [*scenario.held_out] == ["x", "z"]
+
+
+def test_a_round_is_as_old_as_the_operator_has_seen_it_whatever_its_clock_says() -> None:
+    """The clock of this machine is behind that of the leader before, so the round begins in the future."""
+    scenario = x_is_held_out(scale_up_interval_seconds=0)
+    scenario.after(30)
+    scenario.all_join_again()
+    assert scenario.group == ["a", "b", "c", "x"]
+    scenario.status = replace(scenario.status, round_start_time=now(scenario.clock + 3600).timestamp)
+    scenario.after(SOON_SECONDS)
+    assert scenario.held_out == {}, "x has trained for long"
+
+
+# The pods of an indexed Job: one that is replaced has another name.
+GONE, ALSO_GONE, HERE, OTHER = "train-3-aaaaa", "train-3-bbbbb", "train-3-ccccc", "train-3-ddddd"
+
+
+@pytest.mark.parametrize(
+    ("before", "there", "after"),
+    [
+        pytest.param([GONE], {HERE: ("run", 3)}, [HERE], id="it goes on for the pod in its place"),
+        pytest.param([GONE], {HERE: ("another", 3)}, [GONE], id="not for a pod of another run"),
+        pytest.param([GONE], {HERE: ("run", None)}, [GONE], id="not for a name that only looks like one"),
+        pytest.param([GONE, HERE], {HERE: ("run", 3)}, [GONE, HERE], id="nor twice for one pod"),
+        pytest.param([GONE, ALSO_GONE], {HERE: ("run", 3)}, [HERE, ALSO_GONE], id="nor two for one pod"),
+        pytest.param(
+            [HERE, "x"], {HERE: ("run", 3), OTHER: ("run", 3)}, [HERE, "x"], id="and none leaves a pod that is there"
+        ),
+    ],
+)
+def test_a_hold_out_goes_on_for_the_pod_in_the_place(
+    before: list[str], there: dict[str, tuple[str, int | None]], after: list[str]
+) -> None:
+    scenario = Scenario(1, 1)
+    scenario.join("a", run="run")
+    for name, (run, index) in there.items():
+        scenario.join(name, run=run, index=index)
+    ended(scenario, *((name, 1, -20) for name in before))
+    assert [*scenario.held_out] == after
+
+
+def test_however_often_a_node_was_held_out_the_next_time_is_bounded() -> None:
+    """The number comes from the status."""
+    assert HeldOut("x", CRASH_LOOP, "", "", times=10**15).seconds == LONGEST_HOLD_OUT_SECONDS
+
+
+def test_the_end_of_a_hold_out_is_noticed_although_nothing_else_happens() -> None:
+    scenario = x_is_held_out(scale_up_interval_seconds=0)
+    scenario.after(7)  # so that no limit of silence comes at the same moment
+    scenario.after(22)
+    assert not scenario.asks
+    scenario.after(1)
+    assert scenario.ended_because == "ScaleUp"

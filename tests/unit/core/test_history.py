@@ -203,3 +203,14 @@ def test_a_round_of_a_closed_run_is_over_when_the_last_member_was_asked_for_too_
     assert last(scenario).ended is None
     scenario.at(331)
     assert last(scenario).ended == moment(330)
+
+
+def test_a_round_has_no_end_before_a_reason_for_it() -> None:
+    """While the user keeps the Rendezvous closed, no rule ends the round, whatever its members do."""
+    scenario = running("a", "b")
+    scenario.edit(closed=True)
+    scenario.reenter("a", "b", reason=WORKER_FAILURE)
+    assert last(scenario).reason is None
+    assert last(scenario).ended is None
+    scenario.edit(closed=False)
+    assert scenario.status.history[0].reason == "WorkerFailed"

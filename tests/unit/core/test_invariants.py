@@ -178,3 +178,12 @@ def test_what_a_wrong_rule_decides_is_not_written(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(start_rules, "START_RULES", (lambda *_: Met(),))
     with pytest.raises(InvariantError, match="c may still train beside it"):
         scenario.decide()
+
+
+def test_no_member_is_held_out() -> None:
+    scenario = before_the_second_round("a", "b", "c")
+    good = scenario.decide().status
+    until = now(scenario.clock + 30).timestamp
+    scenario.status = replace(scenario.status, held_out=(HeldOut("c", HeldOutReason.CRASH_LOOP, "", until, 1),))
+    with pytest.raises(InvariantError, match="a node that is held out is a member"):
+        check(scenario, good)

@@ -13,7 +13,7 @@ def cut_off(*, pods: bool = False, **spec: int) -> Scenario:
     """A round of a and b, and two spares; the members are not heard any more."""
     scenario = Scenario(2, 2, **spec)
     if pods:
-        scenario.pod("a", "b", "c", "d", run_id="run")
+        scenario.pod("a", "b", "c", "d", workload="run")
         scenario.join_from_pods("a", "b", run=None)
         scenario.join_from_pods("c", "d", run=None)
     else:
@@ -30,7 +30,7 @@ def test_a_round_in_known_pods_is_kept_until_a_pod_shows_that_a_member_is_dead()
     assert (scenario.status.round, scenario.asks) == (1, False)
     assert scenario.status.holds("Degraded")
     assert "all its members are silent" in scenario.explanation
-    scenario.pod("a", phase="Failed", run_id="run")
+    scenario.pod("a", phase="Failed", workload="run")
     scenario.after(60)
     assert scenario.group == ["c", "d"]
 
@@ -95,10 +95,10 @@ def test_a_suspension_is_no_evidence() -> None:
 
 def test_neither_newcomers_nor_fewer_allowed_nodes_end_it() -> None:
     scenario = Scenario(1, 4, last_call_seconds=1, scale_up_interval_seconds=3600)
-    scenario.pod("a", "b", run_id="run")
+    scenario.pod("a", "b", workload="run")
     scenario.join_from_pods("a", "b", run=None)
     scenario.after(10)
-    scenario.pod("c", run_id="run")
+    scenario.pod("c", workload="run")
     scenario.join_from_pods("c", run=None)
     scenario.silent("a", "b")
     scenario.after(4000)
@@ -192,3 +192,42 @@ def test_a_stranger_that_is_heard_now_and_then_holds_it_no_longer_either() -> No
         if scenario.asks and scenario.group == ["a", "b"] and scenario.status.round == 2:
             scenario.reenter("b")
     assert scenario.status.round >= 3
+
+
+def test_a_round_of_which_a_member_has_joined_again_is_not_isolated() -> None:
+    """It is broken: the others cannot train on without that member, so nobody waits for them for long."""
+    scenario = Scenario(2, 4, scale_up_interval_seconds=10, reentry_seconds=330, last_call_seconds=0)
+    scenario.join("a")
+    scenario.join("b")
+    scenario.at(20)
+    scenario.join("c", "d")
+    scenario.reenter("a")
+    scenario.silent("a", "b")
+    scenario.after(20)
+    assert scenario.group == ["c", "d"]
+
+
+def test_times_in_which_a_round_was_cut_off_add_up() -> None:
+    scenario = cut_off(pods=True, suspect_seconds=120)
+    scenario.after(2000)
+    scenario.beat("a")
+    scenario.silent("a")
+    scenario.after(500)
+    scenario.beat("a")
+    scenario.after(80)
+    assert not scenario.asks, "b was silent for less than 120 s while its round was not cut off"
+    scenario.after(30)
+    assert scenario.ended_because == "MemberLost"
+
+
+def test_who_was_heard_after_it_was_cut_off_is_lost_like_any_other() -> None:
+    scenario = cut_off(pods=True, suspect_seconds=120)
+    scenario.after(2000)
+    scenario.beat("a")
+    scenario.after(10)
+    scenario.beat("b")
+    scenario.silent("b")
+    scenario.after(119)
+    assert not scenario.asks
+    scenario.after(1)
+    assert scenario.ended_because == "MemberLost"

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 from tests.unit.core.builders import participant
+from tests.unit.core.started import two
 from tests.unit.core.worlds import Scenario
 
 from rendezvous_api import names
@@ -163,3 +164,14 @@ def test_a_member_that_was_only_slow_joins_again_by_itself() -> None:
     assert scenario.refused == {}
     scenario.all_join_again()
     assert scenario.group == ["a", "b", "c"]
+
+
+def test_members_of_a_closed_run_get_no_answer_when_the_next_run_trains() -> None:
+    """They may finish. When they ask again, they are told that their run is closed."""
+    scenario = two("one", isolated_round_seconds=60)
+    scenario.request_close("a")
+    scenario.silent("a", "b")
+    scenario.join("c", "d", run="two")
+    scenario.after(200)
+    assert scenario.group == ["c", "d"]
+    assert scenario.refused == {}

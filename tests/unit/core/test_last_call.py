@@ -3,7 +3,7 @@
 import pytest
 from tests.unit.core.worlds import Scenario
 
-from rendezvous_api.reasons import FormationReason
+from rendezvous_api.reasons import FormationReason, LeaveReason
 
 
 def test_first_round_is_published_at_once_at_max() -> None:
@@ -41,7 +41,7 @@ def test_falling_below_min_cancels_the_last_call() -> None:
 
 def test_when_all_known_pods_have_joined_the_last_call_is_cut_short() -> None:
     scenario = Scenario(2, 4, last_call_seconds=30)
-    scenario.pod("a", "b", "c", run_id="run")
+    scenario.pod("a", "b", "c", workload="run")
     scenario.join_from_pods("a", "b")
     scenario.at(20)
     scenario.join_from_pods("c")
@@ -54,9 +54,9 @@ def test_when_all_known_pods_have_joined_the_last_call_is_cut_short() -> None:
 @pytest.mark.parametrize("who", ["a pod that has not joined", "a waiter that is in no known pod"])
 def test_the_last_call_is_not_cut_short_by(who: str) -> None:
     scenario = Scenario(2, 4, last_call_seconds=30)
-    scenario.pod("a", "b", run_id="run")
+    scenario.pod("a", "b", workload="run")
     if who == "a pod that has not joined":
-        scenario.pod("c", run_id="run", phase="Pending", problem="Pending (Insufficient nvidia.com/gpu)")
+        scenario.pod("c", workload="run", phase="Pending", problem="Pending (Insufficient nvidia.com/gpu)")
         scenario.join_from_pods("a", "b")
         assert "c is Pending (Insufficient nvidia.com/gpu)" in scenario.explanation
     else:
@@ -70,7 +70,7 @@ def test_the_last_call_is_not_cut_short_by(who: str) -> None:
 
 def test_known_pods_below_min_do_not_start() -> None:
     scenario = Scenario(2, 4)
-    scenario.pod("a", run_id="run")
+    scenario.pod("a", workload="run")
     scenario.join_from_pods("a")
     scenario.at(100)
     assert scenario.status.round == 0
@@ -93,7 +93,7 @@ def test_the_message_names_the_moment_and_stays_as_it_is() -> None:
 
 def test_when_all_known_pods_wait_the_message_names_the_earlier_moment() -> None:
     scenario = Scenario(2, 4, last_call_seconds=30)
-    scenario.pod("a", "b", run_id="run")
+    scenario.pod("a", "b", workload="run")
     scenario.join_from_pods("a", "b")
     message = "2 of at most 4 nodes; all known pods have joined, so more nodes may join only until 2030-01-01T00:16:45Z"
     assert scenario.condition("Running").message == message
@@ -106,7 +106,7 @@ def test_when_all_known_pods_wait_the_message_names_the_earlier_moment() -> None
 
 def test_when_all_known_pods_wait_the_end_of_the_last_call_may_still_be_the_earlier_moment() -> None:
     scenario = Scenario(2, 4, last_call_seconds=3)
-    scenario.pod("a", "b", run_id="run")
+    scenario.pod("a", "b", workload="run")
     scenario.join_from_pods("a", "b")
     assert "more nodes may join until 2030-01-01T00:16:43Z" in scenario.condition("Running").message
     scenario.after(3)
@@ -133,4 +133,13 @@ def test_while_all_are_silent_there_is_no_such_moment() -> None:
     scenario.after(29)
     assert scenario.status.round == 0
     scenario.after(1)
+    assert scenario.group == ["a", "b"]
+
+
+def test_a_pod_whose_agent_has_left_is_not_waited_for() -> None:
+    scenario = Scenario(2, 4, last_call_seconds=60)
+    scenario.pod("a", "b", "c", workload="job", owner_uid="job")
+    scenario.join_from_pods("a", "b", "c", run=None)
+    scenario.leave("c", reason=LeaveReason.TERMINATED)
+    scenario.after(5)
     assert scenario.group == ["a", "b"]

@@ -8,9 +8,9 @@ from rendezvous_api.reasons import AttemptReason
 
 def test_an_eviction_asks_but_the_member_holds_until_it_is_over() -> None:
     scenario = Scenario(2, 3, replacement_seconds=0)
-    scenario.pod("a", "b", "c", run_id="run")
+    scenario.pod("a", "b", "c", workload="run")
     scenario.join_from_pods("a", "b", "c")
-    scenario.pod("c", run_id="run", leaving="its pod is being evicted (EvictionByEvictionAPI)")
+    scenario.pod("c", workload="run", leaving="its pod is being evicted (EvictionByEvictionAPI)")
     assert scenario.ended_because == "MemberEvicted"
     scenario.reenter("a", "b")
     assert scenario.status.round == 1
@@ -43,18 +43,18 @@ def test_what_follows_from_an_eviction_is_no_failure(then: str) -> None:
 
 def test_the_message_says_why_it_has_to_go() -> None:
     scenario = Scenario(2, 2)
-    scenario.pod("a", "b", run_id="run")
+    scenario.pod("a", "b", workload="run")
     scenario.join_from_pods("a", "b")
-    scenario.pod("b", run_id="run", leaving="its pod is being deleted")
+    scenario.pod("b", workload="run", leaving="its pod is being deleted")
     assert scenario.status.history[-1].message == "b: its pod is being deleted"
     assert [event.warning for event in scenario.events if event.reason == "RoundEnded"] == [False]
 
 
 def test_a_spare_that_has_to_go_ends_nothing() -> None:
     scenario = Scenario(2, 2)
-    scenario.pod("a", "b", "s", run_id="run")
+    scenario.pod("a", "b", "s", workload="run")
     scenario.join_from_pods("a", "b")
     scenario.join_from_pods("s")
-    scenario.pod("s", run_id="run", leaving="its pod is being deleted")
+    scenario.pod("s", workload="run", leaving="its pod is being deleted")
     assert not scenario.asks
     assert scenario.status.spares == ()

@@ -1,9 +1,14 @@
 """MemberFailed: the agent of a member has left without success."""
 
 import pytest
+from tests.unit.core.builders import now
 from tests.unit.core.started import three
 
 from rendezvous_api.reasons import LeaveReason
+from rendezvous_operator.core.end import member_failed
+from rendezvous_operator.core.facts import tick
+from rendezvous_operator.core.observe import observe
+from rendezvous_operator.core.situation import Situation
 
 
 @pytest.mark.parametrize("reason", [LeaveReason.FAILED, LeaveReason.TIMED_OUT])
@@ -22,3 +27,13 @@ def test_who_was_no_member_may_leave() -> None:
     scenario.join("s")
     scenario.leave("s")
     assert not scenario.asks
+
+
+def test_whoever_a_signal_has_ended_has_not_failed() -> None:
+    scenario = three()
+    scenario.complete = False
+    scenario.leave("b", reason=LeaveReason.TERMINATED)
+    scenario.leave("c", reason=LeaveReason.FAILED)
+    s = observe(now(scenario.clock), scenario.world(), scenario.memory)
+    assert isinstance(s, Situation)
+    assert [cause.node for cause in member_failed.causes(s, tick(s, scenario.memory))] == ["c"]

@@ -12,16 +12,16 @@ from rendezvous_operator.core.world import ContainerEnd
 
 def test_a_failed_pod_overrides_heartbeats() -> None:
     scenario = Scenario(2, 2)
-    scenario.pod("a", "b", run_id="run")
+    scenario.pod("a", "b", workload="run")
     scenario.join_from_pods("a", "b")
-    scenario.pod("b", run_id="run", phase="Failed")
+    scenario.pod("b", workload="run", phase="Failed")
     assert scenario.ended_because == "MemberLost"
     assert "its pod b has failed" in scenario.explanation
 
 
 def test_a_pod_that_is_gone_is_death_before_its_participant_is_collected() -> None:
     scenario = Scenario(2, 2)
-    scenario.pod("a", "b", run_id="run")
+    scenario.pod("a", "b", workload="run")
     scenario.join_from_pods("a", "b")
     scenario.pod_gone("b")
     assert scenario.ended_because == "MemberLost"
@@ -49,7 +49,7 @@ def test_of_several_losses_the_one_of_the_lowest_rank_is_named() -> None:
 def of_two_pods(container: str | None = "train") -> Scenario:
     """A round of a and b in pods of one Job; their agents run in that container."""
     scenario = Scenario(1, 2, join_seconds=600)
-    scenario.pod("a", "b", run_id="job", workload="job")
+    scenario.pod("a", "b", workload="job", owner_uid="job")
     scenario.complete = False
     scenario.join_from_pods("a", "b", run=None)
     for name, seen in scenario.seen.items():
@@ -68,7 +68,7 @@ def end(scenario: Scenario, container: str = "train", *, seconds_ago: float = 0.
 
 
 def ended(scenario: Scenario, *ends: ContainerEnd, only: str | None = None) -> None:
-    scenario.pod("b", run_id="job", workload="job", ended=ends, only_container=only)
+    scenario.pod("b", workload="job", owner_uid="job", ended=ends, only_container=only)
 
 
 def test_the_end_of_the_agents_container_is_death_although_its_pod_goes_on() -> None:

@@ -9,7 +9,8 @@ from tests.unit.core.worlds import Scenario
 from rendezvous_api.reasons import AttemptReason, LeaveReason, ParticipantState
 from rendezvous_operator.core.nodes import see_node
 from rendezvous_operator.core.run_of_node import KnownRuns
-from rendezvous_operator.core.world import Pod
+from rendezvous_operator.core.world import Memory, Pod, SeenParticipant
+from rendezvous_operator.watch.seen import NOTHING_KNOWN
 
 
 def test_a_fresh_object_waits_without_any_heartbeat() -> None:
@@ -62,9 +63,9 @@ def test_a_participant_of_a_deleted_rendezvous_of_this_name_does_not_wait() -> N
 
 def test_a_pod_that_succeeded_has_left_with_success() -> None:
     scenario = Scenario(2, 2)
-    scenario.pod("a", "b", run_id="run")
+    scenario.pod("a", "b", workload="run")
     scenario.join_from_pods("a", "b")
-    scenario.pod("b", run_id="run", phase="Succeeded")
+    scenario.pod("b", workload="run", phase="Succeeded")
     assert scenario.closed_runs == {"run": "RunSucceeded"}
 
 
@@ -157,10 +158,10 @@ def test_a_member_that_cannot_be_understood_is_lost_by_its_silence_and_by_its_po
     scenario.after(100)
     assert scenario.ended_because == "MemberLost"
     scenario = Scenario(2, 3)
-    scenario.pod("a", "b", "c", run_id="run")
+    scenario.pod("a", "b", "c", workload="run")
     scenario.join_from_pods("a", "b", "c")
     not_understood(scenario, "c")
-    scenario.pod("c", run_id="run", phase="Failed")
+    scenario.pod("c", workload="run", phase="Failed")
     assert scenario.ended_because == "MemberLost"
 
 
@@ -172,3 +173,28 @@ def test_a_node_that_cannot_be_understood_is_no_member_of_a_new_round() -> None:
     scenario.after(30)
     assert scenario.group == ["a", "b"]
     assert scenario.refused == {}
+
+
+def test_who_asks_for_another_round_and_then_ends_well_has_not_finished_the_work() -> None:
+    """It has stopped its workers before, so its last word says nothing of the round that they ran."""
+    scenario = two()
+    scenario.reenter("a", reason=AttemptReason.WORKER_FAILURE)
+    scenario.leave("a", reason=LeaveReason.SUCCEEDED)
+    assert scenario.closed_runs == {}
+
+
+def test_a_new_leader_keeps_the_round_of_a_member_of_which_it_knows_nothing() -> None:
+    """It has read only what it cannot understand of c. All members are cut off, so their round may train on."""
+    scenario = Scenario(3, 3, isolated_round_seconds=600, suspect_seconds=120)
+    scenario.join("a", "b", "c")
+    scenario.join("spare")
+    scenario.silent("a", "b", "c")
+    nothing = replace(NOTHING_KNOWN, metadata=scenario.seen["c"].object.metadata)
+    scenario.memory = Memory()
+    scenario.seen = {name: SeenParticipant(seen.object, scenario.clock) for name, seen in scenario.seen.items()}
+    scenario.seen["c"] = SeenParticipant(nothing, scenario.clock, understood=False)
+    scenario.settle()
+    assert scenario.reads == [], "another read would say no more"
+    scenario.after(500)
+    assert not scenario.asks
+    assert scenario.group == ["a", "b", "c"]

@@ -33,7 +33,7 @@ def test_the_pod_is_read_before_a_node_is_refused_or_claims() -> None:
     scenario.join_from_pods("a", run=None)
     assert scenario.reads == [Target("Pod", "a", "uid-of-a")]
     assert scenario.status.run_id == "none"
-    scenario.pod("b", run_id="uid-of-job")
+    scenario.pod("b", workload="uid-of-job")
     scenario.unlabelled["uid-of-c"] = Pod("uid-of-c", "c")
     scenario.join_from_pods("b", "c", run=None)
     assert scenario.refused == {"b": RefusalReason.OTHER_RUN_ACTIVE}
@@ -59,9 +59,23 @@ def test_a_participant_whose_pod_must_be_read_neither_claims_nor_is_refused_befo
     evidence = scenario.look()
     assert isinstance(evidence, Evidence)
     assert evidence.targets == {Target("Pod", "c", "uid-of-c")}
-    scenario.pod("c", run_id="one")
+    scenario.pod("c", workload="one")
     assert scenario.status.spares == ("c",)
     assert scenario.refused == {}
+
+
+def test_a_pod_that_does_not_own_the_object_is_not_looked_for() -> None:
+    """An agent may write any UID; only the owner is checked when the object is made."""
+    scenario = two("one")
+    scenario.complete = False
+    scenario.join_from_pods("c", run=None)
+    seen = scenario.seen["c"]
+    metadata = replace(seen.object.metadata, owner_references=())
+    scenario.seen["c"] = replace(seen, object=replace(seen.object, metadata=metadata))
+    scenario.complete = True
+    scenario.settle()
+    assert scenario.reads == []
+    assert scenario.refused == {"c": RefusalReason.OTHER_RUN_ACTIVE}
 
 
 def test_who_comes_first_is_read_before_a_later_one_claims() -> None:
@@ -72,7 +86,7 @@ def test_who_comes_first_is_read_before_a_later_one_claims() -> None:
     scenario.join("b", run="two")
     scenario.complete = True
     assert isinstance(scenario.look(), Evidence)
-    scenario.pod("a", run_id="one")
+    scenario.pod("a", workload="one")
     assert scenario.status.run_id == "one"
     assert scenario.refused == {"b": RefusalReason.OTHER_RUN_ACTIVE}
 
@@ -93,7 +107,7 @@ def test_who_would_be_refused_since_its_run_is_closed_in_this_turn_is_read_in_th
     evidence = scenario.look()
     assert isinstance(evidence, Evidence)
     assert evidence.targets == {Target("Pod", "c", "uid-of-c")}
-    scenario.pod("c", run_id="another")
+    scenario.pod("c", workload="another")
     assert scenario.status.run_id == "another"
     assert scenario.refused == {}
 

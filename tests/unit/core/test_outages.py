@@ -193,3 +193,14 @@ def test_nor_when_another_run_has_come_and_gone() -> None:
     scenario.reenter("b", "c", reason=AttemptReason.WORKER_FAILURE)
     scenario.after(700)
     assert set(scenario.group) == {"b", "c"}
+
+
+def test_a_node_of_another_run_that_is_cut_off_soon_is_no_sign_that_the_path_is_whole() -> None:
+    scenario = Scenario(3, 3)
+    scenario.join("a", "b")
+    scenario.silent("a", "b")
+    scenario.at(100)
+    scenario.join("x", run="other")
+    scenario.silent("x")
+    scenario.after(60)
+    assert "2 of at least 3 nodes" in scenario.explanation

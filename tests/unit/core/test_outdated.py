@@ -63,18 +63,50 @@ def test_nodes_that_disagree_among_themselves_keep_it() -> None:
     assert deleted(scenario) == []
 
 
-@pytest.mark.parametrize("who", ["a member", "a member of a closed run", "a known pod"])
+def test_two_nodes_of_a_launch_that_ask_for_different_numbers_keep_it() -> None:
+    scenario = launched_with_two()
+    scenario.complete = False
+    scenario.join("c", run=None, nodes=NEW)
+    scenario.join("d", run=None, nodes=(4, 4))
+    scenario.complete = True
+    scenario.settle()
+    assert deleted(scenario) == []
+
+
+def test_while_all_are_silent_it_is_kept() -> None:
+    scenario = Scenario(4, 4)
+    scenario.made_by_agent()
+    scenario.complete = False
+    scenario.join("c", "d", run=None, nodes=NEW)
+    scenario.join("e", run=None)
+    scenario.complete = True
+    scenario.settle()
+    scenario.silent("c", "d", "e")
+    scenario.after(60)
+    scenario.gone("e")
+    assert deleted(scenario) == [], "maybe only their path to the API server is broken"
+    scenario.beat("c", "d")
+    assert len({*deleted(scenario)}) == 1
+
+
+@pytest.mark.parametrize("who", ["a member", "a silent member", "a member of a closed run", "a known pod"])
 def test_what_a_node_still_holds_stays(who: str) -> None:
     scenario = Scenario(*OLD)
     scenario.made_by_agent()
     if who == "a known pod":
-        scenario.pod("a", "b", run_id="job", workload="job")
+        scenario.pod("a", "b", workload="job", owner_uid="job")
         scenario.join_from_pods("a", "b", run=None, nodes=OLD)
         scenario.gone("a", "b")
     else:
         scenario.join("a", "b", run=None, nodes=OLD)
-        scenario.leave("a", reason=LeaveReason.SUCCEEDED if "closed" in who else LeaveReason.TERMINATED)
+        if who == "a silent member":
+            scenario.request_close("a")
+            scenario.silent("a", "b")
+            scenario.after(60)
+        else:
+            scenario.leave("a", reason=LeaveReason.SUCCEEDED if "closed" in who else LeaveReason.TERMINATED)
     scenario.join("c", run="other" if who == "a known pod" else None, nodes=NEW)
+    scenario.after(20)  # so that who is silent has been so since c was heard
     assert deleted(scenario) == []
 
 

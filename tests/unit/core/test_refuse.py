@@ -4,6 +4,7 @@ import pytest
 from tests.unit.core.started import two
 from tests.unit.core.worlds import Scenario
 
+from rendezvous_api import names
 from rendezvous_api.reasons import AttemptReason, LeaveReason, RefusalReason
 from rendezvous_api.rendezvous import Owner
 from rendezvous_operator.core.runs.refuse import ANSWER_SECONDS
@@ -72,10 +73,10 @@ def test_after_success(who: str, reason: RefusalReason) -> None:
 
 def test_after_success_a_start_of_the_same_workload_has_nothing_left_to_do() -> None:
     scenario = Scenario(2, 2)
-    scenario.pod("a", "b", run_id="job", workload="job")
+    scenario.pod("a", "b", workload="job", owner_uid="job")
     scenario.join_from_pods("a", "b", run=None)
     scenario.leave("a", "b", reason=SUCCEEDED)
-    scenario.pod("a2", run_id="job", workload="job")
+    scenario.pod("a2", workload="job", owner_uid="job")
     scenario.join_from_pods("a2", run=None)
     assert scenario.refused == {"a2": RefusalReason.RUN_SUCCEEDED}
 
@@ -87,33 +88,45 @@ def test_after_success_a_bare_pod_with_the_label_is_late_if_others_are_there(
     others: str, reason: RefusalReason
 ) -> None:
     scenario = Scenario(2, 2)
-    scenario.pod("a", "b", run_id="exp", workload=None)
+    scenario.pod("a", "b", workload="exp", owner_uid=None)
     scenario.join_from_pods("a", "b", run=None)
     scenario.leave("a", "b", reason=SUCCEEDED)
     if others == "are deleted":
         scenario.gone("a", "b")
         scenario.pod_gone("a", "b")
-    scenario.pod("c", run_id="exp", workload=None)
+    scenario.pod("c", workload="exp", owner_uid=None)
     scenario.join_from_pods("c", run=None)
     assert scenario.refused == {"c": reason}
+
+
+def test_a_pod_of_the_job_is_late_for_its_run_as_long_as_a_member_is_there() -> None:
+    scenario = Scenario(2, 2)
+    scenario.pod("a", "b", workload="exp", owner_uid="job-1")
+    scenario.join_from_pods("a", "b", run=None)
+    scenario.leave("a", reason=SUCCEEDED)
+    scenario.gone("a")
+    scenario.pod_gone("a")
+    scenario.pod("late", workload="exp", owner_uid="job-1")
+    scenario.join_from_pods("late", run=None)
+    assert scenario.refused == {"late": RefusalReason.RUN_SUCCEEDED}
 
 
 @pytest.mark.parametrize("first_job", ["is there", "is deleted"])
 def test_after_success_another_job_with_the_same_label_is_no_late_start_of_the_first_one(first_job: str) -> None:
     """Exit code 0 is never the answer to a launch of which nothing is done."""
     scenario = Scenario(2, 2)
-    scenario.pod("a", "b", run_id="exp", workload="job-1")
+    scenario.pod("a", "b", workload="exp", owner_uid="job-1")
     scenario.join_from_pods("a", "b", run=None)
     scenario.leave("a", "b", reason=SUCCEEDED)
-    scenario.pod("a", "b", run_id="exp", workload="job-1", phase="Succeeded")
-    scenario.pod("late", run_id="exp", workload="job-1")
+    scenario.pod("a", "b", workload="exp", owner_uid="job-1", phase="Succeeded")
+    scenario.pod("late", workload="exp", owner_uid="job-1")
     scenario.join_from_pods("late", run=None)
     assert scenario.refused == {"late": RefusalReason.RUN_SUCCEEDED}
     scenario.leave("late", reason=SUCCEEDED)
     if first_job == "is deleted":
         scenario.gone("a", "b", "late")
         scenario.pod_gone("a", "b", "late")
-    scenario.pod("c", "d", run_id="exp", workload="job-2")
+    scenario.pod("c", "d", workload="exp", owner_uid="job-2")
     scenario.join_from_pods("c", "d", run=None)
     assert scenario.refused == {"c": RefusalReason.RUN_CLOSED, "d": RefusalReason.RUN_CLOSED}
     assert "another --rdzv-id or label rdzv.dev/run-id" in scenario.status.refused[0].message
@@ -123,12 +136,14 @@ def test_after_success_another_job_with_the_same_label_is_no_late_start_of_the_f
 def test_a_pod_of_a_job_is_refused_with_what_starts_another_run(label: str, again: str) -> None:
     """A Job that is created again is another run, except if a label names the run."""
     scenario = Scenario(2, 2, max_restarts=0)
-    scenario.pod("a", "b", run_id=label, workload="uid", owner=Owner("Job", "train"))
+    scenario.pod("a", "b", workload=label, owner_uid="uid", owner=Owner("Job", "train"))
     scenario.join_from_pods("a", "b", run=None)
     scenario.reenter("a", reason=WORKER_FAILURE)
     assert scenario.refused == {"a": RefusalReason.RUN_CLOSED}
     assert scenario.status.refused[0].message.endswith(f"; {again} with another --rdzv-id or label rdzv.dev/run-id")
-    scenario.pod("c", "d", run_id="uid-2" if label == "uid" else label, workload="uid-2", owner=Owner("Job", "train"))
+    scenario.pod(
+        "c", "d", workload="uid-2" if label == "uid" else label, owner_uid="uid-2", owner=Owner("Job", "train")
+    )
     scenario.join_from_pods("c", "d", run=None)
     assert ("c" in scenario.refused) is (label == "exp")
 
@@ -136,7 +151,7 @@ def test_a_pod_of_a_job_is_refused_with_what_starts_another_run(label: str, agai
 @pytest.mark.parametrize("together", [False, True])
 def test_after_success_workers_of_the_same_workload_that_failed_are_no_success(together: bool) -> None:
     scenario = Scenario(2, 2)
-    scenario.pod("a", "b", run_id="job", workload="job")
+    scenario.pod("a", "b", workload="job", owner_uid="job")
     scenario.join_from_pods("a", "b", run=None)
     scenario.complete = not together
     scenario.leave("a", reason=SUCCEEDED)
@@ -168,15 +183,18 @@ def test_an_abandoned_run_is_refused_only_as_long_as_another_one_has_the_rendezv
     assert set(scenario.refused.values()) == {RefusalReason.OTHER_RUN_ACTIVE}
 
 
-def test_a_spare_that_has_ended_with_its_run_is_a_fresh_start_when_it_comes_again() -> None:
+@pytest.mark.parametrize("leaves", [True, False])
+def test_a_spare_that_has_ended_with_its_run_is_a_fresh_start_when_it_comes_again(leaves: bool) -> None:
     scenario = two("one")
     scenario.join("c", run="one")
     scenario.leave("a", reason=SUCCEEDED)
     assert scenario.refused == {"c": RefusalReason.RUN_SUCCEEDED}
-    scenario.leave("c", reason=SUCCEEDED)
-    assert scenario.status.spares == ()
+    if leaves:  # else its last word was lost
+        scenario.leave("c", reason=SUCCEEDED)
+        assert scenario.status.spares == ()
     scenario.restart("c")
     assert scenario.refused == {"c": RefusalReason.RUN_CLOSED}
+    assert scenario.status.spares == ()
 
 
 def test_an_answer_stays_until_its_agent_has_left() -> None:
@@ -278,3 +296,12 @@ def test_who_is_refused_forms_no_round_also_where_the_list_of_answers_is_full() 
     scenario.after(60)
     assert len(scenario.refused) == 100
     assert scenario.status.round == 0
+
+
+def test_an_answer_is_not_taken_back_for_the_sake_of_another_node() -> None:
+    """Its agent may not have read it."""
+    scenario = two("one")
+    scenario.join(*(f"c{number:03}" for number in range(names.MAX_REFUSED)), run="two")
+    answered = scenario.refused
+    scenario.join("a-node-whose-name-comes-first", run="two")
+    assert scenario.refused == answered

@@ -5,6 +5,7 @@ from tests.unit.core.started import two
 from tests.unit.core.worlds import Scenario
 
 from rendezvous_api.reasons import AttemptReason, LeaveReason, RefusalReason
+from rendezvous_operator.core.world import Pod
 
 WORKER_FAILURE = AttemptReason.WORKER_FAILURE
 MEMBERSHIP_CHANGE = AttemptReason.MEMBERSHIP_CHANGE
@@ -15,7 +16,7 @@ JOB = "5f0c2f9e-6d0b-4c8c-8f4e-0d7f3b1c2a10"
 def job_of_two(**spec: int) -> Scenario:
     """Two pods of a Job, whose first launch trains."""
     scenario = Scenario(2, 2, **spec)
-    scenario.pod("a", "b", run_id=JOB, workload=JOB)
+    scenario.pod("a", "b", workload=JOB, owner_uid=JOB)
     scenario.join_from_pods("a", "b", run=None)
     assert scenario.status.run_id == JOB
     assert scenario.group == ["a", "b"]
@@ -47,7 +48,7 @@ def test_who_is_at_the_next_torchrun_waits_for_the_others_to_end_this_one() -> N
 
 def test_who_is_ahead_of_an_open_run_of_its_workload_waits_for_its_end() -> None:
     scenario = Scenario(1, 2, join_seconds=600)
-    scenario.pod("a", "b", run_id=JOB, workload=JOB)
+    scenario.pod("a", "b", workload=JOB, owner_uid=JOB)
     scenario.join_from_pods("b", run=None)
     scenario.join_from_pods("a", run=None, launch=1)
     scenario.after(60)
@@ -69,7 +70,7 @@ def test_who_starts_anew_passes_through_what_has_ended(made_anew: str) -> None:
         who = "b2"
         scenario.pod_gone("b")
         scenario.gone("b")
-        scenario.pod("b2", run_id=JOB, workload=JOB)
+        scenario.pod("b2", workload=JOB, owner_uid=JOB)
         scenario.join_from_pods("b2", run=None, launch=0)
     else:
         scenario.restart("b", launch=0)
@@ -93,7 +94,7 @@ def test_pods_that_restart_after_success_do_not_train_again() -> None:
 
 def test_a_pod_is_expected_in_the_next_launch_although_its_agent_has_left_the_last_one() -> None:
     scenario = Scenario(1, 2, last_call_seconds=30)
-    scenario.pod("a", "b", run_id=JOB, workload=JOB)
+    scenario.pod("a", "b", workload=JOB, owner_uid=JOB)
     scenario.join_from_pods("a", "b", run=None)
     scenario.leave("a", "b", reason=SUCCEEDED)
     scenario.restart("a", launch=1)
@@ -115,7 +116,7 @@ def test_another_job_may_have_the_rendezvous_between_two_launches() -> None:
 
 def test_the_label_names_the_workload_and_the_spec_may_name_it_as_the_only_one() -> None:
     scenario = Scenario(1, 1, run_id="exp")
-    scenario.pod("a", run_id="exp", workload=JOB)
+    scenario.pod("a", workload="exp", owner_uid=JOB)
     scenario.join_from_pods("a", run=None)
     scenario.leave("a", reason=SUCCEEDED)
     scenario.restart("a", launch=1)
@@ -134,7 +135,7 @@ def test_an_id_of_the_user_is_no_launch() -> None:
 def test_a_participant_of_a_live_pod_is_kept_for_the_next_launch() -> None:
     scenario = job_of_two()
     scenario.leave("a", "b", reason=SUCCEEDED)
-    scenario.pod("a", phase="Succeeded", run_id=JOB, workload=JOB)
+    scenario.pod("a", phase="Succeeded", workload=JOB, owner_uid=JOB)
     scenario.after(2 * 3600)
     assert [*scenario.seen] == ["b"]
 
@@ -144,7 +145,7 @@ def test_a_participant_of_a_live_pod_is_kept_for_the_next_launch() -> None:
 
 def test_a_claim_of_a_later_launch_ends_no_agent_of_an_earlier_one_with_success() -> None:
     scenario = Scenario(2, 3, last_call_seconds=0)
-    scenario.pod("liar", "a", "b", run_id=JOB, workload=JOB)
+    scenario.pod("liar", "a", "b", workload=JOB, owner_uid=JOB)
     scenario.join_from_pods("liar", run=None, launch=7)
     scenario.join_from_pods("a", "b", run=None, launch=0)
     assert (scenario.status.run_id, scenario.status.round, scenario.refused) == (f"{JOB}/8", 0, {})
@@ -160,7 +161,7 @@ def test_a_claim_of_a_later_launch_ends_no_agent_of_an_earlier_one_with_success(
 
 def test_a_later_launch_that_has_failed_ends_no_agent_of_an_earlier_one_with_success() -> None:
     scenario = Scenario(1, 2, last_call_seconds=0)
-    scenario.pod("liar", "a", run_id=JOB, workload=JOB)
+    scenario.pod("liar", "a", workload=JOB, owner_uid=JOB)
     scenario.join_from_pods("liar", run=None, launch=7)
     scenario.request_close("liar")
     scenario.leave("liar")
@@ -183,7 +184,7 @@ def test_who_starts_anew_after_a_later_launch_has_failed_passes_through_the_one_
 @pytest.mark.parametrize("claimed", [f"{JOB}/8", JOB, "other", f"none/{10**9 - 1}"])
 def test_the_last_run_of_an_agent_counts_only_if_it_is_known_or_of_its_own_workload(claimed: str) -> None:
     scenario = Scenario(1, 1)
-    scenario.pod("stranger", run_id="theirs", workload="theirs")
+    scenario.pod("stranger", workload="theirs", owner_uid="theirs")
     scenario.complete = False
     scenario.join_from_pods("stranger", run=None)
     scenario.restart("stranger", last_run_id=claimed)
@@ -208,7 +209,7 @@ def test_a_suspended_job_comes_back_although_a_stranger_has_spoken_for_a_later_l
     scenario.leave("a", "b", reason=LeaveReason.TERMINATED)
     scenario.pod_gone("a", "b")
     scenario.gone("a", "b")
-    scenario.pod("stranger", run_id="theirs", workload="theirs")
+    scenario.pod("stranger", workload="theirs", owner_uid="theirs")
     scenario.complete = False
     scenario.join_from_pods("stranger", run=None)
     scenario.restart("stranger", last_run_id=f"{JOB}/8")
@@ -216,7 +217,7 @@ def test_a_suspended_job_comes_back_although_a_stranger_has_spoken_for_a_later_l
     scenario.settle()
     scenario.leave("stranger", reason=SUCCEEDED)
     scenario.pod_gone("stranger")
-    scenario.pod("c", "d", run_id=JOB, workload=JOB)
+    scenario.pod("c", "d", workload=JOB, owner_uid=JOB)
     scenario.join_from_pods("c", "d", run=None, launch=0)
     assert (scenario.status.run_id, scenario.group, scenario.refused) == (JOB, ["c", "d"], {})
 
@@ -224,15 +225,15 @@ def test_a_suspended_job_comes_back_although_a_stranger_has_spoken_for_a_later_l
 def test_an_abandoned_launch_has_not_ended_well_although_a_later_one_has_succeeded() -> None:
     """The first agent of a resumed Job counts one launch too many, and is enough for a round."""
     scenario = Scenario(1, 2, last_call_seconds=0)
-    scenario.pod("a", "b", workload="job", run_id="job")
+    scenario.pod("a", "b", owner_uid="job", workload="job")
     scenario.join_from_pods("a", "b", run=None)
     scenario.pod_gone("a", "b")
     scenario.gone("a", "b")
-    scenario.pod("c", workload="job", run_id="job")
+    scenario.pod("c", owner_uid="job", workload="job")
     scenario.join_from_pods("c", run=None, launch=1)
     scenario.leave("c", reason=LeaveReason.SUCCEEDED)
     assert scenario.closed_runs == {"job": "Abandoned", "job/2": "RunSucceeded"}
-    scenario.pod("d", workload="job", run_id="job")
+    scenario.pod("d", owner_uid="job", workload="job")
     scenario.join_from_pods("d", run=None)
     assert scenario.refused == {}
     assert (scenario.status.run_id, scenario.group) == ("job", ["d"])
@@ -240,7 +241,7 @@ def test_an_abandoned_launch_has_not_ended_well_although_a_later_one_has_succeed
 
 def test_members_find_each_other_in_a_rendezvous_that_was_made_anew_whatever_launch_they_were_in() -> None:
     scenario = Scenario(2, 2)
-    scenario.pod("a", "b", run_id=JOB, workload=JOB)
+    scenario.pod("a", "b", workload=JOB, owner_uid=JOB)
     scenario.complete = False
     scenario.join_from_pods("a", "b", run=None, launch=1)
     for name in ("a", "b"):
@@ -337,7 +338,7 @@ def test_a_member_whose_pod_loses_its_label_stays_in_its_run() -> None:
     scenario.restart("a")
     scenario.restart("b")
     scenario.leave("a", "b", reason=SUCCEEDED)  # none/2 is closed
-    scenario.pod("c", "d", run_id=JOB, workload=JOB)
+    scenario.pod("c", "d", workload=JOB, owner_uid=JOB)
     scenario.join_from_pods("c", "d", run=None)
     scenario.pod_vanishes("d", runs_on=True)
     scenario.reenter("c", "d", reason=WORKER_FAILURE)
@@ -357,3 +358,50 @@ def test_members_of_an_abandoned_run_without_a_workload_have_not_succeeded() -> 
         how = {"attempt": 2, "attempt_reason": MEMBERSHIP_CHANGE, "last_run_id": "none"}
         scenario.restart(name, incarnation=scenario.seen[name].object.spec.incarnation, **how)
     assert RefusalReason.RUN_SUCCEEDED not in scenario.refused.values()
+
+
+def test_a_pod_without_the_label_of_the_rendezvous_gives_its_agents_no_workload() -> None:
+    scenario = Scenario(2, 2)
+    for name in "ab":
+        scenario.unlabelled[f"uid-of-{name}"] = Pod(f"uid-of-{name}", name, workload=JOB, owner_uid=JOB)
+    scenario.join_from_pods("a", "b", run=None)
+    assert (scenario.status.run_id, scenario.group) == ("none", ["a", "b"])
+
+
+def test_a_member_whose_pod_has_lost_its_label_may_close_its_run() -> None:
+    scenario = job_of_two()
+    scenario.pod_vanishes("a", runs_on=True)
+    scenario.request_close("a")
+    assert scenario.closed_runs == {JOB: "CloseRequested"}
+
+
+def test_without_a_workload_a_failure_before_any_round_is_none_of_the_next_launch() -> None:
+    scenario = Scenario(2, 2, join_seconds=60)
+    scenario.join("a", run=None)
+    scenario.request_close("a")
+    scenario.leave("a", reason=LeaveReason.FAILED)
+    scenario.join("c", run=None)
+    assert scenario.status.run_id == "none/2"
+    scenario.leave("c", reason=LeaveReason.TERMINATED)
+    scenario.after(120)
+    assert scenario.closed_runs == {"none": "CloseRequested"}
+
+
+def test_without_a_workload_who_joins_again_starts_no_launch() -> None:
+    """It comes from a round that this Rendezvous does not know: it was made anew, or etcd was restored."""
+    scenario = two(run=None)
+    scenario.leave("a", "b", reason=SUCCEEDED)
+    scenario.join("c", run=None, attempt=2, reason=WORKER_FAILURE)
+    assert (scenario.status.run_id, scenario.refused) == ("none", {"c": RefusalReason.RUN_CLOSED})
+
+
+def test_who_is_late_for_a_launch_that_is_not_listed_any_more_passes_through_it() -> None:
+    scenario = job_of_two()
+    scenario.leave("a", "b", reason=SUCCEEDED)
+    scenario.restart("a", launch=1)
+    scenario.restart("b", launch=1)
+    scenario.leave("a", "b", reason=SUCCEEDED)
+    assert scenario.closed_runs == {f"{JOB}/2": "RunSucceeded"}
+    scenario.pod("c", workload=JOB, owner_uid=JOB)
+    scenario.join_from_pods("c", run=None)
+    assert scenario.refused == {"c": RefusalReason.RUN_SUCCEEDED}

@@ -10,6 +10,7 @@ def test_all_from_the_fewest_to_the_most_are_allowed() -> None:
     sizes = sizes_of(RendezvousSpec(2, 4))
     assert sizes.allowed == (2, 3, 4)
     assert (sizes.fewest, sizes.most) == (2, 4)
+    assert [sizes.fitting(nodes) for nodes in (1, 2, 4, 5)] == [0, 2, 4, 4]
 
 
 @pytest.mark.parametrize(("nodes", "size"), [(0, 0), (1, 0), (2, 2), (3, 2), (4, 4), (7, 4), (8, 8), (99, 8)])

@@ -1,9 +1,11 @@
 """Rule "spares": who waits without a place."""
 
-from tests.unit.core.started import two
+from tests.unit.core.started import running, two
 from tests.unit.core.worlds import Scenario
 
 from rendezvous_api.reasons import AttemptReason
+
+WORKER_FAILURE = AttemptReason.WORKER_FAILURE
 
 
 def spares(scenario: Scenario) -> list[str]:
@@ -62,3 +64,19 @@ def test_they_take_the_places_in_the_order_in_which_they_came() -> None:
     scenario.reenter("b")
     assert scenario.group == ["z", "b"]
     assert spares(scenario) == ["y", "x"]
+
+
+def test_who_will_get_a_place_is_no_spare() -> None:
+    scenario = running("a", "b", max_nodes=3)
+    scenario.reenter("a", reason=WORKER_FAILURE)
+    scenario.join("c")
+    assert scenario.asks
+    assert scenario.status.spares == (), "b joins again, and all three have a place"
+
+
+def test_who_waits_for_too_few_is_no_spare() -> None:
+    scenario = Scenario(3, 3)
+    scenario.join("a", "b", "c")
+    scenario.gone("a", "b", "c")
+    scenario.join("d")
+    assert scenario.status.spares == (), "its join timeout counts"

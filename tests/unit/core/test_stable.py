@@ -126,6 +126,27 @@ def test_a_stand_in_of_a_stand_in_stands_in_for_the_first() -> None:
     assert again[0].stands_in_for == RankOwner("a", None)
 
 
+def test_in_a_group_that_does_not_shrink_nobody_stands_in() -> None:
+    """Whoever comes later than the owner of a rank has no claim to it: the group is complete."""
+    shrunk = next_group(group("a", "b", "c"), asking("b", "c"))
+    assert names(shrunk) == ["c", "b"]
+    assert shrunk[0].stands_in_for == RankOwner("a", None)
+    # a comes back, and b is lost: c gives its rank back, and takes that of b.
+    complete = next_group(shrunk, asking("a", "c"))
+    assert names(complete) == ["a", "c"]
+    assert [one.stands_in_for for one in complete] == [None, None]
+
+
+def test_a_newcomer_in_the_rank_of_a_stand_in_is_none() -> None:
+    shrunk = next_group(group("a", "b", "c", "d"), asking("b", "c", "d"))
+    assert shrunk[0].stands_in_for == RankOwner("a", None)
+    replaced = next_group(shrunk, [*asking("b", "c"), participant("d", incarnation="second"), participant("x")], 3)
+    assert names(replaced) == ["d", "b", "c"]
+    shrunk_again = next_group(shrunk, [*asking("c"), participant("x")])
+    assert names(shrunk_again) == ["c", "x"]
+    assert shrunk_again[1].stands_in_for is None, "x was no member, so no rank is kept for another node in its place"
+
+
 NODES = st.sampled_from([f"n{number}" for number in range(8)])
 
 

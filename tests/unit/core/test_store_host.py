@@ -91,7 +91,7 @@ def test_a_new_operator_goes_on_counting() -> None:
 @pytest.mark.parametrize("end", ["scale-up", "eviction"])
 def test_an_end_that_says_nothing_about_the_host_does_not_start_the_count_again(end: str) -> None:
     scenario = Scenario(2, 4, scale_up_interval_seconds=0, replacement_seconds=0)
-    scenario.pod("a", "b", "c", "d", run_id="run")
+    scenario.pod("a", "b", "c", "d", workload="run")
     scenario.meets = False
     scenario.join_from_pods("a", "b", "c")
     scenario.after(30)
@@ -100,7 +100,7 @@ def test_an_end_that_says_nothing_about_the_host_does_not_start_the_count_again(
     if end == "scale-up":
         scenario.join_from_pods("d")
     else:
-        scenario.pod("c", run_id="run", leaving="it is evicted")
+        scenario.pod("c", workload="run", leaving="it is evicted")
     scenario.all_join_again()
     assert scenario.status.round == 3
     scenario.reenter(*scenario.group, reason=CHECK_IN_FAILED)
@@ -194,5 +194,26 @@ def test_a_crash_is_no_failed_check_in() -> None:
     scenario.restart("b")
     scenario.all_join_again()
     assert [failure.node for failure in scenario.status.failures] == ["b"]
+    scenario.fail_to_check_in(host_is_reached=False)
+    assert scenario.group[0] == "b"
+
+
+def test_a_host_is_kept_while_all_others_have_failed_more_often() -> None:
+    scenario = Scenario(2, 3, scale_up_interval_seconds=0)
+    scenario.meets = False
+    scenario.join("a", "b")
+    scenario.after(60)
+    hosts = []
+    for _ in range(4):
+        hosts.append(scenario.group[0])
+        scenario.fail_to_check_in(host_is_reached=False)
+    assert hosts == ["a", "b", "a", "b"]
+    scenario.join("c")
+    scenario.all_join_again()
+    assert scenario.group == ["a", "b", "c"]
+    scenario.fail_to_check_in(host_is_reached=False)
+    assert scenario.group[0] == "c", "it has never failed"
+    scenario.fail_to_check_in(host_is_reached=False)
+    assert scenario.group[0] == "c", "b has failed twice, and a three times"
     scenario.fail_to_check_in(host_is_reached=False)
     assert scenario.group[0] == "b"

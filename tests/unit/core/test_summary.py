@@ -86,6 +86,6 @@ def test_the_run_is_called_as_people_call_it() -> None:
     scenario.join("a", run="run-1")
     assert summary(scenario).run == "run-1"
     scenario = Scenario(2, 2)
-    scenario.pod("a", run_id="uid-of-job", workload="uid-of-job", owner=Owner("Job", "digits"))
+    scenario.pod("a", workload="uid-of-job", owner_uid="uid-of-job", owner=Owner("Job", "digits"))
     scenario.join_from_pods("a", run=None)
     assert summary(scenario).run == "Job/digits"

@@ -29,7 +29,7 @@ class Trainer(Scenario):
 
     def start(self, jobset: str, *who: str, run_id: str | None = None) -> None:
         """Pods of a JobSet start, and their agents join without an id."""
-        self.pod(*who, run_id=run_id or jobset, workload=jobset, owner=Owner("JobSet", "digits"))
+        self.pod(*who, workload=run_id or jobset, owner_uid=jobset, owner=Owner("JobSet", "digits"))
         self.join_from_pods(*who, run=None)
 
     def remove(self, *who: str) -> None:
@@ -92,16 +92,16 @@ def test_a_label_of_the_user_counts_more() -> None:
     scenario.start("jobset-1", "a", run_id="mine")
     assert scenario.status.run_id == "mine"
     (pod,) = scenario.world().pods.values()
-    assert pod.workload == JOB.uid
+    assert pod.owner_uid == JOB.uid
 
 
 def test_only_jobsets_of_known_pods_are_asked_about() -> None:
     scenario = Trainer()
-    scenario.pod("a", run_id="jobset-1", workload="jobset-1", owner=Owner("JobSet", "digits"))
-    scenario.pod("b", run_id="job-1", workload="job-1", owner=Owner("Job", "digits"))
-    scenario.pod("c", run_id="jobset-2", workload="jobset-2", owner=None)  # without the label with its name
-    scenario.pod("d", run_id="jobset-3", workload="jobset-3", owner=Owner("JobSet", "other"), known=False)
+    scenario.pod("a", workload="jobset-1", owner_uid="jobset-1", owner=Owner("JobSet", "digits"))
+    scenario.pod("b", workload="job-1", owner_uid="job-1", owner=Owner("Job", "digits"))
+    scenario.pod("c", workload="jobset-2", owner_uid="jobset-2", owner=None)  # without the label with its name
+    scenario.pod("d", workload="jobset-3", owner_uid="jobset-3", owner=Owner("JobSet", "other"), known=False)
     assert jobsets_to_know(scenario.world()) == {"jobset-1": "digits"}
     scenario.owners = dict.fromkeys(("jobset-1", "job-1", "jobset-2", "jobset-3"), JOB)
-    changed = {pod.name for pod in scenario.world().pods.values() if pod.workload == JOB.uid}
+    changed = {pod.name for pod in scenario.world().pods.values() if pod.owner_uid == JOB.uid}
     assert changed == {"a"}

@@ -203,8 +203,8 @@ class Scenario:
     def pod(self, *who: str, **how: Any) -> None:
         """Create or change pods that carry the label and so are known."""
         for name in who:
-            how.setdefault("workload", "job")
-            self.show_pod(Pod(f"uid-of-{name}", name, **how))
+            owned: dict[str, Any] = {"owner_uid": "job", **how}
+            self.show_pod(Pod(f"uid-of-{name}", name, **{"workload": owned["owner_uid"], **owned}))
         self.settle()
 
     def show_pod(self, pod: Pod) -> None:

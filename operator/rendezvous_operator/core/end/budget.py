@@ -13,4 +13,4 @@ def is_spent(s: Situation, cause: Cause[RoundEndReason]) -> bool:
 
 def restarts(s: Situation) -> int:
     """``status.restarts`` of a round that is published now: one more if the end of the last one is a listed failure."""
-    return s.run.restarts + (s.run.has_round and failures.of_current(s) is not None)
+    return s.run.restarts + (failures.of_current(s) is not None)

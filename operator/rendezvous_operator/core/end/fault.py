@@ -74,7 +74,7 @@ def _of_check_in(s: Situation, timers: Timers) -> Situation:
     excused = held_out.hold_out(s, timers, blamed)
     if excused is None or _goes_on_and_on(s):
         return failures.with_current(excused or s, s.status.participants[0].name, RoundEndReason.CHECK_IN_FAILED)
-    return failures.without_current(excused)
+    return excused
 
 
 def _at_fault(s: Situation, seen: FailedCheckIn) -> tuple[str, ...]:

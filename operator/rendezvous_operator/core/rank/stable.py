@@ -51,7 +51,7 @@ def later_ranks(chosen: Sequence[Participant], members: Sequence[Member]) -> tup
         assigned[rank] = unassigned[name]
         stands_in.pop(rank, None)
         replaced = members[rank] if rank < len(members) and size < len(members) else None
-        if name in moved and replaced is not None and replaced.name not in by_name:
+        if replaced is not None:
             stands_in[rank] = replaced.stands_in_for or RankOwner(replaced.name, replaced.pod_index)
     if any(assigned[rank].spec.pod_index != rank for rank in range(len(members), size)):
         stands_in = {}  # other nodes have filled the ranks of the lost ones

@@ -69,7 +69,7 @@ def _is_unfit(s: Situation, host: Member, failed: int) -> bool:
     if failure is None or (failure.node, failure.reason) != (host.name, RoundEndReason.CHECK_IN_FAILED):
         return False
     seen = check_in.seen_together(s)
-    at_fault = not seen.most_reached and seen.not_reached and 2 * len(seen.not_reached) >= seen.others
+    at_fault = seen.not_reached and 2 * len(seen.not_reached) >= seen.others
     return failed > (0 if at_fault else 1)
 
 

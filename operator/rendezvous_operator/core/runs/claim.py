@@ -61,12 +61,10 @@ def _free_at(s: Situation, timers: Timers) -> float:
 
 
 def _first_to_claim(s: Situation, *, free: bool) -> Node | None:
-    """The earliest node whose run may claim the Rendezvous, or an earlier one whose run is not certain."""
+    """The earliest node whose run may claim the Rendezvous. That run may not be certain yet."""
     if s.spec.closed or (s.run.open and s.has_agents_left):
         return None
     for node in sorted(s.all_waiting, key=lambda node: (node.object.metadata.creation_timestamp, node.name)):
-        if free and node.run_unread is not None:
-            return node
         # Pods keep the Rendezvous for their workload, and its next launch follows when no agent of this one is left.
         may_claim = free or launch_of(s.run.id, node.run.workload) is not None
         if may_claim and node.run_id != s.run.id and s.run.why_over(node.run) is None and s.allows(node):

@@ -64,7 +64,7 @@ def close_if_due(s: Situation, timers: Timers) -> Run:
 
 
 def _was_not_needed(s: Situation, node: Node) -> bool:
-    if node.left is not None or node.dead is not None or node.is_member(s.entries.get(node.name)):
+    if node.dead is not None or node.is_member(s.entries.get(node.name)):
         return False
     return node.object.spec.attempt_reason is not AttemptReason.WORKER_FAILURE or node.name in s.run.spares
 
@@ -85,14 +85,17 @@ def _failed(s: Situation) -> Iterator[Node]:
     return (
         node
         for node in _nodes(s)
-        if node.left is LeaveReason.FAILED and (not s.run.has_round or node.name in s.entries)
+        if node.left is LeaveReason.FAILED
+        and (not s.run.has_round or node.name in s.entries)
+        and not _may_be_of_an_earlier_launch(s, node)
     )
 
 
 def _may_be_of_an_earlier_launch(s: Situation, node: Node) -> bool:
-    """Whether it has left without a word of its run: no workload and no round tells which one that was."""
-    spec, named = node.object.spec, node.run.workload != names.UNNAMED_RUN
-    return not (node.left is None or named or spec.last_run_id is not None or node.name in s.entries)
+    """Whether it has left without a word of its run: no workload and no round tells which launch that was."""
+    if node.left is None or node.run.workload != names.UNNAMED_RUN or not node.run.launch:
+        return False
+    return node.object.spec.last_run_id is None and node.name not in s.entries
 
 
 def _nodes(s: Situation) -> Iterator[Node]:

@@ -23,6 +23,6 @@ def _owner(s: Situation, run_id: str) -> Owner | None:
 def owner_of(node: Node) -> Owner | None:
     """The owner of its pod if its run follows from that; None: it has a run id of its own."""
     pod = node.pod
-    if pod is None or not pod.known or node.object.spec.run_id is not None or pod.run_id != pod.workload:
+    if pod is None or not pod.known or node.object.spec.run_id is not None or pod.workload != pod.owner_uid:
         return None
     return pod.owner

@@ -106,7 +106,7 @@ def _in_turn(s: Situation, answers: list[Refusal]) -> list[Refusal]:
 
 def owes_answers(s: Situation) -> bool:
     """Whether spares of a closed run have no answer yet: they are not listed any more after the next claim."""
-    if s.run.open or len(s.run.refused) < names.MAX_REFUSED:
+    if s.run.open:
         return False
     answered = {refusal.name for refusal in s.run.refused}
     spares = frozenset(s.run.spares) - answered
@@ -202,4 +202,4 @@ def _is_done(s: Situation, node: Node) -> bool:
         return False
     # A label is an id that somebody has chosen, and another Job may have the same one: that is a launch of its own.
     pod = node.pod
-    return pod is None or pod.run_id == pod.workload or (pod.workload, pod.run_id) in s.labels_with_success
+    return pod is None or pod.workload == pod.owner_uid or (pod.owner_uid, pod.workload) in s.labels_with_success

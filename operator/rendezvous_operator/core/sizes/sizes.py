@@ -11,16 +11,8 @@ from rendezvous_operator.core.sizes.allowed_sizes import among_the_sizes
 SizeRule = Callable[[RendezvousSpec, int], bool]
 
 
-def within_bounds(spec: RendezvousSpec, size: int) -> bool:
-    """At least ``minNodes`` and at most ``maxNodes``."""
-    return spec.min_nodes <= size <= spec.max_nodes
-
-
-SIZE_RULES: tuple[SizeRule, ...] = (
-    within_bounds,
-    among_the_sizes,
-)
-"""All of them must allow a size; their order means nothing."""
+SIZE_RULES: tuple[SizeRule, ...] = (among_the_sizes,)
+"""All of them must allow a size from ``minNodes`` to ``maxNodes``; their order means nothing."""
 
 
 @dataclass(frozen=True)
@@ -48,4 +40,5 @@ class Sizes:
 @lru_cache(maxsize=1024)
 def sizes_of(spec: RendezvousSpec) -> Sizes:
     """The sizes that a spec allows."""
-    return Sizes(tuple(size for size in range(1, spec.max_nodes + 1) if all(rule(spec, size) for rule in SIZE_RULES)))
+    bounds = range(spec.min_nodes, spec.max_nodes + 1)
+    return Sizes(tuple(size for size in bounds if all(rule(spec, size) for rule in SIZE_RULES)))

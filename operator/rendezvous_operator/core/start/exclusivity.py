@@ -6,13 +6,7 @@ join again ``timeouts.reentrySeconds`` ago. The same applies to every other node
 
 from rendezvous_api.reasons import FormationReason
 from rendezvous_api.rendezvous import Missing
-from rendezvous_operator.core.blocking import (
-    blocking,
-    blocking_unlisted,
-    members_are_asked,
-    overdue_at,
-    unlisted_overdue_at,
-)
+from rendezvous_operator.core.blocking import blocking, blocking_unlisted, members_are_asked, unlisted_overdue_at
 from rendezvous_operator.core.nodes import Node
 from rendezvous_operator.core.select.selection import Selection
 from rendezvous_operator.core.situation import Situation
@@ -44,8 +38,6 @@ def verdict(s: Situation, timers: Timers, picked: Selection) -> Verdict:
         FormationReason.WAITING_FOR_MEMBERS,
         f"{number_of_nodes(len(picked.queue))} joined; {listing([*blocked_by, *away(s, picked)])}",
         [*blocked_by, *missing(s, picked)],
-        until=earliest(
-            overdue_at(s, timers) if members and asked else None,
-            *(unlisted_overdue_at(s, timers, node) for node in others),
-        ),
+        # `history` has the moment when the members are overdue, since that ends their round.
+        until=earliest(*(unlisted_overdue_at(s, timers, node) for node in others)),
     )
