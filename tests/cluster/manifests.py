@@ -19,6 +19,8 @@ SERVICE_ACCOUNT = "rendezvous-agent"
 TRAIN = Path(__file__).with_name("train.py")
 DATA = "/data"
 
+NOT_INJECTED = {"rdzv.dev/inject": "false"}
+
 Manifest = dict[str, Any]
 
 
@@ -60,6 +62,7 @@ def pod_template(
     grace_seconds: int = 30,
     share_processes: bool = False,
     host_network: bool = False,
+    inject: bool = False,
 ) -> Manifest:
     """Metadata and spec of a pod.
 
@@ -75,8 +78,9 @@ def pod_template(
         grace_seconds: between SIGTERM and SIGKILL.
         share_processes: between its containers, so that torchrun is not process 1.
         host_network: it has the network of its node, and no address of its own.
+        inject: let the chart's policy change the pod. The image and the command have all that it would bring.
     """
-    known = {names.LABEL_RENDEZVOUS: rendezvous_name} if rendezvous_name else {}
+    known = {names.LABEL_RENDEZVOUS: rendezvous_name, **({} if inject else NOT_INJECTED)} if rendezvous_name else {}
     variables = {"OMP_NUM_THREADS": "1", **(environment or {})}
     spec: Manifest = {
         "restartPolicy": restart_policy,
