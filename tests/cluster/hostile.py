@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from testcluster import Cluster
 from tests.cluster.harness import Group
-from tests.cluster.manifests import bare_pod, pod_template
+from tests.cluster.manifests import SERVICE_ACCOUNT, bare_pod, pod_template
 from tests.cluster.pods import PodView
 from tests.cluster.undisturbed import Training
 
@@ -158,9 +158,10 @@ def participants(namespace: str, name: str = "", subresource: str = "") -> str:
     return "/".join(part for part in parts if part)
 
 
-def sleeping_pod(group: Group, name: str, namespace: str | None = None) -> PodView:
+def sleeping_pod(group: Group, name: str, namespace: str | None = None, account: str = SERVICE_ACCOUNT) -> PodView:
     """A pod that does nothing but have a token."""
     template = pod_template("", ["sleep", "infinity"], group.folder, labels={"app": "hostile"}, grace_seconds=1)
+    template["spec"]["serviceAccountName"] = account
     place = Group(group.cluster, namespace or group.namespace, group.folder)
     place.create(bare_pod(name, template))
     place.kubectl("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=60s")
@@ -178,6 +179,8 @@ class Scene:
     api: Api
     """For the hostile pod."""
     admin: Api
+    account: str
+    """The hostile pod's."""
 
     @property
     def namespace(self) -> str:

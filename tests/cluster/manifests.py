@@ -19,6 +19,8 @@ SERVICE_ACCOUNT = "rendezvous-agent"
 TRAIN = Path(__file__).with_name("train.py")
 DATA = "/data"
 
+NOT_INJECTED = {"rdzv.dev/inject": "false"}
+
 Manifest = dict[str, Any]
 
 
@@ -59,6 +61,7 @@ def pod_template(
     environment: Mapping[str, str] | None = None,
     grace_seconds: int = 30,
     share_processes: bool = False,
+    inject: bool = False,
 ) -> Manifest:
     """Metadata and spec of a pod.
 
@@ -73,8 +76,9 @@ def pod_template(
         environment: further variables.
         grace_seconds: between SIGTERM and SIGKILL.
         share_processes: between its containers, so that torchrun is not process 1.
+        inject: let the chart's policy change the pod. The image and the command have all that it would bring.
     """
-    known = {names.LABEL_RENDEZVOUS: rendezvous_name} if rendezvous_name else {}
+    known = {names.LABEL_RENDEZVOUS: rendezvous_name, **({} if inject else NOT_INJECTED)} if rendezvous_name else {}
     variables = {"OMP_NUM_THREADS": "1", **(environment or {})}
     spec: Manifest = {
         "restartPolicy": restart_policy,

@@ -29,7 +29,7 @@ from tests.cluster.hostile import (
     resources,
     sleeping_pod,
 )
-from tests.cluster.manifests import indexed_job, rendezvous
+from tests.cluster.manifests import SERVICE_ACCOUNT, indexed_job, rendezvous
 from tests.cluster.order import TEMPORARY, remove_namespace, show
 from tests.cluster.release import NAMESPACE, ROOT, TEAM, Release
 from tests.cluster.undisturbed import assert_everyone_is_heard, assert_undisturbed, look_at
@@ -59,22 +59,34 @@ INTERESTING = [
 """Whatever somebody could want of another namespace."""
 
 
-@pytest.fixture(scope="module")
-def scene(cluster: Cluster, release: Release, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    """Two pods train; a third one has the same service account and does not belong to them."""
+@pytest.fixture(scope="module", params=["serviceAccount", "namespace"])
+def scene(
+    cluster: Cluster, release: Release, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Scene]:
+    """Two pods train; a third one may join as they may, and does not belong to them.
+
+    It has their service account, or, with `workers.bindTo: namespace`, another one of the namespace.
+    """
     namespace = f"{TEMPORARY}{secrets.token_hex(3)}"
     cluster.kubectl("create", "namespace", namespace)
-    release.install("--set", f"workers.namespaces={{{TEAM},{namespace}}}")  # so the role is the chart's
+    # So the role is the chart's.
+    namespaces = f"workers.namespaces={{{TEAM},{namespace}}}"
+    release.install("--set", namespaces, "--set", f"workers.bindTo={request.param}")
     group = Group(cluster, namespace, tmp_path_factory.mktemp("hostile"))
+    account = SERVICE_ACCOUNT
+    if request.param == "namespace":
+        account = "stranger"
+        for name in (SERVICE_ACCOUNT, account):
+            group.kubectl("create", "serviceaccount", name)
     group.create_rendezvous(2, 2)
     group.create(indexed_job("train", 2, group.template("2:2")))
     group.wait_for_training(2)
-    hostile = sleeping_pod(group, "hostile")
+    hostile = sleeping_pod(group, "hostile", account=account)
     token = group.kubectl("exec", hostile.name, "--", "cat", TOKEN)
     admin = Api(cluster, admin_token())
-    yield Scene(group, look_at(group), group.pod_of_rank(0), hostile, Api(cluster, token), admin)
+    yield Scene(group, look_at(group), group.pod_of_rank(0), hostile, Api(cluster, token), admin, account)
     remove_namespace(cluster, namespace)
-    release.install()
+    release.install("--set", "workers.bindTo=serviceAccount")
 
 
 @pytest.fixture(autouse=True)
@@ -107,8 +119,7 @@ def assert_refused(answer: Answer, *words: str) -> None:
 
 def test_every_verb_on_everything(scene: Scene) -> None:
     """The token's rights are those of the role, and nothing else; RBAC names each right that is missing."""
-    scene.group.kubectl("create", "serviceaccount", "nobody")
-    nobody = scene.api_of(scene.group.kubectl("create", "token", "nobody").strip())
+    nobody = scene.api_of(scene.group.cluster.kubectl("--namespace", TEAM, "create", "token", "default").strip())
     rights: dict[str, set[Right]] = {"hostile": set(), "nobody": set()}
     asked = 0
     for resource in resources(scene.admin):
@@ -320,7 +331,7 @@ def test_a_pod_of_the_victims_name_elsewhere(scene: Scene) -> None:
     cluster.kubectl("create", "namespace", elsewhere)
     try:
         cluster.kubectl("--namespace", elsewhere, "apply", "-f", str(ROOT / "examples" / "agent-rbac.yaml"))
-        role, account = "--role=kube-rendezvous-worker", f"--serviceaccount={elsewhere}:rendezvous-agent"
+        role, account = "--clusterrole=kube-rendezvous-agent", f"--serviceaccount={elsewhere}:rendezvous-agent"
         scene.group.kubectl("create", "rolebinding", "elsewhere", role, account)
         double = sleeping_pod(scene.group, scene.victim.name, elsewhere)
         api = scene.api_of(scene.token_of(double, elsewhere))
@@ -386,7 +397,7 @@ def test_the_token_of_a_deleted_pod(scene: Scene) -> None:
 def test_tokens_for_somebody_else_and_none(scene: Scene) -> None:
     """One of a pod, but for another audience; one with a changed signature; none."""
     bound = ("--bound-object-kind=Pod", f"--bound-object-name={scene.hostile.name}")
-    elsewhere = scene.group.kubectl("create", "token", "rendezvous-agent", "--audience=vault", *bound).strip()
+    elsewhere = scene.group.kubectl("create", "token", scene.account, "--audience=vault", *bound).strip()
     forged = re.sub(r".{8}$", "AAAAAAAA", scene.token_of(scene.hostile).strip())
     path = participants(scene.namespace, scene.target)
     for token in (elsewhere, forged):
