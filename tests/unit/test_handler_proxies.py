@@ -44,6 +44,8 @@ def tunnel(target: int, asked: list[bytes]) -> Script:
         with socket.create_connection(("127.0.0.1", target)) as upstream:
             sock.sendall(b"HTTP/1.1 200 Connection established\r\nVia: test\r\n\r\n")
             while True:
+                if sock.fileno() < 0:  # the test has ended, and its server with it
+                    return
                 pending = isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
                 ready = [sock] if pending else select.select([sock, upstream], [], [], 20)[0]
                 for source in ready:
