@@ -80,7 +80,7 @@ class Reconciler:
     async def start(self) -> None:
         """List all kinds, again and again until the API server answers. `lead` fills the queue of the workers."""
         for kind in KINDS:
-            await self.list(kind)
+            await self._reader.list(kind)
         for number in range(WORKERS):
             self._background.start(f"reconciler-{number}", self._work())
 
