@@ -183,9 +183,9 @@ def called(tmp_path: Path, program: str, *arguments: str) -> list[str]:
     (ROOT / "build" / "release").mkdir(parents=True, exist_ok=True)
     (ROOT / "build" / "release" / "empty").touch()
     variables = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "RECORD": str(tmp_path / "record"), "REGISTRY": "r.test/A"}
-    subprocess.run(
-        [str(ROOT / "hack" / "release"), *arguments], env={**os.environ, **variables}, check=True, timeout=60
-    )
+    command = [str(ROOT / "hack" / "release"), *arguments]
+    # The program that stands in reads its input to the end, and a terminal has none.
+    subprocess.run(command, env={**os.environ, **variables}, stdin=subprocess.DEVNULL, check=True, timeout=60)
     (ROOT / "build" / "release" / "empty").unlink()
     return (tmp_path / "record").read_text().splitlines()
 
