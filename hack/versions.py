@@ -93,9 +93,8 @@ def tracked_files() -> dict[str, str]:
 def places(files: Mapping[str, str]) -> Iterator[Place]:
     """Every place where the version of the project stands."""
     for path, text in files.items():
-        if path == _CHANGELOG or path.startswith(
-            "tests/"
-        ):  # tests have other versions, too, to see what becomes of them
+        # Tests have other versions, too, to see what becomes of them.
+        if path == _CHANGELOG or path.startswith("tests/"):
             continue
         for file, pattern in _PLACES:
             if re.fullmatch(file, path):
