@@ -43,7 +43,9 @@ _MUST_HAVE_ONE = (
 )
 _CHANGELOG = "CHANGELOG.md"  # it names all versions
 #: What a page may say until there is a release.
-TO_COME = re.compile(r"\bno\s+published|\bnot\s+(?:released|published)\s+yet")
+TO_COME = re.compile(
+    r"\bno\s+published|\bnot\s+(?:released|published)\s+yet|\b[Nn]othing\s+has\s+been\s+released|\brelease\s+will\s+have"
+)
 
 
 @dataclass(frozen=True)
