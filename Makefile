@@ -94,7 +94,7 @@ test-launchers: setup .venv-launchers/.environment ## Run the examples of other 
 	@$(BIN)/python -m pytest -m launchers $(TEST_ARGS) tests/e2e
 
 .PHONY: image
-image: ## Build the operator's image without a container engine (Debian, as root): build/*.tar
+image: ## Build the images of operator and handler without a container engine (Debian, as root): build/*.tar
 	@hack/build-image --local
 
 .PHONY: cluster

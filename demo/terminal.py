@@ -9,7 +9,7 @@ import struct
 import termios
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -20,7 +20,7 @@ _KEY_SECONDS = 0.03
 _READING_SECONDS = 1.2  # what a person needs to see what a command has printed
 _ANSWER_SECONDS = 60.0
 _POLL_SECONDS = 0.05
-_CTRL_C, _CTRL_D = "\x03", "\x04"
+_CTRL_C = "\x03"
 
 
 class Terminal:
@@ -43,7 +43,7 @@ class Terminal:
         fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, self._size)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        self._wait_for_prompt()
+        self._wait(lambda text: text.endswith(_PROMPT))
         return self
 
     def __exit__(
@@ -58,8 +58,9 @@ class Terminal:
 
         Raises DemoError if it does not within a minute.
         """
+        shown = len(self.events)
         self.type(command)
-        self._wait_for_prompt()
+        self._wait_for_next_prompt(shown)
 
     def type(self, command: str) -> None:
         """Type a command, with Enter at the end."""
@@ -71,13 +72,18 @@ class Terminal:
     def interrupt(self) -> None:
         """Press Ctrl-C, and wait until the shell asks for the next command."""
         time.sleep(_READING_SECONDS)
+        shown = len(self.events)
         os.write(self._terminal, _CTRL_C.encode())
-        self._wait_for_prompt()
+        self._wait_for_next_prompt(shown)
 
-    def _wait_for_prompt(self) -> None:
+    def _wait_for_next_prompt(self, shown: int) -> None:
+        # The one before is the last that is shown until the keys are, and they end with a new line.
+        self._wait(lambda text: "\n" in text and text.endswith(_PROMPT), shown)
+
+    def _wait(self, until: Callable[[str], bool], shown: int = 0) -> None:
+        """Wait for that to hold for what was printed, without the first `shown` events."""
         deadline = time.monotonic() + _ANSWER_SECONDS
-        time.sleep(_POLL_SECONDS)  # until what was typed last is shown
-        while not "".join(text for _, text in self.events[-3:]).endswith(_PROMPT):
+        while not until("".join(text for _, text in self.events[shown:])):
             if time.monotonic() > deadline:
                 raise DemoError(
                     "the shell does not answer; it has printed: " + "".join(t for _, t in self.events)[-500:]

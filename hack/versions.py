@@ -43,7 +43,9 @@ _MUST_HAVE_ONE = (
 )
 _CHANGELOG = "CHANGELOG.md"  # it names all versions
 #: What a page may say until there is a release.
-TO_COME = re.compile(r"\bno\s+published|\bnot\s+(?:released|published)\s+yet")
+TO_COME = re.compile(
+    r"\bno\s+published|\bnot\s+(?:released|published)\s+yet|\b[Nn]othing\s+has\s+been\s+released|\brelease\s+will\s+have"
+)
 
 
 @dataclass(frozen=True)
@@ -93,9 +95,8 @@ def tracked_files() -> dict[str, str]:
 def places(files: Mapping[str, str]) -> Iterator[Place]:
     """Every place where the version of the project stands."""
     for path, text in files.items():
-        if path == _CHANGELOG or path.startswith(
-            "tests/"
-        ):  # tests have other versions, too, to see what becomes of them
+        # Tests have other versions, too, to see what becomes of them.
+        if path == _CHANGELOG or path.startswith("tests/"):
             continue
         for file, pattern in _PLACES:
             if re.fullmatch(file, path):

@@ -2,7 +2,8 @@
 
 torch loads this module while it imports ``torch.distributed.elastic.rendezvous``
 (torch/distributed/elastic/rendezvous/registry.py, ``_register_out_of_tree_handlers``), in every process that imports
-it. So nothing here may import torch at its top (it is half initialised then) nor anything slow (the Kubernetes client).
+it. So nothing here may import torch at its top (it is half initialised then), nor the rest of the handler: most of
+these processes do not need it.
 """
 
 from __future__ import annotations

@@ -1,19 +1,21 @@
 """The policy that warns: each way in which the label has no effect is said, and nothing is refused."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from tests.chart.injection import container
 from tests.chart.support import RELEASE, SYSTEM, Json, mutates, render
 from tests.support import objects
 from tests.support.api import Api
+from tests.support.jobsets import known
 
 from rendezvous_controlplane import LocalControlPlane
 
 POLICY = f"{RELEASE}-injection-warnings.{SYSTEM}"
 LABEL = {"rdzv.dev/rendezvous": "train"}
 TORCHRUN = ["torchrun", "train.py"]
+JOBSET = "jobset.x-k8s.io/v1alpha2"
 NO_EFFECT = "the label rdzv.dev/rendezvous has no effect"
 
 
@@ -60,14 +62,24 @@ def workload(kind: str, of: Json, metadata: Json | None = None) -> Json:
     if kind == "CronJob":
         spec = {"schedule": "0 0 * * *", "jobTemplate": {"spec": {"template": template(of)}}}
         return {"apiVersion": "batch/v1", "kind": kind, "metadata": about, "spec": spec}
+    if kind == "JobSet":
+        jobs = [{"name": "nodes", "template": {"spec": {"template": template(of)}}}]
+        return {"apiVersion": JOBSET, "kind": kind, "metadata": about, "spec": {"replicatedJobs": jobs}}
     spec = {"selector": {"matchLabels": {"app": "train"}}, "template": template(of, "Always")}
     more = {"serviceName": "train"} if kind == "StatefulSet" else {}
     return {"apiVersion": "apps/v1", "kind": kind, "metadata": about, "spec": {**spec, **more}}
 
 
-WORKLOADS = ["Job", "CronJob", "Deployment", "StatefulSet", "ReplicaSet"]
+WORKLOADS = ["Job", "CronJob", "Deployment", "StatefulSet", "ReplicaSet", "JobSet"]
 
 
+@pytest.fixture(scope="module")
+def jobsets(control_plane: LocalControlPlane) -> Iterator[None]:
+    with known(control_plane):
+        yield
+
+
+@pytest.mark.usefixtures("jobsets")
 @pytest.mark.parametrize("kind", WORKLOADS)
 def test_a_label_that_is_not_on_the_template(warnings: Callable[[Json], list[str]], kind: str) -> None:
     unlabelled, noted = pod(labels={}), {"labels": LABEL, "annotations": {"rdzv.dev/nnodes": "2"}}

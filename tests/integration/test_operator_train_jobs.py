@@ -8,29 +8,13 @@ import pytest
 from tests.integration.operator_support import Group, Operators
 from tests.support import objects
 from tests.support.api import Api, Json
+from tests.support.jobsets import CRD, known
 from tests.support.waiting import wait_until
 
 from rendezvous_api import names
 from rendezvous_api.rendezvous import Owner, RunReference
 from rendezvous_controlplane import LocalControlPlane
 
-PLURAL = "jobsets.jobset.x-k8s.io"
-CRD: Json = {
-    "apiVersion": "apiextensions.k8s.io/v1",
-    "kind": "CustomResourceDefinition",
-    "metadata": {
-        "name": PLURAL,
-        "annotations": {"api-approved.kubernetes.io": "unapproved, for a test"},
-    },
-    "spec": {
-        "group": "jobset.x-k8s.io",
-        "scope": "Namespaced",
-        "names": {"kind": "JobSet", "plural": "jobsets", "singular": "jobset"},
-        "versions": [
-            {"name": "v1alpha2", "served": True, "storage": True, "schema": {"openAPIV3Schema": {"type": "object"}}}
-        ],
-    },
-}
 TRAIN_JOB = "0c5c8d5e-64ab-4c47-8b4f-5c6d2f9e9b1a"
 OWNER = {"apiVersion": "trainer.kubeflow.org/v1alpha1", "kind": "TrainJob", "name": "digits", "uid": TRAIN_JOB}
 OPERATOR_RULES: list[Json] = [
@@ -43,11 +27,8 @@ GIVEN_UP = "runs of JobSet digits are named by its UID, since what owns it is no
 
 @pytest.fixture
 def jobsets(control_plane: LocalControlPlane) -> Iterator[None]:
-    """The API server knows JobSets."""
-    control_plane.kubectl("apply", "-f", "-", input=json.dumps(CRD))
-    control_plane.kubectl("wait", "--for=condition=Established", "crd", PLURAL, "--timeout=30s")
-    yield
-    control_plane.kubectl("delete", "crd", PLURAL)
+    with known(control_plane):
+        yield
 
 
 @pytest.fixture
@@ -57,10 +38,8 @@ def unreadable_jobsets(control_plane: LocalControlPlane) -> Iterator[None]:
     (served,) = CRD["spec"]["versions"]
     versions = [{**served, "storage": False}, {**served, "name": "v1alpha1"}]
     spec = {**CRD["spec"], "versions": versions, "conversion": {"strategy": "Webhook", "webhook": webhook}}
-    control_plane.kubectl("apply", "-f", "-", input=json.dumps({**CRD, "spec": spec}))
-    control_plane.kubectl("wait", "--for=condition=Established", "crd", PLURAL, "--timeout=30s")
-    yield
-    control_plane.kubectl("delete", "crd", PLURAL)
+    with known(control_plane, {**CRD, "spec": spec}):
+        yield
 
 
 def make_jobset(group: Group) -> str:

@@ -172,8 +172,10 @@ def test_what_is_said_of_the_chart_fits_the_project() -> None:
     assert [maintainer["name"] for maintainer in about["maintainers"]] == [each["name"] for each in project["authors"]]
     (change,) = yaml.safe_load(about["annotations"]["artifacthub.io/changes"])
     assert change["kind"] in ("added", "changed", "deprecated", "removed", "fixed", "security")
-    (image,) = yaml.safe_load(about["annotations"]["artifacthub.io/images"])
-    assert image["image"] == f"{values()['image']['repository']}:{about['appVersion']}"
+    images = yaml.safe_load(about["annotations"]["artifacthub.io/images"])
+    ours = [values()["image"], values()["injection"]["handler"]["image"]]
+    assert [image["image"] for image in images] == [f"{each['repository']}:{about['appVersion']}" for each in ours]
+    assert [image["name"] for image in images] == [each["repository"].rpartition("/")[2] for each in ours]
     # As in the packages, every page is that of the version.
     site = f"{about['home']}/v{about['version']}/"
     pages = [

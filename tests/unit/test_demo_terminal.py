@@ -1,6 +1,7 @@
 """What the terminal of `make recording` keeps is what a real shell has printed."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,25 @@ def shown(terminal: Terminal) -> str:
     return "".join(text for _, text in terminal.events).replace("\r\n", "\n")
 
 
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody reads along."""
+    monkeypatch.setattr("demo.terminal._KEY_SECONDS", 0.001)
+    monkeypatch.setattr("demo.terminal._READING_SECONDS", 0.1)
+
+
+def wait_until_it_shows(terminal: Terminal, text: str) -> None:
+    deadline = time.monotonic() + 30
+    while text not in shown(terminal):
+        assert time.monotonic() < deadline, shown(terminal)
+        time.sleep(0.02)
+
+
 def test_keys_and_what_the_shell_prints_are_kept_in_their_order(tmp_path: Path) -> None:
     with Terminal(os.environ, tmp_path, 60, 10) as terminal:
         terminal.run("stty size; pwd; echo é")
         terminal.type("echo waits; sleep 100")
+        wait_until_it_shows(terminal, "\nwaits\n")
         terminal.interrupt()
         terminal.run("echo $?")
     moments = [moment for moment, _ in terminal.events]

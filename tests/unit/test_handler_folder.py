@@ -97,11 +97,17 @@ def test_every_python_finds_the_handlers_in_it(injected: Path) -> None:
         assert found == "['kube-rendezvous', 'kubernetes', 'kubernetes-dynamic']\n", program
 
 
-@pytest.mark.parametrize("code", ["pass", "import torch"])
+@pytest.mark.parametrize("code", ["pass", "import torch.distributed"])
 def test_a_worker_imports_nothing_of_it(injected: Path, code: str) -> None:
     imported = python("-X", "importtime", "-c", code, path=(injected,))
     assert "importlib" in imported or "encodings" in imported
     assert [line for line in imported.splitlines() if line.rpartition("|")[2].strip().startswith(OURS)] == []
+
+
+def test_a_training_script_may_import_what_is_for_it(injected: Path) -> None:
+    """Without any other package."""
+    code = "from kube_rendezvous import worker; print(worker.fencing_token(), worker.round())"
+    assert python("-S", "-c", code, path=(injected,)) == "None None\n"
 
 
 def test_where_the_image_has_a_handler_the_one_in_front_says_so(

@@ -132,9 +132,18 @@ def test_a_release_has_its_notes_and_its_tag() -> None:
     ]
 
 
-def test_no_page_of_a_release_says_that_there_is_none() -> None:
-    files = {**of_a_release(), "docs/a.md": "One\nThere is no\npublished image yet.\n"}
-    assert versions.problems(files, f"v{VERSION}") == ["docs/a.md:2: `no published`, but this is the release"]
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("There is no\npublished image yet.", "no published"),
+        ("It is not released yet.", "not released yet"),
+        ("Nothing has been released yet. So the jobs have never run.", "Nothing has been released"),
+        ("Each release will have two files.", "release will have"),
+    ],
+)
+def test_no_page_of_a_release_says_that_there_is_none(text: str, said: str) -> None:
+    files = {**of_a_release(), "docs/a.md": f"One\n{text}\n"}
+    assert versions.problems(files, f"v{VERSION}") == [f"docs/a.md:2: `{said}`, but this is the release"]
     assert versions.problems(files) == []
 
 
@@ -183,9 +192,9 @@ def called(tmp_path: Path, program: str, *arguments: str) -> list[str]:
     (ROOT / "build" / "release").mkdir(parents=True, exist_ok=True)
     (ROOT / "build" / "release" / "empty").touch()
     variables = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "RECORD": str(tmp_path / "record"), "REGISTRY": "r.test/A"}
-    subprocess.run(
-        [str(ROOT / "hack" / "release"), *arguments], env={**os.environ, **variables}, check=True, timeout=60
-    )
+    command = [str(ROOT / "hack" / "release"), *arguments]
+    # The program that stands in reads its input to the end, and a terminal has none.
+    subprocess.run(command, env={**os.environ, **variables}, stdin=subprocess.DEVNULL, check=True, timeout=60)
     (ROOT / "build" / "release" / "empty").unlink()
     return (tmp_path / "record").read_text().splitlines()
 

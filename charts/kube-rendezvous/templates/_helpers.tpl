@@ -83,7 +83,7 @@ imagePullSecrets:
 {{- end -}}
 {{- end -}}
 
-{{/* Whether pods get the environment of torchrun by an admission policy of this release: not empty if so. */}}
+{{/* Whether an admission policy of this release changes pods with the label: not empty if so. */}}
 {{- define "kube-rendezvous.injects" -}}
 {{- $enabled := toString .Values.injection.enabled -}}
 {{- if eq $enabled "auto" -}}

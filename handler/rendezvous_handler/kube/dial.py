@@ -9,8 +9,8 @@ from typing import Any
 
 from rendezvous_handler.kube.background import Background
 
-CONNECT_SECONDS = 3.0
-"""For a TCP connection, with the look-up of the name and all its addresses. TLS may take as long as the request."""
+_CONNECT_SECONDS = 3.0
+"""For a TCP connection, with the look-up of the name and all its addresses."""
 
 _SOCKET_OPTIONS = [
     (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
@@ -66,7 +66,7 @@ def connected(resolver: Resolver, deadline: float) -> socket.socket:
     Raises:
         OSError: none does, until then or within 3 s.
     """
-    deadline = min(deadline, time.monotonic() + CONNECT_SECONDS)
+    deadline = min(deadline, time.monotonic() + _CONNECT_SECONDS)
     addresses = resolver.addresses(max(0.0, deadline - time.monotonic()))
     problem: OSError | None = None
     for number, (family, kind, protocol, _, address) in enumerate(addresses):

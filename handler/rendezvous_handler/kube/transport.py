@@ -175,7 +175,7 @@ class Transport:
         else:
             tls = self._server.tls
             untrusted = certificate_problem(cause, self.url, tls.settings.authority_file if tls else None)
-            text = untrusted or f"{self.url}: {cause_of(cause)}"
+            text = untrusted or f"{self.url}: {_cause_of(cause)}"
         problem = UnreachableError(text, *where)
         problem.not_carried_out = not_carried_out
         self._contact.failed(text, untrusted is not None)
@@ -327,7 +327,7 @@ class JsonLines:
             yield from self._objects()
             self._ended = True
         except (OSError, HTTPException, ValueError) as error:
-            cause = f"the watch broke: {cause_of(error)}"
+            cause = f"the watch broke: {_cause_of(error)}"
             if not self._exchange.connection.interrupted:  # by `close`, which says nothing about the server
                 self._contact.failed(cause)
             raise UnreachableError(cause, *self._where) from None
@@ -376,7 +376,7 @@ def _retry_after(response: HTTPResponse) -> float:
     return min(float(said), _LONGEST_RETRY_AFTER)
 
 
-def cause_of(error: BaseException) -> str:
+def _cause_of(error: BaseException) -> str:
     """What went wrong, for people."""
     if isinstance(error, IncompleteRead):
         return "the answer broke off"

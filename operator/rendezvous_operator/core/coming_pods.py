@@ -44,7 +44,7 @@ def _is_in_known_pod(node: Node) -> bool:
 
 
 def _is_ending(pod: Pod) -> bool:
-    return pod.leaving is not None and pod.phase not in ("Succeeded", "Failed")
+    return pod.leaving is not None and not pod.over
 
 
 def _coming(s: Situation) -> Iterator[Pod]:

@@ -16,7 +16,7 @@ def observe(now: Now, world: World, memory: Memory) -> Situation | Evidence:
     """Derive the situation, or name every object that must be read before.
 
     These are participants that would count as silent, members that no watch has shown, members that seem to have
-    restarted, participants whose container has ended, pods that no watch shows any more, and pods whose run decides
+    restarted, members whose pod or container has ended, pods that no watch shows any more, and pods whose run decides
     about an answer.
     """
     known = KnownRuns.of(world.rendezvous.status)

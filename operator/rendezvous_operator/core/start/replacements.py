@@ -1,9 +1,10 @@
 """Rule "replacements": a later round waits for a while for its lost members or for other nodes in their place.
 
 It is published at once when as many nodes wait as were members, else ``timeouts.replacementSeconds`` after the last
-member of the old round joined again or was lost; after its last heartbeat, if it was lost by its silence: who restarts
-agents has had that time. It is published sooner if for ``timeouts.replacementPodSeconds`` no pod was on its way that
-could bring a replacement. A group that has lost no member never waits, and none waits for a node that is held out.
+member of the old round joined again or was lost. If all that are missing were lost by their silence, the last heartbeat
+of any of them counts instead: who restarts agents has had that time. It is published sooner if for
+``timeouts.replacementPodSeconds`` no pod was on its way that could bring a replacement. A group that has lost no member
+never waits, and none waits for a node that is held out.
 """
 
 from collections.abc import Container
