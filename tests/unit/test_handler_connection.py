@@ -1,5 +1,6 @@
 """Connections that are kept, those of watches, and what happens when they die."""
 
+import os
 import socket
 import threading
 import time
@@ -220,3 +221,23 @@ def test_a_watch_by_a_proxy_that_waits_for_its_end(data: bytes) -> None:
         client = client_of(server)
         for _ in range(2):
             assert len(list(client.watch_rendezvous("team", "train", "1", 5))) == 2
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+def test_a_child_of_fork_leaves_the_connections_of_its_parent_alone() -> None:
+    """Both would send on one connection, and each might read the answer to the other."""
+    with RawServer() as server:
+        server.scripts.append(server.serve(*[answer()] * 4))
+        client = client_of(server)
+        get(client)
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                code = 0 if get(client) == {} else 1
+            finally:
+                os._exit(code)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert server.connections == 2
+        get(client)
+        assert server.connections == 2
