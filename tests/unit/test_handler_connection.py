@@ -23,6 +23,9 @@ from tests.support.raw_server import (
 )
 
 from rendezvous_api.api_errors import ApiError
+from rendezvous_handler.kube.client import Client
+from rendezvous_handler.kube.credentials import Fixed
+from rendezvous_handler.kube.server import Server
 from rendezvous_handler.kube.tls import Tls
 
 
@@ -241,3 +244,11 @@ def test_a_child_of_fork_leaves_the_connections_of_its_parent_alone() -> None:
         assert server.connections == 2
         get(client)
         assert server.connections == 2
+
+
+def test_an_ipv6_address_with_a_zone() -> None:
+    with RawServer(host="::1") as server:
+        server.scripts.append(server.serve(answer()))
+        url = f"http://[::1%251]:{server.port}"
+        assert get(Client(Server(url, Fixed()), "team", in_pod=False)) == {}
+        assert f"Host: [::1]:{server.port}\r\n".encode() in server.requests[0]

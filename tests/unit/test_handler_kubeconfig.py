@@ -152,6 +152,7 @@ def test_a_proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("https://a.example", ("a.example", 443, "a.example:443", "")),
         ("https://A.example:6443/", ("a.example", 6443, "a.example:6443", "")),
         ("https://[2001:db8::1]:6443", ("2001:db8::1", 6443, "[2001:db8::1]:6443", "")),
+        ("https://[fe80::1%25eth0]:6443", ("fe80::1", 6443, "[fe80::1]:6443", "")),
         ("http://localhost/k8s/clusters/c-1/", ("localhost", 80, "localhost:80", "/k8s/clusters/c-1")),
     ],
 )
