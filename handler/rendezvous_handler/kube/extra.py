@@ -16,7 +16,7 @@ INSTALL = "pip install 'kube-rendezvous[kubeconfig]'"
 
 _FIRST_SECONDS = 60.0
 _SECONDS = 3.0
-"""For a plug-in that is asked again, before a request; that may have less time. The next one waits for the same answer."""
+"""For a plug-in that is asked again, before a request that has so much time. The next one waits for the same answer."""
 
 _PAUSE_SECONDS = 5.0
 """Between two questions because of refusals. A plug-in is a program, and each refused request would start it."""

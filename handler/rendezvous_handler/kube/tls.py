@@ -158,8 +158,8 @@ def _checking(settings: TlsSettings) -> ssl.SSLContext:
 def _as_file(pem: Pem) -> Iterator[str]:
     """A path at which it can be read; data becomes a file in memory, so that no key gets onto a disk.
 
-    Pythons of uv and conda, which are built for an old glibc, and those of macOS cannot make such a file. Then it is one
-    that only this user can read, for a moment.
+    Pythons of uv and conda, which are built for an old glibc, and those of macOS cannot make such a file. Then it is
+    one that only this user can read, for a moment.
     """
     if pem.file:
         yield pem.file
