@@ -111,7 +111,7 @@ def json_object(data: str | bytes) -> dict[str, Any] | None:
     """The object that an answer is; None: it is something else, such as the page of a proxy."""
     try:
         answer = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return answer if isinstance(answer, dict) else None
 

@@ -73,7 +73,9 @@ class Checkpoints:
         return sorted(((token.created, token.round), int(step), path) for token, path, step in names if step)
 
     def _files(self) -> list[tuple[FencingToken, Path]]:
-        return [(FencingToken.parse(path.stem), path) for path in self._folder.iterdir()]
+        # NFS keeps a file that is deleted while somebody reads it, and calls it .nfs0001 or so.
+        visible = (path for path in self._folder.iterdir() if not path.name.startswith("."))
+        return [(FencingToken.parse(path.stem), path) for path in visible]
 
 
 def main() -> None:

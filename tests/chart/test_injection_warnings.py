@@ -127,9 +127,13 @@ def test_other_ways_to_train_alone(warnings: Callable[[Json], list[str]]) -> Non
 
 
 def test_what_cannot_be_meant(warnings: Callable[[Json], list[str]]) -> None:
-    for nodes in ("two", "0", "2-4", "2:4:6", ""):
+    for nodes in ("two", "0", "2-4", "2:4:6", "", "4:2", "1:99999999999999999999"):
         said = warnings(pod(annotations={"rdzv.dev/nnodes": nodes}))
-        assert said == ["the annotation rdzv.dev/nnodes must be N or MIN:MAX, as torchrun's --nnodes"], nodes
+        assert said == [
+            "the annotation rdzv.dev/nnodes must be N or MIN:MAX, as torchrun's --nnodes, and MIN not above MAX"
+        ], nodes
+    for nodes in ("1", "2:4", "4:16", "3:3"):
+        assert warnings(pod(annotations={"rdzv.dev/nnodes": nodes})) == [], nodes
     assert warnings(pod(annotations={"rdzv.dev/container": "other"})) == [
         "the annotation rdzv.dev/container names no container of the pod, so another one gets the handler"
     ]

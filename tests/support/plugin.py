@@ -12,12 +12,14 @@ class Plugin:
         """Write it into a folder; it takes that many seconds to answer."""
         self._answers, self._asked = folder / "answers", folder / "asked"
         self._answers.mkdir()
+        self._seconds = folder / "seconds"
+        self.takes(seconds)
         program = folder / "plugin"
         # The answer of its number, and the last one from then on.
         program.write_text(
             f"""#!/bin/sh
 echo >> {self._asked}
-sleep {seconds}
+sleep $(cat {self._seconds})
 number=$(wc -l < {self._asked})
 while [ $number -gt 0 ]; do
     [ -e {self._answers}/$number ] && exec cat {self._answers}/$number
@@ -39,6 +41,10 @@ exit 1
             status["expirationTimestamp"] = expires.strftime("%Y-%m-%dT%H:%M:%SZ")
         answer = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": status}
         (self._answers / str(number)).write_text(json.dumps(answer))
+
+    def takes(self, seconds: float) -> None:
+        """From the next question on it takes that many seconds."""
+        self._seconds.write_text(str(seconds))
 
     @property
     def asked(self) -> int:

@@ -344,6 +344,20 @@ def test_nothing_is_kept_of_the_pod_of_a_participant_that_is_gone(cache: Cache) 
         assert not seen.ended_at
 
 
+def test_nothing_is_kept_of_a_pod_whose_participant_has_gone_while_it_was_read(cache: Cache) -> None:
+    """As when a pod is deleted: the garbage collector deletes its participant in the same moment."""
+    for answer in (None, pod(label=None)):
+        cache.take(Shown(names.POD_KIND, pod()))
+        cache.take(Shown(names.PARTICIPANT_KIND, participant(**OF_POD)))
+        cache.take(Gone(names.POD_KIND, pod()))
+        asked = cache.asks(names.POD_KIND)
+        cache.take(Gone(names.PARTICIPANT_KIND, participant(**OF_POD)))
+        read(cache, POD, answer, asked)
+        seen = world(cache)
+        assert not seen.pods
+        assert (seen.vanished, seen.absent, seen.ended_at) == (frozenset(), frozenset(), {})
+
+
 def test_a_pod_that_is_read_without_the_label_is_not_known(cache: Cache) -> None:
     cache.take(Shown(names.PARTICIPANT_KIND, participant(podName="pod-p-1", podUID="p-1")))
     read(cache, Target(names.POD_KIND, "pod-p-1", "p-1"), pod(label=None))

@@ -55,6 +55,7 @@ def test_what_is_an_answer(data: bytes) -> None:
         (ENDLESS + b"2\r\n{}\r\n", "the answer broke off"),
         (ENDLESS + b"zz\r\n{}\r\n", "the answer broke off"),
         (b'HTTP/1.0 200 OK\r\n\r\n{"a":', "not that of an API server"),
+        pytest.param(answer(b"[" * 100_000), "not that of an API server", id="too-deep"),
         (b"", "closed connection without response"),
         (b"HTTP/1.1 200 OK\r\nContent-", "not that of an API server"),
         (b"SSH-2.0-OpenSSH_9.2\r\n", "the answer is not HTTP"),

@@ -1,5 +1,6 @@
 """Connections that are kept, those of watches, and what happens when they die."""
 
+import os
 import socket
 import threading
 import time
@@ -22,6 +23,9 @@ from tests.support.raw_server import (
 )
 
 from rendezvous_api.api_errors import ApiError
+from rendezvous_handler.kube.client import Client
+from rendezvous_handler.kube.credentials import Fixed
+from rendezvous_handler.kube.server import Server
 from rendezvous_handler.kube.tls import Tls
 
 
@@ -220,3 +224,31 @@ def test_a_watch_by_a_proxy_that_waits_for_its_end(data: bytes) -> None:
         client = client_of(server)
         for _ in range(2):
             assert len(list(client.watch_rendezvous("team", "train", "1", 5))) == 2
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+def test_a_child_of_fork_leaves_the_connections_of_its_parent_alone() -> None:
+    """Both would send on one connection, and each might read the answer to the other."""
+    with RawServer() as server:
+        server.scripts.append(server.serve(*[answer()] * 4))
+        client = client_of(server)
+        get(client)
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                code = 0 if get(client) == {} else 1
+            finally:
+                os._exit(code)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert server.connections == 2
+        get(client)
+        assert server.connections == 2
+
+
+def test_an_ipv6_address_with_a_zone() -> None:
+    with RawServer(host="::1") as server:
+        server.scripts.append(server.serve(answer()))
+        url = f"http://[::1%251]:{server.port}"
+        assert get(Client(Server(url, Fixed()), "team", in_pod=False)) == {}
+        assert f"Host: [::1]:{server.port}\r\n".encode() in server.requests[0]

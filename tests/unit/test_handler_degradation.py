@@ -47,7 +47,22 @@ def test_a_suspect_is_in_the_log_at_once_and_so_is_the_end_of_it(member: Member)
     assert member.sees(rendezvous(SILENT)) == []
     assert member.sees(rendezvous()) == ["INFO: round 7: what was wrong has passed"]
     assert member.sees(rendezvous()) == []
+    member.clock += 30
     assert member.sees(rendezvous(SILENT)) == [f"WARNING: round 7 goes on, but: {SILENT}"]
+
+
+def test_a_suspect_that_comes_and_goes_is_logged_now_and_then(member: Member) -> None:
+    """Every member of a large group logs it."""
+    said = []
+    for _ in range(61):
+        for found in (rendezvous(SILENT), rendezvous()):
+            said += member.sees(found)
+        member.clock += 1
+    assert said == [f"WARNING: round 7 goes on, but: {SILENT}", "INFO: round 7: what was wrong has passed"] * 3
+    assert member.sees(rendezvous(SILENT)) == []
+    member.clock += 30
+    assert len(member.sees(rendezvous(SILENT))) == 1, "it has stayed"
+    assert member.sees(rendezvous(SILENT, number=8), number=8) == [f"WARNING: round 8 goes on, but: {SILENT}"]
 
 
 def test_a_message_that_changes_often_is_logged_now_and_then(member: Member) -> None:

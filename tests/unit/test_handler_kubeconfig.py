@@ -3,6 +3,7 @@
 import base64
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ import trustme
 import yaml
 from tests.support.kubeconfigs import KUBECONFIGS
 from tests.support.plugin import Plugin
+from tests.support.raw_client import LATE, failure, get
 
 from rendezvous_api.api_errors import NoConfigurationError
+from rendezvous_handler.kube.client import Client
 from rendezvous_handler.kube.kubeconfig import connect
 from rendezvous_handler.kube.kubeconfig_files import server_of
 from rendezvous_handler.kube.server import Server
@@ -149,6 +152,7 @@ def test_a_proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("https://a.example", ("a.example", 443, "a.example:443", "")),
         ("https://A.example:6443/", ("a.example", 6443, "a.example:6443", "")),
         ("https://[2001:db8::1]:6443", ("2001:db8::1", 6443, "[2001:db8::1]:6443", "")),
+        ("https://[fe80::1%25eth0]:6443", ("fe80::1", 6443, "[fe80::1]:6443", "")),
         ("http://localhost/k8s/clusters/c-1/", ("localhost", 80, "localhost:80", "/k8s/clusters/c-1")),
     ],
 )
@@ -339,6 +343,21 @@ def test_a_plug_in_that_gives_nothing_or_hangs(tmp_path: Path, monkeypatch: pyte
     (tmp_path / "slow").mkdir()
     with pytest.raises(NoConfigurationError, match="credentials by a plug-in: no answer within"):
         found_once(tmp_path, Plugin(tmp_path / "slow", seconds=5))
+
+
+def test_a_plug_in_that_hangs_takes_no_more_time_than_the_request_has(tmp_path: Path) -> None:
+    """The heartbeats may have one second, and the agent makes no other request meanwhile."""
+    plugin = Plugin(tmp_path)
+    plugin.answer(1, "one", lifetime=-1)
+    credentials = found_once(tmp_path, plugin)
+    plugin.takes(12)
+    began = time.monotonic()
+    with pytest.raises(TimeoutError):
+        credentials.header(0.1)
+    assert not credentials.refused("Bearer one", 0.1)
+    client = Client(Server(SERVER, credentials), "team", in_pod=False)
+    assert "the credentials cannot be read" in str(failure(lambda: get(client, 0.1)))
+    assert time.monotonic() - began < LATE
 
 
 def found_once(tmp_path: Path, plugin: Plugin) -> Any:

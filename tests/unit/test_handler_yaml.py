@@ -123,6 +123,12 @@ def test_what_is_read_is_what_pyyaml_reads(text: str) -> None:
         ("a: b\nc", "a key and a colon"),
         ("a:\n- b\n  c: d", "a colon or a tab"),
         ("a: [", "flow style"),
+        ("a: b\n\nc: \xa0d", r"line 3: the character '\\xa0' is not read"),
+        ("a\x85b: c", "the character"),
+        ("a: |\n  b\u2028c", "the character"),
+        ("a: b\rc: d", "the character"),
+        ("a: \ufeffb", "the character"),
+        ("a: \x00b", "the character"),
     ],
 )  # fmt: skip
 def test_all_else_is_refused(text: str, why: str) -> None:

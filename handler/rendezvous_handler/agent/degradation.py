@@ -29,6 +29,8 @@ class Degradation:
         self._round: int | None = None
         """The round in which the last line said that something is wrong; None: nothing is."""
         self._logged = ""
+        self._logged_round: int | None = None
+        """The round of the last such line."""
         self._logged_at = float("-inf")
         self._is_held_back = False
         """A message was not logged yet, since another one was logged a short time ago."""
@@ -49,15 +51,19 @@ class Degradation:
         degraded = status.condition(names.CONDITION_DEGRADED)
         if degraded is not None and degraded.status == "True":
             self._log(number, degraded.message)
-        elif self._round == number and status.waiting_nodes == 0:
-            self._is_held_back = False
-            self._round, self._logged = None, ""
+            return
+        self._is_held_back = False
+        if self._round == number and status.waiting_nodes == 0:
+            self._round = None
             _logger.info("round %d: what was wrong has passed", number)
 
     def _log(self, number: int, message: str) -> None:
-        told, now = f"{number} {message}", self._now()
-        self._is_held_back = told != self._logged and self._round == number and now < self._logged_at + _REPEAT_SECONDS
-        if told == self._logged or self._is_held_back:
+        now = self._now()
+        is_news = self._round != number or message != self._logged
+        # What comes and goes is one more message that changes.
+        self._is_held_back = is_news and self._logged_round == number and now < self._logged_at + _REPEAT_SECONDS
+        if not is_news or self._is_held_back:
             return
-        self._round, self._logged, self._logged_at = number, told, now
+        self._round = self._logged_round = number
+        self._logged, self._logged_at = message, now
         _logger.warning("round %d goes on, but: %s", number, message)

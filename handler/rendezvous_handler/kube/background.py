@@ -13,6 +13,9 @@ class Background(Generic[T]):
     """A function that may hang, called in a thread of its own. May be used by several threads at once.
 
     While a call hangs no other one is begun: who asks then waits for that one.
+
+    Where no thread can be started, who asks calls the function itself, and waits for as long as that takes: a pod may
+    have too many, and Python 3.12 starts none while it ends, when an agent says its last word.
     """
 
     def __init__(self, function: Callable[[], T], name: str):
@@ -36,8 +39,14 @@ class Background(Generic[T]):
         with self._lock:
             call = self._call
             if call is None or call.done.is_set():
-                call = self._call = _Call(self._function)
-                threading.Thread(target=call.run, name=self._name, daemon=True).start()
+                call = _Call(self._function)
+                try:
+                    threading.Thread(target=call.run, name=self._name, daemon=True).start()
+                    self._call = call  # only now: a call that no thread carries out would keep all others waiting
+                except RuntimeError:
+                    call.by_caller = True
+        if call.by_caller:
+            call.run()
         if not call.done.wait(seconds):
             raise TimeoutError(f"no answer within {seconds:.1f} s")
         if call.error is not None:
@@ -48,6 +57,7 @@ class Background(Generic[T]):
 class _Call(Generic[T]):
     def __init__(self, function: Callable[[], T]):
         self._function = function
+        self.by_caller = False
         self.done = threading.Event()
         self.result: T | None = None
         self.error: Exception | None = None

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import socket
 import ssl
 import threading
@@ -51,6 +52,7 @@ class Connection:
         self.at_rest_since = 0.0
         self.interrupted = False
         self._server = server
+        self._process = os.getpid()
         self._lock = threading.Lock()
         self._context: ssl.SSLContext | None = None
         self._wire = _Wire(connected(server.resolver, deadline))
@@ -155,8 +157,11 @@ class Connection:
     def usable(self) -> bool:
         """Whether it can take a request: the server has not closed it, and has said nothing that nobody asked for.
 
-        A client whose certificate was renewed shows it on a new connection. The former one may have expired.
+        A client whose certificate was renewed shows it on a new connection. The former one may have expired. A child of
+        fork has the connections of its parent, and what it sent on them would be in the midst of the parent's requests.
         """
+        if self._process != os.getpid():
+            return False
         tls = self._server.tls
         if tls is not None and self._context is not None and not tls.is_current(self._context):
             return False

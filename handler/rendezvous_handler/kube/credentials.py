@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from base64 import b64encode
 from collections.abc import Callable
@@ -15,15 +16,18 @@ _SECONDS = 60.0
 class Credentials(Protocol):
     """May be used by several threads at once."""
 
-    def header(self) -> str:
+    def header(self, seconds: float = math.inf) -> str:
         """The value of ``Authorization``; empty: there is none.
+
+        Args:
+            seconds: that it may take to ask for it.
 
         Raises:
             OSError: it cannot be read.
             ValueError: what was read can be no header.
         """
 
-    def refused(self, header: str) -> bool:
+    def refused(self, header: str, seconds: float = math.inf) -> bool:
         """The API server has answered 401 to that header: whether there is another one by now."""
 
 
@@ -38,11 +42,11 @@ class Fixed:
         """
         self._header = _checked(header)
 
-    def header(self) -> str:
+    def header(self, seconds: float = math.inf) -> str:
         """See `Credentials`."""
         return self._header
 
-    def refused(self, header: str) -> bool:
+    def refused(self, header: str, seconds: float = math.inf) -> bool:
         """See `Credentials`."""
         return False
 
@@ -63,7 +67,7 @@ class TokenFile:
         self._header = bearer(token) if token else ""
         self._read_at: float | None = None
 
-    def header(self) -> str:
+    def header(self, seconds: float = math.inf) -> str:
         """See `Credentials`."""
         # Two threads may read it in the same moment. No lock, so a signal cannot leave one behind.
         if self._read_at is None or self._now() - self._read_at >= _SECONDS:
@@ -74,7 +78,7 @@ class TokenFile:
                     raise
         return self._header
 
-    def refused(self, header: str) -> bool:
+    def refused(self, header: str, seconds: float = math.inf) -> bool:
         """See `Credentials`."""
         try:
             self._read()

@@ -5,6 +5,7 @@ The only module that imports what is not in the standard library, and only when 
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any
 
@@ -15,7 +16,7 @@ INSTALL = "pip install 'kube-rendezvous[kubeconfig]'"
 
 _FIRST_SECONDS = 60.0
 _SECONDS = 3.0
-"""For a plug-in that is asked again, before a request. The next request waits for the same answer."""
+"""For a plug-in that is asked again, before a request that has so much time. The next one waits for the same answer."""
 
 _PAUSE_SECONDS = 5.0
 """Between two questions because of refusals. A plug-in is a program, and each refused request would start it."""
@@ -85,23 +86,24 @@ class PluginCredentials:
         files = self._configuration.cert_file, self._configuration.key_file
         return files if all(files) else None
 
-    def header(self) -> str:
+    def header(self, seconds: float = math.inf) -> str:
         """See `Credentials`. The package asks again when they expire, if the plug-in says when that is."""
         try:
-            return self._ask.within(_SECONDS)
+            return self._ask.within(min(seconds, _SECONDS))
         except OSError:
             raise
         except Exception as error:  # noqa: BLE001 - as above
             raise ValueError(str(error) or type(error).__name__) from None
 
-    def refused(self, header: str) -> bool:
+    def refused(self, header: str, seconds: float = math.inf) -> bool:
         """See `Credentials`."""
+        deadline = time.monotonic() + seconds
         if time.monotonic() - self._refused_at < _PAUSE_SECONDS:
             return False
         self._refused_at = time.monotonic()
         try:
-            self._configuration = self._load.within(_SECONDS)
-            return self.header() not in ("", header)
+            self._configuration = self._load.within(min(seconds, _SECONDS))
+            return self.header(deadline - time.monotonic()) not in ("", header)
         except Exception:  # noqa: BLE001 - as above; the refusal is the error that is shown
             return False
 

@@ -39,6 +39,7 @@ class Server:
         through, reached = parts_of(self.proxy, "the proxy") if self.proxy is not None else (None, (host, port))
         if through is not None and through.scheme == "https" and self.tls is None:
             raise NoConfigurationError(f"{self.url}: a proxy with https is only used for a server with https")
+        host = host.partition("%")[0]  # the zone says which interface of this machine, and nothing to others
         for name, value in (("where", where), ("host", host), ("port", port), ("resolver", Resolver(*reached))):
             object.__setattr__(self, name, value)
 
@@ -83,7 +84,8 @@ def parts_of(url: str, what: str) -> tuple[SplitResult, tuple[str, int]]:
         raise NoConfigurationError(f"{what} is {url!r}: only http:// and https:// with a host can be used")
     if not url.isascii() or not url.isprintable() or " " in url:
         raise NoConfigurationError(f"{what} is {url!r}: it has characters that no URL can have")
-    return parts, (parts.hostname, port or _PORTS[parts.scheme])
+    # In a URL the zone of an IPv6 address is behind %25 (RFC 6874).
+    return parts, (parts.hostname.replace("%25", "%", 1), port or _PORTS[parts.scheme])
 
 
 def proxy_authorization(proxy: SplitResult) -> list[str]:

@@ -9,6 +9,7 @@ import contextlib
 import os
 import socket
 import ssl
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
@@ -155,9 +156,19 @@ def _checking(settings: TlsSettings) -> ssl.SSLContext:
 
 @contextlib.contextmanager
 def _as_file(pem: Pem) -> Iterator[str]:
-    """A path at which it can be read; data becomes a file in memory, so that no key gets onto a disk."""
+    """A path at which it can be read; data becomes a file in memory, so that no key gets onto a disk.
+
+    Pythons of uv and conda, which are built for an old glibc, and those of macOS cannot make such a file. Then it is
+    one that only this user can read, for a moment.
+    """
     if pem.file:
         yield pem.file
+        return
+    if not hasattr(os, "memfd_create"):
+        with tempfile.NamedTemporaryFile("w", encoding="ascii") as kept:
+            kept.write(pem.text)
+            kept.flush()
+            yield kept.name
         return
     descriptor = os.memfd_create("pem")
     try:

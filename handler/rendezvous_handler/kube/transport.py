@@ -135,7 +135,7 @@ class Transport:
     def _open(self, exchange: _Exchange, where: _Where, request: _Request) -> None:
         """Begin an answer with a status of success, which is to be read."""
         try:
-            header = self._server.credentials.header()
+            header = self._server.credentials.header(exchange.left)
         except (NoConfigurationError, OSError, ValueError) as error:
             # The token is read again each minute, and is replaced by kubelet now and then.
             cause = f"the credentials cannot be read: {error}"
@@ -145,8 +145,8 @@ class Transport:
             if exchange.response.status in range(200, 300):
                 return
             answer = exchange.read()
-            if exchange.response.status == 401 and self._server.credentials.refused(header):
-                exchange.begin(request, self._server.credentials.header())
+            if exchange.response.status == 401 and self._server.credentials.refused(header, exchange.left):
+                exchange.begin(request, self._server.credentials.header(exchange.left))
                 if exchange.response.status in range(200, 300):
                     return
                 answer = exchange.read()
@@ -231,6 +231,11 @@ class _Exchange:
         self.response: HTTPResponse
         self.sent = False
         """The server may have got the request."""
+
+    @property
+    def left(self) -> float:
+        """Seconds until the deadline."""
+        return max(0.0, self.deadline - time.monotonic())
 
     def begin(self, request: _Request, authorization: str) -> None:
         """Send it, on a kept connection or a new one, and read the answer up to its headers."""

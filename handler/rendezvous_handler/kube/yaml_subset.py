@@ -18,6 +18,8 @@ _PLAIN_KEY = re.compile(r"((?:[^\s\-?:,\[\]{}#&*!|>'\"%@`]|[-?:](?=[^\s#]))[^#]*
 _QUOTED = {'"': re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL), "'": re.compile(r"'((?:[^']|'')*)'(?!')", re.DOTALL)}
 _QUOTED_KEY = re.compile(r"""("[^"\\]*"|'[^']*')\s*:(?=\s|$)""")
 _LITERAL = re.compile(r"\|([+-]?)(?:\s+#.*|\s*)$")
+_STRANGE = re.compile(r"[^\S \t\n\r]|\r(?!\n)|[\x00-\x08\x0e-\x1b\x7f-\x9f\ufeff]")
+"""White space and controls that YAML takes for line ends, for text, or for errors; tools write none of them."""
 _ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|.)", re.DOTALL)
 _ESCAPED = {
     "0": "\0", "a": "\a", "b": "\b", "t": "\t", "\t": "\t", "n": "\n", "v": "\v", "f": "\f", "r": "\r", "e": "\x1b",
@@ -46,9 +48,13 @@ class _Reader:
     """Goes through the lines from top to bottom; `_at` is the next one."""
 
     def __init__(self, text: str):
-        self._lines = [line.rstrip("\r") for line in text.removeprefix("\ufeff").split("\n")]
+        text = text.removeprefix("\ufeff")
+        self._lines = [line.removesuffix("\r") for line in text.split("\n")]
         self._at = 0
         self._begun = False
+        if strange := _STRANGE.search(text):
+            self._at = text.count("\n", 0, strange.start())
+            self.fail(f"the character {strange[0]!a} is not read here")
         self.next_line()
         if self._at < len(self._lines) and re.fullmatch(r"---\s*(#.*)?", self._lines[self._at]):
             self._at += 1

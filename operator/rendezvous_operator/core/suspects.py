@@ -48,15 +48,14 @@ def tell(s: Situation, memory: Memory) -> tuple[Situation, Told]:
         return s, told
     if s.now.monotonic < told.at + TELL_SECONDS:
         return s.with_run(s.run.checked_again_at(told.at + TELL_SECONDS)), told
-    run = s.run
+    again = listing([Missing(name, "sends heartbeats again") for name in over])
     if new:
-        text = f"round {s.status.round} goes on, but {described(s, new)}"
-        run = run.with_event(Event(EventReason.MEMBER_SUSPECTED, text, warning=True))
-    if over:
-        text = listing([Missing(name, "sends heartbeats again") for name in over])
-        run = run.with_event(Event(EventReason.MEMBER_RESPONDS, f"round {s.status.round}: {text}"))
+        text = "; ".join([f"round {s.status.round} goes on, but {described(s, new)}", *([again] if over else [])])
+        event = Event(EventReason.MEMBER_SUSPECTED, text, warning=True)
+    else:
+        event = Event(EventReason.MEMBER_RESPONDS, f"round {s.status.round}: {again}")
     kept = {name: beat_at for name, beat_at in told.suspects.items() if name not in over}
-    return s.with_run(run), Told({**kept, **silent}, s.now.monotonic)
+    return s.with_run(s.run.with_event(event)), Told({**kept, **silent}, s.now.monotonic)
 
 
 def _is_heard_since(s: Situation, name: str, beat_at: float) -> bool:

@@ -210,11 +210,11 @@ class Cache:
             return set()  # it was created, or created again, while the answer was on its way
         self._forget(read.key, target.kind, target.name, uid)
         entry.vanished.discard(target)
-        of_this_round = target.kind == names.PARTICIPANT_KIND and read.key not in read.asked.outdated
-        if target.kind == names.POD_KIND:
-            entry.ended_at[uid] = self.clock()
-        if target.kind == names.POD_KIND or of_this_round:
+        if target.kind == names.PARTICIPANT_KIND and read.key not in read.asked.outdated:
             entry.absent.add(target)
+        if target.kind == names.POD_KIND and entry.has_participant_of(uid):  # else it is of no interest any more
+            entry.absent.add(target)
+            entry.ended_at[uid] = self.clock()
         return {read.key}
 
     def _rendezvous_seen(self, rendezvous: Rendezvous) -> set[Key]:
@@ -318,7 +318,8 @@ class Cache:
         """A pod that was read because a participant names it, and that is not known by its label."""
         reference, version = reference_of(item), version_of(item)
         place = self._pods.get(reference)
-        if place is None or place.version <= version:
+        is_needed = entry.has_participant_of(reference[1])
+        if is_needed and (place is None or place.version <= version):
             pod = replace(pod_from_object(item), known=False)
             entry.keep_pod(pod, self.clock())
             entry.vanished.discard(Target(names.POD_KIND, pod.name, pod.uid))

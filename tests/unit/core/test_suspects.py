@@ -1,10 +1,13 @@
 """What people are told of members that are silent, and how often."""
 
+import random
+
 from tests.unit.core.started import running, three
 from tests.unit.core.worlds import Scenario
 
 from rendezvous_api.reasons import EventReason
 from rendezvous_operator.core.suspects import TELL_SECONDS
+from rendezvous_operator.kube.event_recorder import REFILL_SECONDS
 
 MANY = [f"node-{number:04}" for number in range(1000)]
 
@@ -62,6 +65,19 @@ def test_a_path_that_comes_and_goes_is_told_now_and_then() -> None:
         scenario.after(1)
     events = [event.reason for event in scenario.events]
     assert events.count(EventReason.MEMBER_SUSPECTED) <= 40 * 17 / TELL_SECONDS + 1
+
+
+def test_of_many_paths_that_come_and_go_one_event_tells_all() -> None:
+    """More of them would use up what the recorder lets through, and those of rounds would be dropped."""
+    scenario = running("a", "b", "c", "d", "e", "f", max_nodes=6, suspect_seconds=600)
+    rng = random.Random(1)
+    for _ in range(300):
+        change = rng.choice([scenario.silent, scenario.beat])
+        change(rng.choice("bcdef"))
+        scenario.after(2)
+    events = told(scenario)
+    assert any("; " in event and "sends heartbeats again" in event for event in events)
+    assert len(events) <= 600 / TELL_SECONDS + 1 < 600 / REFILL_SECONDS
 
 
 def test_a_member_that_is_lost_or_whose_round_ends_is_not_told_to_be_well_again() -> None:
