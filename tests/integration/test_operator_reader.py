@@ -106,7 +106,11 @@ def test_many_pods_are_read_in_one_list_whatever_their_labels(play: Play, group:
     uids = create(group, [objects.pod(f"pod-{number}", automountServiceAccountToken=False) for number in range(MANY)])
     create(
         group,
-        [group.participant(f"n{number}", podName=f"pod-{number}", podUID=uid) for number, uid in enumerate(uids)],
+        [
+            *(group.participant(f"n{number}", podName=f"pod-{number}", podUID=uid) for number, uid in enumerate(uids)),
+            group.participant("gone", podName="pod-999", podUID="uid-999"),
+            group.participant("replaced", podName="pod-0", podUID="uid-of-before"),
+        ],
     )
     there = [Target(names.POD_KIND, f"pod-{number}", uid) for number, uid in enumerate(uids)]
     gone, replaced = Target(names.POD_KIND, "pod-999", "uid-999"), Target(names.POD_KIND, "pod-0", "uid-of-before")
