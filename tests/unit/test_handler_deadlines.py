@@ -6,8 +6,7 @@ import time
 from typing import Any
 
 import pytest
-import trustme
-from tests.support.raw_client import LATE, client_of, failure, get, patch, trust_in
+from tests.support.raw_client import LATE, client_of, failure, get, patch
 from tests.support.raw_server import (
     ENDLESS,
     LINE,
@@ -27,16 +26,6 @@ from rendezvous_handler.kube.client import Client
 from rendezvous_handler.kube.credentials import Fixed
 from rendezvous_handler.kube.server import Server
 from rendezvous_handler.kube.tls import Tls
-
-
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture
-def trusting(authority: trustme.CA) -> Tls:
-    return trust_in(authority)
 
 
 @pytest.mark.parametrize(

@@ -31,11 +31,6 @@ def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name.lower(), raising=False)
 
 
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
 def config(cluster: dict[str, Any] | None = None, user: dict[str, Any] | None = None, name: str = "a") -> Any:
     return {
         "apiVersion": "v1",

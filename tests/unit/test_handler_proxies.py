@@ -8,32 +8,21 @@ import time
 
 import pytest
 import trustme
+from tests.support.raw_client import tls_of, trust_in
 from tests.support.raw_server import RawServer, Script, answer, read_request
 
 from rendezvous_api.api_errors import NoConfigurationError, UnreachableError
 from rendezvous_handler.kube.client import Client
 from rendezvous_handler.kube.credentials import Fixed
 from rendezvous_handler.kube.server import Server
-from rendezvous_handler.kube.tls import Pem, Tls, TlsSettings
 
 NAME = "kubernetes.default.svc"
 """The server's name; only the proxy knows where that is."""
 
 
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-def tls_of(authority: trustme.CA, *hosts: str) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(*hosts).configure_cert(context)
-    return context
-
-
 def client_of(authority: trustme.CA, proxy: str, url: str = f"https://{NAME}") -> Client:
-    tls = Tls(TlsSettings(authority=Pem(text=authority.cert_pem.bytes().decode())))
-    return Client(Server(url, Fixed(), tls if url.startswith("https") else None, proxy), "team", in_pod=False)
+    tls = trust_in(authority) if url.startswith("https") else None
+    return Client(Server(url, Fixed(), tls, proxy), "team", in_pod=False)
 
 
 def tunnel(target: int, asked: list[bytes]) -> Script:

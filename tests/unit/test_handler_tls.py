@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import trustme
-from tests.support.raw_client import client_of, failure, get, patch, tls_of, trust_in
+from tests.support.raw_client import client_of, failure, get, patch, tls_of
 from tests.support.raw_server import (
     RawServer,
     answer,
@@ -17,16 +17,6 @@ from rendezvous_handler.kube.client import Client
 from rendezvous_handler.kube.credentials import Fixed
 from rendezvous_handler.kube.server import Server
 from rendezvous_handler.kube.tls import Pem, Tls, TlsSettings
-
-
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture
-def trusting(authority: trustme.CA) -> Tls:
-    return trust_in(authority)
 
 
 def ipv6() -> bool:
