@@ -19,6 +19,9 @@ class NoConfigurationError(Exception):
 class ApiError(Exception):
     """A request that failed; the base of the others. By itself: the API server refuses the request."""
 
+    retry_after = 0.0
+    """Seconds for which it does not want to be asked again (the header ``Retry-After``), if it says so."""
+
     def __init__(self, message: str, verb: str, resource: str, namespace: str) -> None:
         """The request in the API server's terms.
 
@@ -45,13 +48,6 @@ class UnreachableError(ApiError):
 
     not_carried_out = False
     """The API server has certainly not done what was asked for. Otherwise this is not known."""
-    retry_after = 0.0
-    """Seconds for which it does not want to be asked again (the header ``Retry-After``), if it says so."""
-
-
-def retry_after(error: ApiError) -> float:
-    """See `UnreachableError.retry_after`; 0 for other errors."""
-    return error.retry_after if isinstance(error, UnreachableError) else 0.0
 
 
 class UnauthorizedError(ApiError):

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from rendezvous_api import codec, names
-from rendezvous_api.api_errors import ApiError, ExpiredError, retry_after
+from rendezvous_api.api_errors import ApiError, ExpiredError
 from rendezvous_api.backoff import Backoff, Failures
 from rendezvous_api.meta import version_number
 from rendezvous_api.rendezvous import Rendezvous
@@ -186,7 +186,7 @@ class RendezvousWatch:
                 # What changed during the gap is read at once, not event by event.
                 self._resource_version = ""
                 self._publish(replace(self.state, error=error))
-                self._pause(back_off.pause() + retry_after(error))
+                self._pause(back_off.pause() + error.retry_after)
             except Exception as error:
                 # Such as an object that this release does not understand. The thread that waits must learn of it.
                 _logger.exception("the watch of the Rendezvous failed unexpectedly; it is listed again")

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from rendezvous_api.api_errors import ApiError, retry_after
+from rendezvous_api.api_errors import ApiError
 from rendezvous_handler.kube.errors import advise
 
 _logger = logging.getLogger(__name__)
@@ -164,7 +164,7 @@ class RequestThread:
             _logger.debug("heartbeat failed: %s", advise(error))
             # An API server that is overloaded must not be asked again at once by all agents. It may ask for more time,
             # but a heartbeat cannot wait for long.
-            pause = max(interval * random.uniform(*_PAUSE_AFTER_FAILURE), min(retry_after(error), interval / 2))
+            pause = max(interval * random.uniform(*_PAUSE_AFTER_FAILURE), min(error.retry_after, interval / 2))
             self._next_beat = max(self._next_beat, time.monotonic() + pause)
             self._warn_of_failure(error, now)
         except Exception:

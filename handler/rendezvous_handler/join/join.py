@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Generic, NoReturn, Protocol, TypeVar
 
 from rendezvous_api import names
-from rendezvous_api.api_errors import ApiError, ConflictError, InvalidError, UnreachableError, retry_after
+from rendezvous_api.api_errors import ApiError, ConflictError, InvalidError, UnreachableError
 from rendezvous_api.backoff import Backoff, Failures
 from rendezvous_api.participant import CheckIn, ParticipantSpec
 from rendezvous_api.reasons import AttemptReason, ClosedReason, ConditionReason, RefusalReason
@@ -213,7 +213,7 @@ class Join(Generic[M]):
                 break
             except (UnreachableError, ConflictError) as error:
                 reporter.outage(agent.client.contact)
-                asked_for = retry_after(error)
+                asked_for = error.retry_after
             except NameTakenError as error:
                 raise StateError(str(error)) from None
             except InvalidError as error:
