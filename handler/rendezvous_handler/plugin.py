@@ -37,14 +37,9 @@ def create_handler(params: RendezvousParameters) -> RendezvousHandler:
         torch.distributed.elastic.rendezvous.RendezvousConnectionError: there is no configuration for the Kubernetes
             API: neither a service account in a pod nor a kubeconfig.
     """
-    from torch.distributed.elastic.multiprocessing import SignalException
-
-    from rendezvous_handler.folder import log_origin
-    from rendezvous_handler.logs import show_messages
     from rendezvous_handler.torchrun.handler import KubernetesRendezvousHandler
 
-    show_messages(interrupt=SignalException)
-    log_origin()
+    _begin()
     return KubernetesRendezvousHandler.from_parameters(params)
 
 
@@ -61,12 +56,18 @@ def create_dynamic_handler(params: RendezvousParameters) -> RendezvousHandler:
             API, or the API server does not answer or refuses.
         torch.distributed.elastic.rendezvous.RendezvousStateError: the ConfigMap holds something else than a state.
     """
+    from rendezvous_handler.operatorless import backend
+
+    _begin()
+    return backend.create_handler(params)
+
+
+def _begin() -> None:
+    """Show the messages of this package, and say which handler this is, where there are several."""
     from torch.distributed.elastic.multiprocessing import SignalException
 
     from rendezvous_handler.folder import log_origin
     from rendezvous_handler.logs import show_messages
-    from rendezvous_handler.operatorless import backend
 
     show_messages(interrupt=SignalException)
     log_origin()
-    return backend.create_handler(params)
