@@ -40,8 +40,9 @@ def tell(s: Situation, memory: Memory) -> tuple[Situation, Told]:
     if not s.round_runs:
         return s, Told()
     told = memory.told
-    silent = {view.name: s.world.participants[view.name].beat_at for view in suspects(s)}
-    new = [view for view in suspects(s) if told.suspects.get(view.name) != silent[view.name]]
+    found = suspects(s)
+    silent = {view.name: s.world.participants[view.name].beat_at for view in found}
+    new = [view for view in found if told.suspects.get(view.name) != silent[view.name]]
     # While all are silent, nobody is a suspect, and nobody has been heard.
     over = [name for name, beat_at in told.suspects.items() if name not in silent and _is_heard_since(s, name, beat_at)]
     if not new and not over:

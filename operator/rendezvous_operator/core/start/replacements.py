@@ -32,8 +32,9 @@ def verdict(s: Situation, timers: Timers, picked: Selection) -> Verdict:
         return Waits(FormationReason.WAITING_FOR_REPLACEMENTS, joined)
     until = _away_since(s, timers, passed_over) + s.spec.timeouts.replacement_seconds
     wait = "waiting for replacements until"
-    if timers.holds(Timer.NO_POD_COMES, s.names_lost):
-        sooner = timers.began(Timer.NO_POD_COMES, s.names_lost) + s.spec.timeouts.replacement_pod_seconds
+    lost = s.names_lost
+    if timers.holds(Timer.NO_POD_COMES, lost):
+        sooner = timers.began(Timer.NO_POD_COMES, lost) + s.spec.timeouts.replacement_pod_seconds
         if sooner < until:
             until, wait = sooner, "no pod is on its way that could replace a lost one, so waiting only until"
     if timers.passed(until):
