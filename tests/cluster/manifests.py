@@ -81,7 +81,6 @@ def pod_template(
         inject: let the chart's policy change the pod. The image and the command have all that it would bring.
     """
     known = {names.LABEL_RENDEZVOUS: rendezvous_name, **({} if inject else NOT_INJECTED)} if rendezvous_name else {}
-    variables = {"OMP_NUM_THREADS": "1", **(environment or {})}
     spec: Manifest = {
         "restartPolicy": restart_policy,
         "serviceAccountName": SERVICE_ACCOUNT,
@@ -89,19 +88,7 @@ def pod_template(
         "shareProcessNamespace": share_processes,
         "hostNetwork": host_network,
         "enableServiceLinks": False,
-        "containers": [
-            {
-                "name": "train",
-                "image": HOST_IMAGE,
-                "imagePullPolicy": "Never",
-                "command": list(command),
-                "env": [
-                    {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
-                    *({"name": name, "value": value} for name, value in variables.items()),
-                ],
-                "volumeMounts": [*host_volume_mounts(), {"name": "data", "mountPath": DATA}],
-            }
-        ],
+        "containers": [container(command, environment)],
         "volumes": [*host_volumes(), {"name": "data", "hostPath": {"path": str(shared), "type": "Directory"}}],
         "topologySpreadConstraints": [
             {
@@ -125,6 +112,22 @@ def pod_template(
     if node is not None:
         spec["nodeName"] = node
     return {"metadata": {"labels": {"app": "train", **known, **(labels or {})}}, "spec": spec}
+
+
+def container(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Manifest:
+    """The container that trains, with the pod's volume `data`; see `pod_template`."""
+    variables = {"OMP_NUM_THREADS": "1", **(environment or {})}
+    return {
+        "name": "train",
+        "image": HOST_IMAGE,
+        "imagePullPolicy": "Never",
+        "command": list(command),
+        "env": [
+            {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+            *({"name": name, "value": value} for name, value in variables.items()),
+        ],
+        "volumeMounts": [*host_volume_mounts(), {"name": "data", "mountPath": DATA}],
+    }
 
 
 def indexed_job(name: str, pods: int, template: Manifest, **spec: Any) -> Manifest:

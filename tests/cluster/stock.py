@@ -13,8 +13,8 @@ from typing import Any
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from testcluster import HOST_IMAGE, host_volume_mounts, host_volumes
-from tests.cluster.manifests import DATA, TRAIN, Manifest
+from testcluster import host_volumes
+from tests.cluster.manifests import DATA, TRAIN, Manifest, container
 
 from rendezvous_api import names
 
@@ -90,17 +90,6 @@ def stock_template(
         else volume
         for volume in host_volumes()
     ]
-    container = {
-        "name": "train",
-        "image": HOST_IMAGE,
-        "imagePullPolicy": "Never",
-        "command": list(command),
-        "env": [
-            {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
-            {"name": "OMP_NUM_THREADS", "value": "1"},
-        ],
-        "volumeMounts": [*host_volume_mounts(), {"name": "data", "mountPath": DATA}],
-    }
     return {
         "metadata": {
             "labels": {"app": "train", names.LABEL_RENDEZVOUS: "train"},
@@ -109,7 +98,7 @@ def stock_template(
         "spec": {
             "restartPolicy": "Never",
             "enableServiceLinks": False,
-            "containers": [container],
+            "containers": [container(command)],
             "volumes": [*volumes, {"name": "data", "hostPath": {"path": str(shared), "type": "Directory"}}],
             **spec,
         },
