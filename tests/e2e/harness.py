@@ -100,6 +100,7 @@ class Job:
         environment: Mapping[str, str] | None = None,
         arguments: Sequence[str] = (),
         launcher: Sequence[str] = (TORCHRUN,),
+        script: Sequence[str] = (),
     ) -> Process:
         """Start a torchrun as a node of that name would.
 
@@ -115,7 +116,9 @@ class Job:
             environment: more variables.
             arguments: more options of torchrun.
             launcher: what is run in the place of torchrun's console script.
+            script: what the workers run, with its options, in the place of the tests' own script.
         """
+        own = [str(WORKER), str(self.folder), *["--together"] * together, *["--collectives"] * collectives]
         command = [
             *launcher,
             "--rdzv-backend=kubernetes",
@@ -127,10 +130,7 @@ class Job:
             f"--max-restarts={max_restarts}",
             "--local-addr=127.0.0.1",
             *arguments,
-            str(WORKER),
-            str(self.folder),
-            *(["--together"] if together else []),
-            *(["--collectives"] if collectives else []),
+            *(script or own),
         ]
         usual = (environment or {}).keys() <= _READ_LATE and tuple(launcher) in ((TORCHRUN,), (CUT_TORCHRUN,))
         return self.program(node, command, environment, self._torchruns if usual else None)

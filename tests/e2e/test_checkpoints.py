@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 from tests.e2e.harness import Job, rounds
-from tests.support.fork_server import ForkServer
 from tests.support.pages import fences, read
-from tests.support.processes import TORCHRUN, Process
+from tests.support.processes import Process
 from tests.support.waiting import wait_until
 
 from rendezvous_api.reasons import RoundEndReason
@@ -21,22 +20,10 @@ PATIENCE_SECONDS = 600.0
 """Six workers import torch and what FSDP needs: on a busy machine that takes minutes."""
 
 
-def start(job: Job, torchruns: ForkServer, node: str) -> Process:
+def start(job: Job, node: str) -> Process:
     options = [f"--steps={STEPS}", f"--save-every={SAVE_EVERY}", "--step-seconds=0.1"]
-    command = [
-        TORCHRUN,
-        "--rdzv-backend=kubernetes",
-        f"--rdzv-endpoint={job.namespace}/{job.name}",
-        f"--rdzv-conf=node_id={node}",
-        "--rdzv-id=run-1",
-        "--nnodes=1:3",
-        "--max-restarts=1000",
-        "--local-addr=127.0.0.1",
-        str(SCRIPT),
-        f"--checkpoints={job.folder / 'checkpoints'}",
-        *options,
-    ]
-    return job.program(node, command, server=torchruns)
+    script = [str(SCRIPT), f"--checkpoints={job.folder / 'checkpoints'}", *options]
+    return job.agent(node, nnodes="1:3", max_restarts=1000, script=script)
 
 
 def said(*agents: Process) -> list[str]:
@@ -65,9 +52,9 @@ def reaches(agent: Process, step: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_what_a_node_that_is_ended_costs_and_what_one_that_is_lost_costs(job: Job, torchrun_server: ForkServer) -> None:
+def test_what_a_node_that_is_ended_costs_and_what_one_that_is_lost_costs(job: Job) -> None:
     job.create(1, 3, lastCallSeconds=600, heartbeatIntervalSeconds=2, maxMissed=5)
-    agents = {node: start(job, torchrun_server, node) for node in ("n0", "n1", "n2")}
+    agents = {node: start(job, node) for node in ("n0", "n1", "n2")}
     host = wait_until(
         lambda: next((node for node in agents if said(agents[node])), None), "the first round", timeout=PATIENCE_SECONDS
     )

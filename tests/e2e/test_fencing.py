@@ -6,8 +6,7 @@ import signal
 from pathlib import Path
 
 from tests.e2e.harness import Job
-from tests.support.fork_server import ForkServer
-from tests.support.processes import TORCHRUN, Process
+from tests.support.processes import Process
 from tests.support.waiting import wait_until
 
 from kube_rendezvous.worker import FencingToken
@@ -15,20 +14,9 @@ from kube_rendezvous.worker import FencingToken
 SCRIPT = Path(__file__).parents[2] / "examples" / "fencing" / "train.py"
 
 
-def start(job: Job, torchruns: ForkServer, node: str) -> Process:
-    command = [
-        TORCHRUN,
-        "--rdzv-backend=kubernetes",
-        f"--rdzv-endpoint={job.namespace}/{job.name}",
-        f"--rdzv-conf=node_id={node}",
-        "--rdzv-id=run-1",
-        "--max-restarts=1000",
-        "--local-addr=127.0.0.1",
-        str(SCRIPT),
-        f"--checkpoints={job.folder / 'checkpoints'}",
-        "--steps=100000",
-    ]
-    return job.program(node, command, server=torchruns)
+def start(job: Job, node: str) -> Process:
+    script = [str(SCRIPT), f"--checkpoints={job.folder / 'checkpoints'}", "--steps=100000"]
+    return job.agent(node, max_restarts=1000, script=script)
 
 
 def began(agent: Process) -> list[tuple[int, int, FencingToken]]:
@@ -41,14 +29,14 @@ def saved(agent: Process) -> list[int]:
     return [int(step) for step in re.findall(r"^saved step (\d+)$", agent.log, re.M)]
 
 
-def test_a_frozen_group_that_wakes_does_not_save_over_its_successor(job: Job, torchrun_server: ForkServer) -> None:
+def test_a_frozen_group_that_wakes_does_not_save_over_its_successor(job: Job) -> None:
     job.create(1, 1, heartbeatIntervalSeconds=1, maxMissed=5, suspectSeconds=6, isolatedRoundSeconds=6)
-    old = start(job, torchrun_server, "n0")
+    old = start(job, "n0")
     wait_until(lambda: len(saved(old)) > 3, "checkpoints of the first group", 300)
     [(process, _, first)] = began(old)
     old.freeze()
     frozen_at = saved(old)[-1]
-    new = start(job, torchrun_server, "n1")
+    new = start(job, "n1")
     wait_until(lambda: len(saved(new)) > 3, "checkpoints of the second group", 300)
     [(_, step, second)] = began(new)
     # It had saved one, perhaps, of which it could not tell any more.
