@@ -10,6 +10,7 @@ MUTANTS = [
             "core/test_isolated_rounds.py",
             "core/test_budget.py",
             "core/test_held_out.py",
+            "core/test_fault_of_check_in.py",
             "core/test_fault.py",
         ],
         (
@@ -77,7 +78,7 @@ MUTANTS = [
     ),
     *of(
         "operator/rendezvous_operator/core/end/scale_up.py",
-        ["core/test_scale_up.py", "core/test_held_out.py"],
+        ["core/test_scale_up.py", "core/test_held_out.py", "core/test_fault_of_check_in.py"],
         (
             "end no round for a node that is held out",
             "waiting = held_out.eligible(s, held_out.passed_over(s, timers))",
@@ -118,7 +119,13 @@ MUTANTS = [
     ),
     *of(
         "operator/rendezvous_operator/core/failures.py",
-        ["core/test_failures.py", "core/test_budget.py", "core/test_fault.py", "core/test_held_out.py"],
+        [
+            "core/test_failures.py",
+            "core/test_budget.py",
+            "core/test_fault.py",
+            "core/test_held_out.py",
+            "core/test_fault_of_check_in.py",
+        ],
         ("bound the failures", "(*others, failure)[-names.MAX_FAILURES :]", "(*others, failure)"),
         (
             "keep the time of a failure that gets another node",

@@ -5,7 +5,13 @@ from tests.model.mutants.mutant import of
 MUTANTS = [
     *of(
         "operator/rendezvous_operator/core/check_in.py",
-        ["core/test_check_in.py", "core/test_held_out.py", "core/test_store_host.py", "core/test_fault.py"],
+        [
+            "core/test_check_in.py",
+            "core/test_held_out.py",
+            "core/test_fault_of_check_in.py",
+            "core/test_store_host.py",
+            "core/test_fault.py",
+        ],
         (
             "believe no word that cannot be understood",
             "if node is None or not node.understood or not node.addressed or",
@@ -68,6 +74,7 @@ MUTANTS = [
         [
             "core/test_fault.py",
             "core/test_held_out.py",
+            "core/test_fault_of_check_in.py",
             "core/test_store_host.py",
             "core/test_budget.py",
             "core/test_member_terminated.py",
@@ -184,7 +191,12 @@ MUTANTS = [
     ),
     *of(
         "operator/rendezvous_operator/core/end/fault.py",
-        ["core/test_check_in_in_parts.py", "core/test_held_out.py", "core/test_fault.py"],
+        [
+            "core/test_check_in_in_parts.py",
+            "core/test_held_out.py",
+            "core/test_fault_of_check_in.py",
+            "core/test_fault.py",
+        ],
         (
             "blame those that did not reach a store that most reached",
             "    if seen.most_reached:\n        return seen.missing\n",

@@ -5,7 +5,13 @@ from tests.model.mutants.mutant import of
 MUTANTS = [
     *of(
         "operator/rendezvous_operator/core/select/held_out.py",
-        ["core/test_held_out.py", "core/test_fault.py", "core/test_scale_up.py", "core/test_invariants.py"],
+        [
+            "core/test_held_out.py",
+            "core/test_fault_of_check_in.py",
+            "core/test_fault.py",
+            "core/test_scale_up.py",
+            "core/test_invariants.py",
+        ],
         (
             "carry out a request to end the hold-outs only once",
             "if request is not None and request != s.run.retry_request:",
@@ -134,7 +140,7 @@ MUTANTS = [
     ),
     *of(
         "api/rendezvous_api/rendezvous.py",
-        ["core/test_held_out.py", "core/test_greatest_values.py"],
+        ["core/test_held_out.py", "core/test_fault_of_check_in.py", "core/test_greatest_values.py"],
         (
             "hold out for no longer than ten minutes",
             "min(FIRST_HOLD_OUT_SECONDS << min(self.times - 1, 10), LONGEST_HOLD_OUT_SECONDS)",

@@ -5,7 +5,13 @@ from tests.model.mutants.mutant import of
 MUTANTS = [
     *of(
         "operator/rendezvous_operator/core/run_of_node.py",
-        ["core/test_run_of_node.py", "core/test_refuse.py", "core/test_claim.py", "core/test_observe.py"],
+        [
+            "core/test_run_of_node.py",
+            "core/test_run_without_workload.py",
+            "core/test_refuse.py",
+            "core/test_claim.py",
+            "core/test_observe.py",
+        ],
         (
             "take a label for a workload only of a known pod",
             "(pod.workload if pod is not None and pod.known else None)",

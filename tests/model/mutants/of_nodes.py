@@ -18,6 +18,7 @@ MUTANTS = [
             "core/test_member_terminated.py",
             "core/test_exclusivity.py",
             "core/test_run_of_node.py",
+            "core/test_run_without_workload.py",
         ],
         (
             "take a lower attempt than a member's for an older view",

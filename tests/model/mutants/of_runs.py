@@ -5,7 +5,14 @@ from tests.model.mutants.mutant import of
 MUTANTS = [
     *of(
         "operator/rendezvous_operator/core/runs/claim.py",
-        ["core/test_claim.py", "core/test_observe.py", "core/test_run_of_node.py", "core/test_held_out.py"],
+        [
+            "core/test_claim.py",
+            "core/test_observe.py",
+            "core/test_run_of_node.py",
+            "core/test_run_without_workload.py",
+            "core/test_held_out.py",
+            "core/test_fault_of_check_in.py",
+        ],
         (
             "keep a run of which agents are left",
             "if s.spec.closed or (s.run.open and s.has_agents_left):",
@@ -55,7 +62,7 @@ MUTANTS = [
     ),
     *of(
         "operator/rendezvous_operator/core/runs/close.py",
-        ["core/test_close.py", "core/test_refuse.py", "core/test_run_of_node.py"],
+        ["core/test_close.py", "core/test_refuse.py", "core/test_run_of_node.py", "core/test_run_without_workload.py"],
         ("close a run whose member has succeeded", "if view.state is MemberState.SUCCEEDED:", "if False:"),
         (
             "close no run for the success of a member of another one",
@@ -109,6 +116,7 @@ MUTANTS = [
             "core/test_join_anew.py",
             "core/test_close.py",
             "core/test_run_of_node.py",
+            "core/test_run_without_workload.py",
             "core/test_claim.py",
             "core/test_observe.py",
         ],
@@ -284,6 +292,7 @@ MUTANTS = [
             "core/test_close.py",
             "core/test_budget.py",
             "core/test_run_of_node.py",
+            "core/test_run_without_workload.py",
             "core/test_history.py",
         ],
         (

@@ -57,9 +57,11 @@ MUTANTS = [
             "core/test_last_call.py",
             "core/test_join_anew.py",
             "core/test_run_of_node.py",
+            "core/test_run_without_workload.py",
             "core/test_spares.py",
             "core/test_known_pods.py",
             "core/test_held_out.py",
+            "core/test_fault_of_check_in.py",
         ],
         (
             "apply the short limit of silence only to a round that is broken",

@@ -10,6 +10,7 @@ MUTANTS = [
             "core/test_spares.py",
             "core/test_scale_up.py",
             "core/test_held_out.py",
+            "core/test_fault_of_check_in.py",
             "core/test_size.py",
             "core/test_allowed_sizes.py",
             "core/test_refuse.py",
@@ -92,7 +93,7 @@ MUTANTS = [
     ),
     *of(
         "operator/rendezvous_operator/core/rank/store_host.py",
-        ["core/test_store_host.py", "core/test_held_out.py"],
+        ["core/test_store_host.py", "core/test_held_out.py", "core/test_fault_of_check_in.py"],
         ("forget failed check-ins once all have met", " and failure.round > since", ""),
         ("take workers that failed for a sign that all have met", " or record.reason == _CHECKED_IN", ""),
         (
@@ -182,7 +183,12 @@ MUTANTS = [
     ),
     *of(
         "operator/rendezvous_operator/core/start/replacements.py",
-        ["core/test_replacements.py", "core/test_held_out.py", "core/test_coming_pods.py"],
+        [
+            "core/test_replacements.py",
+            "core/test_held_out.py",
+            "core/test_fault_of_check_in.py",
+            "core/test_coming_pods.py",
+        ],
         ("wait for replacements", "if not s.run.has_round or len(picked.queue) >= wanted:", "if True:"),
         (
             "wait for none if as many are there",

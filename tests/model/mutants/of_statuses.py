@@ -16,6 +16,7 @@ MUTANTS = [
             "core/test_history.py",
             "core/test_invariants.py",
             "core/test_held_out.py",
+            "core/test_fault_of_check_in.py",
             "core/test_exclusivity.py",
             "core/test_claim.py",
         ],
@@ -138,7 +139,7 @@ MUTANTS = [
     ),
     *of(
         "operator/rendezvous_operator/core/decide.py",
-        ["core/test_decide.py", "core/test_outdated.py", "core/test_held_out.py"],
+        ["core/test_decide.py", "core/test_outdated.py", "core/test_held_out.py", "core/test_fault_of_check_in.py"],
         ("wait until all kinds are listed", "if not world.complete:", "if False:"),
         ("delete a Rendezvous for the next launch", "    if outdated is not None:\n", "    if False:\n"),
         ("end and forget hold-outs", "    s = renew_hold_outs(s, timers)\n", ""),

@@ -4,6 +4,11 @@ from typing import Any
 
 from tests.unit.core.worlds import Scenario
 
+from rendezvous_api.reasons import HeldOutReason
+
+CHECK_IN_SECONDS = 61
+"""More than the check-in of a round takes."""
+
 
 def running(*nodes: str, min_nodes: int = 2, max_nodes: int = 4, **spec: Any) -> Scenario:
     """A scenario in which a round of these nodes runs."""
@@ -32,4 +37,30 @@ def three(**spec: Any) -> Scenario:
     scenario = Scenario(2, 3, **{"replacement_seconds": 0, **spec})
     scenario.join("a", "b", "c")
     assert scenario.status.round == 1
+    return scenario
+
+
+def trains_and_x_comes(**spec: object) -> Scenario:
+    """The round of a, b and c has trained for ten minutes when x joins, which reaches the API server but no store."""
+    scenario = Scenario(2, 4, **{"last_call_seconds": 0, "replacement_seconds": 30, **spec})
+    scenario.complete = False
+    scenario.join("a", "b", "c")
+    scenario.complete = True
+    scenario.settle()
+    scenario.after(600)
+    scenario.join("x")
+    scenario.meets = False
+    scenario.all_join_again()
+    assert scenario.group == ["a", "b", "c", "x"]
+    scenario.after(CHECK_IN_SECONDS)
+    return scenario
+
+
+def x_is_held_out(**spec: object) -> Scenario:
+    """The next round of a, b and c, since x did not reach the store of the one that it was taken into."""
+    scenario = trains_and_x_comes(**spec)
+    scenario.fail_to_check_in("x")
+    scenario.meets = True
+    assert scenario.group == ["a", "b", "c"]
+    assert scenario.held_out == {"x": (HeldOutReason.STORE_NOT_REACHED, 1)}
     return scenario
