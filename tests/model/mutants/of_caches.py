@@ -5,7 +5,7 @@ from tests.model.mutants.mutant import of
 MUTANTS = [
     *of(
         "operator/rendezvous_operator/watch/cache.py",
-        ["test_cache.py", "test_cache_order.py"],
+        ["watch/test_cache.py", "watch/test_cache_pods.py", "watch/test_cache_order.py"],
         (
             "read a pod that is shown no more",
             "entry.vanished.add(Target(names.POD_KIND, name, uid))",
@@ -162,7 +162,7 @@ MUTANTS = [
     ),
     *of(
         "operator/rendezvous_operator/watch/entry.py",
-        ["test_cache.py"],
+        ["watch/test_cache.py", "watch/test_cache_pods.py"],
         ("note when a pod or container has ended", "            self.ended_at[pod.uid] = now\n", "            pass\n"),
         (
             "note only a new end of a pod or container",
@@ -172,7 +172,7 @@ MUTANTS = [
     ),
     *of(
         "operator/rendezvous_operator/watch/pods.py",
-        ["test_pods.py", "test_ended_containers.py"],
+        ["watch/test_pods.py", "test_ended_containers.py"],
         (
             "know no addresses of a pod in the network of its machine",
             'if spec.get("hostNetwork") or spec.get("resourceClaims") or',

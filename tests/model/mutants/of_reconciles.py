@@ -224,7 +224,13 @@ MUTANTS = [
     ),
     *of(
         "operator/rendezvous_operator/reconcile/reader.py",
-        ["test_reader.py", "test_reconciler.py", "test_cache.py", "test_reading_train_jobs.py"],
+        [
+            "test_reader.py",
+            "test_reconciler.py",
+            "watch/test_cache.py",
+            "watch/test_cache_pods.py",
+            "test_reading_train_jobs.py",
+        ],
         ("list pods without their label", "key.namespace, labelled=False)", "key.namespace)"),
         ("read many objects in one list", "if len(of_kind) > MOST_SINGLE_READS:", "if False:"),
         (

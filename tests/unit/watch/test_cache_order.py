@@ -4,7 +4,6 @@ import pytest
 from tests.unit.cache_support import (
     KEY,
     Clock,
-    complete_cache,
     listed,
     participant,
     participants,
@@ -22,16 +21,6 @@ from rendezvous_operator.watch.seen import Gone, Key, Shown
 
 POD = Target(names.POD_KIND, "pod-p-1", "p-1")
 AGENT = Target(names.PARTICIPANT_KIND, "train.a")
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def cache(clock: Clock) -> Cache:
-    return complete_cache(clock)
 
 
 def test_an_older_list_does_not_undo_what_a_watch_has_shown_of_a_pod(cache: Cache) -> None:
