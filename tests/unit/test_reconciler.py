@@ -2,121 +2,21 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from tests.unit.cache_support import participant
+from tests.unit.cache_support import KEY, participant
+from tests.unit.reconciler_support import FIRST, ROUND, Answers, Place, failed, play, reconciles
 
 from rendezvous_api import names
-from rendezvous_api.api_errors import ApiError, ConflictError, ForbiddenError, UnreachableError
-from rendezvous_api.codec import encode
+from rendezvous_api.api_errors import ConflictError, ForbiddenError, UnreachableError
 from rendezvous_api.reasons import EventReason
 from rendezvous_api.rendezvous import RendezvousStatus
 from rendezvous_operator.core.world import Decision, Deletion, Event, Evidence, Memory, Now, Target, World
-from rendezvous_operator.kube.client import Client, Json, ObjectList
-from rendezvous_operator.kube.event_recorder import Recorder
+from rendezvous_operator.kube.client import Json
 from rendezvous_operator.kube.outage_clock import OutageClock
 from rendezvous_operator.reconcile import reconciler as module
-from rendezvous_operator.reconcile.fence import Fence
-from rendezvous_operator.reconcile.reader import Reader
-from rendezvous_operator.reconcile.reconciler import Reconciler
-from rendezvous_operator.reconcile.work_queue import WorkQueue
-from rendezvous_operator.serve.metrics import Metrics
-from rendezvous_operator.watch.cache import Cache
-from rendezvous_operator.watch.seen import Key
-
-KEY = Key("ns", "train")
-
-
-def failed(error: type[ApiError]) -> ApiError:
-    return error("no", "update", "rendezvous/status", "ns")
-
-
-class _Answers(Client):
-    """An API server with one Rendezvous, and no watches: what is written is seen only in the answer."""
-
-    def __init__(self, *write_errors: Exception) -> None:
-        self.write_errors = list(write_errors)
-        self.status: Json = {}
-        self.version = 1
-        self.writes = 0
-
-    @property
-    def item(self) -> Json:
-        metadata = {"name": "train", "namespace": "ns", "uid": "r-1", "resourceVersion": str(self.version)}
-        spec = {"minNodes": 1, "maxNodes": 2}
-        return {"metadata": {**metadata, "creationTimestamp": ""}, "spec": spec, "status": self.status}
-
-    async def list(self, kind: str, namespace: str | None, *, labelled: bool = True) -> ObjectList:
-        return ObjectList([self.item] if kind == names.RENDEZVOUS_KIND else [], self.version)
-
-    async def read(self, kind: str, namespace: str, name: str) -> Json | None:
-        return self.item
-
-    async def write_status(self, namespace: str, name: str, uid: str, version: str, status: Json) -> Json | None:
-        self.writes += 1
-        if self.write_errors:
-            raise self.write_errors.pop()
-        self.version += 1
-        self.status = status
-        return self.item
-
-
-class Place:
-    """A reconciler whose decisions are those of the test. Each decision remembers how many came before it."""
-
-    def __init__(
-        self, client: _Answers, statuses: list[RendezvousStatus], clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self.client = client
-        self.wake_after: float | None = None
-        """Each decision asks for another one after so many seconds."""
-        self.statuses = statuses
-        self.remembered: list[float] = []
-        """What the memory had in each reconcile."""
-        self.cache = Cache(clock)
-        queue: WorkQueue[Key] = WorkQueue(time.monotonic)
-        self.metrics = Metrics(self.cache, queue, time.monotonic, lambda: True)
-        self.recorder = Recorder(client, "test", time.monotonic)
-        self.reconciler = Reconciler(
-            Reader(client, self.cache, None), Fence(client, lambda: 1), queue, self.recorder, self.metrics
-        )
-
-    def decide(self, now: Now, world: World, memory: Memory) -> Decision:
-        """The next of the statuses, and at last no change any more."""
-        self.remembered.append(memory.grace_from)
-        turn = len(self.remembered)
-        status = self.statuses[turn - 1] if turn <= len(self.statuses) else world.rendezvous.status
-        wake_at = None if self.wake_after is None else now.monotonic + self.wake_after
-        return Decision(status, replace(memory, grace_from=float(turn)), "explained", wake_at=wake_at)
-
-
-def play(
-    place: Callable[[], Place], scenario: Callable[[Place], Coroutine[None, None, None]], patch: pytest.MonkeyPatch
-) -> None:
-    async def whole() -> None:
-        made = place()
-        patch.setattr(module, "decide", made.decide)
-        await made.reconciler.start()
-        made.reconciler.lead()
-        try:
-            await scenario(made)
-        finally:
-            await made.reconciler.stop(1)
-
-    asyncio.run(whole())
-
-
-async def reconciles(place: Place, count: int) -> None:
-    deadline = time.monotonic() + 30
-    while len(place.remembered) < count:
-        assert time.monotonic() < deadline, f"{len(place.remembered)} reconciles of {count}"
-        await asyncio.sleep(0.005)
-
-
-FIRST = float("-inf")
-ROUND = RendezvousStatus(round=1)
 
 
 @pytest.mark.parametrize("error", [failed(ConflictError), failed(UnreachableError), failed(ForbiddenError)])
@@ -128,7 +28,7 @@ def test_what_was_decided_and_could_not_be_written_is_not_remembered(
         assert place.remembered[:3] == [FIRST, FIRST, 2.0]
         assert place.client.status["round"] == 1
 
-    play(lambda: Place(_Answers(error), [ROUND, ROUND]), scenario, monkeypatch)
+    play(lambda: Place(Answers(error), [ROUND, ROUND]), scenario, monkeypatch)
 
 
 def test_after_a_write_the_next_turn_comes_at_once_and_without_a_watch(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,7 +38,7 @@ def test_after_a_write_the_next_turn_comes_at_once_and_without_a_watch(monkeypat
         await asyncio.sleep(0.1)
         assert len(place.remembered) == 2, "a reconcile without a write causes no other"
 
-    play(lambda: Place(_Answers(), [ROUND]), scenario, monkeypatch)
+    play(lambda: Place(Answers(), [ROUND]), scenario, monkeypatch)
 
 
 def test_a_write_that_is_put_off_does_not_put_off_what_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,7 +50,7 @@ def test_a_write_that_is_put_off_does_not_put_off_what_is_remembered(monkeypatch
         assert (place.remembered, place.client.writes) == ([FIRST, 1.0, 2.0, 3.0], 2)
 
     # The third changes nothing but a count, right after a write: the fourth reconcile comes when that may be written.
-    play(lambda: Place(_Answers(), [ROUND, more, counted]), scenario, monkeypatch)
+    play(lambda: Place(Answers(), [ROUND, more, counted]), scenario, monkeypatch)
 
 
 @pytest.mark.parametrize("failure", ["the decision", "the write"])
@@ -173,7 +73,7 @@ def test_no_event_cuts_the_back_off_of_a_failure_short(failure: str, monkeypatch
         assert 2 <= tried <= 5, "the back-offs are 0.1 to 0.2, 0.2 to 0.4 and 0.4 to 0.8 s"
 
     errors = [failed(ConflictError) for _ in range(50)]
-    play(lambda: Place(_Answers(*errors), [RendezvousStatus()]), scenario, monkeypatch)
+    play(lambda: Place(Answers(*errors), [RendezvousStatus()]), scenario, monkeypatch)
 
 
 def test_in_an_outage_writes_are_tried_again_and_timers_wait(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,7 +81,7 @@ def test_in_an_outage_writes_are_tried_again_and_timers_wait(monkeypatch: pytest
     clock = OutageClock(time.monotonic)
 
     def place() -> Place:
-        made = Place(_Answers(failed(UnreachableError), failed(UnreachableError)), [ROUND] * 3, clock)
+        made = Place(Answers(failed(UnreachableError), failed(UnreachableError)), [ROUND] * 3, clock)
         made.wake_after = 0.2
         clock.failed(0.0)
         return made
@@ -202,7 +102,7 @@ def test_a_new_term_begins_with_nothing_remembered(monkeypatch: pytest.MonkeyPat
         await reconciles(place, 3)
         assert place.remembered[2] == FIRST
 
-    play(lambda: Place(_Answers(), [ROUND]), scenario, monkeypatch)
+    play(lambda: Place(Answers(), [ROUND]), scenario, monkeypatch)
 
 
 def test_a_rendezvous_that_is_recreated_begins_with_nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,7 +115,7 @@ def test_a_rendezvous_that_is_recreated_begins_with_nothing_remembered(monkeypat
         await reconciles(place, 3)
         assert place.remembered[2] == FIRST
 
-    play(lambda: Place(_Answers(), [ROUND]), scenario, monkeypatch)
+    play(lambda: Place(Answers(), [ROUND]), scenario, monkeypatch)
 
 
 def test_one_deletion_that_is_refused_keeps_no_other_from_being_made(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,7 +141,7 @@ def test_one_deletion_that_is_refused_keeps_no_other_from_being_made(monkeypatch
             await asyncio.sleep(0.005)
         assert asked[:3] == ["a", "b", "c"]
 
-    play(lambda: Place(_Answers(), [RendezvousStatus()]), scenario, monkeypatch)
+    play(lambda: Place(Answers(), [RendezvousStatus()]), scenario, monkeypatch)
 
 
 def test_the_first_deletion_without_an_answer_ends_the_turn(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -266,59 +166,7 @@ def test_the_first_deletion_without_an_answer_ends_the_turn(monkeypatch: pytest.
             await asyncio.sleep(0.005)
         assert asked[:2] == ["a", "a"], "the second reconcile begins with the first of them again"
 
-    play(lambda: Place(_Answers(), [RendezvousStatus()]), scenario, monkeypatch)
-
-
-class _AnswersLost(_Answers):
-    """Carries out every write; the answers to the first ones are lost, and the next reads fail."""
-
-    def __init__(self, writes: int, reads: int) -> None:
-        super().__init__()
-        self.lost = writes
-        self.unread = reads
-
-    async def write_status(self, namespace: str, name: str, uid: str, version: str, status: Json) -> Json | None:
-        if version != str(self.version):
-            raise failed(ConflictError)
-        item = await super().write_status(namespace, name, uid, version, status)
-        self.lost -= 1
-        if self.lost >= 0:
-            raise failed(UnreachableError)
-        return item
-
-    async def read(self, kind: str, namespace: str, name: str) -> Json | None:
-        self.unread -= 1
-        if self.unread >= 0:
-            raise failed(UnreachableError)
-        return self.item
-
-
-@pytest.mark.parametrize("reads", [0, 1])
-def test_a_write_whose_answer_is_lost_has_its_events_and_counts(reads: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    emitted: list[str] = []
-    published = replace(ROUND, nodes=1)
-
-    def decides(place: Place) -> Callable[[Now, World, Memory], Decision]:
-        def decide(now: Now, world: World, memory: Memory) -> Decision:
-            decision = place.decide(now, world, memory)
-            before, round_event = world.rendezvous.status, Event(EventReason.ROUND_PUBLISHED, "round 1")
-            status = published if before.round == 0 else before
-            return replace(decision, status=status, events=(round_event,) if status != before else ())
-
-        return decide
-
-    async def scenario(place: Place) -> None:
-        monkeypatch.setattr(module, "decide", decides(place))
-        monkeypatch.setattr(place.recorder, "emit", lambda target, reason, note, *, warning: emitted.append(reason))
-        deadline = time.monotonic() + 30
-        while not emitted:
-            assert time.monotonic() < deadline
-            await asyncio.sleep(0.005)
-        assert place.remembered[1 + reads] == 1.0, "the memory of the decision that was carried out is adopted"
-        await asyncio.sleep(0.3)
-        assert (emitted, place.client.writes) == (["RoundPublished"], 1)
-
-    play(lambda: Place(_AnswersLost(1, reads), []), scenario, monkeypatch)
+    play(lambda: Place(Answers(), [RendezvousStatus()]), scenario, monkeypatch)
 
 
 def test_what_is_told_is_neither_put_off_nor_bound_to_a_write(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -342,16 +190,7 @@ def test_what_is_told_is_neither_put_off_nor_bound_to_a_write(monkeypatch: pytes
         await asyncio.sleep(0.1)
         assert (emitted, place.client.writes) == (["turn 1", "turn 2", "turn 3"], 2)
 
-    play(lambda: Place(_Answers(), [more, counted]), scenario, monkeypatch)
-
-
-def test_a_write_that_was_not_carried_out_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def scenario(place: Place) -> None:
-        await reconciles(place, 3)
-        assert place.remembered[:3] == [FIRST, FIRST, 2.0]
-        assert place.client.writes == 2
-
-    play(lambda: Place(_Answers(failed(UnreachableError)), [ROUND, ROUND]), scenario, monkeypatch)
+    play(lambda: Place(Answers(), [more, counted]), scenario, monkeypatch)
 
 
 def test_a_rendezvous_that_a_write_does_not_find_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -374,7 +213,7 @@ def test_a_rendezvous_that_a_write_does_not_find_is_forgotten(monkeypatch: pytes
         await asyncio.sleep(0.3)
         assert len(place.remembered) == turns
 
-    play(lambda: Place(_Answers(), [ROUND]), scenario, monkeypatch)
+    play(lambda: Place(Answers(), [ROUND]), scenario, monkeypatch)
 
 
 def test_a_rendezvous_that_a_read_does_not_find_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -388,7 +227,7 @@ def test_a_rendezvous_that_a_read_does_not_find_is_forgotten(monkeypatch: pytest
             assert time.monotonic() < deadline
             await asyncio.sleep(0.005)
 
-    play(lambda: Place(_Answers(failed(ConflictError)), [ROUND]), scenario, monkeypatch)
+    play(lambda: Place(Answers(failed(ConflictError)), [ROUND]), scenario, monkeypatch)
 
 
 def test_after_a_restore_of_etcd_nothing_is_decided_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -401,7 +240,7 @@ def test_after_a_restore_of_etcd_nothing_is_decided_any_more(monkeypatch: pytest
         await asyncio.sleep(0.2)
         assert len(place.remembered) == 2
 
-    play(lambda: Place(_Answers(), [ROUND]), scenario, monkeypatch)
+    play(lambda: Place(Answers(), [ROUND]), scenario, monkeypatch)
 
 
 def test_the_end_of_a_worker_is_a_defect(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -413,7 +252,7 @@ def test_the_end_of_a_worker_is_a_defect(monkeypatch: pytest.MonkeyPatch) -> Non
         await asyncio.gather(task, return_exceptions=True)
         assert place.reconciler.defect == "has ended: reconciler-3"
 
-    play(lambda: Place(_Answers(), [ROUND]), scenario, monkeypatch)
+    play(lambda: Place(Answers(), [ROUND]), scenario, monkeypatch)
 
 
 def test_a_decision_follows_on_what_one_has_asked_to_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -432,7 +271,7 @@ def test_a_decision_follows_on_what_one_has_asked_to_read(monkeypatch: pytest.Mo
         monkeypatch.setattr(module, "decide", decide)
         await reconciles(place, 2)
 
-    play(lambda: Place(_Answers(), [RendezvousStatus()]), scenario, monkeypatch)
+    play(lambda: Place(Answers(), [RendezvousStatus()]), scenario, monkeypatch)
 
 
 def test_what_a_deletion_does_not_find_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -457,46 +296,4 @@ def test_what_a_deletion_does_not_find_is_forgotten(monkeypatch: pytest.MonkeyPa
             await asyncio.sleep(0.005)
         assert asked == ["train.a"]
 
-    play(lambda: Place(_Answers(), []), scenario, monkeypatch)
-
-
-class _AnswersOnce(_AnswersLost):
-    """Drops the first write, and carries out the next one without an answer."""
-
-    async def write_status(self, namespace: str, name: str, uid: str, version: str, status: Json) -> Json | None:
-        if not self.writes:
-            self.writes += 1
-            raise failed(UnreachableError)
-        return await super().write_status(namespace, name, uid, version, status)
-
-
-def test_of_two_writes_without_an_answer_the_one_that_was_carried_out_is_remembered(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    async def scenario(place: Place) -> None:
-        await reconciles(place, 3)
-        assert place.client.status["round"] == 2
-        assert place.remembered[:3] == [FIRST, FIRST, 2.0]
-
-    statuses = [ROUND, RendezvousStatus(round=2), RendezvousStatus(round=2)]
-    play(lambda: Place(_AnswersOnce(1, 0), statuses), scenario, monkeypatch)
-
-
-def test_what_was_refused_for_the_load_was_not_carried_out_whatever_is_seen_later(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Another leader has written the same: its events and its memory are its own."""
-    refused = failed(UnreachableError)
-    assert isinstance(refused, UnreachableError)
-    refused.not_carried_out = True
-
-    async def scenario(place: Place) -> None:
-        await reconciles(place, 1)
-        assert place.client.writes == 1
-        place.client.version += 1
-        place.client.status = encode(ROUND)
-        place.reconciler.event(names.RENDEZVOUS_KIND, "MODIFIED", place.client.item)
-        await reconciles(place, 2)
-        assert place.remembered[:2] == [FIRST, FIRST]
-
-    play(lambda: Place(_Answers(refused), [ROUND, ROUND]), scenario, monkeypatch)
+    play(lambda: Place(Answers(), []), scenario, monkeypatch)

@@ -5,7 +5,7 @@ from tests.model.mutants.mutant import of
 MUTANTS = [
     *of(
         "operator/rendezvous_operator/reconcile/reconciler.py",
-        ["test_reconciler.py"],
+        ["test_reconciler.py", "test_reconciler_unanswered.py"],
         (
             "forget a Rendezvous that a write does not find",
             "self._gone(key, Target(names.RENDEZVOUS_KIND, key.name), asked)",
@@ -217,7 +217,7 @@ MUTANTS = [
     ),
     *of(
         "operator/rendezvous_operator/reconcile/fence.py",
-        ["test_fence.py", "test_reconciler.py"],
+        ["test_fence.py", "test_reconciler.py", "test_reconciler_unanswered.py"],
         ("check the term before each write", "if self._current_term() != self._term:", "if False:"),
         ("keep an object that has changed", "        except ConflictError:\n", "        except ZeroDivisionError:\n"),
         ("decide only as the leader", "if term is not None else None", "if True else None"),
@@ -227,6 +227,7 @@ MUTANTS = [
         [
             "test_reader.py",
             "test_reconciler.py",
+            "test_reconciler_unanswered.py",
             "watch/test_cache.py",
             "watch/test_cache_pods.py",
             "test_reading_train_jobs.py",

@@ -147,7 +147,13 @@ MUTANTS = [
     ),
     *of(
         "operator/rendezvous_operator/core/relevance.py",
-        ["core/test_relevance.py", "watch/test_cache.py", "watch/test_cache_pods.py", "test_reconciler.py"],
+        [
+            "core/test_relevance.py",
+            "watch/test_cache.py",
+            "watch/test_cache_pods.py",
+            "test_reconciler.py",
+            "test_reconciler_unanswered.py",
+        ],
         (
             "decide again when a node can be understood again",
             "if before is None or not before.understood or not",
