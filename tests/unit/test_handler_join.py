@@ -111,7 +111,8 @@ class Place:
     def shows(self, found: Rendezvous | None, **members: str) -> None:
         """The watch shows this."""
         ranks = {int(rank.removeprefix("rank_")): name for rank, name in members.items()}
-        self.watch.state = WatchState(found, read=True, members=ranks)
+        entries = [{"rank": rank, "name": name, "incarnation": "i", "attempt": 1} for rank, name in ranks.items()]
+        self.watch.state = WatchState(found, read=True, participants=entries)
 
     def passes(self, seconds: float) -> None:
         """Time passes."""

@@ -14,7 +14,7 @@ import kube_rendezvous
 from kube_rendezvous import worker
 from rendezvous_api.meta import ObjectMeta
 from rendezvous_api.rendezvous import Rendezvous, RendezvousSpec, RendezvousStatus
-from rendezvous_handler.agent.rendezvous_watch import members_digest
+from rendezvous_handler.agent.rendezvous_watch import WatchState
 from rendezvous_handler.join.answer import fence_of
 
 HEAVY = ("torch", "kubernetes", "urllib3", "rendezvous_handler")
@@ -97,6 +97,13 @@ def rendezvous(created: str, number: int) -> Rendezvous:
     return Rendezvous(metadata, RendezvousSpec(1, 2), RendezvousStatus(round=number))
 
 
+def digest(found: dict[str, Any]) -> str:
+    status = found["status"]
+    seen = RendezvousStatus(waiting_nodes=status.get("waitingNodes", 0))
+    of_uid = Rendezvous(ObjectMeta("train", uid=found["metadata"]["uid"]), RendezvousSpec(1, 2), seen)
+    return WatchState(of_uid, participants=status["participants"]).members_digest
+
+
 MEMBER = {"name": "train.a", "incarnation": "first", "attempt": 3, "rank": 0}
 
 
@@ -113,5 +120,5 @@ MEMBER = {"name": "train.a", "incarnation": "first", "attempt": 3, "rank": 0}
 def test_two_rounds_of_one_number_have_different_digests(other: dict[str, Any]) -> None:
     found = {"metadata": {"uid": "uid"}, "status": {"participants": [MEMBER], "waitingNodes": 0}}
     later = {**found, "status": {"participants": [MEMBER], "waitingNodes": 1}}
-    assert members_digest(found) == members_digest(later) != members_digest(other)
-    assert len(members_digest(found)) == 8
+    assert digest(found) == digest(later) != digest(other)
+    assert len(digest(found)) == 8

@@ -11,8 +11,8 @@ import queue
 import random
 import threading
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from rendezvous_api import codec, names
 from rendezvous_api.api_errors import ApiError, ExpiredError
@@ -42,12 +42,24 @@ class WatchState:
     has been read yet."""
     read: bool = False
     """The object, or its absence, has been read at least once."""
-    members: Mapping[int, str] = field(default_factory=dict)
-    """The names of all members of its round, by rank."""
-    members_digest: str = ""
-    """8 hex digits of its UID and these members: of what makes two rounds with one number different."""
+    participants: Sequence[Json] = ()
+    """All members of its round, in JSON. There may be thousands at each change, and few changes are about one's own
+    round: so what is needed of them is found then."""
     error: ApiError | None = None
     """Why reading fails now; None when it works."""
+
+    @property
+    def members(self) -> dict[int, str]:
+        """The names of all members of its round, by rank."""
+        return {int(member["rank"]): str(member["name"]) for member in self.participants}
+
+    @property
+    def members_digest(self) -> str:
+        """8 hex digits of its UID and of the members with their attempts: what differs in two rounds of one number."""
+        assert self.rendezvous is not None
+        fields = ("rank", "name", "incarnation", "attempt")
+        lines = (" ".join(str(member[key]) for key in fields) for member in self.participants)
+        return hashlib.sha256("\n".join([self.rendezvous.metadata.uid, *lines]).encode()).hexdigest()[:8]
 
 
 def is_newer(known: Rendezvous | None, found: Rendezvous) -> bool:
@@ -72,20 +84,6 @@ def only_about(found: Json, participant: str) -> Json:
     status = found.get("status") or {}
     own = {key: [item for item in status[key] if item["name"] == participant] for key in _PER_NAME if key in status}
     return {**found, "status": {**status, **own}}
-
-
-def member_names(found: Json) -> dict[int, str]:
-    """The names of the members of the last round of a Rendezvous in JSON, by rank."""
-    members = (found.get("status") or {}).get("participants", ())
-    return {int(member["rank"]): str(member["name"]) for member in members}
-
-
-def members_digest(found: Json) -> str:
-    """8 hex digits of the UID of a Rendezvous in JSON, and of the members of its last round with their attempts."""
-    members = (found.get("status") or {}).get("participants", ())
-    fields = ("rank", "name", "incarnation", "attempt")
-    lines = [str(found["metadata"]["uid"]), *(" ".join(str(member[key]) for key in fields) for member in members)]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:8]
 
 
 class RendezvousWatch:
@@ -235,7 +233,7 @@ class RendezvousWatch:
 
     def _decoded(self, found: Json) -> WatchState:
         rendezvous = codec.decode(Rendezvous, only_about(found, self._participant))
-        return WatchState(rendezvous, read=True, members=member_names(found), members_digest=members_digest(found))
+        return WatchState(rendezvous, read=True, participants=(found.get("status") or {}).get("participants", ()))
 
     def _known_version(self) -> int:
         known = self.state.rendezvous
