@@ -6,6 +6,9 @@ SHELL := bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
+# Without compiled files each of some hundred processes of the tests would compile torch and its other libraries anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 BIN := .venv/bin
 PACKAGES := api operator handler controlplane
 SOURCES := $(PACKAGES) demo examples tests benchmarks chaos testcluster hack
