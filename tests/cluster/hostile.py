@@ -160,6 +160,15 @@ def participants(namespace: str, name: str = "", subresource: str = "") -> str:
     return "/".join(part for part in parts if part)
 
 
+def assert_refused(answer: Answer, *words: str) -> None:
+    """By the admission policy, which says why."""
+    assert answer.status == http.HTTPStatus.FORBIDDEN, answer
+    assert "ValidatingAdmissionPolicy 'kube-rendezvous-participants.kube-rendezvous'" in answer.message
+    for word in words:
+        assert word in answer.message, answer.message
+    print(answer.message.partition("denied request: ")[2])
+
+
 def sleeping_pod(group: Group, name: str, namespace: str | None = None, account: str = SERVICE_ACCOUNT) -> PodView:
     """A pod that does nothing but have a token."""
     template = pod_template("", ["sleep", "infinity"], group.folder, labels={"app": "hostile"}, grace_seconds=1)
@@ -206,6 +215,10 @@ class Scene:
     def stored(self, name: str) -> Json:
         """A participant as it is."""
         return self.admin.get(participants(self.namespace, name))
+
+    def exists(self, name: str) -> bool:
+        """Whether there is a participant of this name."""
+        return self.admin.request("GET", participants(self.namespace, name)).status == http.HTTPStatus.OK
 
     def claim(self, pod: PodView, rendezvous_name: str = DECOY, suffix: str = "") -> Json:
         """What the agent of a pod writes when it joins, made of what the victim's agent has written."""

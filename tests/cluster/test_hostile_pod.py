@@ -19,12 +19,12 @@ from tests.cluster.hostile import (
     PARTICIPANTS,
     RENDEZVOUS,
     TOKEN,
-    Answer,
     Api,
     Json,
     Resource,
     Right,
     Scene,
+    assert_refused,
     participants,
     resources,
     sleeping_pod,
@@ -106,15 +106,6 @@ def nobody_notices(scene: Scene, release: Release, request: pytest.FixtureReques
         assert "finalizers" not in after["metadata"]
     assert_everyone_is_heard(scene.group)
     assert_undisturbed(scene.group, scene.before)
-
-
-def assert_refused(answer: Answer, *words: str) -> None:
-    """By the admission policy, which says why."""
-    assert answer.status == FORBIDDEN, answer
-    assert "ValidatingAdmissionPolicy 'kube-rendezvous-participants.kube-rendezvous'" in answer.message
-    for word in words:
-        assert word in answer.message, answer.message
-    print(answer.message.partition("denied request: ")[2])
 
 
 def test_every_verb_on_everything(scene: Scene) -> None:
@@ -391,7 +382,7 @@ def test_the_token_of_a_deleted_pod(scene: Scene) -> None:
     print(f"the token of a deleted pod was good for {time.monotonic() - deleted:.0f} s")
     answer = api.request("POST", participants(scene.namespace), scene.claim(pod))
     assert (answer.status, answer.message) == (UNAUTHORIZED, "Unauthorized")
-    scene.group.wait(lambda: not _exists(scene, f"{DECOY}.{pod.name}"), "its participant to be gone", 30)
+    scene.group.wait(lambda: not scene.exists(f"{DECOY}.{pod.name}"), "its participant to be gone", 30)
 
 
 def test_tokens_for_somebody_else_and_none(scene: Scene) -> None:
@@ -405,7 +396,3 @@ def test_tokens_for_somebody_else_and_none(scene: Scene) -> None:
     anonymous = scene.api_of("").request("DELETE", path)
     assert (anonymous.status, anonymous.lacks_right) == (FORBIDDEN, Right("delete", names.GROUP, PARTICIPANTS))
     assert 'User "system:anonymous"' in anonymous.message
-
-
-def _exists(scene: Scene, name: str) -> bool:
-    return scene.admin.request("GET", participants(scene.namespace, name)).status == OK
