@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import http.client
 import json
-import os
 import shutil
 import signal
 import socket
@@ -32,7 +31,7 @@ from .credentials import copy_kubeconfig, write_kubeconfig, write_signing_key, w
 from .errors import ControlPlaneError
 from .progress_report import Report
 from .reservations import reserve_folder, reserve_port
-from .server import Server
+from .server import Server, listens
 
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient
@@ -350,11 +349,8 @@ class LocalControlPlane:
         self._etcd = self._run("etcd", etcd_command(self.binaries.etcd, self.data_dir), signal.SIGTERM)
         deadline = time.monotonic() + self._start_timeout
         # The API server would retry for itself, but with a back-off that costs a second or two.
-        while True:
+        while not listens(path):
             self._check_alive_until(deadline, "etcd does not listen")
-            with socket.socket(socket.AF_UNIX) as probe:
-                if probe.connect_ex(os.fsencode(path)) == 0:
-                    return
             time.sleep(_POLL_SECONDS / 5)
 
     def _stop_etcd(self) -> None:

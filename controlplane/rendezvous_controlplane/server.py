@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -82,3 +83,9 @@ class Server:
         except OSError as error:
             return f"  (no log: {error})"
         return "\n".join(f"  {line[:300]}" for line in text.splitlines()[-lines:]) or "  (its log is empty)"
+
+
+def listens(path: Path) -> bool:
+    """Whether a server listens on this unix socket."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(os.fsencode(path)) == 0
