@@ -16,8 +16,10 @@ SOURCES := $(PACKAGES) demo examples tests benchmarks chaos testcluster hack
 # Most tests wait for processes, so there are more workers than cores. Each has a control plane, and one test at a time
 # has another one: at most four API servers run. The tests that compute, which may run beside them, have none.
 TEST_WORKERS ?= 3
+COMPUTING_WORKERS ?= 2
 TEST_ARGS ?=
-PYTEST := -m pytest -n $(TEST_WORKERS) --dist loadgroup $(TEST_ARGS)
+WORKERS = $(TEST_WORKERS)
+PYTEST = -m pytest -n $(WORKERS) --dist loadgroup $(TEST_ARGS)
 
 .PHONY: help
 help: ## Show this list
@@ -37,19 +39,24 @@ recording: setup ## Record the terminal session that README shows again, and dra
 	@hack/draw-recording
 
 # The tests of some folders wait for processes half of the time. Those that compute run beside them, at a low priority;
-# what they print comes in one piece, when they have ended.
+# what they print comes in one piece, when they have ended. Until then a line says now and then how far they are.
 WAITING := integration chart e2e
 COMPUTING := unit model
 
-# Runs the tests of some folders. One folder after the other, so that the control planes of one end before those of the
-# next start; a folder that fails keeps none of the others from running. The exit code 5 of pytest says that TEST_ARGS
-# has chosen no test of this folder.
-define run_tests_of
-failed=0; for folder in $(1); do \
-	began=$$SECONDS; code=0; $(BIN)/python $(PYTEST) $(MARKED) tests/$$folder || code=$$?; \
-	echo "== tests/$$folder: $$((SECONDS - began)) s"; \
-	[[ $$code == 0 || $$code == $(if $(TEST_ARGS),5,0) ]] || failed=1; \
-done; exit $$failed
+# Runs the tests of some folders in one pytest. The exit code 5 of pytest says that TEST_ARGS has chosen none of them.
+define run_tests
+(began=$$SECONDS; code=0; $(BIN)/python $(PYTEST) $(MARKED) $(1) || code=$$?; \
+echo "== $(1): $$((SECONDS - began)) s"; [[ $$code == 0 || $$code == $(if $(TEST_ARGS),5,0) ]])
+endef
+
+# What it reads, in one piece at the end.
+define in_one_piece
+{ text=; next=0; while IFS= read -r line; do \
+	text+="$$line"$$'\n'; \
+	if [[ $$line =~ ([0-9]+)%\]$$ ]] && ((BASH_REMATCH[1] >= next)); then \
+		printf '\n== %s: %s %%\n' "$(COMPUTING)" "$${BASH_REMATCH[1]}"; next=$$((BASH_REMATCH[1] + 10)); \
+	fi; \
+done; printf '\n%s' "$$text"; }
 endef
 
 .PHONY: test
@@ -60,17 +67,21 @@ test: setup .venv/.helm ## Run all tests but the slow ones (TEST_ARGS="-k name" 
 test-slow: setup ## Run the tests that take minutes: the largest searches of the decision core, and a schedule of random faults
 	@$(MAKE) --no-print-directory --jobs=2 MARKED="-m slow" WAITING=e2e test-computing test-waiting
 
+# One waiting folder after the other, so that the control planes of one end before those of the next start; a folder that
+# fails keeps none of the others from running.
 .PHONY: test-computing test-waiting
 test-computing: setup
-	@renice -n 10 $$$$ > /dev/null; failed=0; \
-		said="$$( ($(call run_tests_of,$(COMPUTING))) 2>&1)" || failed=1; echo "$$said"; exit $$failed
+	@renice -n 10 $$$$ > /dev/null; $(call run_tests,$(COMPUTING:%=tests/%)) 2>&1 | $(in_one_piece)
 test-waiting: setup
-	@$(call run_tests_of,$(WAITING))
+	@failed=0; $(foreach folder,$(WAITING),$(call run_tests,tests/$(folder)) || failed=1;) exit $$failed
 
 .PHONY: test-unit test-model test-integration test-chart test-e2e
 test-chart: .venv/.helm
 test-unit test-model test-integration test-chart test-e2e: test-%: setup
-	@$(call run_tests_of,$*)
+	@$(call run_tests,tests/$*)
+
+# As many as cores of a small machine: each of them imports all tests first, which takes seconds.
+test-computing test-unit test-model: WORKERS = $(COMPUTING_WORKERS)
 
 # etcd and kube-apiserver of the oldest Kubernetes are built from their Go modules the first time, which takes minutes.
 .PHONY: test-oldest-kubernetes
