@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from tests.e2e.harness import Job
 from tests.e2e.pods import Pods
+from tests.support.fork_server import ForkServer
 from tests.support.pages import fences, section
 from tests.support.processes import Process
 from tests.support.waiting import wait_until
@@ -119,12 +120,12 @@ meet("my-own-name")
 """
 
 
-def start(job: Job, program: str, nodes: tuple[str, ...], *arguments: str) -> list[Process]:
+def start(job: Job, server: ForkServer, program: str, nodes: tuple[str, ...], *arguments: str) -> list[Process]:
     """Run the program as each of these nodes; it gets the endpoint, the node, and the arguments."""
     script = job.folder / "program.py"
     script.write_text(program)
     endpoint = f"{job.namespace}/{job.name}"
-    return [job.program(node, [sys.executable, str(script), endpoint, node, *arguments]) for node in nodes]
+    return [job.program(node, [str(script), endpoint, node, *arguments], server=server) for node in nodes]
 
 
 def results(process: Process) -> list[Any]:
@@ -145,12 +146,12 @@ def test_torch_distributed_run_as_a_module_with_a_run_id_that_is_no_name(job: Jo
 
 
 @pytest.mark.main_job
-def test_elastic_launch_with_a_launch_config(job: Job) -> None:
+def test_elastic_launch_with_a_launch_config(job: Job, torchrun_server: ForkServer) -> None:
     job.create(2, 2)
     stop = job.folder / "stop"
-    first, second = start(job, ELASTIC_LAUNCH, ("n0", "n1"), str(stop))
+    first, second = start(job, torchrun_server, ELASTIC_LAUNCH, ("n0", "n1"), str(stop))
     wait_until(lambda: first.log.count("TRAINS") + second.log.count("TRAINS") == 2, "two workers that train", 240)
-    (spare,) = start(job, ELASTIC_LAUNCH, ("n2",), str(stop))
+    (spare,) = start(job, torchrun_server, ELASTIC_LAUNCH, ("n2",), str(stop))
     wait_until(lambda: job.status.spares == (f"{job.name}.n2",), "n2 to be a spare")
     job.stop_training()
     assert [first.wait(), second.wait()] == [0, 0]
@@ -164,7 +165,7 @@ def test_elastic_launch_with_a_launch_config(job: Job) -> None:
 
 
 @pytest.mark.main_job
-def test_the_program_on_the_page_runs_as_it_is(job: Job) -> None:
+def test_the_program_on_the_page_runs_as_it_is(job: Job, torchrun_server: ForkServer) -> None:
     job.create(2, 2)
     page, *_ = fences(section("docs/torch.md", "## From a program"), "python")
     nodes = ("n0", "n1")
@@ -173,22 +174,24 @@ def test_the_program_on_the_page_runs_as_it_is(job: Job) -> None:
         program = page.replace('"train"', repr(f"{job.namespace}/{job.name}")).replace('"node-1"', repr(node))
         script = job.folder / f"{node}.py"
         script.write_text(program)
-        processes.append(job.program(node, [sys.executable, str(script)]))
+        processes.append(job.program(node, [str(script)], server=torchrun_server))
     assert [process.wait() for process in processes] == [0, 0], "\n".join(process.log for process in processes)
     for node, process in zip(nodes, processes, strict=True):
         rank = job.ranks()[node]
         assert str({rank: f"rank {rank} of 2"}) in process.log
 
 
-def test_a_launch_is_interrupted_and_followed_by_another_in_the_same_program(job: Job) -> None:
+def test_a_launch_is_interrupted_and_followed_by_another_in_the_same_program(
+    job: Job, torchrun_server: ForkServer
+) -> None:
     """As in a notebook: torch does not say to its handler that a signal has ended the launch."""
     job.create(1, 1, heartbeatIntervalSeconds=1)
     pods = Pods(job)
     script = job.folder / "program.py"
     script.write_text(LAUNCH_TWICE)
     environment = pods.environment("w-0", pods.create("w-0"))
-    command = [sys.executable, str(script), f"{job.namespace}/{job.name}", str(job.folder)]
-    program = job.program("w-0", command, environment)
+    command = [str(script), f"{job.namespace}/{job.name}", str(job.folder)]
+    program = job.program("w-0", command, environment, torchrun_server)
     wait_until((job.folder / "began-1").exists, "the first launch", 60)
     program.popen.send_signal(signal.SIGINT)
     wait_until(lambda: "INTERRUPTED" in program.log, "the end of the first launch", 60)
@@ -203,9 +206,9 @@ def test_a_launch_is_interrupted_and_followed_by_another_in_the_same_program(job
 
 
 @pytest.mark.main_job
-def test_get_rendezvous_handler_by_entry_point_and_by_register(job: Job) -> None:
+def test_get_rendezvous_handler_by_entry_point_and_by_register(job: Job, torchrun_server: ForkServer) -> None:
     job.create(2, 2)
-    processes = start(job, HANDLER, ("n0", "n1"))
+    processes = start(job, torchrun_server, HANDLER, ("n0", "n1"))
     assert [process.wait() for process in processes] == [0, 0], "\n".join(process.log for process in processes)
     for process in processes:
         assert "REFUSED The rendezvous backend 'my-own-name' is not registered" in process.log
