@@ -1,7 +1,7 @@
 """The jobs of docs/coming-from-c10d-or-etcd.md: run as they stand there, before and after they were moved.
 
-Two of them run a script that exchanges nothing in the place of the page's, which imports torch: the c10d job before it
-was moved, and the etcd job with etcd's keys left in.
+The c10d job after it was moved runs the page's script, which imports torch in each of four workers. The others run one
+that exchanges nothing.
 """
 
 import os
@@ -114,9 +114,7 @@ def test_the_etcd_job_after(
         left = re.sub(r"--rdzv-backend=\S+", "--rdzv-backend=kubernetes", command(ETCD, after=False))
         line = re.sub(r"--rdzv-endpoint=\S+", "--rdzv-endpoint=etcd-job", left)
         assert "ssl_cert_key=" in line
-        processes = run_without_torch(job, torchrun_server, line, as_agent)
-    else:
-        processes = run(job, line, as_agent)
+    processes = run_without_torch(job, torchrun_server, line, as_agent)
     assert_trained(processes)
     rendezvous = job.rendezvous
     assert names.LABEL_CREATED_BY not in rendezvous.metadata.labels
