@@ -311,12 +311,11 @@ class Scenario:
         return answer
 
     def _turn(self) -> bool:
-        for _ in range(4):
-            answer = self.look()
-            if isinstance(answer, Decision):
-                break
-            self._read(answer.targets)
-        decision = self.decide()
+        reads = 0
+        while isinstance(decision := self.look(), Evidence):
+            assert reads < 4, f"something is to be read again and again: {decision.explanation}"
+            self._read(decision.targets)
+            reads += 1
         self.memory, self.wake_at = decision.memory, decision.wake_at
         self.explanation = decision.explanation
         self._delete(decision.deletions)
