@@ -33,9 +33,9 @@ exit 1
         version = "client.authentication.k8s.io/v1"
         self.user = {"exec": {"apiVersion": version, "command": str(program), "interactiveMode": "Never"}}
 
-    def answer(self, number: int, token: str, lifetime: float | None = None) -> None:
-        """From this question on (the first is 1) give a token, for so many seconds if that is to be said."""
-        status = {"token": token}
+    def answer(self, number: int, token: str = "", lifetime: float | None = None, **more: str) -> None:
+        """From this question on (the first is 1) give a token, for so many seconds if that is to be said; or more."""
+        status = {**({"token": token} if token else {}), **more}
         if lifetime is not None:
             expires = datetime.now(timezone.utc) + timedelta(seconds=lifetime)
             status["expirationTimestamp"] = expires.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -37,12 +37,21 @@ def test_without_a_thread_it_is_called_by_who_asks(no_threads: Callable[[], None
     assert asked == [threading.current_thread().name, "look-up"]
 
 
-def test_its_error_reaches_who_asks_without_a_thread(no_threads: Callable[[], None]) -> None:
+def test_its_error_reaches_who_asks_with_and_without_a_thread(no_threads: Callable[[], None]) -> None:
     def ask() -> str:
         raise OSError("no such host")
 
-    with pytest.raises(OSError, match="no such host"):
-        Background(ask, "look-up").within(5.0)
+    background = Background(ask, "look-up")
+    for _ in range(2):
+        with pytest.raises(OSError, match="no such host"):
+            background.within(5.0)
+        no_threads()
+
+
+def test_each_question_gets_a_new_answer() -> None:
+    answers = iter("ab")
+    background = Background(lambda: next(answers), "look-up")
+    assert [background.within(5.0), background.within(5.0)] == ["a", "b"]
 
 
 def test_it_is_called_while_the_interpreter_ends() -> None:

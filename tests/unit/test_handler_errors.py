@@ -1,9 +1,11 @@
 """Errors of a join as torch knows them."""
 
+import re
+
 import pytest
 from torch.distributed.elastic import rendezvous
 
-from rendezvous_api.api_errors import ForbiddenError
+from rendezvous_api.api_errors import ApiError, ConflictError, ForbiddenError, NotFoundError, UnauthorizedError
 from rendezvous_handler.join import errors
 from rendezvous_handler.kube.errors import UnreadableError, advise, may_pass
 from rendezvous_handler.torchrun.errors import torch_error, torch_read_error
@@ -48,3 +50,30 @@ def test_only_a_missing_right_is_explained_by_a_missing_role(message: str, role:
     assert ("needs the Role of an agent" in advise(error)) is role
     assert message in advise(error)
     assert may_pass(error)
+
+
+def not_found(kind: str, name: str) -> NotFoundError:
+    error = NotFoundError("not found", "create", "rendezvousparticipants/status", "team")
+    error.kind, error.name = kind, name
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "passes", "advice"),
+    [
+        (not_found("", ""), True, r"rendezvousparticipants\.rdzv\.dev is not installed\. Install the CRDs"),
+        (not_found("namespaces", "team"), True, r"not found\. Create the namespace"),
+        (not_found("rendezvousparticipants", "train.a"), False, "not found$"),
+        (UnauthorizedError("no", "get", "rendezvous", "team"), True, "expired or revoked token"),
+        (ForbiddenError("it cannot get resource", "get", "configmaps", ""), True, "needs the Role of an agent without"),
+        (ForbiddenError("it cannot get resource", "get", "rendezvous", ""), True, "needs the Role of an agent, "),
+        (ConflictError("changed", "patch", "rendezvous", "team"), False, "changed$"),
+    ],
+)
+def test_what_may_pass_is_waited_for_and_explained(error: ApiError, passes: bool, advice: str) -> None:
+    assert may_pass(error) is passes
+    assert re.search(advice, advise(error))
+
+
+def test_no_error_does_not_pass() -> None:
+    assert not may_pass(None)

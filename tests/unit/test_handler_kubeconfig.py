@@ -215,6 +215,9 @@ def test_what_tools_write_is_understood(name: str, tmp_path: Path, authority: tr
         ({"server": "ftp://api.example"}, {}, "only http:// and https://"),
         ({"server": "https://api.example:port"}, {}, "server of cluster 'a' is"),
         ({"server": "https://api example"}, {}, "characters that no URL can have"),
+        ({"server": "https://api\x7f.example"}, {}, "characters that no URL can have"),
+        ({"server": "https://api.example:0"}, {}, "only http:// and https://"),
+        ({"server": "https://:6443"}, {}, "only http:// and https://"),
         ({"server": "https://é.example"}, {}, "characters that no URL can have"),
         ({"server": ["x"]}, {}, "server of cluster 'a' is no text"),
         ({"insecure-skip-tls-verify": "yes"}, {}, "neither true nor false"),
@@ -340,7 +343,9 @@ def test_a_plug_in_that_gives_nothing_or_hangs(tmp_path: Path, monkeypatch: pyte
         found_once(tmp_path, Plugin(tmp_path / "slow", seconds=5))
 
 
-def test_a_plug_in_that_hangs_takes_no_more_time_than_the_request_has(tmp_path: Path) -> None:
+def test_a_plug_in_that_hangs_takes_no_more_time_than_the_request_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The heartbeats may have one second, and the agent makes no other request meanwhile."""
     plugin = Plugin(tmp_path)
     plugin.answer(1, "one", lifetime=-1)
@@ -352,7 +357,23 @@ def test_a_plug_in_that_hangs_takes_no_more_time_than_the_request_has(tmp_path: 
     assert not credentials.refused("Bearer one", 0.1)
     client = Client(Server(SERVER, credentials), "team", in_pod=False)
     assert "the credentials cannot be read" in str(failure(lambda: get(client, 0.1)))
+    monkeypatch.setattr("rendezvous_handler.kube.extra._SECONDS", 0.1)
+    with pytest.raises(TimeoutError):
+        credentials.header()
     assert time.monotonic() - began < LATE
+
+
+def test_a_plug_in_that_gives_a_certificate(tmp_path: Path, authority: trustme.CA) -> None:
+    own = authority.issue_cert("ann@example.com")
+    certificate, key = own.cert_chain_pems[0].bytes().decode(), own.private_key_pem.bytes().decode()
+    plugin = Plugin(tmp_path)
+    plugin.answer(1, clientCertificateData=certificate, clientKeyData=key)
+    file = tmp_path / "config"
+    file.write_text(yaml.safe_dump(config(user=plugin.user)))
+    server = server_of(str(file))[0]
+    assert server.credentials.header() == ""
+    assert Path(settings(server).certificate.file).read_text() == certificate
+    assert Path(settings(server).key.file).read_text() == key
 
 
 def found_once(tmp_path: Path, plugin: Plugin) -> Any:

@@ -1,6 +1,7 @@
 """The agent's own object: who writes it, when, and what becomes of it if others do."""
 
 import copy
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -132,6 +133,31 @@ def test_an_object_that_was_made_again_with_the_same_content_is_another_one() ->
     own.beat()
     assert own.gone
     assert "status" not in server.item
+
+
+def test_a_heartbeat_has_one_time_limit_for_all_its_requests() -> None:
+    """The next one is due, and meanwhile the agent makes no other request."""
+
+    class Slow(Server):
+        """Refuses each heartbeat, late."""
+
+        def patch_participant_status(self, namespace: str, name: str, patch: JsonPatch, timeout: float) -> Json:
+            limits.append(timeout)
+            time.sleep(0.2)
+            raise InvalidError("a test failed", "patch", "participants", namespace)
+
+        def get_participant(self, namespace: str, name: str, timeout: float) -> Json:
+            limits.append(timeout)
+            return super().get_participant(namespace, name, timeout)
+
+    limits: list[float] = []
+    own = joined(Slow())
+    own.timeout, own.beat_timeout = 30.0, 0.5
+    with pytest.raises(InvalidError):
+        own.beat()
+    first, second = limits
+    assert first == 0.5
+    assert second <= 0.3
 
 
 @pytest.mark.parametrize("why", ["is lost", "has left"])

@@ -5,6 +5,7 @@ import select
 import socket
 import ssl
 import time
+from pathlib import Path
 
 import pytest
 import trustme
@@ -15,6 +16,7 @@ from rendezvous_api.api_errors import NoConfigurationError, UnreachableError
 from rendezvous_handler.kube.client import Client
 from rendezvous_handler.kube.credentials import Fixed
 from rendezvous_handler.kube.server import Server
+from rendezvous_handler.kube.tls import Pem, Tls, TlsSettings
 
 NAME = "kubernetes.default.svc"
 """The server's name; only the proxy knows where that is."""
@@ -126,6 +128,23 @@ def test_an_error_says_whose_certificate_it_is_about(authority: trustme.CA) -> N
         proxy.scripts.append(tunnel(server.port, asked))
         with pytest.raises(UnreachableError, match=f"the certificate of https://{NAME} is not accepted: "):
             client_of(authority, f"http://127.0.0.1:{proxy.port}").get_participant("team", "a", 5.0)
+
+
+def test_a_proxy_that_this_machine_trusts_and_another_name_in_the_certificate_of_the_server(
+    authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = trustme.CA()
+    (tmp_path / "machine.crt").write_bytes(other.cert_pem.bytes())
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "machine.crt"))
+    settings = TlsSettings(authority=Pem(text=authority.cert_pem.bytes().decode()), server_name=NAME)
+    with (
+        RawServer(tls=tls_of(authority, NAME)) as server,
+        RawServer(tls=tls_of(other, "127.0.0.1")) as proxy,
+    ):
+        server.scripts.append(server.serve(answer()))
+        proxy.scripts.append(tunnel(server.port, []))
+        where = Server("https://api.example", Fixed(), Tls(settings), f"https://127.0.0.1:{proxy.port}")
+        assert Client(where, "team", in_pod=False).get_participant("team", "a", 5.0) == {}
 
 
 def test_a_server_without_tls(authority: trustme.CA) -> None:

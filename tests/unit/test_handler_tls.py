@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import trustme
-from tests.support.raw_client import client_of, failure, get, patch, tls_of
+from tests.support.raw_client import client_of, failure, get, patch, tls_of, trust_in
 from tests.support.raw_server import (
     RawServer,
     answer,
@@ -79,6 +79,49 @@ def test_a_session_is_resumed(authority: trustme.CA, trusting: Tls) -> None:
         for _ in range(3):
             assert get(client) == {}
     assert resumed == [False, True, True]
+
+
+def test_a_session_is_not_resumed_when_a_file_has_changed(files: Path, authority: trustme.CA) -> None:
+    """Python refuses the session of another context. The answer of an earlier connection may come after the change."""
+    resumed = []
+    with RawServer(tls=tls_of(authority)) as server:
+
+        def run(sock: socket.socket) -> None:
+            assert isinstance(sock, ssl.SSLSocket)
+            resumed.append(sock.session_reused)
+            sock.sendall(b"x")
+            sock.recv(1)
+
+        server.scripts.append(run)
+        tls = Tls(TlsSettings(authority=Pem(file=str(files))))
+
+        def connect() -> ssl.SSLSocket:
+            wrapped = tls.wrap(socket.create_connection(("127.0.0.1", server.port)), "127.0.0.1")
+            assert wrapped.recv(1) == b"x"
+            return wrapped
+
+        with connect() as earlier:
+            files.write_bytes(authority.cert_pem.bytes() + b"\n")
+            with connect():
+                tls.remember(earlier)
+            with connect():
+                pass
+    assert resumed == [False, False, False]
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_the_authorities_of_this_machine_count_where_no_other_one_is_given(
+    given: bool, tmp_path: Path, authority: trustme.CA, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "machine.crt").write_bytes(authority.cert_pem.bytes())
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "machine.crt"))
+    with RawServer(tls=tls_of(authority)) as server:
+        server.scripts.append(server.serve(answer()))
+        if given:
+            client = client_of(server, tls=trust_in(trustme.CA()))
+            assert "is not accepted" in str(failure(lambda: get(client)))
+        else:
+            assert get(client_of(server, tls=Tls(TlsSettings()))) == {}
 
 
 @pytest.mark.parametrize("memory", [True, False], ids=["files-in-memory", "none"])

@@ -136,6 +136,17 @@ true
   verbs: [update, patch]
 {{- end -}}
 
+{{/* The folder in which a container that trains finds the handler. */}}
+{{- define "kube-rendezvous.handlerFolder" -}}
+/opt/rdzv
+{{- end -}}
+
+{{/* CEL: which container of a pod trains, by name; the first name that there is counts, and without any the first container.
+Call it with an expression for the annotations. */}}
+{{- define "kube-rendezvous.trainerNames" -}}
+[{{ . }}[?'rdzv.dev/container'].orValue(''), {{ . }}[?'kubectl.kubernetes.io/default-container'].orValue('')]
+{{- end -}}
+
 {{/* The one endpoint of a monitor. Call it with the values of the monitor. */}}
 {{- define "kube-rendezvous.scrape" -}}
 - port: http

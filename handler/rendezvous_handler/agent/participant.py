@@ -7,6 +7,7 @@ heartbeat never overtakes a join; the attributes may be read by any.
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
@@ -106,11 +107,12 @@ class OwnParticipant:
         self.gone = False
 
     def beat(self) -> None:
-        """Send one heartbeat; does nothing when the object is lost.
+        """Send one heartbeat, within `beat_timeout`; does nothing when the object is lost.
 
         Raises:
             ApiError: the API server refuses, or does not answer.
         """
+        deadline = time.monotonic() + self.beat_timeout
         spec = self.spec
         if spec is None or not self._uid or self.lost or spec.state is ParticipantState.LEFT:
             return
@@ -123,7 +125,7 @@ class OwnParticipant:
         except NotFoundError as error:
             self._note_absence(error)
         except InvalidError:
-            self._check_owner(spec.incarnation)
+            self._check_owner(spec.incarnation, deadline - time.monotonic())
             if not self.lost:
                 raise
 
@@ -243,17 +245,17 @@ class OwnParticipant:
         except NotFoundError as error:
             self._note_absence(error)
         except InvalidError:
-            self._check_owner(spec.incarnation)
+            self._check_owner(spec.incarnation, self.timeout)
             if self.taken:
                 raise self.taken from None
             if not self.gone:
                 raise
         return not self.gone
 
-    def _check_owner(self, incarnation: str) -> None:
+    def _check_owner(self, incarnation: str, timeout: float) -> None:
         """After HTTP 422: find out whether a ``test`` failed, because the object is no longer this agent's."""
         try:
-            found = self._client.get_participant(self._namespace, self.name, self.timeout)
+            found = self._client.get_participant(self._namespace, self.name, timeout)
         except NotFoundError as error:
             self._note_absence(error)
             return

@@ -167,7 +167,7 @@ class Connection:
             return False
         self._wire.deadline = None
         try:
-            return not self.interrupted and not self._reader.peek(1) and not self._wire.ended
+            return not self._reader.peek(1) and not self._wire.ended
         except OSError:
             return False
 
@@ -179,7 +179,7 @@ class Connection:
         """Note that an answer has been read to its end: another request may follow."""
         first, self.at_rest_since = not self.at_rest_since, time.monotonic()
         tls, sock = self._server.tls, self._wire.sock
-        if first and tls is not None and isinstance(sock, ssl.SSLSocket) and self._stream is self._wire:
+        if first and tls is not None and isinstance(sock, ssl.SSLSocket):
             tls.remember(sock)
 
     def interrupt(self) -> None:

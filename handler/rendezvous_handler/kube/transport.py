@@ -299,7 +299,7 @@ class _Exchange:
     def end(self) -> None:
         """The answer has been read to its end."""
         connection = self.connection
-        if not self.response.isclosed() or self.response.will_close or connection.interrupted:
+        if self.response.will_close:
             connection.close()
             return
         connection.rest()
