@@ -7,7 +7,7 @@ SHELL := bash
 .DELETE_ON_ERROR:
 
 BIN := .venv/bin
-PACKAGES := api operator handler controlplane
+PACKAGES := api operator handler controlplane cli
 SOURCES := $(PACKAGES) demo examples tests benchmarks chaos testcluster hack
 
 # Most tests wait for processes, so there are more workers than cores. Each has a control plane, and one test at a time
@@ -159,7 +159,7 @@ setup: .venv/.environment .venv/.control-plane ## Make .venv and the control pla
 
 # These files only say when it was done last. They go with .venv; should the cache with the programs be emptied
 # after that, whatever starts a control plane fills it again.
-.venv/.environment: pyproject.toml operator/pyproject.toml controlplane/pyproject.toml uv.lock hack/setup hack/uv
+.venv/.environment: pyproject.toml operator/pyproject.toml controlplane/pyproject.toml cli/pyproject.toml uv.lock hack/setup hack/uv
 	@hack/setup environment
 	@touch $@
 
