@@ -93,6 +93,10 @@ test-pythons: setup ## Test requests, kubeconfigs and waits of the handler, with
 test-launchers: setup .venv-launchers/.environment ## Run the examples of other launchers (Accelerate, Lightning, DeepSpeed, torchx)
 	@$(BIN)/python -m pytest -m launchers $(TEST_ARGS) tests/e2e
 
+.PHONY: cli
+cli: ## Make build/kubectl-rdzv, one file that needs Python 3.10 and kubectl, and its manifest for krew
+	@hack/build_cli.py
+
 .PHONY: image
 image: ## Build the images of operator and handler without a container engine (Debian, as root): build/*.tar
 	@hack/build-image --local

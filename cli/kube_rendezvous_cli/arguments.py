@@ -4,6 +4,7 @@ import argparse
 import re
 from collections.abc import Sequence
 
+from kube_rendezvous_cli.injection import PARTS
 from kube_rendezvous_cli.version import SITE, VERSION
 
 PROGRAM = "kubectl rdzv"
@@ -25,7 +26,7 @@ exit codes:
   0  it is done
   1  it failed: kubectl's message is shown
   2  the command line is wrong
-  3  wait: the run has ended in another way; doctor: it has found a problem
+  3  wait: the run has ended in another way, so that it cannot come any more
   4  wait: the time has passed
   5  you have answered no
 
@@ -36,6 +37,13 @@ _OF_KUBECTL = (
     "client-certificate", "client-key", "tls-server-name", "request-timeout", "cache-dir",
 )  # fmt: skip
 _SWITCHES_OF_KUBECTL = ("insecure-skip-tls-verify", "disable-compression")
+
+_INJECT = """\
+For clusters before Kubernetes 1.36, where no label may change a pod, and for manifests that are reviewed before that:
+
+  kubectl rdzv inject -f job.yaml | kubectl apply -f -
+
+Pods with the label rdzv.dev/rendezvous are changed, all else passes through. What a user has set stays as it is."""
 
 _TIME = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|)")
 _UNITS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
@@ -125,7 +133,44 @@ def parser() -> argparse.ArgumentParser:
     logs.add_argument("--tail", type=int, metavar="N", help="only the last lines of each")
     logs.add_argument("-f", "--follow", action="store_true", help="show new lines as they come")
     logs.add_argument("-p", "--previous", action="store_true", help="of the container that ran before")
+    _inject(
+        add("inject", "add to the pods of manifests what their label asks for, as the chart's policy does", _INJECT)
+    )
     return main
+
+
+def _inject(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "-f", "--filename", action="append", required=True, metavar="FILE", help="manifests; - is standard input"
+    )
+    command.add_argument("-R", "--recursive", action="store_true", help="also folders within a folder")
+    command.add_argument("--image", metavar="IMAGE", help="of the operator; that which runs in the cluster without it")
+    command.add_argument(
+        "--handler", choices=("initContainer", "imageVolume", "none"), default="initContainer",
+        help="how a pod gets the handler (default: initContainer); for imageVolume give the handler's --image",
+    )  # fmt: skip
+    command.add_argument("--pull-policy", default="IfNotPresent", metavar="POLICY", help="of that image")
+    command.add_argument(
+        "--without", action="append", default=[], choices=PARTS, metavar="PART", help=f"leave out: {', '.join(PARTS)}"
+    )
+    command.add_argument(
+        "--kube-version", type=_kube_version, metavar="1.N", help="of the cluster; it is asked without it"
+    )
+    for name, default, what in (
+        ("max-restarts", 1000, "PET_MAX_RESTARTS, for each node"),
+        ("restarts-max", 20, "RDZV_RESTARTS_MAX, for the group"),
+        ("toleration-seconds", 30, "how long a pod stays on a machine that is not ready"),
+        ("default-toleration-seconds", 300, "what the API server sets for that"),
+    ):
+        command.add_argument(f"--{name}", type=int, default=default, metavar="N", help=f"{what} (default: {default})")
+    command.add_argument("-o", "--output", choices=("yaml", "json"), default="yaml", help="(default: yaml)")
+
+
+def _kube_version(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"v?(\d+)\.(\d+)(?:\..*)?", text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no version such as 1.34")
+    return int(match[1]), int(match[2])
 
 
 def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -323,7 +323,14 @@ def logs(session: Session) -> int:
     return FAILED if failed else DONE
 
 
+def inject(session: Session) -> int:
+    """``kubectl rdzv inject``."""
+    from kube_rendezvous_cli.inject import run
+
+    return run(session.kubectl, session.options)
+
+
 COMMANDS: dict[str, Callable[[Session], int]] = {
-    "get": get, "why": why, "history": history, "evict": evict, "wait": wait, "logs": logs,
+    "get": get, "why": why, "history": history, "evict": evict, "wait": wait, "logs": logs, "inject": inject,
     **dict.fromkeys(actions.PLANS, act),
 }  # fmt: skip

@@ -135,8 +135,8 @@ def documents(lines: Iterator[str]) -> Iterator[Json]:
     collected: list[str] = []
     for line in lines:
         collected.append(line)
-        # It indents all but the braces of the object itself.
-        if line.rstrip("\n") == "}":
+        # Some are in one line. Of the others it indents all but the braces of the object itself.
+        if line[:1] in "{}" and line.rstrip("\n").endswith("}"):
             yield json.loads("".join(collected))
             collected.clear()
 

@@ -39,7 +39,7 @@ class Rdzv:
     def __init__(self, control_plane: LocalControlPlane, namespace: str, folder: Path) -> None:
         self.kubectl = ensure_kubectl()
         self._options = (f"--namespace={namespace}", f"--cache-dir={control_plane.data_dir / 'kubectl-cache'}")
-        subprocess.run([sys.executable, ROOT / "hack" / "build-cli", str(folder)], check=True, capture_output=True)
+        subprocess.run([sys.executable, ROOT / "hack" / "build_cli.py", str(folder)], check=True, capture_output=True)
         # The Python of these tests, and none of its packages.
         python = folder / "python3"
         python.write_text(f'#!/bin/sh\nexec {sys.executable} -I -S "$@"\n')

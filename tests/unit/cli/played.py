@@ -14,7 +14,7 @@ from rendezvous_api.rendezvous import Owner, Rendezvous
 
 Json = dict[str, Any]
 
-MACHINES = {"train-0": "gpu-a", "train-1": "gpu-b", "train-2": "gpu-b", "train-3": "gpu-c"}
+MACHINES = {"train-0": "gpu-a", "train-1": "gpu-b", "train-2": "gpu-b", "train-3": "gpu-c", "train-4": "gpu-a"}
 JOB = Owner("Job", "train")
 NO_MACHINE = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu."
 

@@ -138,3 +138,5 @@ def test_small_words() -> None:
 def test_a_watch_is_read_object_by_object() -> None:
     lines = ["{\n", '    "type": "ADDED",\n', '    "object": {\n', '        "a": "}"\n', "    }\n", "}\n"] * 2
     assert [*documents(iter(lines))] == [{"type": "ADDED", "object": {"a": "}"}}] * 2
+    in_one_line = ['{"type": "ADDED", "object": {"a": "}"}}\n'] * 2
+    assert [*documents(iter(in_one_line))] == [*documents(iter(lines))]

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Make `kubectl-rdzv`, one file that needs Python 3.10 or later and kubectl, and what krew needs to install it.
 
-    hack/build-cli [FOLDER]     writes kubectl-rdzv, kubectl-rdzv.tar.gz and rdzv.yaml to FOLDER (build/ without it)
+    hack/build_cli.py [FOLDER]     writes kubectl-rdzv, kubectl-rdzv.tar.gz and rdzv.yaml to FOLDER (build/ without it)
 
 The same sources give the same files.
 """
@@ -28,7 +28,10 @@ _MAIN = f"""\
 import sys
 
 if sys.version_info < {OLDEST_PYTHON}:
-    sys.exit("kubectl rdzv needs Python {OLDEST_PYTHON[0]}.{OLDEST_PYTHON[1]} or later; this is Python " + sys.version.split()[0])
+    sys.exit((
+        "kubectl rdzv needs Python {OLDEST_PYTHON[0]}.{OLDEST_PYTHON[1]} or later; this is Python "
+        ""
+    ) + sys.version.split()[0])
 
 from kube_rendezvous_cli.__main__ import main
 
