@@ -26,7 +26,7 @@ exit codes:
   0  it is done
   1  it failed: kubectl's message is shown
   2  the command line is wrong
-  3  wait: the run has ended in another way, so that it cannot come any more
+  3  wait: the run has ended in another way; doctor: there is a problem
   4  wait: the time has passed
   5  you have answered no
 
@@ -133,6 +133,15 @@ def parser() -> argparse.ArgumentParser:
     logs.add_argument("--tail", type=int, metavar="N", help="only the last lines of each")
     logs.add_argument("-f", "--follow", action="store_true", help="show new lines as they come")
     logs.add_argument("-p", "--previous", action="store_true", help="of the container that ran before")
+    doctor = add(
+        "doctor",
+        "look for what keeps agents from joining: in the cluster, and in one namespace",
+        "It looks at the CRDs, the operator and its Lease, versions, policies, the rights of an account, "
+        "labels, container\n"
+        "runtimes, reverse DNS, NetworkPolicies and quotas, and changes nothing. It ends with 3 if there is a problem.",
+    )
+    doctor.add_argument("--account", metavar="NAME", help="of the training pods; without it, that of the labelled pods")
+    _add_output(doctor, ("json",))
     _inject(
         add("inject", "add to the pods of manifests what their label asks for, as the chart's policy does", _INJECT)
     )

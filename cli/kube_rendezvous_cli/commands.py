@@ -323,6 +323,19 @@ def logs(session: Session) -> int:
     return FAILED if failed else DONE
 
 
+def doctor(session: Session) -> int:
+    """``kubectl rdzv doctor``."""
+    from kube_rendezvous_cli import doctor as checks
+    from kube_rendezvous_cli.facts import gather
+
+    found = checks.diagnose(gather(session.kubectl, session.options.account), now())
+    if session.options.output == "json":
+        session.show_value([vars(finding) for finding in found], "json")
+    else:
+        session.show(checks.report(found))
+    return OTHERWISE if any(finding.level == checks.PROBLEM for finding in found) else DONE
+
+
 def inject(session: Session) -> int:
     """``kubectl rdzv inject``."""
     from kube_rendezvous_cli.inject import run
@@ -332,5 +345,6 @@ def inject(session: Session) -> int:
 
 COMMANDS: dict[str, Callable[[Session], int]] = {
     "get": get, "why": why, "history": history, "evict": evict, "wait": wait, "logs": logs, "inject": inject,
+    "doctor": doctor,
     **dict.fromkeys(actions.PLANS, act),
 }  # fmt: skip

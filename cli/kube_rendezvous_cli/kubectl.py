@@ -93,7 +93,8 @@ class Kubectl:
         Raises:
             KubectlError: it failed.
         """
-        found: Json = json.loads(self.run(*arguments, "--output=json", stdin=stdin, namespace=namespace))
+        # With --ignore-not-found it prints nothing if there is nothing.
+        found: Json = json.loads(self.run(*arguments, "--output=json", stdin=stdin, namespace=namespace) or "{}")
         return found
 
     def items(self, *arguments: str, namespace: str | None = None) -> list[Json]:
