@@ -50,12 +50,19 @@ class Session:
         """One group with all its objects.
 
         Raises:
-            CommandError: there is none, or it cannot be read.
+            CommandError: there is none, or it may not be read.
         """
-        mine = f"--selector={names.LABEL_RENDEZVOUS}={name}"
-        found, participants, pods = self.kubectl.all_of(
-            ("get", RENDEZVOUS, name), ("get", PARTICIPANTS, mine), ("get", "pods", mine)
-        )
+        found, problems = self.objects(name)
+        return group_of(found["rendezvous"][0], found["participants"], found["pods"], problems)
+
+    def objects(self, name: str) -> tuple[dict[str, list[Json]], list[str]]:
+        """The objects of a group by their kind, and what could not be listed.
+
+        Raises:
+            CommandError: there is no such group, or it may not be read.
+        """
+        calls = selected(name)
+        found, participants, pods = self.kubectl.all_of(*(("get", *arguments) for arguments in calls.values()))
         if isinstance(found, KubectlError):
             if found.not_found:
                 raise CommandError(f"there is no Rendezvous {name!r} in the namespace {self.kubectl.where()}")
@@ -65,7 +72,13 @@ class Session:
             for what, answer in (("nodes", participants), ("pods", pods))
             if isinstance(answer, KubectlError)
         ]
-        return group_of(found, _items(participants), _items(pods), problems)
+        return {"rendezvous": [found], "participants": _items(participants), "pods": _items(pods)}, problems
+
+
+def selected(name: str) -> dict[str, tuple[str, ...]]:
+    """For each kind of objects of a group the arguments of ``kubectl get``."""
+    mine = f"--selector={names.LABEL_RENDEZVOUS}={name}"
+    return {"rendezvous": (RENDEZVOUS, name), "participants": (PARTICIPANTS, mine), "pods": ("pods", mine)}
 
 
 def _items(answer: Json | KubectlError) -> list[Json]:
@@ -86,23 +99,24 @@ def get(session: Session) -> int:
         raise CommandError(f"--watch is for people: use `kubectl get rdzv --watch -o {options.output}`", WRONG_USE)
     if options.name is None:
         return _get_all(session)
-    group = session.group(options.name)
+    found, problems = session.objects(options.name)
+    group = group_of(found["rendezvous"][0], found["participants"], found["pods"], problems)
     wide = options.output == "wide"
     if options.output in ("json", "yaml"):
         session.show_value(group_json(group, now()), options.output)
     elif not options.watch:
         session.show(tree(group, now(), wide=wide))
     else:
-        mine = f"--selector={names.LABEL_RENDEZVOUS}={options.name}"
-        asked = {"rendezvous": (RENDEZVOUS, options.name), "participants": (PARTICIPANTS, mine), "pods": ("pods", mine)}
-        with Watches(session.kubectl, asked, group.namespace) as watches:
+        with Watches(session.kubectl, selected(options.name), group.namespace, found) as watches:
 
             def view(moment: datetime) -> str | None:
                 objects = {kind: [*found.values()] for kind, found in watches.objects.items()}
                 if not objects["rendezvous"]:
                     return None
                 return tree(
-                    group_of(objects["rendezvous"][0], objects["participants"], objects["pods"]), moment, wide=wide
+                    group_of(objects["rendezvous"][0], objects["participants"], objects["pods"], problems),
+                    moment,
+                    wide=wide,
                 )
 
             _follow(session, watches, view, f"{options.name} is gone: it was deleted")

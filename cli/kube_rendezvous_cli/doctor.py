@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from kube_rendezvous_cli import times
-from kube_rendezvous_cli.facts import CRDS, Facts
+from kube_rendezvous_cli.facts import CRDS, RIGHTS, Facts
 from kube_rendezvous_cli.group import groups_of
 from kube_rendezvous_cli.injection import warnings
 from kube_rendezvous_cli.text import count, listing
@@ -179,14 +179,20 @@ def _named(item: Json, part: str) -> bool:
 
 
 def _rights(facts: Facts, now: datetime) -> Iterator[Finding]:
+    used = {pod["spec"].get("serviceAccountName") or "default" for pod in facts.of("pods")}
     for account, missing in facts.rights.items():
         who = f"account {facts.namespace}/{account}"
         if missing:
+            what = (
+                "join: it has none of the rights of an agent" if len(missing) == len(RIGHTS) else listing(missing, 10)
+            )
+            # That of agents which are in no pod is not known here.
+            level = PROBLEM if account in used or account != "default" else WARNING
             remedy = (
                 f"kubectl create rolebinding rdzv --clusterrole=kube-rendezvous-agent "
                 f"--serviceaccount={facts.namespace}:{account} -n {facts.namespace}"
             )
-            yield Finding(PROBLEM, "rights", f"{who} may not {listing(missing, shown=10)}", remedy)
+            yield Finding(level, "rights", f"{who} may not {what}", remedy)
         else:
             yield Finding(OK, "rights", f"{who} may join")
 

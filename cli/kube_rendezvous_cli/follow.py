@@ -30,15 +30,24 @@ class Watches:
         kubectl: makes the requests.
         asked: for each kind the arguments of ``kubectl get``.
         namespace: of the objects; None: that of the user.
+        known: objects of each kind that were listed before, so that none is missing until its watch has begun.
     """
 
-    def __init__(self, kubectl: Kubectl, asked: Mapping[str, Sequence[str]], namespace: str | None = None) -> None:
+    def __init__(
+        self,
+        kubectl: Kubectl,
+        asked: Mapping[str, Sequence[str]],
+        namespace: str | None = None,
+        known: Mapping[str, Sequence[Json]] | None = None,
+    ) -> None:
         self._kubectl, self._asked, self._namespace = kubectl, asked, namespace
         self._queue: queue.Queue[Seen] = queue.Queue()
         self._ended = threading.Event()
         self._processes: dict[str, subprocess.Popen[str]] = {}
-        self._fresh: dict[str, bool] = {}
-        self.objects: dict[str, dict[str, Json]] = {kind: {} for kind in asked}
+        self._listed: dict[str, dict[str, Json]] = {}
+        self.objects: dict[str, dict[str, Json]] = {
+            kind: {_uid(item): item for item in (known or {}).get(kind, ())} for kind in asked
+        }
         """Of each kind, by UID."""
 
     def __enter__(self) -> "Watches":
@@ -70,21 +79,21 @@ class Watches:
             except queue.Empty:
                 break
         timer.cancel()
+        if self._queue.empty():
+            # A watch that begins lists everything once more, and what was deleted while there was none is not in it.
+            self.objects.update({kind: found for kind, found in self._listed.items() if found})
+            self._listed = {kind: {} for kind, found in self._listed.items() if not found}
         return True
 
     def _take(self, seen: Seen) -> None:
         if seen.event is None:
-            # What was deleted while there was no watch goes with its first answer.
-            self._fresh[seen.kind] = True
+            self._listed[seen.kind] = {}
             return
-        if self._fresh.pop(seen.kind, False):
-            self.objects[seen.kind] = {}
-        item = seen.event["object"]
-        uid = item.get("metadata", {}).get("uid", "")
+        objects, item = self._listed.get(seen.kind, self.objects[seen.kind]), seen.event["object"]
         if seen.event["type"] == "DELETED":
-            self.objects[seen.kind].pop(uid, None)
+            objects.pop(_uid(item), None)
         elif seen.event["type"] in ("ADDED", "MODIFIED"):
-            self.objects[seen.kind][uid] = item
+            objects[_uid(item)] = item
 
     def _watch(self, kind: str) -> None:
         while not self._ended.is_set():
@@ -110,3 +119,7 @@ class Watches:
         assert process.stdout is not None
         yield from documents(iter(process.stdout.readline, ""))
         process.wait()
+
+
+def _uid(item: Json) -> str:
+    return str(item.get("metadata", {}).get("uid", ""))

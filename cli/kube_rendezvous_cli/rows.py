@@ -103,7 +103,7 @@ def _state_of_member(group: Group, member: Member, participant: Participant | No
 
 
 def silence(group: Group, participant: Participant, now: datetime) -> float | None:
-    """For how many seconds a member has been silent; None: it is not, as far as can be seen from here.
+    """For how many seconds a node has been silent; None: it is not, as far as can be seen from here.
 
     The operator judges by its own clock. Here the clock of the agent is compared with that of this machine, so that
     counts only if another agent's heartbeat shows that the two agree.
@@ -140,6 +140,8 @@ def _others(group: Group, now: datetime) -> Iterator[Row]:
             state = f"held out {left} more"
             evidence = f"{entry.reason}{times_in_a_row}: {entry.message}"
             yield _row(HELD_OUT, name, state, participant, heartbeat=beat, evidence=evidence)
+        elif spec.state != ParticipantState.LEFT and (silent := silence(group, participant, now)) is not None:
+            yield _row(MISSING, name, f"lost: silent {times.age(silent)}", participant, heartbeat=beat)
         elif answer is not None and spec.state != ParticipantState.LEFT:
             state = f"refused: {answer.reason}"
             yield _row(REFUSED, name, state, participant, heartbeat=beat, evidence=answer.message)

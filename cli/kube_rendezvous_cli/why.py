@@ -34,6 +34,12 @@ class Advice:
         return f"{TROUBLESHOOTING}#{self.anchor}"
 
 
+NO_PODS = Advice(
+    "Start more nodes, or let fewer be enough (spec.minNodes). Pods without the label rdzv.dev/rendezvous "
+    "cannot be seen here: "
+    "kubectl get pods",
+    "the-job-waits-and-nothing-happens",
+)
 UNSEEN = Advice(
     "The operator has not reacted. Find out whether it runs and serves this namespace: kubectl rdzv doctor",
     "the-operator-has-not-reacted-to-this-node",
@@ -130,6 +136,8 @@ def advice_for(group: Group, found: list[Row], now: datetime) -> Advice:
         return HELD
     if state is State.WAITING_FOR_NODES and any(row.kind == HELD_OUT for row in found):
         return HELD
+    if state is State.WAITING_FOR_NODES and not group.pods:
+        return NO_PODS
     formation = group.status.formation
     if state is State.RUNNING and formation is not None and formation.reason == FormationReason.GATHERING:
         return GATHERED

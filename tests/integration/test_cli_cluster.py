@@ -57,7 +57,8 @@ def test_the_doctor_finds_what_is_planted(rdzv: Rdzv, group: Group, control_plan
     assert found["Kubernetes"][0]["level"] == "ok"
     assert "no Deployment of the operator" in found["operator"][0]["says"]
     (rights,) = [each for each in found["rights"] if "/trainer " in each["says"]]
-    assert "get rendezvous, list rendezvous, watch rendezvous" in rights["says"]
+    assert rights["level"] == "problem"
+    assert "may not join: it has none of the rights of an agent" in rights["says"]
     assert f"--serviceaccount={group.namespace}:trainer" in rights["remedy"]
     said = [each["says"] for each in found["label"]]
     assert any("Job/wrong: the label" in each for each in said)

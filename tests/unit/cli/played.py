@@ -78,7 +78,7 @@ class Played(Scenario):
             found.append({"metadata": metadata, "spec": spec, "status": status})
         return found
 
-    def group(self) -> Group:  # type: ignore[override]
+    def shown(self) -> Group:
         """What the program reads."""
         return group_of(*self.objects())
 

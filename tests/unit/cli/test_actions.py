@@ -11,6 +11,7 @@ from tests.unit.core.started import x_is_held_out
 from kube_rendezvous_cli import actions, arguments, waiting
 from kube_rendezvous_cli.actions import PLANS, Plan, evict
 from kube_rendezvous_cli.actions import named as found_by
+from kube_rendezvous_cli.follow import Seen, Watches
 from kube_rendezvous_cli.group import Group, group_of
 from kube_rendezvous_cli.kubectl import CommandError, Kubectl
 from kube_rendezvous_cli.logs import Window, sources, window, within
@@ -39,7 +40,7 @@ def request(plan: Plan, group: Group) -> tuple[tuple[str, ...], str | None]:
 
 
 def patch(name: str, scenario: Played) -> Any:
-    group = scenario.group()
+    group = scenario.shown()
     (verb, kind, of, _, text, namespace), _ = request(PLANS[name](group, scenario.now), group)
     assert (verb, kind, of, namespace) == ("patch", "rendezvous.rdzv.dev", "train", "-n=team-a")
     return json.loads(text.removeprefix("--patch="))
@@ -47,7 +48,7 @@ def patch(name: str, scenario: Played) -> Any:
 
 def test_a_restart_names_the_round_and_its_nodes() -> None:
     scenario = trains()
-    says = PLANS["restart"](scenario.group(), scenario.now).says
+    says = PLANS["restart"](scenario.shown(), scenario.now).says
     assert says.startswith(
         "restarts round 1 of team-a/train (Job/train): its 3 nodes (train-0, train-1 and train-2) stop their workers"
     )
@@ -55,38 +56,38 @@ def test_a_restart_names_the_round_and_its_nodes() -> None:
     scenario.request_restart(value)
     assert scenario.ended_because == "RestartRequested"
     with pytest.raises(CommandError, match=r"no round of train runs \(it is WaitingForMembers\)"):
-        PLANS["restart"](scenario.group(), scenario.now)
+        PLANS["restart"](scenario.shown(), scenario.now)
 
 
 def test_suspend_and_resume() -> None:
     scenario = trains()
     assert patch("suspend", scenario) == {"spec": {"suspend": True}}
-    assert "no round starts until `kubectl rdzv resume train`" in PLANS["suspend"](scenario.group(), scenario.now).says
+    assert "no round starts until `kubectl rdzv resume train`" in PLANS["suspend"](scenario.shown(), scenario.now).says
     with pytest.raises(CommandError, match="train is not suspended"):
-        PLANS["resume"](scenario.group(), scenario.now)
+        PLANS["resume"](scenario.shown(), scenario.now)
     scenario.edit(suspend=True)
     assert patch("resume", scenario) == {"spec": {"suspend": False}}
     with pytest.raises(CommandError, match="suspended already"):
-        PLANS["suspend"](scenario.group(), scenario.now)
+        PLANS["suspend"](scenario.shown(), scenario.now)
 
 
 def test_close_and_reopen() -> None:
     scenario = trains()
     assert patch("close", scenario) == {"spec": {"closed": True}}
-    assert "The 3 members of round 1 train on" in PLANS["close"](scenario.group(), scenario.now).says
+    assert "The 3 members of round 1 train on" in PLANS["close"](scenario.shown(), scenario.now).says
     with pytest.raises(CommandError, match="is not closed"):
-        PLANS["reopen"](scenario.group(), scenario.now)
+        PLANS["reopen"](scenario.shown(), scenario.now)
     scenario.edit(closed=True)
     assert patch("reopen", scenario) == {"spec": {"closed": False}}
     with pytest.raises(CommandError, match="closed already"):
-        PLANS["close"](scenario.group(), scenario.now)
+        PLANS["close"](scenario.shown(), scenario.now)
 
 
 def test_a_run_that_has_ended_is_not_reopened() -> None:
     scenario = trains()
     scenario.leave(*named("train-0"), reason=LeaveReason.SUCCEEDED)
     with pytest.raises(CommandError, match="Its run has ended: a new one needs a new Job"):
-        PLANS["reopen"](scenario.group(), scenario.now)
+        PLANS["reopen"](scenario.shown(), scenario.now)
 
 
 def test_retry_names_who_is_held_out() -> None:
@@ -104,7 +105,7 @@ def test_retry_names_who_is_held_out() -> None:
 
 def test_an_eviction_says_what_happens_to_the_others() -> None:
     scenario = trains()
-    group = scenario.group()
+    group = scenario.shown()
     participant = found_by(group, "train-1")
     assert participant is not None
     assert participant is found_by(group, "train.train-1")
@@ -124,7 +125,7 @@ def test_an_eviction_says_what_happens_to_the_others() -> None:
 def test_who_is_in_no_pod_cannot_be_evicted() -> None:
     scenario = Played()
     scenario.join("train.a")
-    group = scenario.group()
+    group = scenario.shown()
     with pytest.raises(CommandError, match=r"train\.a is in no pod"):
         evict(group, group.participants["train.a"])
     assert found_by(group, "train.b") is None
@@ -137,15 +138,37 @@ def test_every_action_has_a_command() -> None:
     assert actions.PLANS is PLANS
 
 
+# ---- following
+
+
+def test_a_watch_that_begins_again_forgets_what_is_gone() -> None:
+    watches = Watches(Kubectl(), {"pods": ("pods",)}, known={"pods": [{"metadata": {"uid": "a"}}]})
+
+    def added(uid: str, kind: str = "ADDED") -> Seen:
+        return Seen("pods", {"type": kind, "object": {"metadata": {"uid": uid}}})
+
+    def after(*seen: Seen) -> list[str]:
+        for each in seen:
+            watches._queue.put(each)
+        assert watches.changes(1, together=0.05)
+        return [*watches.objects["pods"]]
+
+    assert after(Seen("pods", None)) == ["a"], "until the new list is there, the old one is shown"
+    assert after(added("b"), added("c")) == ["b", "c"]
+    assert after(added("b", "DELETED"), added("c", "MODIFIED"), added("d")) == ["c", "d"]
+    assert after(Seen("pods", None), added("d")) == ["d"]
+    assert not watches.changes(0.01)
+
+
 # ---- wait
 
 
 def test_what_wait_waits_for() -> None:
     scenario = trains()
-    group = scenario.group()
+    group = scenario.shown()
     assert [waiting.outcome(group, goal) for goal in ("running", "complete", "failed")] == [True, None, None]
     scenario.leave(*named("train-0"), reason=LeaveReason.SUCCEEDED)
-    group = scenario.group()
+    group = scenario.shown()
     assert [waiting.outcome(group, goal) for goal in ("running", "complete", "failed")] == [False, True, False]
     assert waiting.line(group) == "train: Complete: run 'job' is closed: it has succeeded"
 
@@ -161,27 +184,27 @@ def test_a_change_that_the_operator_has_not_seen_is_waited_for() -> None:
 
 
 def test_logs_of_all_members_or_of_one() -> None:
-    group = trains().group()
+    group = trains().shown()
     assert [source.prefix for source in sources(group, None)] == ["0 train-0", "1 train-1", "2 train-2"]
     assert [source.pod for source in sources(group, 2)] == ["train-2"]
     with pytest.raises(CommandError, match="has the ranks 0 to 2, and not 3"):
         sources(group, 3)
     with pytest.raises(CommandError, match=r"rank 2 of train, train\.train-2, is in no pod, or its object is gone"):
-        sources(has_lost_one().group(), 2)
+        sources(has_lost_one().shown(), 2)
 
 
 def test_before_the_first_round_the_logs_of_all_pods_are_shown() -> None:
     scenario = Played()
     scenario.pod("train-1")
-    with_pods = scenario.group()
+    with_pods = scenario.shown()
     assert [source.pod for source in sources(with_pods, None)] == ["train-1"]
     with pytest.raises(CommandError, match="no node in a pod"):
-        sources(Played().group(), None)
+        sources(Played().shown(), None)
 
 
 def test_the_time_of_a_round() -> None:
     scenario = has_lost_one()
-    group = scenario.group()
+    group = scenario.shown()
     limits = window(group, 1)
     assert limits.end is not None
     assert within("2030-01-01T00:16:41.500000001Z a b ", limits) == "a b "

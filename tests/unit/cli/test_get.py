@@ -18,7 +18,7 @@ from rendezvous_api.rendezvous import Rendezvous
 
 
 def found(scenario: Played) -> dict[str, Row]:
-    return {row.pod or row.name: row for row in rows(scenario.group(), scenario.now)}
+    return {row.pod or row.name: row for row in rows(scenario.shown(), scenario.now)}
 
 
 def test_members_have_their_rank_pod_machine_and_heartbeat() -> None:
@@ -37,7 +37,7 @@ def test_a_silent_member_is_shown_with_the_time_after_which_it_is_lost() -> None
     scenario = trains()
     scenario.silent(*named("train-1"))
     scenario.after(21)
-    assert scenario.group().state == State.DEGRADED
+    assert scenario.shown().state == State.DEGRADED
     seen = found(scenario)
     assert (seen["train-1"].state, seen["train-1"].heartbeat) == ("silent 21s of 2m", 21)
     assert seen["train-0"].state.startswith("training")
@@ -47,7 +47,7 @@ def test_a_clock_that_differs_makes_no_member_silent() -> None:
     """The heartbeats of all agents seem old: then the clock of this machine is wrong."""
     scenario = trains()
     moment = scenario.now.replace(hour=scenario.now.hour + 1)
-    assert all(row.state.startswith("training") for row in rows(scenario.group(), moment))
+    assert all(row.state.startswith("training") for row in rows(scenario.shown(), moment))
 
 
 def test_a_lost_member_is_shown_with_the_reason_and_its_pod() -> None:
@@ -124,16 +124,30 @@ def test_after_the_end_no_member_trains() -> None:
     seen = found(scenario)
     assert seen["train-0"].state == "has left: Succeeded"
     assert seen["train-1"].state == "run has ended"
-    assert scenario.group().state == State.COMPLETE
-    assert "store" not in tree(scenario.group(), scenario.now)
+    assert scenario.shown().state == State.COMPLETE
+    assert "store" not in tree(scenario.shown(), scenario.now)
+
+
+def test_a_member_that_was_dropped_and_is_silent_is_lost() -> None:
+    """Outside of pods its object stays: the operator has answered its attempt, and nothing reads that."""
+    scenario = Played(2, 3, last_call_seconds=1, replacement_seconds=0)
+    scenario.join(*named("a", "b", "c"))
+    scenario.after(1)
+    scenario.silent(*named("c"))
+    scenario.after(130)
+    scenario.all_join_again()
+    scenario.after(5)
+    (row,) = [row for row in rows(scenario.shown(), scenario.now) if row.name == "train.c"]
+    assert (row.kind, row.mark) == (MISSING, "?")
+    assert row.state.startswith("lost: silent ")
 
 
 def test_the_table_has_a_line_for_each_group() -> None:
     scenario = trains_again(max_restarts=20)
-    lines = groups_table([scenario.group()], scenario.now, all_namespaces=True).splitlines()
+    lines = groups_table([scenario.shown()], scenario.now, all_namespaces=True).splitlines()
     assert lines[0].split() == [*("NAMESPACE", "NAME", "STATE", "RUN", "ROUND", "NODES", "SPARES", "RESTARTS", "SINCE")]
     assert lines[1].split() == ["team-a", "train", "Running", "Job/train", "2", "3/2-4", "0", "1/20", "40s"]
-    wide = groups_table([scenario.group()], scenario.now, wide=True).splitlines()[1]
+    wide = groups_table([scenario.shown()], scenario.now, wide=True).splitlines()[1]
     assert "MemberLost 47s ago, 22.0 s lost" in wide
 
 
@@ -149,7 +163,7 @@ def test_a_group_that_no_operator_has_seen_is_shown() -> None:
 @pytest.mark.parametrize("scenario", [trains, has_lost_one, waits])
 def test_what_programs_get_is_what_people_see(scenario: type[Played]) -> None:
     played = scenario()
-    group = played.group()
+    group = played.shown()
     value = group_json(group, played.now)
     shown = tree(group, played.now)
     assert value["state"] in shown

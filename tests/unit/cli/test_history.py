@@ -45,7 +45,7 @@ def whole(rounds: list[Round]) -> float:
 def test_the_times_of_a_run_are_its_wall_time(seconds: float) -> None:
     scenario = trains_again()
     scenario.after(seconds)
-    rounds = timeline(scenario.group(), scenario.now)
+    rounds = timeline(scenario.shown(), scenario.now)
     begin = rounds[0].begin
     assert whole(rounds) == pytest.approx((scenario.now - begin).total_seconds())
     for one, following in pairwise(rounds):
@@ -55,18 +55,18 @@ def test_the_times_of_a_run_are_its_wall_time(seconds: float) -> None:
 
 def test_a_group_that_stands_still_loses_time_until_now() -> None:
     scenario = has_lost_one()
-    rounds = timeline(scenario.group(), scenario.now)
+    rounds = timeline(scenario.shown(), scenario.now)
     before = time_lost(rounds, 1)
     assert before is not None
     scenario.after(3)
-    assert time_lost(timeline(scenario.group(), scenario.now), 1) == before + 3
+    assert time_lost(timeline(scenario.shown(), scenario.now), 1) == before + 3
 
 
 def test_a_run_that_has_ended_loses_no_time() -> None:
     scenario = trains()
     scenario.leave(*named("train-0"), reason=LeaveReason.SUCCEEDED)
     end = scenario.now
-    (only,) = timeline(scenario.group(), end + timedelta(hours=1))
+    (only,) = timeline(scenario.shown(), end + timedelta(hours=1))
     assert only.end <= end
     assert time_lost([only], 1) is None
 
@@ -80,17 +80,17 @@ def test_the_time_between_two_runs_belongs_to_none() -> None:
     scenario.after(500)
     scenario.join("train.c", "train.d", run="two")
     scenario.after(10)
-    first, second = timeline(scenario.group(), scenario.now)
+    first, second = timeline(scenario.shown(), scenario.now)
     assert (first.end, second.begin) != (second.begin, first.end)
     assert whole([first]) <= 10
-    assert history_json(scenario.group(), scenario.now)["totals"]["trainingSeconds"] <= 10
+    assert history_json(scenario.shown(), scenario.now)["totals"]["trainingSeconds"] <= 10
     assert None in [*columns([first, second], 60)], "the axis shows that no round ran"
 
 
 def test_what_people_and_programs_get() -> None:
     scenario = trains_again()
-    text = history(scenario.group(), scenario.now)
-    value = history_json(scenario.group(), scenario.now)
+    text = history(scenario.shown(), scenario.now)
+    value = history_json(scenario.shown(), scenario.now)
     assert (
         "1       00:16:41Z   3       105s      22.0 s   MemberLost   train.train-2: its pod train-2 has failed" in text
     )
@@ -103,15 +103,15 @@ def test_what_people_and_programs_get() -> None:
 def test_before_the_first_round_there_is_nothing() -> None:
     scenario = Played()
     scenario.start("train-0")
-    assert history(scenario.group(), scenario.now) == "train has had no round yet."
-    ET.fromstring(plot(scenario.group(), scenario.now))
+    assert history(scenario.shown(), scenario.now) == "train has had no round yet."
+    ET.fromstring(plot(scenario.shown(), scenario.now))
 
 
 def test_the_picture_has_each_span_and_each_reason() -> None:
     scenario = trains_again()
-    root = ET.fromstring(plot(scenario.group(), scenario.now))
+    root = ET.fromstring(plot(scenario.shown(), scenario.now))
     titles = [title.text or "" for title in root.iter("{http://www.w3.org/2000/svg}title")]
-    rounds = timeline(scenario.group(), scenario.now)
+    rounds = timeline(scenario.shown(), scenario.now)
     spans = sum(len(each.spans) for each in rounds)
     assert len(titles) == spans + len(rounds)
     assert any("MemberLost, 22.0 s lost: train.train-2" in title for title in titles)

@@ -28,7 +28,7 @@ def live() -> Played:
 
 
 def _evict(scenario: Played) -> str:
-    group = scenario.group()
+    group = scenario.shown()
     return f"This {evict(group, group.participants['train.train-1']).says}"
 
 
@@ -36,11 +36,11 @@ EXAMPLES: dict[str, tuple[str, Callable[[], Played], Callable[[Played], str]]] =
     "All groups": (
         "get -o wide",
         has_lost_one,
-        lambda scenario: groups_table([scenario.group()], scenario.now, wide=True),
+        lambda scenario: groups_table([scenario.shown()], scenario.now, wide=True),
     ),
-    "One group": ("get train", live, lambda scenario: tree(scenario.group(), scenario.now)),
-    "Why": ("why train", waits, lambda scenario: why(scenario.group(), scenario.now)),
-    "History": ("history train", trains_again, lambda scenario: history(scenario.group(), scenario.now)),
+    "One group": ("get train", live, lambda scenario: tree(scenario.shown(), scenario.now)),
+    "Why": ("why train", waits, lambda scenario: why(scenario.shown(), scenario.now)),
+    "History": ("history train", trains_again, lambda scenario: history(scenario.shown(), scenario.now)),
     "Actions": ("evict train.train-1", trains_again, _evict),
 }
 

@@ -19,14 +19,14 @@ ADVICE = [value for value in vars(module).values() if isinstance(value, Advice)]
 
 
 def said(scenario: Played) -> str:
-    return why(scenario.group(), scenario.now)
+    return why(scenario.shown(), scenario.now)
 
 
 @pytest.mark.parametrize("advice", ADVICE, ids=lambda advice: advice.anchor)
 def test_each_page_is_there(advice: Advice) -> None:
     assert f"{SITE}docs/troubleshooting.md" == TROUBLESHOOTING
     assert advice.anchor in anchors(read("docs/troubleshooting.md"))
-    assert advice.text.format(name="train").endswith((".", "train", "doctor"))
+    assert advice.text.format(name="train").endswith((".", "train", "doctor", "pods"))
 
 
 def test_there_is_advice_for_each_state_and_words_for_each_end() -> None:
@@ -43,6 +43,12 @@ def test_a_group_that_waits_names_the_missing_pod_and_why() -> None:
     )
     assert "What to do: A Pending pod needs a free machine" in text
     assert text.count("train-1") == 1, "said once"
+
+
+def test_a_group_without_known_pods_needs_more_nodes() -> None:
+    scenario = Played(2, 2)
+    scenario.join(*named("a"))
+    assert "What to do: Start more nodes" in said(scenario)
 
 
 def test_a_loss_is_told_with_its_cause_and_its_cost() -> None:
