@@ -10,7 +10,7 @@ SHELL := bash
 unexport PYTHONDONTWRITEBYTECODE
 
 BIN := .venv/bin
-PACKAGES := api operator handler controlplane
+PACKAGES := api operator handler controlplane cli
 SOURCES := $(PACKAGES) demo examples tests benchmarks chaos testcluster hack
 
 # Most tests wait for processes, so there are more workers than cores. Each has a control plane, and one test at a time
@@ -107,6 +107,10 @@ test-pythons: setup ## Test requests, kubeconfigs and waits of the handler, with
 test-launchers: setup .venv-launchers/.environment ## Run the examples of other launchers (Accelerate, Lightning, DeepSpeed, torchx)
 	@$(BIN)/python -m pytest -m launchers $(TEST_ARGS) tests/e2e
 
+.PHONY: cli
+cli: ## Make build/kubectl-rdzv, one file that needs Python 3.10 and kubectl, and its manifest for krew
+	@hack/build_cli.py
+
 .PHONY: image
 image: ## Build the images of operator and handler without a container engine (Debian, as root): build/*.tar
 	@hack/build-image --local
@@ -173,7 +177,7 @@ setup: .venv/.environment .venv/.control-plane ## Make .venv and the control pla
 
 # These files only say when it was done last. They go with .venv; should the cache with the programs be emptied
 # after that, whatever starts a control plane fills it again.
-.venv/.environment: pyproject.toml operator/pyproject.toml controlplane/pyproject.toml uv.lock hack/setup hack/uv
+.venv/.environment: pyproject.toml operator/pyproject.toml controlplane/pyproject.toml cli/pyproject.toml uv.lock hack/setup hack/uv
 	@hack/setup environment
 	@touch $@
 

@@ -29,6 +29,7 @@ _PLACES = (
     (r"README\.md", re.compile(rf"\bVersion {_VERSION}\b")),
     # A page of the version, a package or an image of it, and an image whose name is in a variable.
     (r".*", re.compile(rf"\brdzv\.dev/v{_VERSION}/")),
+    (r"cli/krew\.yaml", re.compile(rf"^  version: v{_VERSION}$", re.MULTILINE)),
     (r".*", re.compile(rf"\bkube[-_]rendezvous(?:[-_][a-z]+)*(?:==|:|-){_VERSION}")),
     (r".*", re.compile(rf"(?:\$IMAGE:|\bTAG=){_VERSION}")),
     # What pods and logs show.
@@ -38,6 +39,7 @@ _MUST_HAVE_ONE = (
     "pyproject.toml",
     "operator/pyproject.toml",
     "controlplane/pyproject.toml",
+    "cli/pyproject.toml",
     "charts/kube-rendezvous/Chart.yaml",
     "Containerfile",
 )

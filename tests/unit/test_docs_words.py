@@ -16,7 +16,7 @@ TEXTS = [
     *ROOT.glob(".github/**/*.yml"),
     *(path for path in ROOT.glob("charts/**/*") if path.suffix in {".yaml", ".tpl", ".txt", ".json"}),
 ]
-PRODUCT = [ROOT / "api", ROOT / "operator", ROOT / "handler"]
+PRODUCT = [ROOT / "api", ROOT / "operator", ROOT / "handler", ROOT / "cli"]
 
 INSTEAD = {
     "all the same": "nevertheless, still",

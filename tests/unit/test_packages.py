@@ -1,4 +1,4 @@
-"""The three distributions: what is in each, what their pages on a package index show, and what each needs."""
+"""The four distributions: what is in each, what their pages on a package index show, and what each needs."""
 
 import os
 import re
@@ -25,11 +25,13 @@ FOLDERS = {
     "kube-rendezvous": ROOT,
     "kube-rendezvous-operator": ROOT / "operator",
     "kube-rendezvous-controlplane": ROOT / "controlplane",
+    "kube-rendezvous-cli": ROOT / "cli",
 }
 PACKAGES = {
     "kube-rendezvous": {"rendezvous_api", "rendezvous_handler", "kube_rendezvous"},
     "kube-rendezvous-operator": {"rendezvous_operator"},
     "kube-rendezvous-controlplane": {"rendezvous_controlplane"},
+    "kube-rendezvous-cli": {"kube_rendezvous_cli"},
 }
 # .gitignore is there because hatchling adds it always.
 SDIST = {"LICENSE", "PKG-INFO", "README.md", "pyproject.toml", ".gitignore"}
@@ -92,9 +94,10 @@ def project(name: str) -> dict[str, Any]:
     return found
 
 
-def test_the_operator_needs_the_rest_of_the_same_version() -> None:
+@pytest.mark.parametrize("name", ["kube-rendezvous-operator", "kube-rendezvous-cli"])
+def test_what_decodes_objects_needs_the_rest_of_the_same_version(name: str) -> None:
     """That all versions agree is seen in test_release.py."""
-    requirements = map(Requirement, project("kube-rendezvous-operator")["dependencies"])
+    requirements = map(Requirement, project(name)["dependencies"])
     (own,) = (requirement for requirement in requirements if requirement.name == "kube-rendezvous")
     assert str(own.specifier) == f"=={project('kube-rendezvous')['version']}"
 

@@ -294,7 +294,7 @@ def test_each_job_has_only_the_rights_that_it_names() -> None:
 
 def test_what_a_person_must_set_up_is_in_the_list() -> None:
     said = " ".join(cell for row in rows(section("CONTRIBUTING.md", "## Releases")) for cell in row)
-    packages = ("kube-rendezvous", "kube-rendezvous-operator", "kube-rendezvous-controlplane")
+    packages = ("kube-rendezvous", "kube-rendezvous-operator", "kube-rendezvous-controlplane", "kube-rendezvous-cli")
     for name in (
         *(f"`{package}`" for package in packages),
         "release.yml",

@@ -1,0 +1,30 @@
+"""``kubectl rdzv``, and ``python -m kube_rendezvous_cli``."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from kube_rendezvous_cli import arguments, commands
+from kube_rendezvous_cli.kubectl import CommandError
+from kube_rendezvous_cli.text import safe
+
+_INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code, which `kubectl rdzv --help` explains."""
+    options = arguments.parsed(argv)
+    try:
+        return commands.COMMANDS[options.command](commands.Session(options))
+    except CommandError as error:
+        print(f"error: {safe(str(error))}", file=sys.stderr)
+        return error.code
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:  # such as `| head`: nothing more can be shown
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,136 @@
+"""``kubectl rdzv get``: all groups in a table, or one with all its nodes."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from kube_rendezvous_cli import times
+from kube_rendezvous_cli.group import Group
+from kube_rendezvous_cli.rows import MEMBER, Row, rows
+from kube_rendezvous_cli.text import table
+from kube_rendezvous_cli.timeline import time_lost, timeline
+
+Json = dict[str, Any]
+
+NOTHING = "-"
+
+
+def groups_table(groups: Sequence[Group], now: datetime, *, wide: bool = False, all_namespaces: bool = False) -> str:
+    """A line for each group: its state, and for whom it waits or what has happened last."""
+    header = ["NAME", "STATE", "RUN", "ROUND", "NODES", "SPARES", "RESTARTS", "SINCE"]
+    lines = []
+    for group in sorted(groups, key=lambda group: (group.namespace, group.name)):
+        summary, status = group.status.summary, group.status
+        cells = [
+            group.name,
+            group.state,
+            group.run or NOTHING,
+            str(status.round),
+            summary.nodes if summary is not None else NOTHING,
+            str(summary.spares) if summary is not None else NOTHING,
+            _restarts(group),
+            (times.ago(summary.since, now) if summary is not None else None) or NOTHING,
+        ]
+        if all_namespaces:
+            cells.insert(0, group.namespace)
+        if wide:
+            cells += [last_end(group, now) or NOTHING, message(group)]
+        lines.append(cells)
+    if all_namespaces:
+        header.insert(0, "NAMESPACE")
+    return "\n".join(table([*header, "LAST", "MESSAGE"] if wide else header, lines))
+
+
+def tree(group: Group, now: datetime, *, wide: bool = False) -> str:
+    """One group: its run, its round, and each node with rank, pod, machine, heartbeat and what is known of it."""
+    head = [group.name, group.state]
+    status, summary = group.status, group.status.summary
+    if status.round:
+        head.append(f"round {status.round}")
+    if summary is not None:
+        now_there, _, allowed = summary.nodes.partition("/")
+        head.append(f"{now_there} of {allowed} nodes")
+    if group.run:
+        head.append(f"run {group.run}")
+    head.append(f"restarts {_restarts(group)}")
+    if (last := last_end(group, now)) is not None:
+        head.append(f"last: {last}")
+    lines = ["   ".join(head)]
+    if (said := message(group)) and not _says_nothing_new(group):
+        lines.append(said)
+    found = rows(group, now)
+    if found:
+        header = ["RANK", "POD", "MACHINE", "STATE", "HEARTBEAT", "EVIDENCE"]
+        lines += ["", *table([*header, "PARTICIPANT"] if wide else header, [_cells(row, wide) for row in found])]
+    lines += [f"note: {problem}" for problem in group.problems]
+    return "\n".join(lines)
+
+
+def _cells(row: Row, wide: bool) -> list[str]:
+    heartbeat = times.age(row.heartbeat) if row.heartbeat is not None else ""
+    cells = [row.mark, row.pod or row.name, row.machine or NOTHING, row.state, heartbeat, row.evidence]
+    return [*cells, row.name] if wide else cells
+
+
+def message(group: Group) -> str:
+    """What the group does or waits for, in the operator's words."""
+    condition = group.condition
+    return "" if condition is None else condition.message
+
+
+def last_end(group: Group, now: datetime) -> str | None:
+    """Why the last round that has ended did so, when, and how long the group stood still; None: none has."""
+    ended = [record for record in group.status.history if record.reason is not None]
+    if not ended:
+        return None
+    last = ended[-1]
+    when = times.ago(last.asked or last.ended or last.formed, now)
+    lost = time_lost(timeline(group, now), last.round)
+    cost = "" if lost is None else f", {times.duration(lost)} lost{'' if group.running else ' so far'}"
+    return f"{last.reason} {when} ago{cost}"
+
+
+def group_json(group: Group, now: datetime) -> Json:
+    """One group for programs."""
+    condition, summary = group.condition, group.status.summary
+    return {
+        "namespace": group.namespace,
+        "name": group.name,
+        "state": group.state,
+        "message": condition.message if condition is not None else None,
+        "since": summary.since if summary is not None else None,
+        "run": group.status.run_id,
+        "runName": group.run or None,
+        "round": group.status.round,
+        "running": group.running,
+        "minNodes": group.rendezvous.spec.min_nodes,
+        "maxNodes": group.rendezvous.spec.max_nodes,
+        "restarts": group.status.restarts,
+        "maxRestarts": group.rendezvous.spec.restarts.max,
+        "nodes": [row_json(row) for row in rows(group, now)],
+        "problems": list(group.problems),
+    }
+
+
+def row_json(row: Row) -> Json:
+    """One node for programs."""
+    return {
+        "kind": row.kind,
+        "participant": row.name if row.kind == MEMBER or row.name != row.pod else None,
+        "rank": row.rank,
+        "pod": row.pod,
+        "machine": row.machine,
+        "state": row.state,
+        "heartbeatSeconds": row.heartbeat,
+        "evidence": row.evidence or None,
+    }
+
+
+def _restarts(group: Group) -> str:
+    most = group.rendezvous.spec.restarts.max
+    return str(group.status.restarts) if most is None else f"{group.status.restarts}/{most}"
+
+
+def _says_nothing_new(group: Group) -> bool:
+    """Whether the message is only that a round runs, which the line above says."""
+    return message(group) == f"round {group.status.round} runs with {group.status.nodes} nodes"

@@ -1,0 +1,138 @@
+"""What `kubectl rdzv why` says."""
+
+import re
+from datetime import timedelta
+
+import pytest
+from tests.support.pages import anchors, read
+from tests.unit.cli.played import Played, has_lost_one, named, trains, trains_again, waits
+
+from kube_rendezvous_cli import why as module
+from kube_rendezvous_cli.group import group_of
+from kube_rendezvous_cli.version import SITE, TROUBLESHOOTING
+from kube_rendezvous_cli.why import BY_END, BY_STATE, Advice, why
+from rendezvous_api.codec import encode
+from rendezvous_api.reasons import AttemptReason, ClosedReason, LeaveReason, RoundEndReason, State
+from rendezvous_api.rendezvous import Rendezvous
+
+ADVICE = [value for value in vars(module).values() if isinstance(value, Advice)] + [*BY_STATE.values()]
+
+
+def said(scenario: Played) -> str:
+    return why(scenario.shown(), scenario.now)
+
+
+@pytest.mark.parametrize("advice", ADVICE, ids=lambda advice: advice.anchor)
+def test_each_page_is_there(advice: Advice) -> None:
+    assert f"{SITE}docs/troubleshooting.md" == TROUBLESHOOTING
+    assert advice.anchor in anchors(read("docs/troubleshooting.md"))
+    assert advice.text.format(name="train").endswith((".", "train", "doctor", "pods"))
+
+
+def test_there_is_advice_for_each_state_and_words_for_each_end() -> None:
+    assert set(BY_STATE) == set(State)
+    assert set(BY_END) == {*RoundEndReason, *ClosedReason}
+
+
+def test_a_group_that_waits_names_the_missing_pod_and_why() -> None:
+    text = said(waits())
+    assert text.startswith(
+        "train (Job/train, 2 nodes) has been WaitingForNodes for 90s: 1 of at least 2 nodes; train-1 is Pending "
+        "(0/3 nodes "
+        "are available: 3 Insufficient nvidia.com/gpu.)"
+    )
+    assert "What to do: A Pending pod needs a free machine" in text
+    assert text.count("train-1") == 1, "said once"
+
+
+def test_a_group_without_known_pods_needs_more_nodes() -> None:
+    scenario = Played(2, 2)
+    scenario.join(*named("a"))
+    assert "What to do: Start more nodes" in said(scenario)
+
+
+def test_a_loss_is_told_with_its_cause_and_its_cost() -> None:
+    text = said(has_lost_one())
+    assert (
+        "Round 1 ended 7s ago because a member was lost (MemberLost: train.train-2: its pod train-2 has failed)"
+    ) in text
+    assert "the group has stood still for 7.0 s" in text
+    assert "train.train-2 was lost (its participant object is gone)" in text
+
+
+def test_a_loss_of_long_ago_is_not_told() -> None:
+    scenario = trains_again(max_restarts=20)
+    assert "the group stood still for 22.0 s. " in said(scenario)
+    assert "That is restart 1 of at most 20." in said(scenario)
+    scenario.after(600)
+    assert "Round 1" not in said(scenario)
+
+
+def test_a_silent_member_is_named() -> None:
+    scenario = trains()
+    scenario.silent(*named("train-1"))
+    scenario.after(30)
+    text = said(scenario)
+    assert "has been Degraded" in text
+    assert "train.train-1 is silent since" in text
+    assert "What to do: Look into the log of the silent node" in text
+
+
+def test_spares_are_told() -> None:
+    scenario = Played(2, 2, last_call_seconds=0)
+    scenario.start("train-0", "train-1", "train-2")
+    assert "train-2 is a spare and takes the place of a lost member at once." in said(scenario)
+
+
+def test_new_nodes_that_are_gathered_can_be_taken_in_now() -> None:
+    scenario = Played(2, 4, last_call_seconds=0, scale_up_interval_seconds=3600)
+    scenario.start("train-0", "train-1", "train-2")
+    assert "To take in the new nodes now: kubectl rdzv restart train" in said(scenario)
+
+
+def test_suspended_and_closed_groups_say_how_to_go_on() -> None:
+    scenario = trains()
+    scenario.edit(suspend=True)
+    scenario.reenter(*named("train-0", "train-1", "train-2"))
+    assert "To continue: kubectl rdzv resume train" in said(scenario)
+    assert "because the group was suspended (Suspended" in said(scenario)
+    scenario.edit(closed=True)
+    assert "To let nodes join again: kubectl rdzv reopen train" in said(scenario)
+
+
+def test_a_spent_budget_names_who_failed() -> None:
+    scenario = trains(max_restarts=0)
+    scenario.reenter(*named("train-1"), reason=AttemptReason.WORKER_FAILURE)
+    scenario.reenter(*named("train-0", "train-2"))
+    text = said(scenario)
+    assert "has been Failed" in text
+    assert "train.train-1" in text
+    assert "because the restart budget is used up (RestartBudgetExhausted" in text
+    assert "create the Job again" in text
+
+
+def test_success_needs_nothing() -> None:
+    scenario = trains()
+    scenario.leave(*named("train-0"), reason=LeaveReason.SUCCEEDED)
+    assert re.search(r"has been Complete.*it has succeeded.*\n\nWhat to do: Nothing has to be done\.", said(scenario))
+
+
+def test_without_an_operator_it_says_so() -> None:
+    scenario = trains()
+    item = encode(Rendezvous(scenario.metadata, scenario.spec))
+    late = scenario.now + timedelta(seconds=60)
+    text = why(group_of(item, (), ()), late)
+    assert "no operator has seen it, although it was created" in text
+    assert "kubectl rdzv doctor" in text
+    assert "although" not in why(group_of(item, (), ()), scenario.now - timedelta(seconds=115))
+
+
+def test_a_state_of_a_later_release_is_shown() -> None:
+    scenario = trains()
+    rendezvous, participants, pods = scenario.objects()
+    rendezvous["status"]["summary"]["state"] = "Hibernating"
+    rendezvous["status"]["history"][-1]["reason"] = "MoonPhase"
+    text = why(group_of(rendezvous, participants, pods), scenario.now)
+    assert "has been Hibernating" in text
+    assert "because MoonPhase (MoonPhase)" in text
+    assert "This release does not know that state" in text
