@@ -45,6 +45,8 @@ def test_a_suspect_is_in_the_log_at_once_and_so_is_the_end_of_it(member: Member)
     assert member.sees(rendezvous()) == []
     assert member.sees(rendezvous(SILENT)) == [f"WARNING: round 7 goes on, but: {SILENT}"]
     assert member.sees(rendezvous(SILENT)) == []
+    member.clock += 60
+    assert member.sees(rendezvous(SILENT)) == [], "once is enough"
     assert member.sees(rendezvous()) == ["INFO: round 7: what was wrong has passed"]
     assert member.sees(rendezvous()) == []
     member.clock += 30
@@ -84,3 +86,22 @@ def test_nothing_is_said_of_another_round_nor_that_a_round_is_well_that_ends(mem
     assert member.sees(rendezvous(waiting=1)) == []
     assert member.sees(rendezvous(number=8), number=8) == []
     assert len(member.sees(rendezvous(SILENT, number=8), number=8)) == 1
+
+
+def test_what_has_not_changed_is_looked_at_once(member: Member, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where a message was over before it was logged; torch asks ten times a second."""
+    looks: list[str] = []
+    condition = RendezvousStatus.condition
+
+    def looked(status: RendezvousStatus, name: str) -> Condition | None:
+        looks.append(name)
+        return condition(status, name)
+
+    monkeypatch.setattr(RendezvousStatus, "condition", looked)
+    for found in (rendezvous(), rendezvous(SILENT)):
+        member.sees(found)
+    assert len(looks) == 2
+    member.sees(rendezvous("another"))
+    looks.clear()
+    member.sees(rendezvous())
+    assert len(looks) == 1

@@ -9,6 +9,7 @@ from tests.model.mutants import (
     of_names,
     of_nodes,
     of_reconciles,
+    of_reports,
     of_runs,
     of_situations,
     of_starts,
@@ -28,4 +29,5 @@ MUTANTS = [
     *of_caches.MUTANTS,
     *of_reconciles.MUTANTS,
     *of_handlers.MUTANTS,
+    *of_reports.MUTANTS,
 ]
