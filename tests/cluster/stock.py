@@ -68,6 +68,12 @@ def required_by(*roots: str) -> set[str]:
     return found
 
 
+def stock_volumes(volumes: Sequence[Manifest], environment: Path) -> list[Manifest]:
+    """The volumes of a pod of HOST_IMAGE, with this environment in the place of the checkout's."""
+    stock = {"path": str(environment), "type": "Directory"}
+    return [{**volume, "hostPath": stock} if volume["name"] == "environment" else volume for volume in volumes]
+
+
 def stock_template(
     environment: Path,
     shared: Path,
@@ -84,12 +90,7 @@ def stock_template(
         annotations: other ones than `rdzv.dev/nnodes`, or another value of it.
         spec: further fields of the pod's spec.
     """
-    volumes = [
-        {**volume, "hostPath": {**volume["hostPath"], "path": str(environment)}}
-        if volume["name"] == "environment"
-        else volume
-        for volume in host_volumes()
-    ]
+    data = {"name": "data", "hostPath": {"path": str(shared), "type": "Directory"}}
     return {
         "metadata": {
             "labels": {"app": "train", names.LABEL_RENDEZVOUS: "train"},
@@ -99,7 +100,7 @@ def stock_template(
             "restartPolicy": "Never",
             "enableServiceLinks": False,
             "containers": [container(command)],
-            "volumes": [*volumes, {"name": "data", "hostPath": {"path": str(shared), "type": "Directory"}}],
+            "volumes": [*stock_volumes(host_volumes(), environment), data],
             **spec,
         },
     }
