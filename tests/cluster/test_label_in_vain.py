@@ -15,7 +15,10 @@ NOT_ON_THE_TEMPLATE = (
     "join. Put it into the labels of the pod template"
 )
 NO_EFFECT = "the label rdzv.dev/rendezvous has no effect: "
-OTHER_BACKEND = f"{NO_EFFECT}the container uses the rendezvous backend {{}}. Remove --rdzv-backend and --rdzv-endpoint, or the label"
+OTHER_BACKEND = (
+    f"{NO_EFFECT}the container uses the rendezvous backend {{}}. "
+    "Remove --rdzv-backend and --rdzv-endpoint, or the label"
+)
 IN_VAIN = {
     "another backend": (
         {"command": ["torchrun", "--rdzv-backend=c10d", "train.py"]},
