@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from testcluster import HOST_IMAGE, Cluster, host_volume_mounts
 from testcluster.layout import HOST_ADDRESS
+from tests.cluster.controllers import JobSetController, TrainerController
 from tests.cluster.examples import host_volume
 from tests.cluster.harness import Group
-from tests.cluster.jobset import JobSetController
 from tests.cluster.manifests import DATA, TRAIN, Manifest, bare_pod, deployment, indexed_job, job_set, stateful_set
 from tests.cluster.stock import stock_template
 
@@ -146,6 +146,47 @@ def test_pods_of_a_job_set(stock: Group, stock_environment: Path) -> None:
     train_and_lose_rank_0(stock, job_set("train", [1] * NODES, template))
     stock.stop_training()
     stock.kubectl("wait", "--for=condition=Completed", "jobset/train", "--timeout=110s")
+
+
+@pytest.fixture
+def train_jobs(
+    cluster: Cluster, tmp_path_factory: pytest.TempPathFactory, stock: Group, jobsets: None
+) -> Iterator[None]:
+    """And the real controller of TrainJobs, which makes JobSets."""
+    folder = tmp_path_factory.mktemp("trainer")
+    with TrainerController(cluster.kubectl, cluster.kubeconfig, folder, address=HOST_ADDRESS):
+        yield
+        stock.kubectl("delete", "trainjobs,trainingruntimes", "--all", "--timeout=60s")
+
+
+@pytest.mark.usefixtures("train_jobs")
+def test_pods_of_a_train_job(stock: Group, stock_environment: Path) -> None:
+    """The label is in the runtime, and the Trainer itself gives torchrun the number of nodes (PET_NNODES)."""
+    template = stock_template(stock_environment, stock.folder)
+    del template["metadata"]["annotations"]
+    (train,) = template["spec"]["containers"]
+    train["name"] = "node"  # which the Trainer looks for
+    jobs = job_set("", [NODES], template)["spec"]["replicatedJobs"]
+    jobs[0]["name"] = "node"
+    jobs[0]["template"]["metadata"] = {"labels": {"trainer.kubeflow.org/trainjob-ancestor-step": "trainer"}}
+    api, policy = "trainer.kubeflow.org/v1alpha1", {"numNodes": NODES, "torch": {}}
+    runtime: Manifest = {
+        "apiVersion": api,
+        "kind": "TrainingRuntime",
+        "metadata": {"name": "torch", "labels": {"trainer.kubeflow.org/framework": "torch"}},
+        "spec": {"mlPolicy": policy, "template": {"spec": {"replicatedJobs": jobs}}},
+    }
+    stock.create(runtime)
+    reference = {"apiGroup": "trainer.kubeflow.org", "kind": "TrainingRuntime", "name": "torch"}
+    train_job: Manifest = {
+        "apiVersion": api,
+        "kind": "TrainJob",
+        "metadata": {"name": "train"},
+        "spec": {"runtimeRef": reference, "trainer": {"numNodes": NODES}},
+    }
+    train_and_lose_rank_0(stock, train_job)
+    stock.stop_training()
+    stock.kubectl("wait", "--for=condition=Complete", "trainjob/train", "--timeout=110s")
 
 
 @pytest.fixture
