@@ -27,11 +27,22 @@ from rendezvous_controlplane import Report
 HOST = "kubernetes.io/hostname"
 NEWER, OLDER = "node-b", "node-a"
 MODULE, VERSION = "github.com/containerd/containerd/v2", "v2.1.4"
+IMAGES = ("kube-rendezvous-operator", "kube-rendezvous-handler")
 PROGRAMS = ("containerd", "containerd-shim-runc-v2", "ctr")
 
 
 @pytest.fixture(scope="module")
-def newer_containerd(cluster: Cluster, operator_image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+def archives(cluster: Cluster, operator_image: str) -> list[Path]:
+    """Those of the operator's image and of the handler's, which no registry has; the machines have both."""
+    found = [ROOT / "build" / f"{name}-{operator_image.rpartition(':')[2]}.tar" for name in IMAGES]
+    cluster.load_image(found[1])
+    return found
+
+
+@pytest.fixture(scope="module")
+def newer_containerd(
+    cluster: Cluster, archives: list[Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Node]:
     """That machine, with the images that the pods need, among them the handler's."""
     programs = cluster.programs
     folder = tmp_path_factory.mktemp("containerd")
@@ -45,9 +56,7 @@ def newer_containerd(cluster: Cluster, operator_image: str, tmp_path_factory: py
     node = Node(NEWER, cluster.control_plane.machine, dataclasses.replace(programs, debian=folder), Report())
     node.start()
     try:
-        (operator,) = (ROOT / "build").glob(f"kube-rendezvous-operator-{operator_image.rpartition(':')[2]}.tar")
-        handler = operator.with_name(operator.name.replace("operator", "handler"))
-        for archive in (pause_archive(), host_archive(), operator, handler):
+        for archive in (pause_archive(), host_archive(), *archives):
             node.load_image(archive)
         cluster.wait_until_ready()
         yield node
@@ -60,7 +69,7 @@ def newer_containerd(cluster: Cluster, operator_image: str, tmp_path_factory: py
 
 
 @pytest.fixture
-def by_volume(newer_containerd: Node, release: Release, every_account: str) -> None:
+def by_volume(archives: list[Path], release: Release, every_account: str) -> None:
     """The release brings the handler by this method."""
     settings = {
         "workers.namespaces": f"{{{TEAM},{every_account}}}",
@@ -71,7 +80,7 @@ def by_volume(newer_containerd: Node, release: Release, every_account: str) -> N
     release.install(*(word for name, value in settings.items() for word in ("--set", f"{name}={value}")))
 
 
-@pytest.mark.usefixtures("by_volume")
+@pytest.mark.usefixtures("by_volume", "newer_containerd")
 def test_a_job_trains_with_the_handler_as_a_volume(stock: Group, stock_environment: Path) -> None:
     annotations = {"rdzv.dev/nnodes": "2"}
     template = stock_template(stock_environment, stock.folder, annotations=annotations, nodeSelector={HOST: NEWER})

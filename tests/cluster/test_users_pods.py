@@ -124,6 +124,7 @@ def train_and_lose_rank_0(group: Group, workload: Manifest) -> None:
     """All pods train; the workload makes the pod of rank 0 again, and all continue."""
     group.create(workload)
     group.wait_for_training(NODES, timeout=300)
+    group.wait((group.folder / "checkpoint.pt").exists, "a checkpoint")
     deleted = group.delete_pod(group.pod_of_rank(0))
     group.wait_for_training(NODES, since=deleted, timeout=300)
     resumed = [record.step for record in group.journal.records("group", since=deleted)]
