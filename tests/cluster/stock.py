@@ -1,7 +1,7 @@
 """Pods as a user has them before this project: an image whose Python has torch and nothing of ours, plain torchrun.
 
 The image is that of the other tests, and its Python is the checkout's. In the place of the checkout's virtual
-environment the pods mount one that has torch and what torch requires, as links: nothing else can be imported.
+environment the pods mount one that has torch and scikit-learn and what these require, as links: nothing else can be imported.
 """
 
 import sys
@@ -30,7 +30,7 @@ sys.exit(main())
 
 
 def make_environment(folder: Path) -> Path:
-    """A virtual environment with torch alone, which works in pods at ENVIRONMENT."""
+    """A virtual environment which works in pods at ENVIRONMENT: with torch, and what examples/digits needs beside it."""
     site = folder / "lib" / f"python{sysconfig.get_python_version()}" / "site-packages"
     site.mkdir(parents=True)
     home = Path(sys.base_prefix).resolve() / "bin"
@@ -42,7 +42,7 @@ def make_environment(folder: Path) -> Path:
         (program / name).symlink_to(home / interpreter)
     (program / "torchrun").write_text(_TORCHRUN.format(environment=ENVIRONMENT))
     (program / "torchrun").chmod(0o755)
-    for name in required_by("torch", "numpy"):
+    for name in required_by("torch", "numpy", "scikit-learn"):
         found = distribution(name)
         tops = {file.parts[0] for file in found.files or () if file.parts[0] not in ("..", "__pycache__")}
         for top in tops:
