@@ -1,7 +1,8 @@
 """Pods as a user has them before this project: an image whose Python has torch and nothing of ours, plain torchrun.
 
 The image is that of the other tests, and its Python is the checkout's. In the place of the checkout's virtual
-environment the pods mount one that has torch and scikit-learn and what these require, as links: nothing else can be imported.
+environment the pods mount one that has torch, scikit-learn, and what these require, as links: nothing else can be
+imported.
 """
 
 import sys
@@ -30,7 +31,7 @@ sys.exit(main())
 
 
 def make_environment(folder: Path) -> Path:
-    """A virtual environment which works in pods at ENVIRONMENT: with torch, and what examples/digits needs beside it."""
+    """A virtual environment with torch, and what examples/digits needs, which works in pods at ENVIRONMENT."""
     site = folder / "lib" / f"python{sysconfig.get_python_version()}" / "site-packages"
     site.mkdir(parents=True)
     home = Path(sys.base_prefix).resolve() / "bin"
