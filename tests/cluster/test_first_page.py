@@ -146,7 +146,8 @@ def test_the_quick_start(
         assert found
         for commands in (INSTALL, start):
             subprocess.run(["bash", "-ec", commands], check=True, **shell)
-        group.kubectl("wait", "--for=condition=Running", "rdzv/digits", "--timeout=110s")
+        for state in ("create", "condition=Running"):
+            group.kubectl("wait", "rdzv/digits", f"--for={state}", "--timeout=110s")
         first = group.pod_of_rank(0)
         group.wait(lambda: "epoch 2 of 40" in group.log(first.name), "two epochs")
         group.delete_pod(first)
