@@ -112,4 +112,5 @@ def test_a_runtime_that_cannot_mount_images_starts_no_container(stock: Group, st
 
     said = stock.wait(waiting, "the kubelet to say why the container does not start")
     print(said)
-    assert "Error" in said["reason"]
+    assert said["reason"] == "CreateContainerError"
+    assert 'failed to generate spec: failed to mkdir ""' in said["message"], "docs/one-label.md has it"
