@@ -29,7 +29,7 @@ class Cluster:
     """The test cluster of this machine: there is one at most. Get it with `Cluster.up()` or `Cluster.attach()`."""
 
     def __init__(self, programs: Programs, report: Report) -> None:
-        self._programs = programs
+        self.programs = programs
         self._report = report
         self.control_plane = ControlPlane(programs, report)
         self.nodes = {name: Node(name, self.control_plane.machine, programs, report) for name in NODES}
@@ -109,7 +109,7 @@ class Cluster:
         Raises ClusterError, with what it said, when it fails or takes longer.
         """
         config = kubeconfig or self.kubeconfig
-        command = [str(self._programs.kubectl), f"--cache-dir={state_dir() / 'kubectl-cache'}", *arguments]
+        command = [str(self.programs.kubectl), f"--cache-dir={state_dir() / 'kubectl-cache'}", *arguments]
         return _run(command, {**os.environ, "KUBECONFIG": str(config)}, input, timeout)
 
     def helm(self, *arguments: str, input: str | None = None, timeout: float = 300.0) -> str:

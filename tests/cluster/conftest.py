@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 from testcluster import Cluster, ClusterError
 from tests.cluster.harness import Group
-from tests.cluster.order import TEMPORARY, clear_team, make_whole, remove_namespace, show
+from tests.cluster.order import TEMPORARY, clear_team, make_whole, remove_namespace, remove_pods, show
 from tests.cluster.release import ROOT, TEAM, Release, build_image
+from tests.cluster.stock import make_environment
 from tests.cluster.timings import Timings
 
 _TEST_SECONDS = 900
@@ -117,6 +118,40 @@ def group(
             show(cluster, release, namespace)
     finally:
         make_whole(cluster)
+
+
+@pytest.fixture(scope="module")
+def stock_environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Python with torch and nothing of this project, for `stock_template`."""
+    return make_environment(tmp_path_factory.mktemp("stock") / "environment")
+
+
+@pytest.fixture(scope="module")
+def every_account(cluster: Cluster, release: Release) -> Iterator[str]:
+    """A namespace in which every account may join (`workers.bindTo: namespace`), and nothing else was made."""
+    name = f"{TEMPORARY}{secrets.token_hex(3)}"
+    cluster.kubectl("create", "namespace", name)
+    release.install("--set", f"workers.namespaces={{{TEAM},{name}}}", "--set", "workers.bindTo=namespace")
+    yield name
+    remove_namespace(cluster, name)
+    release.install("--set", "workers.bindTo=serviceAccount")
+
+
+@pytest.fixture
+def stock(
+    cluster: Cluster, release: Release, every_account: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[Group]:
+    """The group of that namespace, without any object yet."""
+    group = Group(cluster, every_account, tmp_path)
+    yield group
+    report = getattr(request.node, "report", None)
+    try:
+        if report is not None and report.failed:
+            show(cluster, release, every_account)
+    finally:
+        make_whole(cluster)
+        remove_pods(cluster, every_account)
+        group.kubectl("delete", "rdzv", "--all", "--timeout=60s")
 
 
 @pytest.fixture

@@ -37,13 +37,14 @@ def module_files(name: str, module: str, version: str, *paths: str) -> list[Path
     return [folder / name for name in names]
 
 
-def module_program(name: str, module: str, version: str) -> Path:
-    """The program of a module's top folder, built with the versions of its own go.sum; a minute or two the first time.
+def module_program(name: str, module: str, version: str, package: str = ".") -> Path:
+    """The program of a folder of a module, built with the versions of its own go.sum; a minute or two the first time.
 
     Args:
         name: of the program.
         module: its path.
         version: such as `v0.12.0`.
+        package: the folder, such as `./cmd/server`; its top folder unless this says another.
     """
     report = Report()
 
@@ -62,7 +63,7 @@ def module_program(name: str, module: str, version: str) -> Path:
 
             flags = ["-v", "-trimpath", "-buildvcs=false", "-mod=readonly", "-ldflags=-s -w"]
             report.say(f"building {name} {version}: a minute or two the first time")
-            command = [go, "build", "-C", str(source), *flags, "-o", str(target / name), "."]
+            command = [go, "build", "-C", str(source), *flags, "-o", str(target / name), package]
             run_go(command, go_environment(), working)
 
     return filled(f"{name}-{version}", name, make, report) / name

@@ -154,6 +154,33 @@ def stateful_set(name: str, pods: int, template: Manifest, **spec: Any) -> Manif
     }
 
 
+def deployment(name: str, pods: int, template: Manifest) -> Manifest:
+    """A Deployment, all of whose pods go before others come."""
+    template = {**template, "spec": {**template["spec"], "restartPolicy": "Always"}}
+    selector = {"matchLabels": {"app": "train"}}
+    fields = {"replicas": pods, "selector": selector, "strategy": {"type": "Recreate"}}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name},
+        "spec": {**fields, "template": template},
+    }
+
+
+def job_set(name: str, pods: Sequence[int], template: Manifest) -> Manifest:
+    """A JobSet of one Job for each of these numbers of pods."""
+    jobs = [
+        {"name": f"job-{index}", "template": {"spec": indexed_job("", number, template)["spec"]}}
+        for index, number in enumerate(pods)
+    ]
+    return {
+        "apiVersion": "jobset.x-k8s.io/v1alpha2",
+        "kind": "JobSet",
+        "metadata": {"name": name},
+        "spec": {"network": {"enableDNSHostnames": False}, "replicatedJobs": jobs},
+    }
+
+
 def bare_pod(name: str, template: Manifest) -> Manifest:
     """A pod without an owner."""
     return {

@@ -1,7 +1,8 @@
 """Pods as a user has them before this project: an image whose Python has torch and nothing of ours, plain torchrun.
 
 The image is that of the other tests, and its Python is the checkout's. In the place of the checkout's virtual
-environment the pods mount one that has torch and what torch requires, as links: nothing else can be imported.
+environment the pods mount one that has torch, scikit-learn, and what these require, as links: nothing else can be
+imported.
 """
 
 import sys
@@ -30,7 +31,7 @@ sys.exit(main())
 
 
 def make_environment(folder: Path) -> Path:
-    """A virtual environment with torch alone, which works in pods at ENVIRONMENT."""
+    """A virtual environment with torch, and what examples/digits needs, which works in pods at ENVIRONMENT."""
     site = folder / "lib" / f"python{sysconfig.get_python_version()}" / "site-packages"
     site.mkdir(parents=True)
     home = Path(sys.base_prefix).resolve() / "bin"
@@ -42,7 +43,7 @@ def make_environment(folder: Path) -> Path:
         (program / name).symlink_to(home / interpreter)
     (program / "torchrun").write_text(_TORCHRUN.format(environment=ENVIRONMENT))
     (program / "torchrun").chmod(0o755)
-    for name in required_by("torch", "numpy"):
+    for name in required_by("torch", "numpy", "scikit-learn"):
         found = distribution(name)
         tops = {file.parts[0] for file in found.files or () if file.parts[0] not in ("..", "__pycache__")}
         for top in tops:
@@ -68,6 +69,12 @@ def required_by(*roots: str) -> set[str]:
     return found
 
 
+def stock_volumes(volumes: Sequence[Manifest], environment: Path) -> list[Manifest]:
+    """The volumes of a pod of HOST_IMAGE, with this environment in the place of the checkout's."""
+    stock = {"path": str(environment), "type": "Directory"}
+    return [{**volume, "hostPath": stock} if volume["name"] == "environment" else volume for volume in volumes]
+
+
 def stock_template(
     environment: Path,
     shared: Path,
@@ -84,12 +91,7 @@ def stock_template(
         annotations: other ones than `rdzv.dev/nnodes`, or another value of it.
         spec: further fields of the pod's spec.
     """
-    volumes = [
-        {**volume, "hostPath": {**volume["hostPath"], "path": str(environment)}}
-        if volume["name"] == "environment"
-        else volume
-        for volume in host_volumes()
-    ]
+    data = {"name": "data", "hostPath": {"path": str(shared), "type": "Directory"}}
     return {
         "metadata": {
             "labels": {"app": "train", names.LABEL_RENDEZVOUS: "train"},
@@ -99,7 +101,7 @@ def stock_template(
             "restartPolicy": "Never",
             "enableServiceLinks": False,
             "containers": [container(command)],
-            "volumes": [*volumes, {"name": "data", "hostPath": {"path": str(shared), "type": "Directory"}}],
+            "volumes": [*stock_volumes(host_volumes(), environment), data],
             **spec,
         },
     }

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.cluster.controllers import JobSetController, TrainerController
 from tests.cluster.go_modules import module_files
-from tests.cluster.jobset import JobSetController
 from tests.cluster.release import ROOT
 from tests.support.waiting import wait_until
 
@@ -19,7 +19,6 @@ from rendezvous_api import names
 from rendezvous_controlplane import ControlPlaneError, LocalControlPlane
 
 EXAMPLES = ROOT / "examples"
-TRAINER = ("github.com/kubeflow/trainer/v2", "v2.2.0")
 
 
 @pytest.fixture(scope="module")
@@ -65,9 +64,8 @@ def test_the_controller_is_asked_about_each_jobset(plane: LocalControlPlane, con
 
 
 def test_the_train_job_is_one(plane: LocalControlPlane, tmp_path: Path) -> None:
-    (crds,) = module_files("trainer", *TRAINER, "manifests/base/crds")
-    kinds = [path for path in sorted(crds.glob("*.yaml")) if path.stem != "kustomization"]
-    plane.apply(kinds)
+    trainer = TrainerController
+    plane.apply(module_files(trainer.NAME, trainer.MODULE, trainer.VERSION, *trainer.CRDS))
     plane.kubectl("apply", "--validate=strict", "-f", str(EXAMPLES / "trainjob.yaml"))
     assert get(plane, "trainjob", "train")["spec"]["runtimeRef"]["kind"] == "TrainingRuntime"
     container = get(plane, "trainingruntime", "torch-kube-rendezvous")["spec"]["template"]["spec"]["replicatedJobs"][0]

@@ -24,7 +24,8 @@ ALONE = f"{PROGRAMS}/accelerate launch {SCRIPT}"
 def run(group: Group, command: str) -> dict[str, str]:
     """Run it in the two pods of a Job, to the end; returns what each has printed."""
     group.create_rendezvous(2, 2)
-    template = pod_template("train", ["sh", "-c", command], group.folder, environment={"CUDA_VISIBLE_DEVICES": ""})
+    environment = {"CUDA_VISIBLE_DEVICES": ""}
+    template = pod_template("train", ["sh", "-c", command], group.folder, environment=environment, inject=True)
     group.create(indexed_job("train", 2, template, backoffLimit=0))
     group.wait(lambda: {pod.phase for pod in group.pods()} in ({"Succeeded"}, {"Failed"}), "both pods to end", 600)
     return {pod.name: group.log(pod.name) for pod in group.pods()}

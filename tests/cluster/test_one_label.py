@@ -5,56 +5,20 @@ so the pods keep the one that they have, which is `default`.
 """
 
 import json
-import secrets
-import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from testcluster import Cluster
 from tests.cluster.harness import Group
-from tests.cluster.manifests import bare_pod, indexed_job
-from tests.cluster.order import TEMPORARY, make_whole, remove_namespace, show
-from tests.cluster.release import TEAM, Release
-from tests.cluster.stock import make_environment, stock_template
+from tests.cluster.manifests import DATA, TRAIN, bare_pod, indexed_job, pod_template
+from tests.cluster.stock import stock_template
 from tests.cluster.timings import Timings
+from tests.support import baseline
+
+from rendezvous_api.reasons import RoundEndReason
 
 PODS = 4
 FIND = "import importlib.metadata as m, torch; print([d.name for d in m.distributions()])"
-
-
-@pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Python with torch alone."""
-    return make_environment(tmp_path_factory.mktemp("stock") / "environment")
-
-
-@pytest.fixture(scope="module")
-def every_account(cluster: Cluster, release: Release) -> Iterator[str]:
-    """A namespace in which every account may join, and nothing else was made."""
-    name = f"{TEMPORARY}{secrets.token_hex(3)}"
-    cluster.kubectl("create", "namespace", name)
-    release.install("--set", f"workers.namespaces={{{TEAM},{name}}}", "--set", "workers.bindTo=namespace")
-    yield name
-    remove_namespace(cluster, name)
-    release.install("--set", "workers.bindTo=serviceAccount")
-
-
-@pytest.fixture
-def stock(
-    cluster: Cluster, release: Release, every_account: str, tmp_path: Path, request: pytest.FixtureRequest
-) -> Iterator[Group]:
-    """The group of this namespace, without any object yet."""
-    group = Group(cluster, every_account, tmp_path)
-    yield group
-    report = getattr(request.node, "report", None)
-    try:
-        if report is not None and report.failed:
-            show(cluster, release, every_account)
-    finally:
-        group.kubectl("delete", "jobs,pods,rdzv", "--all", "--wait", "--timeout=120s")
-        make_whole(cluster)
 
 
 def job_is_complete(group: Group) -> bool:
@@ -62,8 +26,8 @@ def job_is_complete(group: Group) -> bool:
     return any(item["type"] == "Complete" and item["status"] == "True" for item in conditions)
 
 
-def test_a_stock_image_has_nothing_of_this_project(stock: Group, environment: Path) -> None:
-    pod = bare_pod("look", stock_template(environment, stock.folder, ["python", "-c", FIND]))
+def test_a_stock_image_has_nothing_of_this_project(stock: Group, stock_environment: Path) -> None:
+    pod = bare_pod("look", stock_template(stock_environment, stock.folder, ["python", "-c", FIND]))
     pod["metadata"]["labels"] = {}
     stock.create(pod)
     stock.wait(lambda: stock.pod("look").phase == "Succeeded", "the pod to end")
@@ -74,10 +38,10 @@ def test_a_stock_image_has_nothing_of_this_project(stock: Group, environment: Pa
 
 
 def test_a_job_trains_survives_the_loss_of_rank_0_and_completes(
-    stock: Group, environment: Path, timings: Timings
+    stock: Group, stock_environment: Path, timings: Timings
 ) -> None:
     created = time.time()
-    stock.create(indexed_job("train", PODS, stock_template(environment, stock.folder)))
+    stock.create(indexed_job("train", PODS, stock_template(stock_environment, stock.folder)))
     stock.wait_for_training(PODS, timeout=300)
     print(f"from the Job to the first step of {PODS} pods: {time.time() - created:.1f} s")
     rendezvous = stock.rendezvous
@@ -97,8 +61,8 @@ def test_a_job_trains_survives_the_loss_of_rank_0_and_completes(
     stock.wait(lambda: job_is_complete(stock), "the Job to be complete")
 
 
-def test_a_pod_without_a_mounted_token_gets_one(stock: Group, environment: Path) -> None:
-    template = stock_template(environment, stock.folder, automountServiceAccountToken=False)
+def test_a_pod_without_a_mounted_token_gets_one(stock: Group, stock_environment: Path) -> None:
+    template = stock_template(stock_environment, stock.folder, automountServiceAccountToken=False)
     stock.create(indexed_job("train", 2, template))
     stock.wait_for_training(2, timeout=300)
     pods = json.loads(stock.kubectl("get", "pods", "--output=json"))["items"]
@@ -109,11 +73,11 @@ def test_a_pod_without_a_mounted_token_gets_one(stock: Group, environment: Path)
 
 @pytest.mark.parametrize("in_place", [True, False])
 def test_a_killed_agent_is_restarted_in_place(
-    stock: Group, environment: Path, timings: Timings, in_place: bool
+    stock: Group, stock_environment: Path, timings: Timings, in_place: bool
 ) -> None:
     """Beside the same without the rules, where the Job makes another pod."""
     declined = {} if in_place else {"rdzv.dev/inject-restart-in-place": "false"}
-    stock.create(indexed_job("train", 3, stock_template(environment, stock.folder, annotations=declined)))
+    stock.create(indexed_job("train", 3, stock_template(stock_environment, stock.folder, annotations=declined)))
     before = set(stock.wait_for_training(3, timeout=300))
     killed = stock.pod_of_rank(1)
     with stock.recorder() as recorder:
@@ -127,20 +91,81 @@ def test_a_killed_agent_is_restarted_in_place(
 
 
 @pytest.mark.parametrize("code", [1, 93, 94])
-def test_other_codes_end_the_pod(stock: Group, environment: Path, code: int) -> None:
-    stock.create(bare_pod("ends", stock_template(environment, stock.folder, ["sh", "-c", f"exit {code}"])))
+def test_other_codes_end_the_pod(stock: Group, stock_environment: Path, code: int) -> None:
+    stock.create(bare_pod("ends", stock_template(stock_environment, stock.folder, ["sh", "-c", f"exit {code}"])))
     stock.wait(lambda: stock.pod("ends").phase == "Failed", "the pod to fail")
     (status,) = json.loads(stock.kubectl("get", "pod", "ends", "-o", "json"))["status"]["containerStatuses"]
     assert (status["restartCount"], status["state"]["terminated"]["exitCode"]) == (0, code)
 
 
-def test_a_label_without_effect_is_said_where_kubectl_shows_it(stock: Group, environment: Path) -> None:
-    command = ["torchrun", "--rdzv-backend=c10d", "train.py"]
-    job = indexed_job("train", 2, stock_template(environment, stock.folder, command))
-    create = ["kubectl", f"--kubeconfig={stock.cluster.kubeconfig}", "-n", stock.namespace, "create", "-f", "-"]
-    done = subprocess.run(
-        [*create, "--dry-run=server"], input=json.dumps(job), capture_output=True, text=True, check=True
+@pytest.fixture
+def earlier_handler(stock: Group) -> dict[str, str]:
+    """The variables with which Python finds the handler of the first release, in the folder that the pods share."""
+    folder = stock.folder / "earlier"
+    folder.mkdir()
+    baseline.extract(folder, "api", "handler")
+    return {"PYTHONPATH": f"{DATA}/earlier/api:{DATA}/earlier/handler"}
+
+
+@pytest.mark.parametrize("ours", [True, False], ids=["with our tolerations", "with Kubernetes' own"])
+def test_a_machine_is_lost(stock: Group, stock_environment: Path, timings: Timings, ours: bool) -> None:
+    """Ours evict the pods 30 s after the machine is known to be lost. Before the 300 s of others, silence tells."""
+    spread = {
+        "topologyKey": "kubernetes.io/hostname",
+        "maxSkew": 1,
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": {"matchLabels": {"app": "train"}},
+    }
+    declined = {} if ours else {"rdzv.dev/inject-toleration-seconds": "false"}
+    annotations = {"rdzv.dev/nnodes": "1:3", **declined}
+    template = stock_template(
+        stock_environment, stock.folder, annotations=annotations, topologySpreadConstraints=[spread]
     )
-    print(done.stderr)
-    assert "Warning: " in done.stderr
-    assert "the container uses the rendezvous backend c10d" in done.stderr
+    stock.create(indexed_job("train", 3, template))
+    stock.wait_for_training(3, timeout=300)
+    node = stock.pod_of_rank(0).node
+    staying = [pod for pod in stock.pods() if pod.node != node]
+    assert staying
+    with stock.recorder() as recorder:
+        at = stock.lose_node(node)
+        how = f"machine lost, {'our' if ours else 'default'} tolerations"
+        row = stock.measure(recorder, "Job of 3 stock pods", how, at, nodes=3 if ours else len(staying), timeout=300)
+        timings.add(row)
+    reason = RoundEndReason.MEMBER_EVICTED if ours else RoundEndReason.MEMBER_LOST
+    assert stock.status.history[-2].reason == reason
+    assert row.told is not None
+    # Here a machine without power is NotReady after 20 s, and a member counts as lost after 120 s of silence.
+    assert (45 if ours else 110) < row.told < (75 if ours else 150)
+    stock.cluster.node(node).start()
+    stock.stop_training()
+    stock.kubectl("wait", "--for=condition=Complete", "rdzv/train", "--timeout=110s")
+
+
+def test_a_pod_whose_image_has_an_earlier_handler_meets_one_with_ours(
+    stock: Group, stock_environment: Path, earlier_handler: dict[str, str]
+) -> None:
+    """A mixed group: one pod keeps the handler of its image, which is that of the first release."""
+    run = {"PET_RDZV_ID": "mixed"}
+    stock.create_rendezvous(2, 2)
+    injected = stock_template(stock_environment, stock.folder)
+    injected["spec"]["containers"][0]["env"].append({"name": "PET_RDZV_ID", "value": "mixed"})
+    own = pod_template(
+        "train", ["torchrun", str(TRAIN), DATA], stock.folder, environment={**run, **earlier_handler}, inject=True
+    )
+    own["metadata"]["annotations"] = {"rdzv.dev/inject-handler": "false"}
+    del own["spec"]["serviceAccountName"]
+    for name, template in (("injected", injected), ("own", own)):
+        stock.create(bare_pod(name, template))
+    stock.wait_for_training(2, timeout=300)
+    assert found_handler(stock, "injected").startswith("/opt/rdzv/")
+    assert found_handler(stock, "own").startswith(f"{DATA}/earlier/")
+    crashed = stock.crash(stock.pod("own"))
+    stock.wait_for_training(2, since=crashed)
+    stock.stop_training()
+    stock.wait_for_success()
+
+
+def found_handler(group: Group, pod: str) -> str:
+    """The file that is the handler there."""
+    code = "import rendezvous_handler; print(rendezvous_handler.__file__)"
+    return group.kubectl("exec", pod, "--container=train", "--", "python", "-c", code)

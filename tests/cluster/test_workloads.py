@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from testcluster import Cluster
 from testcluster.layout import HOST_ADDRESS
+from tests.cluster.controllers import JobSetController
 from tests.cluster.examples import EXAMPLES, adapt, documents, trains
 from tests.cluster.harness import Group
-from tests.cluster.jobset import JobSetController
 from tests.cluster.manifests import DATA, TRAIN
 
 from rendezvous_api.reasons import ClosedReason

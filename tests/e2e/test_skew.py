@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.e2e.harness import Job
+from tests.support import baseline
 from tests.support.fork_server import ForkServer
 from tests.support.groups import OWN_CONTROL_PLANE
 from tests.support.processes import Process
@@ -20,27 +21,14 @@ from rendezvous_api import names
 from rendezvous_api.reasons import RoundEndReason
 from rendezvous_controlplane import LocalControlPlane
 
-ROOT = Path(__file__).parents[2]
-BASELINE = "14fd8657d332ecd402862080a48065968e5f1c10"
-"""The first commit whose API is that of the first release."""
-
 NODES = {"n0", "n1"}
-
-
-def git(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")
 def earlier(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The packages and CRDs of that commit."""
-    if git("rev-parse", "--is-shallow-repository").stdout.strip() != "false":
-        pytest.skip("no repository with its history")
     folder = tmp_path_factory.mktemp("earlier")
-    archive = folder / "earlier.tar"
-    done = git("archive", f"--output={archive}", BASELINE, "api", "handler", "operator", "crds")
-    assert done.returncode == 0, done.stderr
-    subprocess.run(["tar", "-x", "-f", str(archive), "-C", str(folder)], check=True)
+    baseline.extract(folder, "api", "handler", "operator", "crds")
     return folder
 
 

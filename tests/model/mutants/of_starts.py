@@ -207,6 +207,7 @@ MUTANTS = [
             "    absent",
         ),
         ("count from the last heartbeat", "min(drained, max(heard)) if heard and len(heard) == len(away) else", ""),
+        ("count from an eviction", " and not view.evicted", ""),
         ("count so only if all were lost by silence", "if heard and len(heard) == len(away)", "if heard"),
         (
             "stop early only if that is sooner",

@@ -2,6 +2,7 @@
 
 from tests.unit.core.builders import now
 from tests.unit.core.started import running, three
+from tests.unit.core.worlds import Scenario
 
 from rendezvous_api.reasons import AttemptReason, FormationReason
 from rendezvous_operator.core.facts import tick
@@ -118,3 +119,20 @@ def test_one_that_was_lost_otherwise_has_its_time_from_then_on_whoever_is_silent
     assert scenario.status.round == 1, "c was lost by its silence after 15 s, and only then no member ran any more"
     scenario.at(began - 1000 + 45)
     assert scenario.group == ["a", "b"]
+
+
+def test_one_whose_pod_is_evicted_has_its_time_from_then_on_however_long_it_was_silent() -> None:
+    """As on a machine that is lost: it is silent at once, and the Job makes another pod when this one is evicted."""
+    scenario = Scenario(2, 3, last_call_seconds=0, replacement_seconds=30)
+    scenario.pod("a", "b", "c")
+    scenario.join_from_pods("a", "b", "c")
+    scenario.silent("c")
+    scenario.after(50)
+    scenario.pod("c", leaving="its pod is being evicted (DeletionByTaintManager)")
+    assert scenario.ended_because == "MemberEvicted"
+    scenario.reenter("a", "b")
+    scenario.after(29)
+    assert scenario.status.round == 1
+    scenario.pod("d")
+    scenario.join_from_pods("d")
+    assert set(scenario.group) == {"a", "b", "d"}

@@ -2,7 +2,8 @@
 
 It is published at once when as many nodes wait as were members, else ``timeouts.replacementSeconds`` after the last
 member of the old round joined again or was lost. If all that are missing were lost by their silence, the last heartbeat
-of any of them counts instead: who restarts agents has had that time. It is published sooner if for
+of any of them counts instead: who restarts agents has had that time. Not so if a pod of theirs is evicted, as from a
+machine that is lost: its owner makes another one only then. It is published sooner if for
 ``timeouts.replacementPodSeconds`` no pod was on its way that could bring a replacement. A group that has lost no member
 never waits, and none waits for a node that is held out.
 """
@@ -54,5 +55,6 @@ def _away_since(s: Situation, timers: Timers, passed_over: Container[str]) -> fl
     drained = timers.began(Timer.DRAINED, s.status.round)
     waiting = s.names_waiting
     away = [view for view in s.members if view.name not in waiting and view.name not in passed_over]
-    heard = [s.silent_since(view.node) for view in away if view.silent and view.state is MemberState.LOST and view.node]
+    silent = [view for view in away if view.silent and view.state is MemberState.LOST and not view.evicted]
+    heard = [s.silent_since(view.node) for view in silent if view.node]
     return min(drained, max(heard)) if heard and len(heard) == len(away) else drained
