@@ -83,7 +83,7 @@ class Measurements:
                 print(f"  {error}; the logs are in {folder}", file=sys.stderr, flush=True)
                 failures.append(str(error))
         load = round(os.getloadavg()[0], 1)
-        return {**found, "did_not_begin": failures, "ending": Ending.DID_NOT_BEGIN, "load": load}
+        return {**found, "did_not_begin": failures, "ending": Ending.DID_NOT_BEGIN.value, "load": load}
 
 
 def say(found: dict[str, Any]) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.recovery.journal import Ending, Fault, Formed, Line, Reader, groups, judge
-from benchmarks.recovery.launchers import MAX_NODES, Launcher
+from benchmarks.recovery.launchers import FIRST, MAX_NODES, Launcher
 from demo import processes
 
 BEGIN_SECONDS = 300.0
@@ -160,8 +160,9 @@ def run(launcher: Launcher, fault: str, folder: Path) -> dict[str, Any]:
     stage = _Stage(launcher, folder, reader)
     with _opened(launcher, stage, kind.members):
         for number in range(kind.members + launcher.spares * (fault != "F4")):
-            stage.start(f"node-{number}")
-            if number == 0:
+            node = f"node-{number}"
+            stage.start(node)
+            if node == FIRST:
                 launcher.first_started()
         before, rank_0 = _wait_for_training(stage, kind.members)
         for pid in before.nodes.values():
@@ -191,7 +192,7 @@ def _follow(stage: _Stage, before: Formed, fault: Fault, stopped: str) -> dict[s
         stage.reader.read_on()
         found = judge(stage.reader.lines, before, fault, ended, now, agents_ended)
         if found.ending is not Ending.NEVER or now > deadline:
-            return asdict(found)
+            return {**asdict(found), "ending": found.ending.value}
         time.sleep(_POLL_SECONDS)
 
 

@@ -21,6 +21,8 @@ OTHERS = ROOT / ".venv-recovery" / "bin"
 
 FAULTS = ("F1", "F2", "F3", "F4", "F5")
 MIN_NODES, MAX_NODES = 2, 3
+FIRST = "node-0"
+"""The node that is started first."""
 
 _HERE = Path(__file__).parent
 _WORKER, _TORCHFT_WORKER = str(_HERE / "worker.py"), str(_HERE / "torchft_worker.py")
@@ -186,7 +188,8 @@ class C10d(Launcher):
     def command(self, node: str, folder: Path) -> Command:
         """See base class."""
         endpoint = f"--rdzv-endpoint=127.0.0.1:{self._port}"
-        command = [*_torchrun(self.python, "c10d"), "--rdzv-id=run-1", endpoint, _WORKER, str(folder)]
+        options = ["--rdzv-id=run-1", endpoint, _serves_store(node)]
+        command = [*_torchrun(self.python, "c10d"), *options, _WORKER, str(folder)]
         return command, {} if self.shared_store else {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
 
     def first_started(self) -> None:
@@ -240,7 +243,7 @@ class Nvrx(Other):
             self.python, "-m", "nvidia_resiliency_ext.fault_tolerance.launcher",
             f"--nnodes={self._members}:{self._members + 1}", "--nproc-per-node=1", _MAX_RESTARTS,
             "--rdzv-backend=c10d", "--rdzv-id=run-1", f"--rdzv-endpoint=127.0.0.1:{self._port}",
-            "--local-addr=127.0.0.1", *self.options, _WORKER, str(folder), *self.heartbeats,
+            _serves_store(node), "--local-addr=127.0.0.1", *self.options, _WORKER, str(folder), *self.heartbeats,
         ]  # fmt: skip
         return command, {"NVRX_ENABLE_MULTI_LAUNCHERS_PER_NODE": "1"}
 
@@ -332,6 +335,11 @@ def _torchrun(python: str, backend: str) -> Sequence[str]:
         python, "-m", "torch.distributed.run", f"--rdzv-backend={backend}", _SIZE, "--nproc-per-node=1",
         _MAX_RESTARTS, "--local-addr=127.0.0.1",
     ]  # fmt: skip
+
+
+def _serves_store(node: str) -> str:
+    """Only the first node does, as where each has a machine of its own: here the address is that of all."""
+    return f"--rdzv-conf=is_host={int(node == FIRST)}"
 
 
 def _wait_for_port(port: int) -> None:

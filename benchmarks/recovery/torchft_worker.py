@@ -43,7 +43,7 @@ manager = Manager(
     load_state_dict=load_state_dict,
     state_dict=lambda: {"weights": weights},
     min_replica_size=2,
-    replica_id=f"{node}_",
+    replica_id=node,
 )
 while True:
     manager.start_quorum()

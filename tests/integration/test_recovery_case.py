@@ -84,7 +84,7 @@ def launcher() -> Small:
 @pytest.mark.parametrize("fault", FAULTS)
 def test_each_fault_is_done_and_followed(fault: str, launcher: Small, tmp_path: Path) -> None:
     found = case.run(launcher, fault, tmp_path)
-    assert found["ending"] is Ending.RECOVERED
+    assert found["ending"] == Ending.RECOVERED
     assert found["nodes"] == (3 if fault in ("F1", "F4") else 2)
     assert 0 < found["started"] <= found["stepped"]
     assert launcher.killed_nodes == {"F2": ["node-2"], "F3": ["node-0"]}.get(fault, [])
@@ -105,7 +105,7 @@ def test_agents_that_all_end_are_seen_with_their_codes(
 ) -> None:
     monkeypatch.setattr(Small, "killed", lambda self, node: (tmp_path / "end").touch())
     found = case.run(launcher, "F2", tmp_path)
-    assert found["ending"] is Ending.AGENTS_ENDED
+    assert found["ending"] == Ending.AGENTS_ENDED
     assert {name: end["code"] for name, end in found["agents"].items()} == {"node-0": 3, "node-1": 3}
     assert found["stepped"] is None
 
