@@ -1,7 +1,7 @@
 """Measures how long a group is down after a fault, with this rendezvous and with other launchers.
 
-``python -m benchmarks.recovery [--only NAMES] [--faults F1,F2] [--runs 5]``. Each run is a file of its own, and what is
-there is not measured again: a program that was interrupted goes on where it was.
+``python -m benchmarks.recovery [--only NAMES] [--faults F1,F2] [--runs 5] [--again]``. Each run is a file of its own,
+and what is there is not measured again: a program that was interrupted goes on where it was.
 """
 
 import argparse
@@ -103,6 +103,7 @@ def main() -> int:
     parser.add_argument("--only", default=",".join(known), help="launchers, with commas between them (default: all)")
     parser.add_argument("--faults", default=",".join(FAULTS), help="faults, with commas between them (default: all)")
     parser.add_argument("--runs", type=int, default=5, help="how often each is measured (default: 5)")
+    parser.add_argument("--again", action="store_true", help="forget the results of these, and measure them again")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the results")
     arguments = parser.parse_args()
     only, faults = arguments.only.split(","), arguments.faults.split(",")
@@ -112,6 +113,10 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that all servers and nodes end, too
     lookups = machine.without_name_lookups("benchmarks.recovery", sys.argv[1:])
     arguments.results.mkdir(parents=True, exist_ok=True)
+    if arguments.again:
+        for file in arguments.results.glob("*.json"):
+            if any(file.name.startswith(f"{name}-{fault}-") for name in only for fault in faults):
+                file.unlink()
     measurements = Measurements(arguments.results, lookups)
     launchers = [launcher() for launcher in ALL if launcher.name in only]
     # All launchers once, then all of them again: what else the machine does is then shared among them.

@@ -103,7 +103,7 @@ def version_rows(results: Sequence[Result]) -> Iterator[Row]:
 
 def machine_rows(results: Sequence[Result]) -> Iterator[Row]:
     """On what the runs were made, and how busy it was."""
-    yield ["", "Runs", "From", "To", "Commits", "Cores", "Load before the fault", "The same loop, ms"]
+    yield ["", "Runs", "From", "To", "Commits", "Cores", "Load before the fault", "The same loop, ms", "Names"]
     for launcher, title in LAUNCHERS.items():
         runs = [run for run in results if run["launcher"] == launcher]
         if not runs:
@@ -112,10 +112,9 @@ def machine_rows(results: Sequence[Result]) -> Iterator[Row]:
         commits = ", ".join(sorted({f"`{run['commit']}`" for run in runs}))
         cores = ", ".join(sorted({str(run["cores"]) for run in runs}))
         loads = _times([run["load"] for run in runs])
-        yield [
-            title, str(len(runs)), dates[0], dates[-1], commits, cores, loads,
-            _times([run["noise"]["median_ms"] for run in runs]),
-        ]  # fmt: skip
+        loops = _times([run["noise"]["median_ms"] for run in runs])
+        lookups = "; ".join(sorted({run["name_lookups"] for run in runs}))
+        yield [title, str(len(runs)), dates[0], dates[-1], commits, cores, loads, loops, lookups]
 
 
 def _of(results: Sequence[Result], launcher: str, fault: str) -> list[Result]:
@@ -196,7 +195,9 @@ All have up to 100 restarts. What none of them needs is left out: health checks 
 """
 
 _MACHINE = """
-*The same loop*: a calculation in Python, whose time shows how busy the machine was before the run.
+*The same loop*: a calculation in Python, whose time shows how busy the machine was before the run. *Names*: what
+answers when torch's TCPStore looks up the address of the loopback. On a busy machine the import of torch alone takes
+minutes, and for that reason a group does not step in the time limit. Such runs say nothing about a launcher.
 """
 
 _RUN = """
@@ -207,9 +208,9 @@ make bench-recovery                                                             
 ```
 
 All of it takes some hours. Each run is a file in `benchmarks/recovery/results`; what is there is not measured again. So
-you can interrupt it and go on, and to measure a run again you delete its file. The logs of all nodes are in
-`build/recovery/`. The other launchers are installed into `.venv-recovery` by `hack/setup recovery`; what is missing
-there is left out, with the reason.
+you can interrupt it and go on. `--again` forgets the results first, and measures all that is named again. The logs of
+all nodes are in `build/recovery/`. The other launchers are installed into `.venv-recovery` by `hack/setup recovery`.
+What is missing there is left out, with the reason.
 """
 
 

@@ -30,6 +30,7 @@ def result(**fields: Any) -> dict[str, Any]:
         "load": 1.5,
         "noise": {"median_ms": 10.0},
         "versions": {"torch": "2.15.0"},
+        "name_lookups": "answered",
         **fields,
     }
 
@@ -97,7 +98,7 @@ def test_the_load_of_the_runs_is_on_the_page() -> None:
     )
     assert found[1:] == [
         "2", "2026-01-01 00:00 UTC", "2026-01-02 00:00 UTC", "`abc`, `def`", "2",
-        "2.5 (1.0 to 4.0)", "10.0 (10.0 to 10.0)",
+        "2.5 (1.0 to 4.0)", "10.0 (10.0 to 10.0)", "answered",
     ]  # fmt: skip
 
 
