@@ -45,6 +45,8 @@ _WHAT = {
     "F4": "Two nodes train. A third one is launched. Its start and its import of torch are in the times.",
     "F5": "SIGSTOP to an agent and its workers, not those of rank 0, and SIGCONT after 60 s.",
 }
+_BUSY = 4
+"""Load for each core, above which a run says more about the machine. The group itself makes a load of 1 or 2."""
 _PARTS = ("ended", "started", "stepped", "pause")
 
 
@@ -54,15 +56,30 @@ def page(results: Sequence[Result], findings: str) -> str:
         "<!-- Written by `python -m benchmarks.recovery.report` from benchmarks/recovery/results. Do not edit. -->",
         "# Recovery",
         _INTRODUCTION.strip(),
+        busy(results),
         "## The short table",
         _SHORT.strip(),
         generated.table_of(overview(results)),
     ]
     for fault, title in TITLES.items():
-        parts += [f"## {title}", _WHAT[fault], generated.table_of(fault_rows(results, fault))]
+        measured = any(run["fault"] == fault for run in results)
+        table = generated.table_of(fault_rows(results, fault)) if measured else "Not measured yet."
+        parts += [f"## {title}", _WHAT[fault], table]
     parts += [findings.strip(), "## How it was measured", _HOW.strip(), generated.table_of(version_rows(results))]
     parts += ["## The machine", _MACHINE.strip(), generated.table_of(machine_rows(results)), "## Run it", _RUN.strip()]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def busy(results: Sequence[Result]) -> str:
+    """A warning, if the machine had too much else to do in some of the runs."""
+    found = [run for run in results if run["load"] > _BUSY * run["cores"]]
+    if not found:
+        return ""
+    return (
+        f"**{len(found)} of {len(results)} runs were made while the machine was busy** with other work, with a load of\n"
+        f"more than {_BUSY} for each core. An import of torch takes minutes then, and no group steps in the time limit.\n"
+        "These runs say nothing about a launcher."
+    )
 
 
 def overview(results: Sequence[Result]) -> Iterator[Row]:
@@ -196,8 +213,7 @@ All have up to 100 restarts. What none of them needs is left out: health checks 
 
 _MACHINE = """
 *The same loop*: a calculation in Python, whose time shows how busy the machine was before the run. *Names*: what
-answers when torch's TCPStore looks up the address of the loopback. On a busy machine the import of torch alone takes
-minutes, and for that reason a group does not step in the time limit. Such runs say nothing about a launcher.
+answers when torch's TCPStore looks up the address of the loopback.
 """
 
 _RUN = """

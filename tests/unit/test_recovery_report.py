@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from benchmarks.recovery.launchers import ALL, FAULTS
-from benchmarks.recovery.report import LAUNCHERS, TITLES, fault_rows, machine_rows, overview, page
+from benchmarks.recovery.report import LAUNCHERS, TITLES, busy, fault_rows, machine_rows, overview, page
 from hack.generated import table_of
 from tests.support.pages import rows
 
@@ -100,6 +100,11 @@ def test_the_load_of_the_runs_is_on_the_page() -> None:
         "2", "2026-01-01 00:00 UTC", "2026-01-02 00:00 UTC", "`abc`, `def`", "2",
         "2.5 (1.0 to 4.0)", "10.0 (10.0 to 10.0)", "answered",
     ]  # fmt: skip
+
+
+def test_runs_on_a_busy_machine_are_named_at_the_beginning() -> None:
+    assert busy([result(load=8.0)]) == ""
+    assert busy([result(load=8.1), result()]).startswith("**1 of 2 runs were made while the machine was busy**")
 
 
 def test_all_that_can_be_measured_is_on_the_page() -> None:
