@@ -76,9 +76,9 @@ def busy(results: Sequence[Result]) -> str:
     if not found:
         return ""
     return (
-        f"**{len(found)} of {len(results)} runs were made while the machine was busy** with other work, with a load of\n"
-        f"more than {_BUSY} for each core. An import of torch takes minutes then, and no group steps in the time limit.\n"
-        "These runs say nothing about a launcher."
+        f"**{len(found)} of {len(results)} runs were made while the machine was busy** with other work, with a load\n"
+        f"of more than {_BUSY} for each core. An import of torch takes minutes then, and no group steps in the time\n"
+        "limit. These runs say nothing about a launcher."
     )
 
 
