@@ -136,6 +136,11 @@ bench: setup ## Measure this rendezvous beside torch's own, up to 1,000 nodes: s
 bench-quick: setup ## The same with fewer sizes and runs, in some minutes
 	@$(BIN)/python -m benchmarks --quick
 
+.PHONY: bench-recovery
+bench-recovery: setup .venv-recovery/.environment ## Measure how long a group is down after a fault, beside other launchers: some hours
+	@$(BIN)/python -m benchmarks.recovery
+	@$(BIN)/python -m benchmarks.recovery.report
+
 .PHONY: chaos
 chaos: setup ## Do random faults to real processes and check what follows (SECONDS=120 SEED=1 SCHEDULES=1)
 	@$(BIN)/python -m chaos --seconds $(or $(SECONDS),120) --seed $(or $(SEED),1) --schedules $(or $(SCHEDULES),1)
@@ -197,7 +202,11 @@ setup: .venv/.environment .venv/.control-plane ## Make .venv and the control pla
 	@hack/setup launchers
 	@touch $@
 
+.venv-recovery/.environment: hack/recovery.txt hack/setup hack/uv
+	@hack/setup recovery
+	@touch $@
+
 .PHONY: clean
 clean: ## Remove the virtual environments and what tools have left in the checkout (not the cache in the home directory)
-	rm -rf .venv .venv-oldest .venv-pythons .venv-launchers build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-oldest .venv-pythons .venv-launchers .venv-recovery build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find $(wildcard $(SOURCES)) -type d -name __pycache__ -prune -exec rm -rf {} +

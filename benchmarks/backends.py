@@ -1,7 +1,6 @@
 """What is compared: how the place where members meet is made, for each backend."""
 
 import contextlib
-import json
 import os
 import shutil
 import signal
@@ -16,7 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from benchmarks.cluster import NAMESPACE, Cluster
+from benchmarks.cluster import NAMESPACE, PODS, Cluster
 from benchmarks.group import Group
 
 from rendezvous_api import names
@@ -27,8 +26,6 @@ C10D, C10D_STUBBED, ETCD = "c10d", "c10d, stack inspection stubbed out", "etcd-v
 
 _JOIN_SECONDS = 600
 """The members' own time limit: longer than that of any measurement."""
-
-_PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
 
 
 @dataclass(frozen=True)
@@ -81,7 +78,6 @@ class Kubernetes(Backend):
     def __init__(self, cluster: Cluster) -> None:
         super().__init__()
         self._cluster = cluster
-        self._opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=cluster.tls()))
         self._collection = f"/apis/{names.API_VERSION}/namespaces/{NAMESPACE}"
         self._pods = 0
 
@@ -118,9 +114,9 @@ class Kubernetes(Backend):
         }
         kind = {"apiVersion": names.API_VERSION, "kind": names.RENDEZVOUS_KIND}
         path = f"{self._collection}/{names.RENDEZVOUS_PLURAL}"
-        self._request("POST", path, {**kind, "metadata": {"name": name}, "spec": spec})
+        self._cluster.request("POST", path, {**kind, "metadata": {"name": name}, "spec": spec})
         deadline = time.monotonic() + 60
-        while not self._request("GET", f"{path}/{name}").get("status", {}).get("conditions"):
+        while not self._cluster.request("GET", f"{path}/{name}").get("status", {}).get("conditions"):
             if time.monotonic() > deadline:
                 raise TimeoutError("the operator has taken no notice of the Rendezvous for 60 s")
             time.sleep(0.05)
@@ -129,55 +125,22 @@ class Kubernetes(Backend):
     def lose_pod(self, member: int) -> float:
         """See base class."""
         at = time.monotonic()
-        self._request("DELETE", f"{_PODS}/pod-{member}", {"gracePeriodSeconds": 0})
+        self._cluster.delete_pod(f"pod-{member}")
         return at
 
     def close(self) -> None:
         """See base class."""
         for plural in (names.RENDEZVOUS_PLURAL, names.PARTICIPANT_PLURAL):
-            self._request("DELETE", f"{self._collection}/{plural}")
+            self._cluster.request("DELETE", f"{self._collection}/{plural}")
         if self._pods:
-            self._request("DELETE", _PODS, {"gracePeriodSeconds": 0})
+            self._cluster.request("DELETE", PODS, {"gracePeriodSeconds": 0})
             self._pods = 0
         time.sleep(0.5)  # let the operator and the API server come to rest
 
     def _make_pods(self, rendezvous: str, count: int) -> dict[int, str]:
         """Pods without a kubelet, and for each a kubeconfig with a token that is bound to it."""
         self._pods = count
-        found = {}
-        original = json.loads(self._cluster.kubeconfig.read_text(encoding="utf-8"))
-        for i in range(count):
-            metadata = {"name": f"pod-{i}", "labels": {names.LABEL_RENDEZVOUS: rendezvous}}
-            containers = [{"name": "torchrun", "image": "none"}]
-            spec = {"serviceAccountName": "agents", "nodeName": "node", "containers": containers}
-            body = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
-            uid = self._request("POST", _PODS, body)["metadata"]["uid"]
-            self._request(
-                "PATCH", f"{_PODS}/pod-{i}/status", {"status": {"phase": "Running"}}, "application/merge-patch+json"
-            )
-            bound = {"kind": "Pod", "apiVersion": "v1", "name": f"pod-{i}", "uid": uid}
-            request = {
-                "apiVersion": "authentication.k8s.io/v1",
-                "kind": "TokenRequest",
-                "spec": {"audiences": [], "expirationSeconds": 7200, "boundObjectRef": bound},
-            }
-            path = f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/agents/token"
-            original["users"][0]["user"] = {"token": self._request("POST", path, request)["status"]["token"]}
-            kubeconfig = self._cluster.plane.data_dir / f"pod-{i}.kubeconfig"
-            kubeconfig.write_text(json.dumps(original), encoding="utf-8")
-            found[i] = str(kubeconfig)
-        return found
-
-    def _request(self, method: str, path: str, body: Any = None, kind: str = "application/json") -> dict[str, Any]:
-        request = urllib.request.Request(
-            self._cluster.plane.url + path,
-            method=method,
-            data=None if body is None else json.dumps(body).encode(),
-            headers={"Authorization": f"Bearer {self._cluster.admin_token}", "Content-Type": kind},
-        )
-        with self._opener.open(request, timeout=60) as answer:
-            found: dict[str, Any] = json.loads(answer.read())
-            return found
+        return {i: str(self._cluster.create_pod(f"pod-{i}", rendezvous)) for i in range(count)}
 
 
 class Floor(Backend):
@@ -309,7 +272,7 @@ def _etcd_of_debian() -> Path | None:
 @contextlib.contextmanager
 def running_etcd_v2(program: Path, folder: Path) -> Iterator[int]:
     """An etcd with the v2 API on a free port of the loopback; without fsync where it can be, as the other one here."""
-    ports = _free_ports(2)
+    ports = free_ports(2)
     clients, peers = (f"http://127.0.0.1:{port}" for port in ports)
     command: Sequence[str | Path] = [
         program, "--enable-v2", "--data-dir", folder / "etcd-v2",
@@ -332,7 +295,8 @@ def running_etcd_v2(program: Path, folder: Path) -> Iterator[int]:
         server.wait(30)
 
 
-def _free_ports(count: int) -> Sequence[int]:
+def free_ports(count: int) -> Sequence[int]:
+    """Ports of the loopback that nothing listens on now."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for bound in sockets:

@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import functools
 import json
 import os
 import re
@@ -14,11 +15,17 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from rendezvous_api import names
 from rendezvous_controlplane import LocalControlPlane
 
 ROOT = Path(__file__).parents[1]
 NAMESPACE = "benchmark"
+PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
+
+_START_SECONDS = 600.0
+"""Servers that start slowly say something about the machine, and they are no part of a measurement."""
 
 _SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)")
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
@@ -54,6 +61,55 @@ class Cluster:
         """Trusts this API server."""
         return ssl.create_default_context(cadata=self.authority)
 
+    @functools.cached_property
+    def _opener(self) -> urllib.request.OpenerDirector:
+        return urllib.request.build_opener(urllib.request.HTTPSHandler(context=self.tls()))
+
+    def request(self, method: str, path: str, body: Any = None, kind: str = "application/json") -> dict[str, Any]:
+        """Ask the API server for something as the administrator; returns its answer.
+
+        Raises:
+            OSError: it refuses (``HTTPError``), or has not answered for 60 s.
+        """
+        request = urllib.request.Request(
+            self.plane.url + path,
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Authorization": f"Bearer {self.admin_token}", "Content-Type": kind},
+        )
+        with self._opener.open(request, timeout=60) as answer:
+            found: dict[str, Any] = json.loads(answer.read())
+            return found
+
+    def write_pod_status(self, name: str, **status: Any) -> None:
+        """Write fields of the status of a pod, as its kubelet does."""
+        self.request("PATCH", f"{PODS}/{name}/status", {"status": status}, "application/merge-patch+json")
+
+    def create_pod(self, name: str, rendezvous: str) -> Path:
+        """Create a running pod without a kubelet, labelled; returns a kubeconfig whose token is bound to it."""
+        metadata = {"name": name, "labels": {names.LABEL_RENDEZVOUS: rendezvous}}
+        containers = [{"name": "torchrun", "image": "none"}]
+        spec = {"serviceAccountName": "agents", "nodeName": "node", "restartPolicy": "Never", "containers": containers}
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+        uid = self.request("POST", PODS, pod)["metadata"]["uid"]
+        self.write_pod_status(name, phase="Running")
+        bound = {"kind": "Pod", "apiVersion": "v1", "name": name, "uid": uid}
+        request = {
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenRequest",
+            "spec": {"audiences": [], "expirationSeconds": 7200, "boundObjectRef": bound},
+        }
+        path = f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/agents/token"
+        config = json.loads(self.kubeconfig.read_text(encoding="utf-8"))
+        config["users"][0]["user"] = {"token": self.request("POST", path, request)["status"]["token"]}
+        kubeconfig = self.plane.data_dir / f"{name}.kubeconfig"
+        kubeconfig.write_text(json.dumps(config), encoding="utf-8")
+        return kubeconfig
+
+    def delete_pod(self, name: str) -> None:
+        """Delete a pod; it is gone at once."""
+        self.request("DELETE", f"{PODS}/{name}", {"gracePeriodSeconds": 0})
+
     def processes(self) -> dict[str, int]:
         """Process ids of the servers, by what they are."""
         found = {"operator": self.operator} if self.operator is not None else {}
@@ -78,7 +134,7 @@ class Cluster:
 @contextlib.contextmanager
 def running_cluster(further_objects: Sequence[Path] = (), *, operator: bool = True) -> Iterator[Cluster]:
     """A control plane with the CRDs and a running operator, if it is wanted; it and the agents are service accounts."""
-    with tempfile.TemporaryDirectory() as folder, LocalControlPlane() as plane:
+    with tempfile.TemporaryDirectory() as folder, LocalControlPlane(start_timeout=_START_SECONDS) as plane:
         plane.apply([ROOT / "crds", *further_objects])
         plane.kubectl("create", "namespace", NAMESPACE)
         tokens, kubeconfigs = {}, {}

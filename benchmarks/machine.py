@@ -63,15 +63,21 @@ def noise() -> dict[str, float]:
     }
 
 
-def describe(apiserver: str, etcd: str, etcd_v2: str | None) -> dict[str, Any]:
-    """Machine and versions, for the report."""
-    commit = _output(["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12"])
-    packages = ("torch", "kubernetes", "kopf", "aiohttp")
+def short() -> dict[str, Any]:
+    """When, what and where, for each result."""
     return {
         "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
-        "commit": commit,
+        "commit": _output(["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12"]),
         "cores": len(os.sched_getaffinity(0)),
         "processor": _processor(),
+    }
+
+
+def describe(apiserver: str, etcd: str, etcd_v2: str | None) -> dict[str, Any]:
+    """Machine and versions, for the report."""
+    packages = ("torch", "kubernetes", "kopf", "aiohttp")
+    return {
+        **short(),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "kernel": platform.release().split("-")[0],
         "load_before": round(os.getloadavg()[0], 1),

@@ -1,0 +1,60 @@
+"""What each launcher trains: an all_reduce each 0.1 s, and a small checkpoint each 10 steps.
+
+Usage: worker.py FOLDER [--heartbeats]. Each worker appends lines of JSON to a file of its own below FOLDER, see
+`benchmarks.recovery.journal`. With ``--heartbeats`` each step is also reported to NVRx, as its documentation advises.
+The script ends only with its launcher.
+"""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+folder = Path(sys.argv[1])
+node, pid = os.environ["RECOVERY_NODE"], os.getpid()
+lines = os.open(folder / f"steps-{node}-{pid}.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+
+
+def write(event: str, **fields: Any) -> None:
+    """Write what has just happened."""
+    line = json.dumps({"event": event, "node": node, "pid": pid, "at": time.monotonic(), **fields})
+    os.write(lines, f"{line}\n".encode())
+
+
+write("start")
+
+# After the first line: the import takes seconds, and no launcher has to do with them.
+import torch  # noqa: E402
+import torch.distributed as dist  # noqa: E402
+
+STEP_SECONDS = 0.1
+CHECKPOINT_STEPS = 10
+
+dist.init_process_group("gloo")
+rank, nodes = dist.get_rank(), dist.get_world_size()
+pids: list[Any] = [None] * nodes
+dist.all_gather_object(pids, pid)
+group = "-".join(str(one) for one in pids)
+
+if "--heartbeats" in sys.argv:
+    from nvidia_resiliency_ext.fault_tolerance import RankMonitorClient
+
+    monitor = RankMonitorClient()
+    monitor.init_workload_monitoring()
+else:
+    monitor = None
+
+checkpoint = folder / "checkpoint.pt"
+state = torch.load(checkpoint) if checkpoint.exists() else {"step": 0, "weights": torch.zeros(1000)}
+while True:
+    dist.all_reduce(state["weights"])
+    state["step"] += 1
+    write("step", group=group, nodes=nodes, rank=rank)
+    if monitor is not None:
+        monitor.send_heartbeat()
+    if rank == 0 and state["step"] % CHECKPOINT_STEPS == 0:
+        torch.save(state, checkpoint.with_suffix(".new"))
+        checkpoint.with_suffix(".new").rename(checkpoint)
+    time.sleep(STEP_SECONDS)
