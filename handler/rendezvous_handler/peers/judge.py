@@ -1,0 +1,140 @@
+"""What the host of a round knows of the other members, by their beats. Pure: each moment is given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rendezvous_api import ranks
+from rendezvous_api.participant import PeerReport
+from rendezvous_handler.peers.own_time import OwnTime, Signs
+
+
+@dataclass(slots=True)
+class _Member:
+    signs: Signs
+    arrives: bool
+    """Its heartbeats reach the API server, as its last beat has said."""
+    has_left: bool = False
+
+
+@dataclass(frozen=True)
+class _Sets:
+    missed: str
+    closed: str
+    left: str
+    not_connected: str
+
+
+class Judge:
+    """Keeps the last sign of life of each member but the host. All moments are of one monotonic clock, in seconds."""
+
+    def __init__(self, nodes: int):
+        """No member has connected yet.
+
+        Args:
+            nodes: number of members of the round, with the host, whose rank is 0.
+        """
+        self._nodes = nodes
+        self._time = OwnTime()
+        self._members: dict[int, _Member] = {}
+        self._was_connected = False
+        self._number = 0
+        self._sets: _Sets | None = None
+
+    def beat(self, rank: int, now: float, arrives: bool) -> None:
+        """A beat has come, or the first line of a connection. After a farewell it means nothing.
+
+        Args:
+            rank: of the member.
+            now: the moment.
+            arrives: whether its own heartbeats reach the API server.
+        """
+        self._was_connected = True
+        own = self._time.of(now)
+        if rank not in self._members:
+            self._members[rank] = _Member(Signs(own), arrives)
+        member = self._members[rank]
+        member.signs.came(own)
+        member.arrives = arrives
+
+    def closed(self, rank: int, now: float) -> None:
+        """The kernel of a member's machine has closed its only connection, without a farewell.
+
+        That the own kernel has given one up is no event: the beats do not come then.
+        """
+        if rank in self._members:
+            self._members[rank].signs.closed_at = self._time.of(now)
+
+    def farewell(self, rank: int) -> None:
+        """The workers of a member do not run this round any more. That is so from then on."""
+        if rank in self._members:
+            self._members[rank].has_left = True
+
+    def cannot_accept(self, now: float) -> None:
+        """No connection can be opened, and that is the fault of the host: say nothing of who needs one now."""
+        own = self._time.of(now)
+        for rank, member in tuple(self._members.items()):
+            if member.signs.closed_at is not None and _state(member, own) == "present":
+                del self._members[rank]
+
+    def paused(self, now: float, seconds: float) -> None:
+        """The thread of the host was stopped: that time counts against no member, and each gets three beats again.
+
+        It is called before the beats are reported that have come meanwhile.
+
+        Args:
+            now: the moment at which it runs again.
+            seconds: for how long.
+        """
+        self._time.leave_out(seconds)
+        own = self._time.of(now)
+        for member in self._members.values():
+            member.signs.excuse(own)
+
+    def report(self, now: float) -> PeerReport | None:
+        """What to write about the members; None while none has ever connected."""
+        if not self._was_connected:
+            return None
+        sets = self._judged(self._time.of(now))
+        if sets != self._sets:
+            self._sets = sets
+            self._number += 1
+        if max(map(len, (sets.missed, sets.closed, sets.left, sets.not_connected))) > ranks.MAX_LENGTH:
+            return PeerReport(self._number, too_many=True)
+        return PeerReport(self._number, sets.missed, sets.closed, sets.left, sets.not_connected)
+
+    def passes_on(self, now: float, arrives: bool) -> int | None:
+        """The rank that is to write the report, too: the lowest one whose heartbeats reach the API server.
+
+        Args:
+            now: the moment.
+            arrives: whether the heartbeats of the host itself do: then there is no need for it.
+        """
+        own = self._time.of(now)
+        if arrives:
+            return None
+        able = (rank for rank, member in self._members.items() if member.arrives and _state(member, own) == "present")
+        return min(able, default=None)
+
+    def changes_at(self, now: float) -> float | None:
+        """The next moment at which the report is another one if no event comes; None: never."""
+        own = self._time.of(now)
+        moments = (member.signs.changes_at(own) for member in self._members.values() if not member.has_left)
+        first = min((moment for moment in moments if moment is not None), default=None)
+        return None if first is None else self._time.back(first)
+
+    def _judged(self, own: float) -> _Sets:
+        found: Mapping[str, list[int]] = {"missed": [], "closed": [], "left": [], "not_connected": [], "present": []}
+        for rank in range(1, self._nodes):
+            member = self._members.get(rank)
+            found["not_connected" if member is None else _state(member, own)].append(rank)
+        return _Sets(*(ranks.to_text(found[name]) for name in ("missed", "closed", "left", "not_connected")))
+
+
+def _state(member: _Member, own: float) -> str:
+    if member.has_left:
+        return "left"
+    if member.signs.is_closed(own):
+        return "closed"
+    return "missed" if member.signs.is_missed(own) else "present"
