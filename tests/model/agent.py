@@ -10,17 +10,19 @@ import contextlib
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from math import ceil
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from tests.model.agent_client import AgentClient
-from tests.model.api_server import ApiServer
+from tests.model.api_server import ApiServer, Json
+from tests.model.peers import CLOSED, FAREWELL, Host, Member, SecondPath
 from tests.model.stores import CHECK_IN_SECONDS, LONGER_AT_HOST_SECONDS, Stores
 
 from rendezvous_api import names
 from rendezvous_api.api_errors import ApiError, ExpiredError
-from rendezvous_api.codec import decode
-from rendezvous_api.participant import ParticipantSpec
+from rendezvous_api.codec import decode, encode
+from rendezvous_api.participant import ParticipantSpec, PeerEvidence
 from rendezvous_api.reasons import AttemptReason, LeaveReason, ParticipantState, RefusalReason
 from rendezvous_api.rendezvous import Refusal, Rendezvous
 from rendezvous_handler.agent.participant import NameTakenError, OwnParticipant
@@ -45,12 +47,30 @@ NAME = "train"
 """Of the Rendezvous."""
 DEAD_WATCH_SECONDS = 100.0
 """After so long a watch is noticed to have died without a word."""
+_LATE_SECONDS = 2.0
+"""A heartbeat that is later than its interval by more than that does not arrive."""
+
+
+class Said(NamedTuple):
+    """A heartbeat that has reached the API server."""
+
+    at: float
+    round: int
+    peers: PeerEvidence | None
 
 
 class Agent:
     """One process, and what it knows. A node has one after the other, or two if its pod was deleted by force."""
 
-    def __init__(self, name: str, server: ApiServer, now: Callable[[], float], run_id: str, release: str) -> None:
+    def __init__(
+        self,
+        name: str,
+        server: ApiServer,
+        now: Callable[[], float],
+        run_id: str,
+        release: str,
+        path: SecondPath | None = None,
+    ) -> None:
         self.name = name
         self.server = server
         self.now = now
@@ -66,6 +86,13 @@ class Agent:
         self.unread_since = 0.0
         self.beats: list[float] = []
         """When its heartbeats reached the API server."""
+        self.said: list[Said] = []
+        """The same heartbeats, but those of a join."""
+        self.peers: Host | Member | None = None
+        """Its end of the second path."""
+        self.lies = ""
+        """What it says of the other members, whatever it knows."""
+        self._path = path
         self.failures: set[tuple[str, int, AttemptReason]] = set()
         """By incarnation and attempt: which of its workers, and of its check-ins, have failed."""
         self.pod_uid = ""
@@ -78,6 +105,7 @@ class Agent:
         self.participant = OwnParticipant(cast(Any, self.client), "ns", self.name, owned_by_pod=True, timeout=1.0)
         self.watch = RendezvousWatch(cast(Any, self.client), "ns", NAME, self.name, 90, 1.0)
         self.attempt, self.membership, self.beat_due_at = 0, None, 0.0
+        self._answered_at = float("-inf")
         self.check_in_ends_at = 0.0
         self._members: Mapping[int, str] = {}
         self._asked: ParticipantSpec | None = None
@@ -138,11 +166,12 @@ class Agent:
             seen,
             self._asked,
             self.beats[-1:],
+            (self.lies, self.peers.state() if self.peers is not None else None),
         )
 
     def successor(self) -> Agent:
         """The agent of the next pod of that name."""
-        other = Agent(self.name, self.server, self.now, self.run_id, self.release)
+        other = Agent(self.name, self.server, self.now, self.run_id, self.release, self._path)
         other.life = self.life
         return other
 
@@ -156,13 +185,22 @@ class Agent:
         self.sees()
 
     def dies(self) -> None:
-        """Without a word."""
+        """Without a word; but the kernel of its machine closes its connections."""
+        self._part(CLOSED)
         self.process, self.membership, self.paused = OFF, None, False
+
+    def loses_power(self) -> None:
+        """With its whole machine: nothing closes its connections."""
+        if self._path is not None:
+            self._path.loses_power(self)
+        self.peers = None
+        self.dies()
 
     def leaves(self, reason: LeaveReason) -> None:
         """It ends, and says so if its path is there."""
         with contextlib.suppress(ApiError):
             self.participant.leave(reason)
+        self._part(FAREWELL)
         self.dies()
 
     def fails(self, stores: Stores, *, timed_out: bool = False) -> None:
@@ -240,8 +278,14 @@ class Agent:
             self._answered = (state, spec, found)
         return self._answered[2]
 
+    def _part(self, last_words: str) -> None:
+        for _ in self.peers.ends(last_words) if self.peers is not None else ():
+            pass
+        self.peers = None
+
     def _begin(self, reason: AttemptReason, seen: Seen | None = None) -> None:
         """``next_rendezvous`` is called, or begins again; what was seen is that of a check-in that has failed."""
+        self._part(FAREWELL)
         self._said = None
         if self.membership is not None and self.release != "older":
             self._said = as_check_in(self.membership, self._members, seen)
@@ -291,6 +335,7 @@ class Agent:
             return
         else:
             self.process, self.beat_due_at = WAITS, self.now() + self._interval
+            self._answered_at = self.now()
 
     def _check_in(self, membership: Membership) -> None:
         self.membership, self.process = membership, CHECKS_IN
@@ -303,12 +348,42 @@ class Agent:
         assert self.membership is not None
         self.process = TRAINS
         self.participant.reported = (self.membership.round, self.membership.rank)
+        self.peers = self._path.begins(self) if self._path is not None else None
         self.beat_due_at = self.now()
 
     def _stop(self) -> None:
         self.process = STOPS
+        if self.has_peers:
+            self.hasten(1.0)
 
     # Time.
+
+    @property
+    def has_peers(self) -> bool:
+        """Whether its release has the second path."""
+        return self._path is not None and self.release != "older"
+
+    @property
+    def heartbeats_arrive(self) -> bool:
+        """Whether they reach the API server, as far as it knows."""
+        return self.now() - self._answered_at <= self._interval + _LATE_SECONDS
+
+    @property
+    def confirm_seconds(self) -> float:
+        """So long the operator waits for a heartbeat if it is accused."""
+        known = self.watch.state.rendezvous
+        return known.spec.timeouts.confirm_seconds if known is not None else 10
+
+    def peers_in(self, status: Json) -> None:
+        """A heartbeat is carried out: its evidence is added, and noted."""
+        evidence = self.peers.evidence() if self.peers is not None and status["round"] else None
+        if evidence is not None:
+            status["peers"] = encode(evidence)
+        self.said.append(Said(self.now(), status["round"], evidence))
+
+    def hasten(self, within: float) -> None:
+        """Send the next heartbeat within that time."""
+        self.beat_due_at = min(self.beat_due_at, self.now() + ceil(within))
 
     @property
     def _interval(self) -> int:
@@ -355,3 +430,4 @@ class Agent:
             self.beat_due_at = self.now() + 1
         else:
             self.beat_due_at = self.now() + self._interval
+            self._answered_at = self.now()

@@ -14,7 +14,8 @@ _WEIGHTS = {
     "time": 8.0,
     **dict.fromkeys(("starts", "is reached again", "goes on", "meets", "writes again", "reads again", "wakes"), 3.0),
     **dict.fromkeys(("gets a pod", "gets its label back", "resumes", "creates", *FAILURES), 3.0),
-    **dict.fromkeys(("dies", "takes a snapshot", "lists"), 0.5),
+    **dict.fromkeys(("beats come again", "can connect again", "says what it knows"), 3.0),
+    **dict.fromkeys(("dies", "loses its power", "takes a snapshot", "lists"), 0.5),
     **dict.fromkeys(("is restored", "is restored with a bump"), 0.25),
 }
 """How often each kind of disturbance is chosen, where others have 1: what is broken is soon repaired."""
@@ -138,4 +139,5 @@ def fingerprint(system: System) -> str:
     """Equal for systems that go on in the same way."""
     operators = [operator.state() for operator in system.operators]
     agents = [(key, agent.state()) for key, agent in system.processes.items()]
-    return repr((system.now, system.server.objects, agents, system.parted, system.stores.came, operators))
+    paths = (system.parted, sorted(system.path.lost), sorted(system.path.barred))
+    return repr((system.now, system.server.objects, agents, paths, system.stores.came, operators))

@@ -5,6 +5,7 @@ from tests.model.system import Setup
 TWO = Setup()
 RELEASES = ("this", "older", "newer", "unreadable")
 USUAL = frozenset({"lags", "fails"})
+PEERS = frozenset({"deafens", "powers", "bars"})
 
 WALKS = {
     "one operator whose watches lag": Setup(agents=4, may=USUAL | {"compacts"}),
@@ -34,6 +35,26 @@ WALKS = {
         max_nodes=3,
         may=USUAL
         | {"cuts", "splits", "parts", "pauses", "labels", "pods", "evicts", "requests", "edits", "suspends", "ends"},
+    ),
+    "members that beat to rank 0": Setup(agents=4, peers=True, max_nodes=3, may=USUAL | PEERS | {"cuts", "pauses"}),
+    "a second path beside pods that go": Setup(
+        agents=4, peers=True, may=USUAL | PEERS | {"splits", "labels", "pods", "evicts", "forces", "requests"}
+    ),
+    "members of other releases that beat": Setup(
+        agents=4, peers=True, max_nodes=4, releases=RELEASES, may=USUAL | PEERS | {"cuts", "parts", "edits"}
+    ),
+    "a sick host, or a sick member": Setup(
+        agents=4, peers=True, max_nodes=4, may=USUAL | PEERS | {"lies", "splits", "parts", "pauses"}
+    ),
+    "all of it with a second path": Setup(
+        agents=6,
+        operators=2,
+        peers=True,
+        max_nodes=4,
+        may=USUAL
+        | PEERS
+        | {"cuts", "splits", "parts", "pauses", "labels", "pods", "evicts", "requests", "edits", "suspends", "ends"}
+        | {"lies", "restarts"},
     ),
 }
 
