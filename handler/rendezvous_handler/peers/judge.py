@@ -71,6 +71,11 @@ class Judge:
         if rank in self._members:
             self._members[rank].has_left = True
 
+    def retired(self, rank: int) -> None:
+        """A member has no connections any more, by its own fault; that says nothing about its workers."""
+        if rank in self._members and not self._members[rank].has_left:
+            del self._members[rank]
+
     def cannot_accept(self, now: float) -> None:
         """No connection can be opened, and that is the fault of the host: say nothing of who needs one now."""
         own = self._time.of(now)
