@@ -21,8 +21,8 @@ from tests.model.stores import CHECK_IN_SECONDS, LONGER_AT_HOST_SECONDS, Stores
 
 from rendezvous_api import names
 from rendezvous_api.api_errors import ApiError, ExpiredError
-from rendezvous_api.codec import decode, encode
-from rendezvous_api.participant import ParticipantSpec, PeerEvidence
+from rendezvous_api.codec import decode
+from rendezvous_api.participant import ParticipantSpec, ParticipantStatus, PeerEvidence
 from rendezvous_api.reasons import AttemptReason, LeaveReason, ParticipantState, RefusalReason
 from rendezvous_api.rendezvous import Refusal, Rendezvous
 from rendezvous_handler.agent.participant import NameTakenError, OwnParticipant
@@ -88,8 +88,6 @@ class Agent:
         """When its heartbeats reached the API server."""
         self.said: list[Said] = []
         """The same heartbeats, but those of a join."""
-        self.peers: Host | Member | None = None
-        """Its end of the second path."""
         self.lies = ""
         """What it says of the other members, whatever it knows."""
         self._path = path
@@ -186,21 +184,21 @@ class Agent:
 
     def dies(self) -> None:
         """Without a word; but the kernel of its machine closes its connections."""
-        self._part(CLOSED)
+        self._end_peers(CLOSED)
         self.process, self.membership, self.paused = OFF, None, False
 
     def loses_power(self) -> None:
         """With its whole machine: nothing closes its connections."""
         if self._path is not None:
             self._path.loses_power(self)
-        self.peers = None
+        self.participant.peers = None
         self.dies()
 
     def leaves(self, reason: LeaveReason) -> None:
         """It ends, and says so if its path is there."""
         with contextlib.suppress(ApiError):
             self.participant.leave(reason)
-        self._part(FAREWELL)
+        self._end_peers(FAREWELL)
         self.dies()
 
     def fails(self, stores: Stores, *, timed_out: bool = False) -> None:
@@ -278,14 +276,14 @@ class Agent:
             self._answered = (state, spec, found)
         return self._answered[2]
 
-    def _part(self, last_words: str) -> None:
+    def _end_peers(self, last_words: str) -> None:
         for _ in self.peers.ends(last_words) if self.peers is not None else ():
             pass
-        self.peers = None
+        self.participant.peers = None
 
     def _begin(self, reason: AttemptReason, seen: Seen | None = None) -> None:
         """``next_rendezvous`` is called, or begins again; what was seen is that of a check-in that has failed."""
-        self._part(FAREWELL)
+        self._end_peers(FAREWELL)
         self._said = None
         if self.membership is not None and self.release != "older":
             self._said = as_check_in(self.membership, self._members, seen)
@@ -348,7 +346,7 @@ class Agent:
         assert self.membership is not None
         self.process = TRAINS
         self.participant.reported = (self.membership.round, self.membership.rank)
-        self.peers = self._path.begins(self) if self._path is not None else None
+        self.participant.peers = cast(Any, self._path.begins(self) if self._path is not None else None)
         self.beat_due_at = self.now()
 
     def _stop(self) -> None:
@@ -357,6 +355,11 @@ class Agent:
             self.hasten(1.0)
 
     # Time.
+
+    @property
+    def peers(self) -> Host | Member | None:
+        """Its end of the second path."""
+        return cast("Host | Member | None", self.participant.peers)
 
     @property
     def has_peers(self) -> bool:
@@ -374,12 +377,10 @@ class Agent:
         known = self.watch.state.rendezvous
         return known.spec.timeouts.confirm_seconds if known is not None else 10
 
-    def peers_in(self, status: Json) -> None:
-        """A heartbeat is carried out: its evidence is added, and noted."""
-        evidence = self.peers.evidence() if self.peers is not None and status["round"] else None
-        if evidence is not None:
-            status["peers"] = encode(evidence)
-        self.said.append(Said(self.now(), status["round"], evidence))
+    def note(self, status: Json) -> None:
+        """A heartbeat is carried out."""
+        read = decode(ParticipantStatus, status)
+        self.said.append(Said(self.now(), read.round, read.peers))
 
     def hasten(self, within: float) -> None:
         """Send the next heartbeat within that time."""

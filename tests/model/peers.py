@@ -104,7 +104,7 @@ class Host:
                 connection.to_member[:] = [line for line in connection.to_member if isinstance(line, str)]
                 connection.to_member.append(answer)
             elif what == FAREWELL:
-                self.judge.farewell(rank)
+                self.judge.farewell(rank, now)
             else:
                 self.judge.closed(rank, now)
                 if self.connections.get(rank) is connection:
@@ -173,7 +173,7 @@ class Member:
             if isinstance(line, Answer):
                 self.view.answered(now, line.report, line.passes_on == self._rank)
             elif line == FAREWELL:
-                self.view.farewell()
+                self.view.farewell(now)
             else:
                 self.view.closed(now)
                 self.connection = None
