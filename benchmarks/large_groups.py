@@ -24,9 +24,9 @@ from rendezvous_api.meta import ObjectMeta
 from rendezvous_api.participant import Participant, ParticipantSpec, ParticipantStatus
 from rendezvous_api.reasons import AttemptReason, ParticipantState
 from rendezvous_api.rendezvous import Rendezvous, RendezvousSpec, RendezvousStatus
-from rendezvous_handler.agent.agent import FIRST_BEATS_PER_SECOND
 from rendezvous_handler.agent.request_thread import SHORTEST_INTERVAL
 from rendezvous_handler.join.join import RETRY_SECONDS
+from rendezvous_handler.peers.haste import spread
 from rendezvous_operator.core.decide import decide
 from rendezvous_operator.core.world import Decision, Memory, Now, SeenParticipant, World
 
@@ -113,7 +113,7 @@ def heartbeats(nodes: int, chance: random.Random) -> int:
     interval = RendezvousSpec(nodes, nodes).heartbeat_seconds
     seconds: Counter[int] = Counter()
     for _ in range(nodes):
-        moment = chance.uniform(0, min(interval, nodes / FIRST_BEATS_PER_SECOND))
+        moment = chance.uniform(0, min(interval, spread(nodes)))
         while moment < _SIMULATED_SECONDS:
             seconds[int(moment)] += 1
             moment += interval * chance.uniform(SHORTEST_INTERVAL, 1.0)

@@ -10,7 +10,7 @@ import pytest
 from tests.support.waiting import wait_until
 
 from rendezvous_api.reasons import HostState
-from rendezvous_handler.peers import host, member, own_time, thread, wire
+from rendezvous_handler.peers import host, member, signs, thread, wire
 from rendezvous_handler.peers.host import Host
 from rendezvous_handler.peers.member import Member
 
@@ -23,8 +23,9 @@ SCALE = 0.25
 def shorten(monkeypatch: pytest.MonkeyPatch, scale: float = SCALE) -> None:
     """Make a beat, and what follows from it, take a quarter of its time."""
     for module, name in [
-        (own_time, "MISSED_SECONDS"),
-        (own_time, "REOPEN_SECONDS"),
+        (signs, "MISSED_SECONDS"),
+        (signs, "REOPEN_SECONDS"),
+        (signs, "LEFT_SECONDS"),
         (member, "BEAT_SECONDS"),
         (member, "_CONNECT_SECONDS"),
         (member, "_FIRST_ANSWER_SECONDS"),

@@ -30,7 +30,7 @@ def test_nothing_is_said_before_a_member_has_connected() -> None:
     assert judge.changes_at(100.0) is None
     assert judge.passes_on(100.0, arrives=False) is None
     judge.closed(1, 100.0)
-    judge.farewell(1)
+    judge.farewell(1, 100.0)
     assert judge.report(200.0) is None
 
 
@@ -89,14 +89,18 @@ def test_a_member_that_is_missed_stays_so_in_the_second_after_its_connection_is_
 @pytest.mark.parametrize("after", [("closed",), ("beat",), ("beat", "closed"), ()], ids="-".join)
 def test_a_farewell_is_final(after: tuple[str, ...]) -> None:
     judge = judge_of(3, 1, 2)
-    judge.farewell(1)
+    judge.farewell(1, 100.0)
     for event in after:
         if event == "closed":
             judge.closed(1, 100.2)
         else:
             judge.beat(1, 100.2, arrives=True)
-    assert sets(judge, 100.3)[2] == "1"
     judge.cannot_accept(100.4)
+    # It comes a second later, so that the agent itself can say more to the API server.
+    assert sets(judge, 100.99) == ("", "", "", "")
+    assert judge.changes_at(100.4) == 101.0
+    assert sets(judge, 101.0) == ("", "", "1", "")
+    judge.retired(1, 101.5)
     assert sets(judge, 1000.0) == ("2", "", "1", "")
 
 
@@ -128,7 +132,7 @@ def test_each_member_is_in_one_set_at_most_whatever_happens() -> None:
                 elif kind == "closed":
                     judge.closed(1, now)
                 elif kind == "farewell":
-                    judge.farewell(1)
+                    judge.farewell(1, now)
                 elif kind == "paused":
                     judge.paused(now, step)
                 else:
@@ -136,8 +140,8 @@ def test_each_member_is_in_one_set_at_most_whatever_happens() -> None:
                 named = [rank for text in sets(judge, now) for rank in ranks.from_text(text)]
                 assert len(named) == len(set(named)), (events, step)
                 assert set(named) <= {1, 2}
-            if "farewell" in events and "cannot_accept" not in events:
-                assert 1 in ranks.from_text(sets(judge, now)[2]), (events, step)
+            if "farewell" in events and "cannot_accept" not in events[: events.index("farewell")]:
+                assert 1 in ranks.from_text(sets(judge, now + 1.1)[2]), (events, step)
 
 
 def test_the_moment_of_the_next_change_is_right() -> None:
@@ -198,6 +202,13 @@ def test_a_member_that_is_accused_before_a_pause_stays_so_until_its_next_beat() 
 # ---- a host that has no file descriptors left
 
 
+def test_a_member_that_has_no_connections_by_its_own_fault_is_accused_of_nothing() -> None:
+    judge = judge_of(3, 1, 2)
+    judge.retired(1, 100.5)
+    judge.closed(1, 100.5)
+    assert sets(judge, 110.0) == ("2", "", "", "1")
+
+
 def test_who_cannot_connect_again_since_the_host_accepts_nothing_is_accused_of_nothing() -> None:
     judge = judge_of(4, 1, 2, 3)
     judge.closed(2, 99.0)
@@ -220,7 +231,7 @@ def test_the_lowest_rank_that_reaches_the_api_server_passes_it_on() -> None:
     judge = judge_of(6, 1, 2, 3, 4)
     judge.beat(1, 100.0, arrives=False)
     assert judge.passes_on(100.0, arrives=False) == 2
-    judge.farewell(2)
+    judge.farewell(2, 99.0)
     assert judge.passes_on(100.0, arrives=False) == 3
     judge.closed(3, 100.0)
     judge.beat(4, 101.0, arrives=True)

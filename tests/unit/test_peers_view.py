@@ -57,13 +57,17 @@ def test_an_answer_within_the_second_is_no_news() -> None:
 @pytest.mark.parametrize("after", ["nothing", "closed", "answered"])
 def test_a_farewell_is_final(after: str) -> None:
     view = connected()
-    view.farewell()
+    view.farewell(100.0)
     if after == "closed":
         view.closed(100.1)
     elif after == "answered":
         view.answered(100.1, None, passes_on=True)
+    # It comes a second later, so that the agent itself can say more to the API server.
+    assert view.changes_at(100.1) == 101.0
+    assert view.state(100.99) is HostState.ANSWERS
+    assert view.state(101.0) is HostState.LEFT
     assert view.state(200.0) is HostState.LEFT
-    assert view.changes_at(100.1) is None
+    assert view.changes_at(101.0) is None
     assert view.evidence(200.0) == PeerEvidence(HostState.LEFT)
 
 

@@ -191,10 +191,10 @@ class Host(PeerThread):
             elif (found := wire.read_beat(line)) is not None:
                 arrives = found
             elif wire.is_last(line, wire.FAREWELL):
-                self._judge.farewell(guest.rank)
+                self._judge.farewell(guest.rank, now)
                 self._judge_at = now
             elif wire.is_last(line, wire.RETIRED):
-                self._judge.retired(guest.rank)
+                self._judge.retired(guest.rank, now)
                 self._judge_at = now
         if arrives is None or guest.rank is None:
             return

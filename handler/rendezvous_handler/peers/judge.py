@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rendezvous_api import ranks
 from rendezvous_api.participant import PeerReport
-from rendezvous_handler.peers.own_time import OwnTime, Signs
+from rendezvous_handler.peers.signs import OwnTime, Presence, Signs
 
 
 @dataclass(slots=True)
@@ -15,7 +14,6 @@ class _Member:
     signs: Signs
     arrives: bool
     """Its heartbeats reach the API server, as its last beat has said."""
-    has_left: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,28 +57,26 @@ class Judge:
         member.arrives = arrives
 
     def closed(self, rank: int, now: float) -> None:
-        """The kernel of a member's machine has closed its only connection, without a farewell.
-
-        That the own kernel has given one up is no event: the beats do not come then.
-        """
+        """The kernel of a member's machine has closed its only connection, without a farewell; see `Signs.closed`."""
         if rank in self._members:
-            self._members[rank].signs.closed_at = self._time.of(now)
+            self._members[rank].signs.closed(self._time.of(now))
 
-    def farewell(self, rank: int) -> None:
+    def farewell(self, rank: int, now: float) -> None:
         """The workers of a member do not run this round any more. That is so from then on."""
         if rank in self._members:
-            self._members[rank].has_left = True
+            self._members[rank].signs.left(self._time.of(now))
 
-    def retired(self, rank: int) -> None:
+    def retired(self, rank: int, now: float) -> None:
         """A member has no connections any more, by its own fault; that says nothing about its workers."""
-        if rank in self._members and not self._members[rank].has_left:
+        member = self._members.get(rank)
+        if member is not None and member.signs.presence(self._time.of(now)) is not Presence.LEFT:
             del self._members[rank]
 
     def cannot_accept(self, now: float) -> None:
         """No connection can be opened, and that is the fault of the host: say nothing of who needs one now."""
         own = self._time.of(now)
         for rank, member in tuple(self._members.items()):
-            if member.signs.closed_at is not None and _state(member, own) == "present":
+            if member.signs.is_closed and member.signs.presence(own) is Presence.HERE:
                 del self._members[rank]
 
     def paused(self, now: float, seconds: float) -> None:
@@ -119,27 +115,21 @@ class Judge:
         own = self._time.of(now)
         if arrives:
             return None
-        able = (rank for rank, member in self._members.items() if member.arrives and _state(member, own) == "present")
+        members = self._members.items()
+        able = (rank for rank, member in members if member.arrives and member.signs.presence(own) is Presence.HERE)
         return min(able, default=None)
 
     def changes_at(self, now: float) -> float | None:
         """The next moment at which the report is another one if no event comes; None: never."""
         own = self._time.of(now)
-        moments = (member.signs.changes_at(own) for member in self._members.values() if not member.has_left)
+        moments = (member.signs.changes_at(own) for member in self._members.values())
         first = min((moment for moment in moments if moment is not None), default=None)
         return None if first is None else self._time.back(first)
 
     def _judged(self, own: float) -> _Sets:
-        found: Mapping[str, list[int]] = {"missed": [], "closed": [], "left": [], "not_connected": [], "present": []}
+        found: dict[Presence | None, list[int]] = {}
         for rank in range(1, self._nodes):
             member = self._members.get(rank)
-            found["not_connected" if member is None else _state(member, own)].append(rank)
-        return _Sets(*(ranks.to_text(found[name]) for name in ("missed", "closed", "left", "not_connected")))
-
-
-def _state(member: _Member, own: float) -> str:
-    if member.has_left:
-        return "left"
-    if member.signs.is_closed(own):
-        return "closed"
-    return "missed" if member.signs.is_missed(own) else "present"
+            found.setdefault(member.signs.presence(own) if member is not None else None, []).append(rank)
+        kinds = (Presence.MISSED, Presence.CLOSED, Presence.LEFT, None)
+        return _Sets(*(ranks.to_text(found.get(kind, ())) for kind in kinds))

@@ -17,7 +17,7 @@ from rendezvous_api.reasons import HostState
 from rendezvous_handler.peers import wire
 from rendezvous_handler.peers.connection import Connection, EndedError
 from rendezvous_handler.peers.haste import MemberHaste
-from rendezvous_handler.peers.own_time import BEAT_SECONDS
+from rendezvous_handler.peers.signs import BEAT_SECONDS
 from rendezvous_handler.peers.thread import CLOSED_BY_PEER, TOO_FEW, PeerThread
 from rendezvous_handler.peers.view import View
 
@@ -200,7 +200,7 @@ class Member(PeerThread):
             if call is self._next:
                 self._adopt(call, now)
         elif wire.is_last(line, wire.FAREWELL):
-            self._view.farewell()
+            self._view.farewell(now)
             self._finish()
         elif wire.is_last(line, wire.RETIRED):
             self._view.forget()

@@ -5,10 +5,17 @@ from __future__ import annotations
 from rendezvous_api import ranks
 from rendezvous_api.participant import PeerEvidence, PeerReport
 from rendezvous_api.reasons import HostState
-from rendezvous_handler.peers.own_time import OwnTime, Signs
+from rendezvous_handler.peers.signs import OwnTime, Presence, Signs
 
 UNANSWERED = (HostState.MISSED, HostState.CLOSED)
 """The member may be one that the host accuses, and cannot know it."""
+
+_STATES = {
+    Presence.HERE: HostState.ANSWERS,
+    Presence.MISSED: HostState.MISSED,
+    Presence.CLOSED: HostState.CLOSED,
+    Presence.LEFT: HostState.LEFT,
+}
 
 
 class View:
@@ -23,7 +30,6 @@ class View:
         self._rank = rank
         self._time = OwnTime()
         self._signs: Signs | None = None
-        self._has_left = False
         self._passes_on = False
         self.report: PeerReport | None = None
         """The last one of the host."""
@@ -49,19 +55,17 @@ class View:
             self.is_accused = self._rank in accused
 
     def closed(self, now: float) -> None:
-        """The kernel of the host's machine has closed the connection, without a farewell.
+        """The kernel of the host's machine has closed the connection, without a farewell; see `Signs.closed`."""
+        if self._signs is not None:
+            self._signs.closed(self._time.of(now))
 
-        That the own kernel has given it up is no event: the answers do not come then.
-        """
-        if self._signs is not None and self._signs.closed_at is None:
-            self._signs.closed_at = self._time.of(now)
-
-    def farewell(self) -> None:
+    def farewell(self, now: float) -> None:
         """The workers of the host do not run this round any more. That is so from then on."""
-        self._has_left = True
+        if self._signs is not None:
+            self._signs.left(self._time.of(now))
 
     def forget(self) -> None:
-        """No connection can be opened, and that is the fault of this end: say nothing until there is one."""
+        """No connection can be opened, and that is the fault of this end, or of the host's agent: nothing is known."""
         self._signs = None
 
     def paused(self, now: float, seconds: float) -> None:
@@ -79,14 +83,9 @@ class View:
 
     def state(self, now: float) -> HostState:
         """What this member knows of the host."""
-        own = self._time.of(now)
-        if self._has_left:
-            return HostState.LEFT
         if self._signs is None:
             return HostState.NOT_CONNECTED
-        if self._signs.is_closed(own):
-            return HostState.CLOSED
-        return HostState.MISSED if self._signs.is_missed(own) else HostState.ANSWERS
+        return _STATES[self._signs.presence(self._time.of(now))]
 
     def evidence(self, now: float) -> PeerEvidence:
         """What to write. Another one's report is passed on only while that one answers."""
@@ -96,7 +95,7 @@ class View:
 
     def changes_at(self, now: float) -> float | None:
         """The next moment at which `state` is another one if no event comes; None: never."""
-        if self._signs is None or self._has_left:
+        if self._signs is None:
             return None
         moment = self._signs.changes_at(self._time.of(now))
         return None if moment is None else self._time.back(moment)
