@@ -45,7 +45,15 @@ def build(s: Situation, timers: Timers, picked: Selection, outlook: Outlook | No
     timed = (s.run.until, outlook.until if outlook is not None else None, history.changes_at(s, timers))
     return Decision(
         status,
-        Memory(timers.since, s.liveness.grace_from, s.liveness.only_others, s.liveness.excused, told),
+        Memory(
+            timers.since,
+            s.liveness.grace_from,
+            s.liveness.only_others,
+            s.liveness.excused,
+            told,
+            s.liveness.vouched,
+            s.liveness.peers.concluded,
+        ),
         conditions.explanation(status),
         deletions=collected.deletions,
         events=events,
