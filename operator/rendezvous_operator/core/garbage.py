@@ -3,7 +3,8 @@
 No object is read for this. Each deletion carries the UID and the resourceVersion that were seen, so an object that has
 changed since then is kept. A member of a round that may still be running is never deleted, however long it is silent,
 and the participant of a live known pod goes with its pod. No participant is deleted while all are silent: maybe only
-their path to the API server is broken. The hour of a member that its peers have vouched for begins when they did so last.
+their path to the API server is broken. The hour of a member for which its peers have vouched begins when they did so
+last.
 """
 
 from collections.abc import Iterator, Mapping

@@ -15,7 +15,7 @@ Otherwise, if all members of the current round are silent, whatever else is hear
 is cut off is *isolated* if its members may train on together: then none of them is lost by silence. The time in which a
 round is cut off is not counted as the silence of a member that stays silent after it.
 
-A member that its peers vouch for is not silent. Its silence begins with the last heartbeat of the member that vouched for
+A member for which its peers vouch is not silent. Its silence begins with the last heartbeat of the one that vouched for
 it. A member that is dead by what its peers say counts as one that was silent for too long (see `peers`).
 """
 
@@ -25,7 +25,8 @@ from dataclasses import dataclass, field
 from rendezvous_api import names
 from rendezvous_api.reasons import ClosedReason, RoundEndReason
 from rendezvous_operator.core.nodes import Node, Silence, silent_seconds, suspect_seconds
-from rendezvous_operator.core.peers import Peers, Words, judge
+from rendezvous_operator.core.peer_words import Words
+from rendezvous_operator.core.peers import Peers, judge
 from rendezvous_operator.core.timers import Timer
 from rendezvous_operator.core.verdict import earliest
 from rendezvous_operator.core.world import Excused, Memory, Now, SeenParticipant, Target, Vouched, World
@@ -68,7 +69,7 @@ class Liveness:
     """See `Memory`."""
     excused: Mapping[str, Excused] = field(default_factory=dict)
     """Of members, by name."""
-    peers: Peers = Peers()
+    peers: Peers = field(default_factory=Peers)
     """What follows from what members say of each other."""
     by_peers_only: tuple[str, ...] = ()
     """The members that send no heartbeats and are not silent, since their peers vouch for them."""
@@ -208,9 +209,7 @@ def silence_begins(seen: SeenParticipant, excused: Excused | None, vouched: Vouc
 class _Measurement:
     """Measures one node after the other, and collects what must be read and when a result changes."""
 
-    def __init__(
-        self, now: float, world: World, memory: Memory, excused: Mapping[str, Excused], words: Words
-    ) -> None:
+    def __init__(self, now: float, world: World, memory: Memory, excused: Mapping[str, Excused], words: Words) -> None:
         spec = world.rendezvous.spec
         self._now = now
         self._words = words

@@ -16,9 +16,9 @@ from rendezvous_operator.core.world import Evidence, Memory, Now, Target, World
 def observe(now: Now, world: World, memory: Memory) -> Situation | Evidence:
     """Derive the situation, or name every object that must be read before.
 
-    These are participants that would count as silent or as dead because of what others say of them, members that no
-    watch has shown, members that seem to have restarted, members whose pod or container has ended, pods that no watch shows any more, and pods whose run decides
-    about an answer.
+    These are participants that would count as silent, or as dead by what other members say, and those that say it;
+    members that no watch has shown, members that seem to have restarted, members whose pod or container has ended, pods
+    that no watch shows any more, and pods whose run decides about an answer.
     """
     known = KnownRuns.of(world.rendezvous.status)
     nodes = {name: see_node(world, name, seen, known) for name, seen in world.participants.items()}

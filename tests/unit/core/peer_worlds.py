@@ -30,6 +30,17 @@ class PeerScenario(Scenario):
         """The member of rank 0."""
         return self.group[0]
 
+    @property
+    def why(self) -> str:
+        """Why the last round that has ended did so."""
+        return next(record.message or "" for record in reversed(self.status.history) if record.message)
+
+    @property
+    def degraded(self) -> tuple[str, str]:
+        """Reason and message of the condition Degraded."""
+        condition = self.condition("Degraded")
+        return (condition.reason, condition.message)
+
     def says(self, *, number: int | None = None, too_many: bool = False, **sets: str | Iterable[str]) -> PeerReport:
         """The host has another report: the names in each set. Its heartbeat arrives at once."""
         self.report = self.report_of(number or self.report.number + 1, too_many=too_many, **sets)
@@ -80,7 +91,8 @@ class PeerScenario(Scenario):
 def peers(*nodes: str, **spec: Any) -> PeerScenario:
     """A round of these nodes runs, of a to d if none are given, and their beats arrive."""
     nodes = nodes or ("a", "b", "c", "d")
-    scenario = PeerScenario(2, spec.pop("max_nodes", len(nodes)), **{"replacement_seconds": 0, **spec})
+    fewest = spec.pop("min_nodes", 2)
+    scenario = PeerScenario(fewest, spec.pop("max_nodes", len(nodes)), **{"replacement_seconds": 0, **spec})
     scenario.complete = False
     scenario.join(*nodes)
     scenario.complete = True

@@ -1,8 +1,8 @@
 """ScaleUp: the round ends so that waiting nodes become members.
 
 Every new round costs all members the work since their last checkpoint. So waiting nodes are gathered until the round
-has run for ``scaleUp.intervalSeconds``, or until they fill the group, not counting those that were held out before. They
-are not taken in while a member trains that does not reach the API server.
+has run for ``scaleUp.intervalSeconds``, or until they fill the group, not counting those that were held out before.
+They are not taken in while a member trains that does not reach the API server.
 """
 
 from collections.abc import Iterator
