@@ -154,6 +154,8 @@ class ConditionReason(Reason):
 
     RUNNING = "Running"
     MEMBER_SUSPECTED = "MemberSuspected"
+    PATH_BROKEN = "PathBroken"
+    """A member lives, but does not reach the API server, or the host of its round."""
     NODE_HELD_OUT = "NodeHeldOut"
     CLOSED_BY_SPEC = "ClosedBySpec"
     NOT_ENDED = "NotEnded"

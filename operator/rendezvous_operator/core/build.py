@@ -45,7 +45,15 @@ def build(s: Situation, timers: Timers, picked: Selection, outlook: Outlook | No
     timed = (s.run.until, outlook.until if outlook is not None else None, history.changes_at(s, timers))
     return Decision(
         status,
-        Memory(timers.since, s.liveness.grace_from, s.liveness.only_others, s.liveness.excused, told),
+        Memory(
+            timers.since,
+            s.liveness.grace_from,
+            s.liveness.only_others,
+            s.liveness.excused,
+            told,
+            s.liveness.vouched,
+            s.liveness.peers.concluded,
+        ),
         conditions.explanation(status),
         deletions=collected.deletions,
         events=events,
@@ -130,9 +138,10 @@ def _formation(s: Situation, picked: Selection, outlook: Outlook | None) -> Form
     if not picked.newcomers:
         return None
     joined = len(picked.newcomers)
-    message = (
-        f"{more_nodes(joined)} joined and will be added once the round has run for {s.spec.scale_up.interval_seconds} s"
-    )
+    away = s.liveness.by_peers_only
+    when = f"{away[0]} sends" if len(away) == 1 else f"{len(away)} members send"
+    when = f"{when} heartbeats again" if away else f"the round has run for {s.spec.scale_up.interval_seconds} s"
+    message = f"{more_nodes(joined)} joined and will be added once {when}"
     return Formation(FormationReason.GATHERING, message, _start_time(s, FormationReason.GATHERING), joined)
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from rendezvous_api.meta import micro_time, timestamp
 from rendezvous_api.participant import Participant
-from rendezvous_api.reasons import EventReason, RoundEndReason
+from rendezvous_api.reasons import EventReason, HostState, RoundEndReason
 from rendezvous_api.rendezvous import Owner, Rendezvous, RendezvousStatus
 from rendezvous_operator.core.timers import Fact
 
@@ -149,6 +149,32 @@ class Excused(NamedTuple):
     seconds: float
 
 
+class Vouched(NamedTuple):
+    """When the peers of a member that sends no heartbeats vouched for it last; see `peers`."""
+
+    beat_at: float
+    """Its heartbeat before that (monotonic seconds). After another one this does not hold."""
+    at: float
+    """Monotonic seconds."""
+
+
+class Concluded(NamedTuple):
+    """What was concluded of a member from what the others say of it; see `peers`."""
+
+    beat_at: float
+    """Its heartbeat before that (monotonic seconds). After another one this does not hold."""
+    round: int
+    word: HostState
+    """Missed or Closed: it is dead. Left: its workers do not run the round any more."""
+    why: str
+    """For people."""
+
+    @property
+    def dead(self) -> bool:
+        """Whether the member is lost."""
+        return self.word is not HostState.LEFT
+
+
 @dataclass(frozen=True)
 class Told:
     """Of which suspects people were told in the round that runs."""
@@ -176,6 +202,10 @@ class Memory:
     excused: Mapping[str, Excused] = field(default_factory=dict)
     """Of members, by name."""
     told: Told = Told()
+    vouched: Mapping[str, Vouched] = field(default_factory=dict)
+    """Of members, by name."""
+    concluded: Mapping[str, Concluded] = field(default_factory=dict)
+    """The same."""
 
 
 @dataclass(frozen=True)
