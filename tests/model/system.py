@@ -138,7 +138,7 @@ class System:
                 yield ("sleeps", number)
             if self.setup.elects and operator.term is None:
                 yield ("gets the Lease", number)
-        for seconds in (1, 16, 60):
+        for seconds in (1, 4, 11, 16, 60) if self.setup.peers else (1, 16, 60):
             yield ("time", seconds)
 
     def _possible_for(self, key: str, agent: Agent) -> Iterator[Action]:

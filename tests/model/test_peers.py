@@ -75,7 +75,7 @@ class TestL5TheDeadAreNoticed:
     """A member of a round whose host lives and writes is noticed when it is dead."""
 
     @pytest.mark.parametrize("name", [HOST, NODES[2]])
-    @pytest.mark.parametrize(("how", "seconds"), [("dies", 4), ("loses its power", CONFIRM + 6), ("is paused", CONFIRM + 6)])
+    @pytest.mark.parametrize(("how", "seconds"), [("dies", 5), ("loses its power", CONFIRM + 6), ("is paused", CONFIRM + 6)])
     def test_soon(self, name: str, how: str, seconds: int) -> None:
         system = running()
         system.do((how, name))
