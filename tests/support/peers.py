@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 from tests.support.waiting import wait_until
 
+from rendezvous_api.participant import PeerEvidence
 from rendezvous_api.reasons import HostState
 from rendezvous_handler.peers import host, member, signs, thread, wire
 from rendezvous_handler.peers.host import Host
 from rendezvous_handler.peers.member import Member
+from rendezvous_handler.peers.thread import Peers
 
 UID, FENCE = "3f0e6bb1-3d0f-4a3c-9d1e-000000000001", "2026-01-01T00:00:00Z.0000000007.0123abcd"
 LOOPBACK = "127.0.0.1"
@@ -44,9 +46,13 @@ class Heartbeats:
         self.arrive = True
         self.confirm_seconds = 10.0
         self.asked: list[float] = []
+        self.sent: list[PeerEvidence | None] = []
+        """What each of them would have said if it had been sent in the same moment."""
+        self.peers: Peers | None = None
 
     def hasten(self, seconds: float) -> None:
         """Count one more."""
+        self.sent.append(self.peers.evidence() if self.peers is not None else None)
         self.asked.append(seconds)
 
 
@@ -72,6 +78,7 @@ class Round:
         self.nodes, self.address, self.port = nodes, address, int(bound.getsockname()[1])
         self.heartbeats = Heartbeats()
         self.host = Host(peer(0, nodes), bound)
+        self.heartbeats.peers = self.host
         self.members: dict[int, Member] = {}
         self.heartbeats_of: dict[int, Heartbeats] = {}
 
@@ -86,6 +93,7 @@ class Round:
         """Start a member."""
         self.members[rank] = Member(peer(rank, self.nodes), self.address, port or self.port)
         self.heartbeats_of[rank] = Heartbeats()
+        self.heartbeats_of[rank].peers = self.members[rank]
         self.members[rank].start(self.heartbeats_of[rank])
         return self.members[rank]
 

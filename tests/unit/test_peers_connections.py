@@ -14,6 +14,7 @@ from tests.support.peers import LOOPBACK, SCALE, Heartbeats, Round, kill, listen
 from tests.support.proxy import Proxy
 from tests.support.waiting import wait_until
 
+from rendezvous_api.participant import PeerEvidence
 from rendezvous_api.reasons import HostState
 from rendezvous_handler.peers import member
 from rendezvous_handler.peers.host import Host
@@ -51,6 +52,7 @@ def test_a_member_that_is_killed_is_closed_and_the_host_says_so_at_once() -> Non
         kill(group.members[2])
         soon(lambda: group.report().closed == "2", "rank 2 in the report")
         soon(lambda: group.heartbeats.asked == [0.0], "a heartbeat")
+        assert [said.report.closed for said in group.heartbeats.sent if said and said.report] == ["2"]
         # The other one is not asked to do anything.
         assert group.heartbeats_of[1].asked == []
 
@@ -81,8 +83,10 @@ def test_a_host_that_is_killed_is_closed() -> None:
         group.await_connected()
         kill(group.host)
         soon(lambda: {group.state(1), group.state(2)} == {HostState.CLOSED}, "closed")
-        assert len(group.heartbeats_of[1].asked) == 1
-        assert group.heartbeats_of[1].asked[0] <= 0.5
+        for heartbeats in group.heartbeats_of.values():
+            soon(lambda heartbeats=heartbeats: heartbeats.asked, "a heartbeat")  # type: ignore[misc]
+            assert heartbeats.sent == [PeerEvidence(HostState.CLOSED)]
+            assert heartbeats.asked[0] <= 0.5
 
 
 def test_a_member_of_which_the_host_gets_no_beats_is_missed_and_comes_back() -> None:

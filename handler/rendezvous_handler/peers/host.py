@@ -113,7 +113,7 @@ class Host(PeerThread):
                     self._drop(data)
 
     def turn(self, now: float) -> PeerEvidence | None:
-        """Judge, if there is a reason; then let the next beats gather for a moment."""
+        """Judge, if there is a reason."""
         if self._accepts_at is not None:
             self._judge.cannot_accept(now)
             if now >= self._accepts_at:
@@ -123,10 +123,13 @@ class Host(PeerThread):
             self._drop(first)
         if now >= self._judge_at:
             self._decide(now)
+        return None if self._report is None else PeerEvidence(report=self._report)
+
+    def hurry(self, now: float) -> None:
+        """Ask for a heartbeat if the report accuses others than before; then let the next beats gather for a moment."""
         if self._haste.is_due(now, self._report):
             self.heartbeats.hasten(0.0)
         time.sleep(_BATCH_SECONDS)
-        return None if self._report is None else PeerEvidence(report=self._report)
 
     def end(self, last_words: bytes) -> None:
         """Free the port first: it may be needed for the next round at once."""

@@ -120,7 +120,7 @@ class Member(PeerThread):
             self._lost(data, str(error), now, by_peer=error.errno in CLOSED_BY_PEER)
 
     def turn(self, now: float) -> PeerEvidence | None:
-        """Connect, beat, and say it if there is news."""
+        """Connect, and beat."""
         if not self._is_done:
             if self._next is not None and now >= self._next.deadline:
                 self._lost(self._next, "no answer", now)
@@ -129,11 +129,14 @@ class Member(PeerThread):
             if now >= self._beat_at:
                 self._beat_at = now + BEAT_SECONDS
                 self._beat(now)
+        self._warn(now)
+        return self._view.evidence(now)
+
+    def hurry(self, now: float) -> None:
+        """Ask for a heartbeat if this member sees the host otherwise, or may be accused."""
         within = self._haste.within(now, self._view, self.heartbeats.confirm_seconds)
         if within is not None:
             self.heartbeats.hasten(within)
-        self._warn(now)
-        return self._view.evidence(now)
 
     def end(self, last_words: bytes) -> None:
         """Say it to the host."""

@@ -136,6 +136,7 @@ class PeerThread:
                     else:
                         self.ready(key.data, mask, now)
                 self._shown = (now, self.turn(now))
+                self.hurry(now)  # only now: a heartbeat that it asks for must have what is new
             self.end(wire.FAREWELL)
         except Exception:
             _logger.exception("the connections to the other agents of the round failed unexpectedly; they are closed")
@@ -177,6 +178,10 @@ class PeerThread:
 
     def turn(self, now: float) -> PeerEvidence | None:
         """Do what is due; returns what a heartbeat says from now on."""
+        raise NotImplementedError
+
+    def hurry(self, now: float) -> None:
+        """Ask for a heartbeat at once if there is news in what one says now."""
         raise NotImplementedError
 
     def end(self, last_words: bytes) -> None:
