@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import Enum
 from typing import NamedTuple
 
 from rendezvous_api.meta import micro_time, timestamp
@@ -242,6 +243,27 @@ class Evidence:
         return f"reading {first.kind} {first.name}{more} before deciding"
 
 
+class LossEvidence(Enum):
+    """What has shown that a member is lost."""
+
+    POD = "Pod"
+    """Its pod or its container has ended."""
+    CLOSED = "Closed"
+    """Its connection to the host of the round was closed; of the host, those to all others."""
+    MISSED = "Missed"
+    """No beats of it arrived at the host; of the host, no answers at another member."""
+    SILENCE = "Silence"
+    """No heartbeat arrived."""
+
+
+class Detection(NamedTuple):
+    """How a loss was found."""
+
+    evidence: LossEvidence
+    seconds: float
+    """Since the member was seen to live."""
+
+
 @dataclass(frozen=True)
 class Decision:
     """The answer of the core."""
@@ -257,3 +279,7 @@ class Decision:
     """Decide again at this moment (monotonic seconds) even if nothing changes; None: only after a change."""
     lost: Mapping[str, RoundEndReason] = field(default_factory=dict)
     """Lost members of the last round, by name, with the reason: see `RoundEndReason`."""
+    detected: Mapping[str, Detection] = field(default_factory=dict)
+    """Of those of them that were seen to live by this operator."""
+    suspects: int = 0
+    """Members of the running round that may be lost soon."""
