@@ -187,30 +187,33 @@ class Host(PeerThread):
             )
 
     def _read(self, guest: _Guest, now: float) -> None:
-        arrives: bool | None = None
+        must_answer = False
         for line in guest.receive():
             if guest.rank is None:
                 self._admit(guest, wire.read_hello(line, self._peer))
-            elif (found := wire.read_beat(line)) is not None:
-                arrives = found
+            elif (arrives := wire.read_beat(line)) is not None:
+                self._judge.beat(guest.rank, now, arrives)
+                must_answer = True
             elif wire.is_last(line, wire.FAREWELL):
                 self._judge.farewell(guest.rank, now)
                 self._judge_at = now
             elif wire.is_last(line, wire.RETIRED):
                 self._judge.retired(guest.rank, now)
                 self._judge_at = now
-        if arrives is None or guest.rank is None:
-            return
-        self._judge.beat(guest.rank, now, arrives)
-        if self._report is None or guest.rank in self._accused:
-            self._judge_at = now
-        # One that does not read its answers is sent no more of them.
-        if not guest.is_full:
-            full, short = self._answers
-            number = 0 if self._report is None else self._report.number
-            guest.send(short if guest.number == number else full)
-            guest.number = number
-            self._watch(guest)
+                return
+        if must_answer:
+            if self._report is None or guest.rank in self._accused:
+                self._judge_at = now
+            self._answer(guest)
+
+    def _answer(self, guest: _Guest) -> None:
+        if guest.is_full:
+            return  # one that does not read its answers is sent no more of them
+        full, short = self._answers
+        number = 0 if self._report is None else self._report.number
+        guest.send(short if guest.number == number else full)
+        guest.number = number
+        self._watch(guest)
 
     def _admit(self, guest: _Guest, rank: int) -> None:
         self._strangers.pop(guest, None)
