@@ -187,7 +187,10 @@ class Safety:
             RoundEndReason.CHECK_IN_FAILED.value: self._has_failed(old, AttemptReason.CHECK_IN_FAILED),
         }
         unfinished = [member for member in old.participants if not self._is_done(member)]
-        sick = any(not self._is_well(member, old, spec, reads) for member in unfinished)
+        # The message names the member of which it is true.
+        message = next((record.message for record in status.history if record.round == old.round), None) or ""
+        named = [member for member in unfinished if message.startswith(f"{member.name}: ")]
+        sick = any(not self._is_well(member, old, spec, reads) for member in named or unfinished)
         true = truths.get(str(reason), sick)
         self._expect(true, "S2", f"round {old.round} is ended for {reason}, which is not true")
 
@@ -196,6 +199,9 @@ class Safety:
         agent = self.agent(member)
         if agent is None or not agent.alive or (agent.round_key is None and agent.process != "waits"):
             return False
+        # Once a member asks to join again, the short limit of silence holds: the round is broken anyway.
+        attempts = [(each, self.agent_of_name(each)) for each in old.participants]
+        broken = old.waiting_nodes or any(other is None or other.attempt > each.attempt for each, other in attempts)
         # Signs may have arrived since that read, and the watch that shows them may be late.
         lost = is_lost(
             member.rank,
@@ -203,7 +209,7 @@ class Safety:
             reads,
             self._system.now,
             number=old.round,
-            suspect=spec.suspect_seconds,
+            suspect=spec.silent_seconds if broken else spec.suspect_seconds,
             confirm=spec.timeouts.confirm_seconds,
         )
         return not lost and not agent.pod_is_gone
@@ -238,6 +244,11 @@ class Safety:
             if (agent.name, agent.incarnation, agent.attempt) == (member.name, member.incarnation, member.attempt):
                 return agent
         return None
+
+    def agent_of_name(self, member: Member) -> Agent | None:
+        """The process of its name and incarnation."""
+        agents = self._system.processes.values()
+        return next((one for one in agents if (one.name, one.incarnation) == (member.name, member.incarnation)), None)
 
     def _expect(self, is_true: bool, rule: str, otherwise: str) -> None:
         if not is_true:
