@@ -56,26 +56,25 @@ class Connection:
         self._in += found
         yield from wire.lines(self._in, self._longest)
 
-    def send(self, data: bytes) -> None:
-        """Send whole lines, now or with `flush`.
+    def send(self, data: bytes) -> bool:
+        """Send whole lines, now or with `flush`; returns whether all has left.
 
         Raises:
             OSError: the connection is broken.
         """
         self._out += data
-        self.flush()
+        return self.flush()
 
-    def flush(self) -> None:
-        """Send what is left.
+    def flush(self) -> bool:
+        """Send what is left; returns whether all has.
 
         Raises:
             OSError: the connection is broken.
         """
         if self._out:
-            try:
+            with contextlib.suppress(BlockingIOError, InterruptedError):
                 self._out = self._out[self.socket.send(self._out) :]
-            except (BlockingIOError, InterruptedError):
-                return
+        return not self._out
 
     def end(self, last_words: bytes = b"") -> None:
         """Send last words if there is room for them, and close, also what child processes of fork have of it."""

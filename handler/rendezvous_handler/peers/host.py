@@ -211,9 +211,10 @@ class Host(PeerThread):
             return  # one that does not read its answers is sent no more of them
         full, short = self._answers
         number = 0 if self._report is None else self._report.number
-        guest.send(short if guest.number == number else full)
+        has_left = guest.send(short if guest.number == number else full)
         guest.number = number
-        self._watch(guest)
+        if not has_left:
+            self._watch(guest)
 
     def _admit(self, guest: _Guest, rank: int) -> None:
         self._strangers.pop(guest, None)
@@ -225,8 +226,7 @@ class Host(PeerThread):
 
     def _watch(self, guest: _Guest) -> None:
         events = selectors.EVENT_READ | (selectors.EVENT_WRITE if guest.is_full else 0)
-        if self.selector.get_key(guest.socket).events != events:
-            self.selector.modify(guest.socket, events, guest)
+        self.selector.modify(guest.socket, events, guest)
 
     def _closed(self, guest: _Guest, now: float) -> None:
         self._drop(guest)
