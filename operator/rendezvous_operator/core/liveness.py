@@ -80,7 +80,7 @@ class Liveness:
 def assess(now: Now, world: World, memory: Memory, nodes: Mapping[str, Node]) -> Liveness:
     """Measure the silence of all nodes that have not left and are not certainly dead."""
     expected = [world.participants[node.name] for node in nodes.values() if node.left is None and not node.dead]
-    words = Words(now.monotonic, world, nodes, memory.grace_from)
+    words = Words(now.monotonic, world, nodes)
     peers = judge(now.monotonic, world, nodes, memory, words)
     lost = dict.fromkeys(peers.concluded, Silence.LOST)
     measured = _Measurement(now.monotonic, world, memory, memory.excused, words)

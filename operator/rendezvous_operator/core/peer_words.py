@@ -37,19 +37,17 @@ class Accusation(NamedTuple):
 class Words:
     """What counts of what the members of the current round say now."""
 
-    def __init__(self, now: float, world: World, nodes: Mapping[str, Node], grace_from: float) -> None:
+    def __init__(self, now: float, world: World, nodes: Mapping[str, Node]) -> None:
         """Look at each member once; in a healthy group there is nothing more to do.
 
         Args:
             now: monotonic seconds.
             world: what is seen.
             nodes: by name.
-            grace_from: see `Memory`.
         """
         self._now = now
         self._world = world
         self._nodes = nodes
-        self._grace_from = grace_from
         self.members = world.rendezvous.status.participants
         self.of_host: list[tuple[HostState, SeenParticipant]] = []
         """What other members than the host say of it if that is not that it answers."""
@@ -102,7 +100,7 @@ class Words:
 
     def until(self, seen: SeenParticipant) -> float:
         """Until when what a participant says counts if no other heartbeat of it comes (monotonic seconds)."""
-        return max(seen.beat_at, self._grace_from) + silent_seconds(seen.object, self._world.rendezvous.spec)
+        return seen.beat_at + silent_seconds(seen.object, self._world.rendezvous.spec)
 
     @cached_property
     def ranks(self) -> Mapping[str, int]:

@@ -53,6 +53,28 @@ Ages = tuple[tuple[tuple[Hashable, ...], int], ...]
 """Timers of one agent: name of the timer, what its key says beside the name of the agent, and its age."""
 
 
+class Second(NamedTuple):
+    """The second path of one member, to the host of its round."""
+
+    said: str = "NotConnected"
+    """What the report in the host's object says of it; "" is that its beats arrive."""
+    word: str = "NotConnected"
+    """What its own object says of the host."""
+    apart: bool = False
+    """The path is broken."""
+    farewell: bool = False
+    """It has stopped its workers and said so to the host."""
+    concluded: str = ""
+    """What the operator remembers to have concluded of it."""
+    vouched: bool = False
+    """The operator remembers that its peers vouched for it a short time ago."""
+
+    @property
+    def after_a_heartbeat(self) -> "Second":
+        """Nothing is remembered over a heartbeat."""
+        return self._replace(concluded="", vouched=False)
+
+
 class Node(NamedTuple):
     """One agent: its process, its object, and what the status and the operator's memory say of it by name."""
 
@@ -60,6 +82,9 @@ class Node(NamedTuple):
     pod: str = ""
     """"" where pods are left out, else "none", "live" or "leaving"."""
     member: bool = False
+    host: bool = False
+    """It has rank 0; kept only where a setup has a second path."""
+    second: Second = Second()
     entry: str = ""
     object: str = ""
     reports: bool = False
@@ -119,6 +144,8 @@ class Setup:
     min_nodes: int
     max_nodes: int
     runs: tuple[str, ...] = ("A", "A", "A")
+    peers: bool = False
+    """Members have a second path to their host, which breaks and heals."""
     silence: bool = False
     """Paths to the API server break and heal, and processes die without a trace."""
     deletion: bool = True
@@ -218,7 +245,7 @@ def joined(node: Node) -> Node:
     pod = "live" if node.pod == "none" else node.pod
     entry = RESTARTED if node.member else ""
     fresh = Node(run=node.run, pod=pod, member=node.member, checked_in=node.checked_in, spare=node.spare)
-    return fresh._replace(entry=entry, object=JOINED, process=WAITS)
+    return fresh._replace(entry=entry, object=JOINED, process=WAITS, host=node.host)
 
 
 def joins_after_restart(node: Node) -> Node:
@@ -229,7 +256,13 @@ def joins_after_restart(node: Node) -> Node:
 def ended(node: Node, state: str) -> Node:
     """The agent says that it leaves, and its process ends."""
     return _without_process(node)._replace(
-        object=state, reports=False, silence=0, behind=False, ages=_settled(node), refused=""
+        object=state,
+        reports=False,
+        silence=0,
+        behind=False,
+        ages=_settled(node),
+        refused="",
+        second=node.second.after_a_heartbeat,
     )
 
 
@@ -243,12 +276,14 @@ def asked_again(node: Node, setup: Setup) -> Node:
         process=WAITS,
         refused="",
         ages=_settled(node),
+        second=node.second.after_a_heartbeat._replace(farewell=False),
     )
 
 
 def beats(node: Node) -> Node:
     """A heartbeat arrives: it says what is true now."""
-    return node._replace(silence=0, behind=False, reports=node.process in (TRAINS, STOPS))
+    reports = node.process in (TRAINS, STOPS) and not node.second.farewell
+    return node._replace(silence=0, behind=False, reports=reports, second=node.second.after_a_heartbeat)
 
 
 def died(node: Node) -> Node:
@@ -259,7 +294,7 @@ def died(node: Node) -> Node:
 def vanished(node: Node) -> Node:
     """The object goes, and with it what the operator remembered of it."""
     gone = Node(run=node.run, pod=node.pod, member=node.member, checked_in=node.checked_in)
-    return gone._replace(spare=node.spare)
+    return gone._replace(spare=node.spare, host=node.host)
 
 
 def _settled(node: Node) -> Ages:
