@@ -10,19 +10,19 @@ import contextlib
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from math import ceil
 from types import SimpleNamespace
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from tests.model.agent_client import AgentClient
-from tests.model.api_server import ApiServer, Json
+from tests.model.api_server import ApiServer
+from tests.model.heartbeats import Heartbeats
 from tests.model.peers import CLOSED, FAREWELL, Host, Member, SecondPath
 from tests.model.stores import CHECK_IN_SECONDS, LONGER_AT_HOST_SECONDS, Stores
 
 from rendezvous_api import names
 from rendezvous_api.api_errors import ApiError, ExpiredError
 from rendezvous_api.codec import decode
-from rendezvous_api.participant import ParticipantSpec, ParticipantStatus, PeerEvidence
+from rendezvous_api.participant import ParticipantSpec
 from rendezvous_api.reasons import AttemptReason, LeaveReason, ParticipantState, RefusalReason
 from rendezvous_api.rendezvous import Refusal, Rendezvous
 from rendezvous_handler.agent.participant import NameTakenError, OwnParticipant
@@ -47,16 +47,6 @@ NAME = "train"
 """Of the Rendezvous."""
 DEAD_WATCH_SECONDS = 100.0
 """After so long a watch is noticed to have died without a word."""
-_LATE_SECONDS = 2.0
-"""A heartbeat that is later than its interval by more than that does not arrive."""
-
-
-class Said(NamedTuple):
-    """A heartbeat that has reached the API server."""
-
-    at: float
-    round: int
-    peers: PeerEvidence | None
 
 
 class Agent:
@@ -86,8 +76,6 @@ class Agent:
         self.unread_since = 0.0
         self.beats: list[float] = []
         """When its heartbeats reached the API server."""
-        self.said: list[Said] = []
-        """The same heartbeats, but those of a join."""
         self.lies = ""
         """What it says of the other members, whatever it knows."""
         self._path = path
@@ -102,8 +90,8 @@ class Agent:
     def _restart(self) -> None:
         self.participant = OwnParticipant(cast(Any, self.client), "ns", self.name, owned_by_pod=True, timeout=1.0)
         self.watch = RendezvousWatch(cast(Any, self.client), "ns", NAME, self.name, 90, 1.0)
-        self.attempt, self.membership, self.beat_due_at = 0, None, 0.0
-        self._answered_at = float("-inf")
+        self.attempt, self.membership = 0, None
+        self.heartbeats = Heartbeats(self.now)
         self.check_in_ends_at = 0.0
         self._members: Mapping[int, str] = {}
         self._asked: ParticipantSpec | None = None
@@ -324,7 +312,7 @@ class Agent:
                 check_in=self._said,
             )
         if self.release != "older":
-            self.participant.interval_seconds = known.heartbeat_seconds
+            self.participant.interval_seconds = self.heartbeats.interval = known.heartbeat_seconds
         try:
             self.participant.join(self._asked)
         except NameTakenError:
@@ -332,8 +320,8 @@ class Agent:
         except ApiError:
             return
         else:
-            self.process, self.beat_due_at = WAITS, self.now() + self._interval
-            self._answered_at = self.now()
+            self.process = WAITS
+            self.heartbeats.answered()
 
     def _check_in(self, membership: Membership) -> None:
         self.membership, self.process = membership, CHECKS_IN
@@ -347,12 +335,12 @@ class Agent:
         self.process = TRAINS
         self.participant.reported = (self.membership.round, self.membership.rank)
         self.participant.peers = cast(Any, self._path.begins(self) if self._path is not None else None)
-        self.beat_due_at = self.now()
+        self.heartbeats.hasten(0.0)
 
     def _stop(self) -> None:
         self.process = STOPS
         if self.has_peers:
-            self.hasten(1.0)
+            self.heartbeats.hasten(1.0)
 
     # Time.
 
@@ -367,34 +355,16 @@ class Agent:
         return self._path is not None and self.release != "older"
 
     @property
-    def heartbeats_arrive(self) -> bool:
-        """Whether they reach the API server, as far as it knows."""
-        return self.now() - self._answered_at <= self._interval + _LATE_SECONDS
-
-    @property
     def confirm_seconds(self) -> float:
         """So long the operator waits for a heartbeat if it is accused."""
         known = self.watch.state.rendezvous
         return known.spec.timeouts.confirm_seconds if known is not None else 10
 
-    def note(self, status: Json) -> None:
-        """A heartbeat is carried out."""
-        read = decode(ParticipantStatus, status)
-        self.said.append(Said(self.now(), read.round, read.peers))
-
-    def hasten(self, within: float) -> None:
-        """Send the next heartbeat within that time."""
-        self.beat_due_at = min(self.beat_due_at, self.now() + ceil(within))
-
-    @property
-    def _interval(self) -> int:
-        return self.participant.interval_seconds or 5
-
     def time_passes(self) -> bool:
         """Its heartbeat and its join clock, once a second. Returns whether the join timeout has passed."""
         if self.paused or not self.alive:
             return False
-        if self.now() >= self.beat_due_at:
+        if self.heartbeats.is_due:
             self._beat()
         if not self.reads and self.now() - self.unread_since > DEAD_WATCH_SECONDS:
             self.sees()
@@ -424,11 +394,10 @@ class Agent:
     def _beat(self) -> None:
         known = self.watch.state.rendezvous
         if known is not None and self.release != "older":
-            self.participant.interval_seconds = known.heartbeat_seconds
+            self.participant.interval_seconds = self.heartbeats.interval = known.heartbeat_seconds
         try:
             self.participant.beat()
         except ApiError:
-            self.beat_due_at = self.now() + 1
+            self.heartbeats.failed()
         else:
-            self.beat_due_at = self.now() + self._interval
-            self._answered_at = self.now()
+            self.heartbeats.answered()

@@ -83,7 +83,7 @@ def is_lost(
 
 
 def _words(rank: int, agent: Agent, until: float, number: int) -> Iterator[Words]:
-    for said in agent.said:
+    for said in agent.heartbeats.said:
         if said.at <= until and said.round == number and said.peers is not None:
             what = _about(rank, said.peers)
             if what is not None:

@@ -88,13 +88,13 @@ class Host:
         now = self._agent.now()
         if paused := self._turns.paused_for(now):
             self.judge.paused(now, paused)
-        answer = Answer(self.report, self.judge.passes_on(now, self._agent.heartbeats_arrive))
+        answer = Answer(self.report, self.judge.passes_on(now, self._agent.heartbeats.arrive))
         for rank, connection in tuple(self.connections.items()):
             if path.carries(connection.member.name, self._agent.name):
                 self._read(rank, connection, answer, now)
         self.report = _as_said(self._agent.lies, self.judge.report(now), len(self.key[2]))
         if self.haste.is_due(now, self.report):
-            self._agent.hasten(0.0)
+            self._agent.heartbeats.hasten(0.0)
 
     def _read(self, rank: int, connection: Connection, answer: Answer, now: float) -> None:
         lines, connection.to_host = connection.to_host, []
@@ -154,7 +154,7 @@ class Member:
             self.connection = path.connected(self._agent, self.key, self._rank)
         sent = self.connection.to_host if self.connection is not None else []
         if self.connection is not None and len(sent) < UNANSWERED:
-            sent.append((BEAT, self._agent.heartbeats_arrive))
+            sent.append((BEAT, self._agent.heartbeats.arrive))
 
     def turn(self, path: SecondPath) -> None:
         """Read all answers, and hasten the next heartbeat if they say something new."""
@@ -162,7 +162,7 @@ class Member:
         self._read(path, now)
         within = self.haste.within(now, self.view, self._agent.confirm_seconds)
         if within is not None:
-            self._agent.hasten(within)
+            self._agent.heartbeats.hasten(within)
 
     def _read(self, path: SecondPath, now: float) -> None:
         connection = self.connection

@@ -1,4 +1,4 @@
-"""What the second path brings, in fair schedules: the dead are noticed soon, and the living are not lost (docs/model.md)."""
+"""The second path in fair schedules: the dead are noticed soon, and the living are not lost (docs/model.md)."""
 
 from itertools import chain, combinations
 from random import Random
@@ -51,7 +51,7 @@ def peers_of(system: System, name: str) -> Any:
 
 def notices(system: System) -> bool:
     """Whether the round that ran first is asked to end."""
-    return status(system).get("waitingNodes", 0) > 0 or status(system)["round"] > 1
+    return bool(status(system).get("waitingNodes", 0) > 0 or status(system)["round"] > 1)
 
 
 def goes_on(system: System, seconds: int, *actions: Action, failing: float = 0.0, seed: int = 0) -> None:
@@ -80,7 +80,9 @@ class TestL5TheDeadAreNoticed:
     """A member of a round whose host lives and writes is noticed when it is dead."""
 
     @pytest.mark.parametrize("name", [HOST, NODES[2]])
-    @pytest.mark.parametrize(("how", "seconds"), [("dies", 5), ("loses its power", CONFIRM + 6), ("is paused", CONFIRM + 6)])
+    @pytest.mark.parametrize(
+        ("how", "seconds"), [("dies", 5), ("loses its power", CONFIRM + 6), ("is paused", CONFIRM + 6)]
+    )
     def test_soon(self, name: str, how: str, seconds: int) -> None:
         system = running()
         system.do((how, name))
@@ -161,7 +163,9 @@ class TestTheLivingAreNotLost:
             system.do(("time", 1))
 
     @pytest.mark.parametrize("interval", [pytest.param(5, marks=SLOW), 60])
-    @pytest.mark.parametrize("ways", [[(HOST, "x")], [("x", HOST)], [(HOST, "x"), ("x", HOST)]], ids=["to", "from", "both"])
+    @pytest.mark.parametrize(
+        "ways", [[(HOST, "x")], [("x", HOST)], [(HOST, "x"), ("x", HOST)]], ids=["to them", "from them", "both"]
+    )
     def test_the_ways_between_the_host_and_all_others_break(self, ways: list[tuple[str, str]], interval: int) -> None:
         """All reach the API server."""
         system = running(heartbeat_interval_seconds=interval, suspect_seconds=300)

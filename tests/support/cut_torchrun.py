@@ -2,9 +2,11 @@
 
 The file has the addresses that the node cannot reach, one in a line; if it is empty, the node reaches none.
 
-In the same way, CUT_PEERS may name a file that breaks the connections to the other agents of a round. It says how: `in`,
-`out` or both: what comes, or what is sent, is kept back, as by a kernel that gets no acknowledgement, and goes on when the
-file is gone. `closed`: each connection is reset as soon as something comes by it, so that none can be opened, either.
+In the same way, CUT_PEERS may name a file that breaks the connections to the other agents of a round. It says how:
+
+- `in`, `out` or both: what comes, or what is sent, is kept back, as by a kernel that gets no acknowledgement. It goes
+  on when the file is gone.
+- `closed`: each connection is reset as soon as something comes by it, so that none can be opened, either.
 
 The handler opens a connection of its own to a store before torch does, and that one hangs then, as where a network
 drops packets.
@@ -56,19 +58,19 @@ def _break_peers(file: Path) -> None:
 
     received, flushed = Connection.receive, Connection.flush
 
-    def receive(one: Connection) -> Iterator[str]:
+    def receive(self: Connection) -> Iterator[str]:
         if "closed" in (words := how()):
             raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
         if "in" in words:
             time.sleep(_PAUSE_SECONDS)
             return iter(())
-        return received(one)
+        return received(self)
 
-    def flush(one: Connection) -> None:
+    def flush(self: Connection) -> bool:
         if "out" in how():
             time.sleep(_PAUSE_SECONDS)
-        else:
-            flushed(one)
+            return False
+        return flushed(self)
 
     Connection.receive, Connection.flush = receive, flush  # type: ignore[method-assign]
 
