@@ -93,7 +93,7 @@ class Host:
             if path.carries(connection.member.name, self._agent.name):
                 self._read(rank, connection, answer, now)
         self.report = _as_said(self._agent.lies, self.judge.report(now), len(self.key[2]))
-        if self.haste.is_due(now, self.report):
+        if self.haste.is_due(now, self.report, self._agent.confirm_seconds):
             self._agent.heartbeats.hasten(0.0)
 
     def _read(self, rank: int, connection: Connection, answer: Answer, now: float) -> None:
@@ -134,6 +134,7 @@ class Member:
         self.view = View(rank)
         self.haste = MemberHaste(len(key[2]))
         self.connection: Connection | None = None
+        self._unanswered = 0
         self._turns = _Turns(agent.now())
 
     def evidence(self) -> PeerEvidence | None:
@@ -151,10 +152,10 @@ class Member:
             self.view.paused(now, paused)
         self._read(path, now)
         if self.connection is None:
-            self.connection = path.connected(self._agent, self.key, self._rank)
-        sent = self.connection.to_host if self.connection is not None else []
-        if self.connection is not None and len(sent) < UNANSWERED:
-            sent.append((BEAT, self._agent.heartbeats.arrive))
+            self.connection, self._unanswered = path.connected(self._agent, self.key, self._rank), 0
+        if self.connection is not None and self._unanswered < UNANSWERED:
+            self._unanswered += 1
+            self.connection.to_host.append((BEAT, self._agent.heartbeats.arrive))
 
     def turn(self, path: SecondPath) -> None:
         """Read all answers, and hasten the next heartbeat if they say something new."""
@@ -171,6 +172,7 @@ class Member:
         lines, connection.to_member = connection.to_member, []
         for line in lines:
             if isinstance(line, Answer):
+                self._unanswered = 0
                 self.view.answered(now, line.report, line.passes_on == self._rank)
             elif line == FAREWELL:
                 self.view.farewell(now)
