@@ -242,8 +242,14 @@ class _Measurement:
     def _silence(self, seen: SeenParticipant) -> Silence:
         silence, limits = Silence.NONE, self._limits(seen)
         began = self._began(seen, None)
-        if self._now >= began + limits[0][1] and self._is_vouched_for(seen):
-            return Silence.NONE
+        silent_at = began + limits[0][1]
+        if self._now >= silent_at:
+            # It is read before its peers vouch for it, too: what it says itself counts only until it is silent.
+            if seen.read_at is None or seen.read_at < silent_at:
+                self.to_read.add(Target(names.PARTICIPANT_KIND, seen.object.metadata.name))
+                return Silence.NONE
+            if self._is_vouched_for(seen):
+                return Silence.NONE
         began = self._began(seen, self._before.get(seen.object.metadata.name))
         for level, limit in limits:
             limit_at = began + limit

@@ -156,6 +156,20 @@ class Words:
         heard = (member.name for member, seen in self._others() if self._counts(member, seen))
         return lost.issuperset(heard)
 
+    def has_lived_on(self, name: str) -> bool:
+        """Whether a member's own words show that it was alive after its connection was closed: it could not reopen it.
+
+        Of the host: it says so of all members that say it of the host.
+        """
+        seen, rank = self._world.participants[name], self.ranks[name]
+        said = seen.object.status.peers
+        if said is None or self._nodes[name].reported_round != self._world.rendezvous.status.round:
+            return False
+        if rank > 0:
+            return said.host in _ACCUSES
+        closed = [self.ranks[by.object.metadata.name] for word, by in self.of_host if word is HostState.CLOSED]
+        return said.report is not None and all(_named(said.report).get(by) in _ACCUSES for by in closed)
+
     def host_not_reached(self, memory: Memory) -> bool:
         """Whether more than half of the other members get no answers from the host.
 

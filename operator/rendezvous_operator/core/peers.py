@@ -183,7 +183,8 @@ class _Judgement:
             return self._after(self._confirm, max(one.since, heard_at), one, seen, by)
         if HostState.CLOSED in one.words:
             since = self._since(one.name, HostState.CLOSED)
-            if self._heard_at(one.name) <= since:
+            # A new leader, or a watch that is late, may show the contradiction in the same moment as the accusation.
+            if self._heard_at(one.name) <= since and not self._words.has_lived_on(one.name):
                 seconds = CLOSED_SECONDS + len(self._words.members) / HEARTBEATS_PER_SECOND
                 found = self._after(min(seconds, self._confirm), since, one, seen, by)
                 if found is not None:

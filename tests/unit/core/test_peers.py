@@ -6,7 +6,7 @@ import pytest
 from tests.unit.core.peer_worlds import PeerScenario, peers
 
 from rendezvous_api.participant import PeerEvidence, PeerReport
-from rendezvous_api.reasons import AttemptReason
+from rendezvous_api.reasons import AttemptReason, HostState
 from rendezvous_operator.core.world import Target
 
 WORKER_FAILURE = AttemptReason.WORKER_FAILURE
@@ -63,6 +63,19 @@ def test_a_round_in_which_no_heartbeat_arrives_is_not_lost() -> None:
     assert not scenario.asks
     scenario.beat("b", "c", "d")
     assert (scenario.status.round, scenario.asks) == (1, False)
+
+
+def test_who_vouches_is_read_before_its_word_does_not_count_any_more() -> None:
+    """Nothing has shown its heartbeats for long, and other members get answers from it."""
+    scenario = peers(suspect_seconds=120)
+    scenario.silent("c")
+    scenario.at(10)
+    scenario.silent("a")
+    for moment in range(12, 300, 2):
+        scenario.newer["a"] = scenario.seen["a"]
+        scenario.at(moment)
+    assert not scenario.asks
+    assert Target("RendezvousParticipant", "a") in scenario.reads
 
 
 def test_vouching_ends_with_the_heartbeats_of_who_vouches() -> None:
@@ -238,6 +251,20 @@ def test_who_has_contradicted_a_closed_connection_has_the_time_to_confirm() -> N
     scenario.at(10.4)
     assert not scenario.asks
     scenario.at(10.5)
+    assert scenario.ended_because == "MemberLost"
+
+
+def test_who_says_itself_that_its_connection_is_closed_has_lived_on() -> None:
+    """It cannot open it again. A new leader sees the accusation and the heartbeat in the same moment."""
+    scenario = peers()
+    scenario.views["c"] = HostState.CLOSED
+    scenario.says(closed="c")
+    scenario.at(2)
+    scenario.new_leader()
+    scenario.silent("c")
+    scenario.at(11.9)
+    assert not scenario.asks
+    scenario.at(12)
     assert scenario.ended_because == "MemberLost"
 
 

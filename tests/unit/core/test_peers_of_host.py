@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from tests.unit.core.peer_worlds import PeerScenario, peers
 
-from rendezvous_api.reasons import AttemptReason, LeaveReason
+from rendezvous_api.reasons import AttemptReason, HostState, LeaveReason
 
 WORKER_FAILURE = AttemptReason.WORKER_FAILURE
 LONG = 300
@@ -46,6 +46,30 @@ def test_if_one_of_them_does_not_say_so_it_has_the_time_to_confirm() -> None:
     scenario.reenter("b", "c")
     scenario.at(16)
     assert scenario.group == ["c", "b"] or scenario.group == ["b", "c"]
+
+
+def test_a_host_that_says_itself_that_the_connections_are_closed_has_lived_on() -> None:
+    """Something beside it has closed them. A new leader sees all their heartbeats in the same moment."""
+    scenario = peers(min_nodes=1)
+    scenario.views |= dict.fromkeys("bcd", HostState.CLOSED)
+    scenario.says(closed="bcd")
+    scenario.at(2)
+    scenario.new_leader()
+    scenario.silent("a")
+    scenario.at(11.9)
+    assert not scenario.asks
+    scenario.at(12)
+    assert scenario.ended_because == "MemberLost"
+
+
+def test_what_a_host_says_of_one_member_does_not_show_that_it_has_outlived_the_others() -> None:
+    scenario = peers(min_nodes=1)
+    scenario.says(closed="b")
+    scenario.at(2)
+    scenario.silent("a")
+    scenario.view("Closed", "b", "c", "d")
+    scenario.after(1.1)
+    assert scenario.ended_because == "MemberLost"
 
 
 def test_a_host_whose_machine_dies_with_its_only_neighbour_is_lost_in_time() -> None:
