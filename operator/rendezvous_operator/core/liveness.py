@@ -240,24 +240,24 @@ class _Measurement:
         return seen.beat_at + silent_seconds(seen.object, self._spec) <= self._not_before
 
     def _silence(self, seen: SeenParticipant) -> Silence:
-        silence, limits = Silence.NONE, self._limits(seen)
+        silence, limits, name = Silence.NONE, self._limits(seen), seen.object.metadata.name
         began = self._began(seen, None)
         silent_at = began + limits[0][1]
         if self._now >= silent_at:
             # It is read before its peers vouch for it, too: what it says itself counts only until it is silent.
             if seen.read_at is None or seen.read_at < silent_at:
-                self.to_read.add(Target(names.PARTICIPANT_KIND, seen.object.metadata.name))
+                self.to_read.add(Target(names.PARTICIPANT_KIND, name))
                 return Silence.NONE
             if self._is_vouched_for(seen):
                 return Silence.NONE
-        began = self._began(seen, self._before.get(seen.object.metadata.name))
+            began = max(self._began(seen, self._before.get(name)), self._words.vouched_at(name))
         for level, limit in limits:
             limit_at = began + limit
             if self._now < limit_at:
                 self.changes_at = earliest(self.changes_at, limit_at)
                 break
             if seen.read_at is None or seen.read_at < limit_at:
-                self.to_read.add(Target(names.PARTICIPANT_KIND, seen.object.metadata.name))
+                self.to_read.add(Target(names.PARTICIPANT_KIND, name))
                 break
             silence = level
         return silence

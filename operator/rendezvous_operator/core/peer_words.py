@@ -89,13 +89,15 @@ class Words:
 
     def _counts(self, member: Member, seen: SeenParticipant) -> bool:
         """Whether it runs the round, as far as is known, and its own heartbeats arrive."""
+        return self._has_run(member, seen) and self._nodes[member.name].lives and self._now < self.until(seen)
+
+    def _has_run(self, member: Member, seen: SeenParticipant) -> bool:
+        """Whether its last heartbeat is of its entry in the round."""
         node, spec = self._nodes[member.name], seen.object.spec
         return (
             node.understood
-            and node.lives
             and node.reported_round == self._world.rendezvous.status.round
             and (spec.incarnation, spec.attempt) == (member.incarnation, member.attempt)
-            and self._now < self.until(seen)
         )
 
     def until(self, seen: SeenParticipant) -> float:
@@ -129,6 +131,34 @@ class Words:
         if self.report is None or self.report.too_many or rank in _named(self.report):
             return None
         return self.writer
+
+    def vouched_at(self, name: str) -> float:
+        """When the newest heartbeat came that says that a member's beats, or the host's answers, arrive.
+
+        Also if it does not count any more: it was true then (monotonic seconds). Perhaps no decision was made while it
+        did count.
+        """
+        rank = self.ranks.get(name)
+        if rank is None or not self._nodes[name].is_member(self.members[rank]):
+            return float("-inf")
+        if rank == 0:
+            found = (seen.beat_at for member, seen in self._others() if _answers(seen) and self._has_run(member, seen))
+        else:
+            found = (at for report, at in self._reports if not report.too_many and rank not in _named(report))
+        return max(found, default=float("-inf"))
+
+    @cached_property
+    def _reports(self) -> Sequence[tuple[PeerReport, float]]:
+        """All that are there, with the moments of their heartbeats."""
+        found = []
+        for member in self.members:
+            seen = self._world.participants.get(member.name)
+            said = seen.object.status.peers if seen is not None else None
+            if seen is None or said is None or said.report is None or not self._has_run(member, seen):
+                continue
+            if member.rank == 0 or self._passes_on(seen, said.host):
+                found.append((said.report, seen.beat_at))
+        return found
 
     def accusations(self) -> Iterator[Accusation]:
         """Who is accused now."""

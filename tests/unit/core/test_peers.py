@@ -78,6 +78,22 @@ def test_who_vouches_is_read_before_its_word_does_not_count_any_more() -> None:
     assert Target("RendezvousParticipant", "a") in scenario.reads
 
 
+def test_a_word_that_does_not_count_any_more_was_true_when_it_came() -> None:
+    """No decision was made while the host vouched for the member; then it died."""
+    scenario = peers(suspect_seconds=60)
+    scenario.silent("c")
+    scenario.seen["a"] = replace(scenario.seen["a"], beat_at=scenario.clock + 50)
+    scenario.silent("a")
+    scenario.clock += 70
+    scenario.settle()
+    assert scenario.condition("Degraded").reason == "MemberSuspected"
+    assert not scenario.asks
+    scenario.after(39)
+    assert not scenario.asks
+    scenario.after(2)
+    assert scenario.ended_because == "MemberLost"
+
+
 def test_vouching_ends_with_the_heartbeats_of_who_vouches() -> None:
     """Only the host and a member die, and no other word is there: silence counts from when the host vouched last."""
     scenario = peers(suspect_seconds=120)
