@@ -50,7 +50,7 @@ class Liveness:
     """Which nodes are silent now, and what follows for the timers."""
 
     silences: Mapping[str, Silence]
-    """Of the silent nodes, by name. If all are silent, only of those of which something else is known, see `peers`."""
+    """Of the silent nodes, by name; empty if all are silent."""
     all_silent: bool
     """Two or more are, and not all of them are left behind."""
     grace_from: float
@@ -81,24 +81,18 @@ def assess(now: Now, world: World, memory: Memory, nodes: Mapping[str, Node]) ->
     """Measure the silence of all nodes that have not left and are not certainly dead."""
     expected = [world.participants[node.name] for node in nodes.values() if node.left is None and not node.dead]
     words = Words(now.monotonic, world, nodes)
-    peers = judge(now.monotonic, world, nodes, memory, words)
-    lost = dict.fromkeys(peers.concluded, Silence.LOST)
     measured = _Measurement(now.monotonic, world, memory, memory.excused, words)
-    silences = measured.silences(expected) | lost
+    silences = measured.silences(expected)
     only_others = memory.only_others and not _is_heard(world, nodes, memory.grace_from)
     left_behind = only_others and all(map(measured.is_left_behind, expected))
     if len(silences) == len(expected) >= 2 and not left_behind:
+        # Also of those of which something was concluded: they may have been received since.
+        to_read = frozenset(measured.to_read)
         return Liveness(
-            lost,
-            True,
-            memory.grace_from,
-            now.monotonic,
-            frozenset(measured.to_read),
-            measured.changes_at,
-            only_others=only_others,
-            peers=peers,
-            vouched=_vouched(world, memory, {}),
+            {}, True, memory.grace_from, now.monotonic, to_read, measured.changes_at, only_others=only_others
         )
+    peers = judge(now.monotonic, world, nodes, memory, words)
+    lost = dict.fromkeys(peers.concluded, Silence.LOST)
     if (Timer.ALL_SILENT, None) in memory.since:
         # All were silent, and the first heartbeat has arrived: the silence of every node starts now.
         changes_at = now.monotonic + measured.shortest(expected) if expected else None
@@ -111,8 +105,8 @@ def assess(now: Now, world: World, memory: Memory, nodes: Mapping[str, Node]) ->
             earliest(changes_at, peers.changes_at),
             only_others=not _is_heard(world, nodes, memory.since[Timer.ALL_SILENT, None]),
             peers=peers,
-            vouched=_vouched(world, memory, {}),
         )
+    silences |= lost
     cut_off = not lost and _is_cut_off(world, nodes, silences)
     excused = memory.excused
     began = memory.since.get((Timer.CUT_OFF, world.rendezvous.status.round))

@@ -8,6 +8,7 @@ from tests.model.mutants import (
     of_hold_outs,
     of_names,
     of_nodes,
+    of_peers,
     of_reconciles,
     of_runs,
     of_situations,
@@ -17,6 +18,7 @@ from tests.model.mutants import (
 
 MUTANTS = [
     *of_nodes.MUTANTS,
+    *of_peers.MUTANTS,
     *of_situations.MUTANTS,
     *of_runs.MUTANTS,
     *of_names.MUTANTS,

@@ -234,8 +234,8 @@ MUTANTS = [
         ),
         (
             "count no silence from before that",
-            "return max(silence_begins(seen, self._excused.get(seen.object.metadata.name)), self._not_before)",
-            "return silence_begins(seen, self._excused.get(seen.object.metadata.name))",
+            "return max(silence_begins(seen, excused, vouched), self._not_before)",
+            "return silence_begins(seen, excused, vouched)",
         ),
         (
             "take no round for cut off of which a member has joined again",
@@ -265,8 +265,8 @@ MUTANTS = [
         ),
         (
             "forget after a heartbeat what was excused",
-            "if excused is None or excused.beat_at != seen.beat_at:",
-            "if excused is None:",
+            "if excused is not None and excused.beat_at == seen.beat_at:",
+            "if excused is not None:",
         ),
     ),
 ]

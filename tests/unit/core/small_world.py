@@ -211,12 +211,18 @@ class Surroundings(NamedTuple):
     waiting: bool
     closed: frozenset[str]
     check_in_goes_on: bool
+    host_is_member: bool
+    """The host has not joined again, so what the members and it say of each other counts."""
 
 
 def tidied(node: Node, around: Surroundings) -> Node:
     """The node without what nothing depends on any more, so that fewer states differ."""
     if node.checked_in and not around.check_in_goes_on:
         node = node._replace(checked_in=False)
+    if not node.current:
+        node = node._replace(second=Second())
+    elif not around.host_is_member and node.second != Second():
+        node = node._replace(second=node.second._replace(said=Second().said, word=Second().word, apart=False))
     if node.behind and not node.object:
         node = node._replace(behind=False)
     if node.silence == 2 and (around.waiting or not node.current):

@@ -283,6 +283,7 @@ class Search:
             self._shared[shared].waiting,
             self._closed[shared],
             any(node.checked_in for node in before) and _check_in_goes_on(before),
+            any(node.host and node.current for node in before),
         )
         tidy = self._tidy.setdefault(around, {})
         numbers = []

@@ -52,8 +52,6 @@ def verdict(s: Situation, timers: Timers, picked: Selection) -> Verdict:
 def _away_since(s: Situation, timers: Timers, passed_over: Container[str]) -> float:
     """Since when the members that are not there have been away (monotonic seconds): the last one of them counts."""
     drained = timers.began(Timer.DRAINED, s.status.round)
-    if s.liveness.all_silent:
-        return drained  # all waits pause, also that for a member of which something else is known
     waiting = s.names_waiting
     away = [view for view in s.members if view.name not in waiting and view.name not in passed_over]
     heard = [s.silent_since(view.node) for view in away if view.silent and view.state is MemberState.LOST and view.node]
