@@ -8,6 +8,7 @@ from tests.model.mutants import (
     of_hold_outs,
     of_names,
     of_nodes,
+    of_peers,
     of_reconciles,
     of_runs,
     of_situations,
@@ -28,4 +29,5 @@ MUTANTS = [
     *of_caches.MUTANTS,
     *of_reconciles.MUTANTS,
     *of_handlers.MUTANTS,
+    *of_peers.MUTANTS,
 ]
