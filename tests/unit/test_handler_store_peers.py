@@ -11,6 +11,7 @@ from tests.support.peers import Heartbeats
 from tests.support.waiting import wait_until
 from torch.distributed import PrefixStore
 
+from rendezvous_api.participant import PeerEvidence
 from rendezvous_api.reasons import HostState
 from rendezvous_api.rendezvous import Member, Store
 from rendezvous_handler.agent.store_port import StorePort
@@ -90,7 +91,7 @@ def test_the_members_find_the_host(closed: list[Members]) -> None:
     for member in group.all[1:]:
         peers = member.peers
         assert peers is not None
-        wait_until(lambda peers=peers: peers.evidence().host is HostState.ANSWERS, "an answer", 10)  # type: ignore[misc]
+        wait_until(lambda peers=peers: peers.evidence() == PeerEvidence(HostState.ANSWERS), "an answer", 10)  # type: ignore[misc]
     for member in group.all:
         member.close()
         assert member.peers is not None

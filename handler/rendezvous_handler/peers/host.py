@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import selectors
 import socket
@@ -133,6 +134,8 @@ class Host(PeerThread):
 
     def end(self, last_words: bytes) -> None:
         """Free the port first: it may be needed for the next round at once."""
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for guest in (*self._strangers, *self._members.values()):
             guest.end(last_words if guest.rank is not None else b"")

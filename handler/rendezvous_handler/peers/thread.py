@@ -125,6 +125,8 @@ class PeerThread:
             self.begin(last)
             while not self._stopping:
                 events = self.selector.select(max(0.0, min(_TURN_SECONDS, self.next_turn(last) - time.monotonic())))
+                if self._stopping:
+                    break
                 now = time.monotonic()
                 # The sockets still have what has come meanwhile, so the pause is known before any of it.
                 if now - last > _PAUSE_SECONDS:

@@ -202,7 +202,10 @@ class _Judgement:
         if self._now < due_at:
             self._changes_at = earliest(self._changes_at, due_at)
             return None
-        unread = [found for found in (seen, by) if found.read_at is None or found.read_at < due_at]
+        # A member that gets answers from the host may have said so since, which shows that the host lives.
+        witness = self._words.answered if one.is_host else None
+        asked = (seen, by) if witness is None else (seen, by, witness)
+        unread = [found for found in asked if found.read_at is None or found.read_at < due_at]
         if unread:
             self._to_read.update(Target(names.PARTICIPANT_KIND, found.object.metadata.name) for found in unread)
             return None

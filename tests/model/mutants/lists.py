@@ -2,6 +2,7 @@
 
 from tests.model.mutants import (
     of_caches,
+    of_connections,
     of_ends,
     of_faults,
     of_handlers,
@@ -30,4 +31,5 @@ MUTANTS = [
     *of_caches.MUTANTS,
     *of_reconciles.MUTANTS,
     *of_handlers.MUTANTS,
+    *of_connections.MUTANTS,
 ]

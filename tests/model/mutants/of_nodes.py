@@ -233,6 +233,16 @@ MUTANTS = [
             "if False:",
         ),
         (
+            "read a member before its peers vouch for it",
+            "            if seen.read_at is None or seen.read_at < silent_at:\n",
+            "            if False:\n",
+        ),
+        (
+            "count the silence of a member from the newest heartbeat that has vouched for it",
+            "began = max(self._began(seen, self._before.get(name)), self._words.vouched_at(name))",
+            "began = self._began(seen, self._before.get(name))",
+        ),
+        (
             "count no silence from before that",
             "return max(silence_begins(seen, excused, vouched), self._not_before)",
             "return silence_begins(seen, excused, vouched)",

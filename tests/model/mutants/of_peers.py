@@ -10,15 +10,15 @@ MUTANTS = [
         _TESTS,
         (
             "believe no participant that cannot be understood",
-            "            node.understood\n            and node.lives",
-            "            node.lives",
+            "            node.understood\n            and node.reported_round",
+            "            node.reported_round",
         ),
         (
             "believe only who reports this round",
-            "            and node.reported_round == self._world.rendezvous.status.round\n",
-            "",
+            "and node.reported_round == self._world.rendezvous.status.round\n            and (spec",
+            "and (spec",
         ),
-        ("believe only who sends heartbeats", "            and self._now < self.until(seen)\n", ""),
+        ("believe only who sends heartbeats", " and self._now < self.until(seen)\n", "\n"),
         (
             "believe only a member that gets answers in the place of the host",
             "        if host is not HostState.ANSWERS:\n            return False\n",
@@ -36,8 +36,8 @@ MUTANTS = [
         ),
         (
             "vouch for no other attempt than that of the member",
-            "if rank is None or not self._nodes[name].is_member(self.members[rank]):",
-            "if rank is None:",
+            "if rank is None or not self._nodes[name].is_member(self.members[rank]):\n            return None",
+            "if rank is None:\n            return None",
         ),
         (
             "vouch for no member if the sets do not fit",
@@ -49,6 +49,16 @@ MUTANTS = [
             "take a host for lost by all only if all say so",
             "        return lost.issuperset(heard)",
             "        return True",
+        ),
+        (
+            "take a host that names one of its accusers for no proof that it has outlived all",
+            "return said.report is not None and all(_named(said.report).get(by) in _ACCUSES for by in closed)",
+            "return said.report is not None",
+        ),
+        (
+            "count a word that does not count any more as true when it came",
+            'return max(found, default=float("-inf"))',
+            'return float("-inf")',
         ),
         (
             "take the host away only if more than half do not reach it",
@@ -87,7 +97,12 @@ MUTANTS = [
             "return self._words.voucher(name) is None",
         ),
         ("read the accused and the accuser", "        if unread:\n", "        if False:\n"),
-        ("read the accuser, too", "for found in (seen, by) if", "for found in (seen,) if"),
+        ("read the accuser, too", "asked = (seen, by) if witness", "asked = (seen,) if witness"),
+        (
+            "read a member that gets answers before the host is lost",
+            "witness = self._words.answered if one.is_host else None",
+            "witness = None",
+        ),
         (
             "believe no accuser whose heartbeats have ended",
             "if by.beat_at < due_at - max(seconds / 2, _STILL_SECONDS):",
@@ -95,8 +110,13 @@ MUTANTS = [
         ),
         (
             "give who has contradicted a closed connection the time to confirm",
-            "            if self._heard_at(one.name) <= since:\n",
-            "            if True:\n",
+            "if self._heard_at(one.name) <= since and",
+            "if",
+        ),
+        (
+            "give that time to who says itself that its connection is closed",
+            " and not self._words.has_lived_on(one.name):",
+            ":",
         ),
         (
             "give the agents of a large group more time to contradict",

@@ -95,6 +95,17 @@ def test_a_member_whose_machine_dies_with_another_one_is_lost_in_time() -> None:
     assert scenario.group == ["a"]
 
 
+def test_who_gets_answers_is_read_before_the_host_is_lost() -> None:
+    """Nothing has shown its newest heartbeat."""
+    scenario = peers()
+    scenario.silent("a", "b", "c")
+    scenario.view("Missed", "d")
+    scenario.at(9)
+    scenario.newer |= {name: scenario.seen[name] for name in "bc"}
+    scenario.at(18)
+    assert not scenario.asks
+
+
 def test_one_liar_loses_no_host() -> None:
     scenario = peers()
     scenario.view("Closed", "b")
