@@ -226,7 +226,8 @@ MUTANTS = [
         (
             "ask for a heartbeat that has the news",
             "                self._shown = (now, self.turn(now))\n                self.hurry(now)",
-            "                shown = self.turn(now)\n                self.hurry(now)\n                self._shown = (now, shown)",
+            "                shown = self.turn(now)\n                self.hurry(now)\n"
+            "                self._shown = (now, shown)",
         ),
         ("say that it has failed", "                self.end(wire.RETIRED)\n", "                pass\n"),
         ("close its copies in a child of fork", "            thread._close_copies()\n", "            pass\n"),

@@ -183,6 +183,7 @@ MUTANTS = [
         "operator/rendezvous_operator/core/liveness.py",
         [
             "core/test_liveness.py",
+            "core/test_peers.py",
             "core/test_isolated_rounds.py",
             "core/test_outages.py",
             "core/test_observe.py",
