@@ -18,22 +18,38 @@ def test_a_large_group_spreads_its_heartbeats() -> None:
 
 def test_a_host_asks_for_one_when_it_accuses_others_than_before() -> None:
     haste = HostHaste()
-    assert not haste.is_due(1.0, None)
-    assert not haste.is_due(1.0, PeerReport(1, not_connected="1-9"))
-    assert not haste.is_due(2.0, PeerReport(2, not_connected="5"))
-    assert haste.is_due(3.0, PeerReport(3, missed="2"))
-    assert not haste.is_due(9.0, PeerReport(3, missed="2"))
-    assert haste.is_due(10.0, PeerReport(4, closed="2"))
-    assert haste.is_due(11.0, PeerReport(5, left="2"))
-    assert haste.is_due(12.0, PeerReport(6, too_many=True))
-    assert haste.is_due(13.0, PeerReport(7))
+    assert not haste.is_due(1.0, None, CONFIRM)
+    assert not haste.is_due(1.0, PeerReport(1, not_connected="1-9"), CONFIRM)
+    assert not haste.is_due(2.0, PeerReport(2, not_connected="5"), CONFIRM)
+    assert haste.is_due(3.0, PeerReport(3, missed="2"), CONFIRM)
+    assert not haste.is_due(5.0, PeerReport(3, missed="2"), CONFIRM)
+    assert haste.is_due(5.5, PeerReport(4, closed="2"), CONFIRM)
+    assert haste.is_due(6.0, PeerReport(5, left="2"), CONFIRM)
+    assert haste.is_due(7.0, PeerReport(6, too_many=True), CONFIRM)
+    assert haste.is_due(8.0, PeerReport(7), CONFIRM)
+
+
+@pytest.mark.parametrize("report", [PeerReport(1, missed="2"), PeerReport(1, closed="2")])
+def test_a_host_asks_again_and_again_while_it_accuses(report: PeerReport) -> None:
+    """Else the operator could not tell whether it still does, and whether it lives."""
+    haste = HostHaste()
+    asked = [step for step in range(21) if haste.is_due(100.0 + step / 2, report, CONFIRM)]
+    assert asked == [0, 6, 12, 18]
+
+
+@pytest.mark.parametrize("report", [PeerReport(1), PeerReport(1, left="2"), PeerReport(1, too_many=True)])
+def test_a_host_that_accuses_no_member_does_not_ask_again(report: PeerReport) -> None:
+    haste = HostHaste()
+    assert haste.is_due(100.0, PeerReport(0, missed="2"), CONFIRM)
+    assert haste.is_due(101.0, report, CONFIRM)
+    assert not haste.is_due(110.0, report, CONFIRM)
 
 
 def test_changes_that_come_one_after_the_other_ask_for_few() -> None:
     haste, asked = HostHaste(), []
     for step in range(100):
         now = 10 + step / 50
-        if haste.is_due(now, PeerReport(step, missed=f"1-{1 + step}")):
+        if haste.is_due(now, PeerReport(step, missed=f"1-{1 + step}"), CONFIRM):
             asked.append(now)
     assert asked == [10.0, 10.5, 11.0, 11.5]
 
@@ -105,9 +121,15 @@ def test_a_member_passes_each_new_report_on_at_once() -> None:
     assert haste.within(102.0, view, CONFIRM) is None
     view.answered(103.0, PeerReport(3, closed="7"), passes_on=True)
     assert haste.within(103.0, view, CONFIRM) == 0.0
-    view.answered(104.0, None, passes_on=False)
-    assert haste.within(104.0, view, CONFIRM) == 5.0
+    # What it passes on counts only as long as it comes again.
     assert haste.within(105.0, view, CONFIRM) is None
+    view.answered(105.9, None, passes_on=True)
+    assert haste.within(106.0, view, CONFIRM) == 0.0
+    view.answered(107.0, PeerReport(4), passes_on=True)
+    assert haste.within(107.0, view, CONFIRM) == 0.0
+    view.answered(108.0, None, passes_on=False)
+    assert haste.within(108.0, view, CONFIRM) == 5.0
+    assert haste.within(109.0, view, CONFIRM) is None
 
 
 def test_a_farewell_of_the_host_is_said_once() -> None:

@@ -23,24 +23,30 @@ def spread(nodes: int) -> float:
 
 
 class HostHaste:
-    """For the host: when its report is another one. Who has never come says nothing, so that can wait."""
+    """For the host: when its report is another one, and again and again while it accuses a member.
+
+    What an agent says counts only while its heartbeats arrive. And a host that is accused by a member of which it gets no
+    beats contradicts so, too. Who has never come says nothing, so that can wait.
+    """
 
     def __init__(self) -> None:
         """There was no report yet."""
         self._said: object = ("", "", "", None)
         self._said_at = float("-inf")
 
-    def is_due(self, now: float, report: PeerReport | None) -> bool:
+    def is_due(self, now: float, report: PeerReport | None, confirm_seconds: float) -> bool:
         """Whether a heartbeat is to be sent now; then it counts as sent.
 
         Args:
             now: the moment, in seconds.
             report: that of now.
+            confirm_seconds: so long the operator waits for a heartbeat of a member that is accused.
         """
         if report is None or now < self._said_at + _PAUSE_SECONDS:
             return False
         news = _news(report)
-        if news == self._said:
+        again = _accuses(report) and now >= self._said_at + confirm_seconds / _CONTRADICTIONS
+        if news == self._said and not again:
             return False
         self._said, self._said_at = news, now
         return True
@@ -71,10 +77,11 @@ class MemberHaste:
             return None
         state, passed_on = view.state(now), view.evidence(now).report
         accused = view.is_accused or state in UNANSWERED
+        presses = accused or (passed_on is not None and _accuses(passed_on))
         # To be connected for the first time is no news: any heartbeat may say that.
         shown = state if state in (*UNANSWERED, HostState.LEFT) else None
         news = (shown, view.is_accused, None if passed_on is None else _news(passed_on))
-        again = accused and now >= self._said_at + confirm_seconds / _CONTRADICTIONS
+        again = presses and now >= self._said_at + confirm_seconds / _CONTRADICTIONS
         if news == self._said and not again:
             return None
         self._said, self._said_at = news, now
@@ -83,6 +90,10 @@ class MemberHaste:
         if state is HostState.CLOSED:
             return min(self._spread, _CLOSED_SECONDS)
         return min(self._spread, confirm_seconds / _CONTRADICTIONS) if accused else self._spread
+
+
+def _accuses(report: PeerReport) -> bool:
+    return bool(report.missed or report.closed)
 
 
 def _news(report: PeerReport) -> object:

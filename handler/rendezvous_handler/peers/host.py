@@ -127,8 +127,8 @@ class Host(PeerThread):
         return None if self._report is None else PeerEvidence(report=self._report)
 
     def hurry(self, now: float) -> None:
-        """Ask for a heartbeat if the report accuses others than before; then let the next beats gather for a moment."""
-        if self._haste.is_due(now, self._report):
+        """Ask for a heartbeat because of the report, if that is due; then let the next beats gather for a moment."""
+        if self._haste.is_due(now, self._report, self.heartbeats.confirm_seconds):
             self.heartbeats.hasten(0.0)
         time.sleep(_BATCH_SECONDS)
 
