@@ -25,8 +25,8 @@ def spread(nodes: int) -> float:
 class HostHaste:
     """For the host: when its report is another one, and again and again while it accuses a member.
 
-    What an agent says counts only while its heartbeats arrive. And a host that is accused by a member of which it gets no
-    beats contradicts so, too. Who has never come says nothing, so that can wait.
+    What an agent says counts only while its heartbeats arrive. And a host that is accused by a member of which it gets
+    no beats contradicts so, too. Who has never come says nothing, so that can wait.
     """
 
     def __init__(self) -> None:
