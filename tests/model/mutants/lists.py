@@ -8,7 +8,7 @@ from tests.model.mutants import (
     of_hold_outs,
     of_names,
     of_nodes,
-    of_peers,
+    of_connections,
     of_reconciles,
     of_runs,
     of_situations,
@@ -29,5 +29,5 @@ MUTANTS = [
     *of_caches.MUTANTS,
     *of_reconciles.MUTANTS,
     *of_handlers.MUTANTS,
-    *of_peers.MUTANTS,
+    *of_connections.MUTANTS,
 ]

@@ -124,7 +124,7 @@ MUTANTS = [
         ),
         (
             "ask for no heartbeat without news of the host",
-            "        if news == self._said:\n            return False\n",
+            "        if news == self._said and not again:\n            return False\n",
             "",
         ),
         (
@@ -137,7 +137,18 @@ MUTANTS = [
             "shown = state if state in (*UNANSWERED, HostState.LEFT) else None",
             "shown = state",
         ),
-        ("contradict again", "        if news == self._said and not again:\n", "        if news == self._said:\n"),
+        ("accuse again", "again = _accuses(report) and now", "again = False and now"),
+        ("ask again only while it accuses", "again = _accuses(report) and now", "again = now"),
+        (
+            "contradict again",
+            "        if news == self._said and not again:\n            return None\n",
+            "        if news == self._said:\n            return None\n",
+        ),
+        (
+            "pass on an accusation again",
+            "presses = accused or (passed_on is not None and _accuses(passed_on))",
+            "presses = accused",
+        ),
         ("contradict when it is accused", "accused = view.is_accused or state", "accused = state"),
         ("contradict when it is not answered", "view.is_accused or state in UNANSWERED", "view.is_accused"),
         ("pass a report on at once", "            return 0.0\n", "            return self._spread\n"),
@@ -214,8 +225,8 @@ MUTANTS = [
         (
             "ask for a heartbeat that has the news",
             "                self._shown = (now, self.turn(now))\n                self.hurry(now)",
-            "                shown = self.turn(now)\n"
-            "                self.hurry(now)\n                self._shown = (now, shown)",
+            "                shown = self.turn(now)\n                self.hurry(now)\n"
+            "                self._shown = (now, shown)",
         ),
         ("say that it has failed", "                self.end(wire.RETIRED)\n", "                pass\n"),
         ("close its copies in a child of fork", "            thread._close_copies()\n", "            pass\n"),
