@@ -2,13 +2,13 @@
 
 from tests.model.mutants import (
     of_caches,
+    of_connections,
     of_ends,
     of_faults,
     of_handlers,
     of_hold_outs,
     of_names,
     of_nodes,
-    of_connections,
     of_reconciles,
     of_runs,
     of_situations,
