@@ -162,11 +162,13 @@ def test_the_moment_of_the_next_change_is_right() -> None:
 def test_a_host_that_was_stopped_accuses_no_member() -> None:
     judge = judge_of(3, 1, 2)
     judge.closed(2, 100.1)
-    judge.paused(110.0, 9.9)
+    judge.paused(110.0, 9.1)
     assert sets(judge, 110.0) == ("", "", "", "")
-    assert judge.changes_at(110.0) == 111.0
-    assert sets(judge, 111.0) == ("", "2", "", "")
-    assert sets(judge, 113.0) == ("1", "2", "", "")
+    assert judge.changes_at(110.0) == pytest.approx(111.0)
+    assert sets(judge, 110.9) == ("", "", "", "")
+    assert sets(judge, 111.1) == ("", "2", "", "")
+    assert sets(judge, 112.9) == ("", "2", "", "")
+    assert sets(judge, 113.1) == ("1", "2", "", "")
 
 
 def test_a_host_that_is_stopped_for_3_s_each_5_s_accuses_no_member_that_beats() -> None:

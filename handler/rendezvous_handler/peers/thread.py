@@ -123,7 +123,7 @@ class PeerThread:
         try:
             last = time.monotonic()
             self.begin(last)
-            while not self._stopping:
+            while True:
                 events = self.selector.select(max(0.0, min(_TURN_SECONDS, self.next_turn(last) - time.monotonic())))
                 if self._stopping:
                     break

@@ -121,7 +121,7 @@ def read_hello(line: str, host: PeerRound) -> int:
         raise WireError("another Rendezvous is served here")
     if fence != host.fence:
         raise WireError("another round is served here")
-    if not (rank.isdecimal() and len(rank) < 10 and 0 < int(rank) < host.nodes):
+    if not (rank.isdecimal() and 0 < int(rank) < host.nodes):
         raise WireError(f"the ranks of the other members are 1 to {host.nodes - 1}")
     return int(rank)
 
