@@ -1,6 +1,7 @@
 """What Prometheus gets of what members say of each other, and of how losses were found."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from tests.unit.core.peer_worlds import PeerScenario, peers
@@ -78,7 +79,8 @@ def test_suspects_are_those_that_may_be_lost_soon(place: Place) -> None:
 def test_how_long_it_took_to_find_a_loss_is_measured(place: Place, said: str, evidence: str, seconds: int) -> None:
     scenario = counting(place)
     scenario.silent("c")
-    scenario.says(**{said: "c"})
+    sets: dict[str, Any] = {said: "c"}
+    scenario.says(**sets)
     scenario.at(130)
     assert scenario.ended_because == "MemberLost"
     counts = {found.value: place.value("detection_seconds_count", evidence=found.value) for found in LossEvidence}

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from itertools import permutations
 from typing import NamedTuple
 
+from tests.unit.core.small_world_path import Second
 from tests.unit.core.write_rules import is_allowed
 
 from rendezvous_api.rendezvous import AllowedSizes
@@ -51,28 +52,6 @@ NEW, OVER = 1, 2
 
 Ages = tuple[tuple[tuple[Hashable, ...], int], ...]
 """Timers of one agent: name of the timer, what its key says beside the name of the agent, and its age."""
-
-
-class Second(NamedTuple):
-    """The second path of one member, to the host of its round."""
-
-    said: str = "NotConnected"
-    """What the report in the host's object says of it; "" is that its beats arrive."""
-    word: str = "NotConnected"
-    """What its own object says of the host."""
-    apart: bool = False
-    """The path is broken."""
-    farewell: bool = False
-    """It has stopped its workers and said so to the host."""
-    concluded: str = ""
-    """What the operator remembers to have concluded of it."""
-    vouched: bool = False
-    """The operator remembers that its peers vouched for it a short time ago."""
-
-    @property
-    def after_a_heartbeat(self) -> "Second":
-        """Nothing is remembered over a heartbeat."""
-        return self._replace(concluded="", vouched=False)
 
 
 class Node(NamedTuple):
@@ -144,8 +123,9 @@ class Setup:
     min_nodes: int
     max_nodes: int
     runs: tuple[str, ...] = ("A", "A", "A")
-    peers: bool = False
-    """Members have a second path to their host, which breaks and heals."""
+    peers: str = ""
+    """Members have a second path to their host, which breaks and heals. "report": the host says what it knows of them;
+    "words": they say what they know of it; "both"."""
     silence: bool = False
     """Paths to the API server break and heal, and processes die without a trace."""
     deletion: bool = True
@@ -385,7 +365,7 @@ def _steps_inside(node: Node, setup: Setup) -> Iterator[tuple[str, Node]]:
 
 
 def _steps_at_the_api(node: Node, shared: Shared, setup: Setup) -> Iterator[tuple[str, Node]]:
-    if node.process in (TRAINS, STOPS) and not node.reports:
+    if node.process in (TRAINS, STOPS) and not node.reports and not node.second.farewell:
         yield "sends a heartbeat", beats(node)
     if node.process == WAITS and node.current:
         yield "sees its admission", node._replace(process=CHECKS_IN, checked_in=True)

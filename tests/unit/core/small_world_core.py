@@ -15,7 +15,6 @@ from tests.unit.core.small_world import (
     UNHEARD,
     Ages,
     Node,
-    Second,
     Setup,
     Shared,
     start,
@@ -30,6 +29,7 @@ from tests.unit.core.small_world_objects import (
     node_name,
     world_of,
 )
+from tests.unit.core.small_world_path import Second
 from tests.unit.core.small_world_peers import check_losses
 from tests.unit.core.write_rules import check_write
 
@@ -47,7 +47,6 @@ from rendezvous_operator.core.world import Decision, Evidence, Memory, Now, Worl
 
 Watch = Callable[[World, Memory, Decision], None]
 
-_OF_ONE_ROUND = frozenset({Timer.ACCUSED, Timer.CONTRADICTED})
 _RETENTION = frozenset({Timer.LEFT, Timer.EMPTY})
 """Timers on which nothing but a deletion rests."""
 
@@ -176,8 +175,10 @@ def _remembered(
         age = NEW if began == NOW.monotonic else OVER
         if timer in _RETENTION and not setup.retention:
             continue
-        if published and timer in _OF_ONE_ROUND:
+        if timer is Timer.CONTRADICTED or (published and timer is Timer.ACCUSED):
             continue
+        if timer is Timer.HOST_NOT_REACHED:
+            age = OVER
         if isinstance(key, frozenset):
             for name in () if published else key:
                 ages[places[name]].append(((timer.value,), age))
@@ -257,7 +258,7 @@ def _state(
             found = found._replace(second=second)
         if published:
             member = name in members
-            host = setup.peers and name == status.participants[0].name
+            host = bool(setup.peers) and name == status.participants[0].name
             found = found._replace(
                 member=member, entry=SAME if member else "", checked_in=False, host=host, second=Second()
             )

@@ -6,7 +6,8 @@ silent; the path between it and a member may break while both reach the API serv
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from tests.unit.core.small_world import JOINED, SILENT, STOPS, TRAINS, Node, Second, Shared, beats
+from tests.unit.core.small_world import JOINED, SILENT, STOPS, TRAINS, Node, Shared, beats
+from tests.unit.core.small_world_path import Second
 
 from rendezvous_api import ranks
 from rendezvous_api.participant import PeerEvidence, PeerReport
@@ -40,8 +41,8 @@ def evidence_of(i: int, nodes: Sequence[Node]) -> PeerEvidence | None:
     return PeerEvidence(report=PeerReport(1, texts[MISSED], "", texts[LEFT], texts[NOT_CONNECTED]))
 
 
-def steps_of_peers(nodes: tuple[Node, ...]) -> Iterator[tuple[str, tuple[Node, ...]]]:
-    """What members and their host may do next on the second path."""
+def steps_of_peers(nodes: tuple[Node, ...], what: str) -> Iterator[tuple[str, tuple[Node, ...]]]:
+    """What members and their host may do next on the second path; ``what`` is `Setup.peers`."""
     host = next((i for i, node in enumerate(nodes) if node.host), None)
     for i, node in enumerate(nodes):
         if node.process == STOPS and node.current and not node.second.farewell:
@@ -51,12 +52,18 @@ def steps_of_peers(nodes: tuple[Node, ...]) -> Iterator[tuple[str, tuple[Node, .
         label = "its path to the host heals" if node.second.apart else "its path to the host breaks"
         yield label, _changed(nodes, i, node._replace(second=node.second._replace(apart=not node.second.apart)))
         word = _word(nodes[host], node.second)
-        if node.acts and node.reports and word != node.second.word:
+        if what != "report" and node.acts and node.reports and word != node.second.word:
             yield (
                 "says what it sees of the host",
                 _changed(nodes, i, beats(node._replace(second=node.second._replace(word=word)))),
             )
-    if host is not None and nodes[host].acts and nodes[host].current and nodes[host].process == TRAINS:
+    if (
+        what != "words"
+        and host is not None
+        and nodes[host].acts
+        and nodes[host].current
+        and nodes[host].process == TRAINS
+    ):
         said = tuple(
             node._replace(second=node.second._replace(said=_said(node))) if node.member and not node.host else node
             for node in nodes

@@ -118,7 +118,7 @@ class Search:
                     yield Step(label, self._tidied(code[0], (*code[1:position], after, *code[position + 1 :])))
         yield from self._time_passes(shared, nodes)
         if self.setup.peers:
-            for label, changed in (*steps_of_peers(nodes), *forget_vouching(nodes)):
+            for label, changed in (*steps_of_peers(nodes, self.setup.peers), *forget_vouching(nodes)):
                 yield Step(label, self._code(shared, changed))
         yield from self._others_act(shared, nodes)
         for order in assignments(self.setup, shared, nodes):

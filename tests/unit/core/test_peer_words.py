@@ -7,6 +7,7 @@ from tests.unit.core.peer_worlds import PeerScenario, peers
 
 from rendezvous_api import ranks
 from rendezvous_api.participant import PeerEvidence, PeerReport
+from rendezvous_operator.core.world import SeenParticipant
 
 LONG = 200
 
@@ -14,7 +15,7 @@ LONG = 200
 def test_a_report_that_says_nothing_of_a_member_does_not_vouch_for_it() -> None:
     for silence in ({"not_connected": "c"}, {"too_many": True}):
         scenario = peers(suspect_seconds=120)
-        scenario.says(**silence)  # type: ignore[arg-type]
+        scenario.says(**silence)
         scenario.silent("c")
         scenario.at(16)
         assert scenario.degraded[0] == "MemberSuspected"
@@ -30,7 +31,7 @@ def test_what_is_not_said_by_a_member_of_this_round_counts_for_nothing(what: str
     teller = "x" if what == "no member" else "a"
 
     class Stale(PeerScenario):
-        def _saying(self, name: str, seen):  # type: ignore[no-untyped-def]
+        def _saying(self, name: str, seen: SeenParticipant) -> SeenParticipant:
             seen = super()._saying(name, seen)
             if name != teller:
                 return replace(seen, object=replace(seen.object, status=replace(seen.object.status, peers=None)))
