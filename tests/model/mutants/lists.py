@@ -9,6 +9,7 @@ from tests.model.mutants import (
     of_hold_outs,
     of_names,
     of_nodes,
+    of_peers,
     of_reconciles,
     of_runs,
     of_situations,
