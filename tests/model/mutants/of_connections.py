@@ -128,7 +128,7 @@ MUTANTS = [
             "",
         ),
         (
-            "take no one that comes first for news",
+            "take none that comes first for news",
             "return (report.missed, report.closed, report.left, report.too_many)",
             "return report",
         ),
