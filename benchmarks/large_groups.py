@@ -21,12 +21,18 @@ from datetime import datetime, timezone
 
 from rendezvous_api.codec import encode
 from rendezvous_api.meta import ObjectMeta
-from rendezvous_api.participant import Participant, ParticipantSpec, ParticipantStatus
-from rendezvous_api.reasons import AttemptReason, ParticipantState
+from rendezvous_api.participant import (
+    Participant,
+    ParticipantSpec,
+    ParticipantStatus,
+    PeerEvidence,
+    PeerReport,
+)
+from rendezvous_api.reasons import AttemptReason, HostState, ParticipantState
 from rendezvous_api.rendezvous import Rendezvous, RendezvousSpec, RendezvousStatus
-from rendezvous_handler.agent.agent import FIRST_BEATS_PER_SECOND
 from rendezvous_handler.agent.request_thread import SHORTEST_INTERVAL
 from rendezvous_handler.join.join import RETRY_SECONDS
+from rendezvous_handler.peers.haste import spread
 from rendezvous_operator.core.decide import decide
 from rendezvous_operator.core.world import Decision, Memory, Now, SeenParticipant, World
 
@@ -53,7 +59,10 @@ def world(nodes: int, joined: int, status: RendezvousStatus, reported_round: int
             run_id="run-1",
             pod_index=i,
         )
-        heartbeat = ParticipantStatus("abcd1234", 1, reported_round) if reported_round else ParticipantStatus()
+        heartbeat = ParticipantStatus()
+        if reported_round:
+            said = PeerEvidence(report=PeerReport(1)) if i == 0 else PeerEvidence(host=HostState.ANSWERS)
+            heartbeat = ParticipantStatus("abcd1234", 1, reported_round, i, peers=said)
         participant = Participant(
             ObjectMeta(name, uid=name, creation_timestamp="2030-01-01T00:00:00Z"), spec, heartbeat
         )
@@ -113,7 +122,7 @@ def heartbeats(nodes: int, chance: random.Random) -> int:
     interval = RendezvousSpec(nodes, nodes).heartbeat_seconds
     seconds: Counter[int] = Counter()
     for _ in range(nodes):
-        moment = chance.uniform(0, min(interval, nodes / FIRST_BEATS_PER_SECOND))
+        moment = chance.uniform(0, min(interval, spread(nodes)))
         while moment < _SIMULATED_SECONDS:
             seconds[int(moment)] += 1
             moment += interval * chance.uniform(SHORTEST_INTERVAL, 1.0)

@@ -49,6 +49,7 @@ EFFECTS = {
     Kind.ADD_NODE: _effect(4, RoundEndReason.MEMBER_TERMINATED, *_LOSS),
     # Training outlives all of these.
     Kind.STOP_WORKER: _NOTHING,
+    Kind.CUT_PEERS: _NOTHING,
     Kind.NODE_ERRORS: _NOTHING,
     Kind.KILL_OPERATOR: _NOTHING,
     Kind.STOP_OPERATOR: _NOTHING,
@@ -68,6 +69,8 @@ STARVED_SECONDS = 4.0
 SLOW_FACTOR = 6.0
 """So may one that gets less than a sixth of what it asks for."""
 _AFTER_STARVING = 30.0
+_REOPEN_SECONDS = 5.0
+"""After which the connections between nodes that were broken are there again."""
 
 
 @dataclass(frozen=True)
@@ -101,12 +104,19 @@ def causes(journal: Journal) -> Iterator[Cause]:
     for event in journal.all("setting"):
         # Nodes that start later than others.
         yield Cause("the start", event.at, until(event.at), _effect(event["nodes"], *_LOSS), None)
-    for event in journal.all("fault"):
+    faults = list(journal.all("fault"))
+    broken = [
+        (event.at, healed.get(event["number"], float("inf")) + _REOPEN_SECONDS)
+        for event in faults
+        if event["kind"] == Kind.CUT_PEERS.name
+    ]
+    for event in faults:
         end = healed.get(event["number"])
         over = until(end) if end is not None else float("inf")
         kind = Kind[event["kind"]]
         node = event["target"] if kind in OF_A_NODE or kind is Kind.ADD_NODE else None
-        yield Cause(kind.value, event.at, over, effect_of(event), node)
+        apart = any(begins < (end or float("inf")) and event.at < ends for begins, ends in broken)
+        yield Cause(kind.value, event.at, over, effect_of(event, apart=apart), node)
     late = [(event.at, event["seconds"]) for event in journal.all("starved") if event["seconds"] >= STARVED_SECONDS]
     slow = [(event.at, _AFTER_STARVING) for event in journal.all("slowness") if event["factor"] >= SLOW_FACTOR]
     for at, seconds in sorted((*late, *slow)):
@@ -114,9 +124,16 @@ def causes(journal: Journal) -> Iterator[Cause]:
         yield Cause("a machine that stood still", begins, max(ends, until(ends)), _effect(3, *_LOSS), None)
 
 
-def effect_of(fault: Event) -> Effect:
-    """That of its kind; a node that is cut off for less time than it takes to be silent must cost nothing."""
+def effect_of(fault: Event, *, apart: bool = False) -> Effect:
+    """That of its kind; a node that is cut off for less time than it takes to be silent must cost nothing.
+
+    Args:
+        fault: as it was written down.
+        apart: meanwhile connections between nodes were broken: a node whose requests fail may be lost on both paths.
+    """
     kind = Kind[fault["kind"]]
+    if apart and kind in (Kind.CUT_NODE, Kind.NODE_ERRORS):
+        return _effect(3, *_LOSS)
     if kind is Kind.CUT_NODE and fault["lasts"] < (MAX_MISSED - 1) * HEARTBEAT_SECONDS:
         return _NOTHING
     return EFFECTS[kind]

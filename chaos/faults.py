@@ -76,6 +76,13 @@ def _cut_store(world: World, fault: Fault, dice: random.Random) -> Healing:
     return world.cut_file(fault.target).unlink
 
 
+def _cut_peers(world: World, fault: Fault, _: random.Random) -> Healing:
+    file = world.cut_peers_file(fault.target)
+    file.with_suffix(".new").write_text(fault.way, encoding="utf-8")
+    file.with_suffix(".new").replace(file)
+    return file.unlink
+
+
 def _fail(world: World, fault: Fault, dice: random.Random) -> Healing:
     world.gateways.fail(fault.target, fault.paths, fault.way, fault.share, dice)
     return lambda: world.gateways.heal(fault.target)
@@ -151,6 +158,7 @@ _BEGIN: Mapping[Kind, Callable[[World, Fault, random.Random], Healing]] = {
     Kind.STOP_WORKER: _stop_worker,
     Kind.KILL_WORKER: _kill_worker,
     Kind.CUT_STORE: _cut_store,
+    Kind.CUT_PEERS: _cut_peers,
     Kind.CUT_NODE: _fail,
     Kind.NODE_ERRORS: _fail,
     Kind.DELETE_PARTICIPANT: _delete_participant,

@@ -25,6 +25,7 @@ class Kind(str, Enum):
     STOP_WORKER = "SIGSTOP of a worker, SIGCONT later"
     KILL_WORKER = "SIGKILL of a worker"
     CUT_STORE = "a store that a node cannot reach"
+    CUT_PEERS = "the connections of a node to the others break"
     CUT_NODE = "a node cut off from the API server"
     NODE_ERRORS = "requests of a node fail"
     DELETE_PARTICIPANT = "a participant deleted by hand"
@@ -55,7 +56,7 @@ OF_A_PROCESS = frozenset(
     }
 )
 """Those of which a node has one at a time."""
-OF_A_NODE = OF_A_PROCESS | {Kind.CUT_NODE, Kind.NODE_ERRORS, Kind.DELETE_PARTICIPANT}
+OF_A_NODE = OF_A_PROCESS | {Kind.CUT_PEERS, Kind.CUT_NODE, Kind.NODE_ERRORS, Kind.DELETE_PARTICIPANT}
 OF_AN_OPERATOR = frozenset({Kind.KILL_OPERATOR, Kind.STOP_OPERATOR, Kind.CUT_OPERATOR, Kind.OPERATOR_ERRORS})
 OF_THE_SERVERS = frozenset({Kind.STOP_API_SERVER, Kind.SLOW_ETCD, Kind.RESTORE, Kind.RESTORE_ALONE})
 """Those of which an episode has one."""
@@ -64,6 +65,8 @@ AT_ONCE = frozenset({Kind.KILL_WORKER, Kind.DELETE_PARTICIPANT, Kind.RESTART_REQ
 
 WAYS = ("refused", "silent", "429", "500", "lost")
 """How a request fails: no connection, no answer, an error, or an answer that is lost after it was carried out."""
+PEER_WAYS = ("in", "out", "in out", "closed")
+"""What is lost on the connections to the other nodes; or they are closed, and none can be opened."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ class Fault:
     paths: tuple[str, ...] = ()
     """Which requests fail."""
     way: str = ""
-    """How they fail."""
+    """How they fail, or how the connections to the other nodes do."""
     share: float = 1.0
     """Which part of them fails."""
     spec: Mapping[str, Any] | None = None
@@ -126,12 +129,14 @@ MIN_NODES = 2
 HEARTBEAT_SECONDS = 1
 MAX_MISSED = 6
 SUSPECT_SECONDS = 14
+CONFIRM_SECONDS = 8
 SPEC: Mapping[str, Any] = {
     "minNodes": MIN_NODES,
     "timeouts": {
         "lastCallSeconds": 2,
         "replacementSeconds": 2,
         "suspectSeconds": SUSPECT_SECONDS,
+        "confirmSeconds": CONFIRM_SECONDS,
         "reentrySeconds": 60,
         "joinSeconds": 300,
         # An isolated round is kept as long as no node knows better: two groups never train at once.
@@ -161,6 +166,7 @@ _WEIGHTS: Mapping[Kind, int] = {
     Kind.STOP_WORKER: 1,
     Kind.KILL_WORKER: 3,
     Kind.CUT_STORE: 1,
+    Kind.CUT_PEERS: 3,
     Kind.CUT_NODE: 4,
     Kind.NODE_ERRORS: 2,
     Kind.DELETE_PARTICIPANT: 1,
@@ -256,6 +262,8 @@ def _failing(dice: random.Random, kind: Kind) -> tuple[tuple[str, ...], str, flo
         some = dice.random() < 0.5
         paths = tuple(sorted(dice.sample(PATHS, dice.randint(1, 2)))) if some else PATHS
         return paths, dice.choice(("refused", "silent")), 1.0
+    if kind is Kind.CUT_PEERS:
+        return (), dice.choice(PEER_WAYS), 1.0
     if kind in (Kind.NODE_ERRORS, Kind.OPERATOR_ERRORS):
         return PATHS, dice.choice(("429", "500", "refused", "lost")), dice.choice((0.1, 0.3, 0.5))
     return (), "", 1.0

@@ -209,6 +209,10 @@ class World:
         """While this file exists, the node reaches no store."""
         return self.folder / f"{node}.cut"
 
+    def cut_peers_file(self, node: str) -> Path:
+        """While this file exists, the connections of the node to the other nodes are broken in the way that it says."""
+        return self.folder / f"{node}.peers"
+
     def _kubeconfig(self, name: str) -> Path:
         return self.gateways.open(name, as_admin(self.plane)).write_kubeconfig(self.folder / f"{name}.kubeconfig")
 
@@ -240,6 +244,7 @@ class World:
             VARIABLE: str(self.workers.path),
             "CHAOS_NODE": node.name,
             "CUT_STORES": str(self.cut_file(node.name)),
+            "CUT_PEERS": str(self.cut_peers_file(node.name)),
             "OMP_NUM_THREADS": "1",
             "GLOO_SOCKET_IFNAME": "lo",
         }

@@ -5,6 +5,7 @@ from typing import Any
 
 from hack import generated
 from hack.pictured_states import state_of
+from tests.unit.core.peer_worlds import PeerScenario
 from tests.unit.core.worlds import Scenario
 
 from rendezvous_api.reasons import AttemptReason, LeaveReason, State
@@ -80,6 +81,10 @@ class Loss(Scenario):
                 yield since, end, state
 
 
+class LossWithBeats(Loss, PeerScenario):
+    """The same, where members also beat to the host of the round."""
+
+
 def losses() -> list[Loss]:
     """Each way in which the operator learns of a loss, with the defaults of all settings."""
     return [
@@ -90,7 +95,9 @@ def losses() -> list[Loss]:
         Loss("the same, but there is no machine for the new one", {**FAILED, 10: [_new_pod_has_no_machine]}),
         Loss("its container is restarted, the agent joins after 5 s", {5: [lambda loss: loss.restart(LOST)]}),
         Loss("heartbeats stop, workers of node-1 fail after 5 s", {5: [_workers_of_another_fail]}),
-        Loss("heartbeats stop, workers of the others hang", {}),
+        LossWithBeats("its agent is killed, workers of the others hang", {1: [_connection_is_closed]}),
+        LossWithBeats("its machine loses its power, workers of the others hang", {3: [_beats_are_missed]}),
+        Loss("the same in a group without beats", {}),
     ]
 
 
@@ -125,6 +132,16 @@ def _it_joins(loss: Loss) -> None:
 
 def _workers_of_another_fail(loss: Loss) -> None:
     loss.reenter("node-1", reason=AttemptReason.WORKER_FAILURE)
+
+
+def _connection_is_closed(loss: Loss) -> None:
+    assert isinstance(loss, LossWithBeats)
+    loss.says(closed=[LOST])
+
+
+def _beats_are_missed(loss: Loss) -> None:
+    assert isinstance(loss, LossWithBeats)
+    loss.says(missed=[LOST])
 
 
 EVICTED: Happenings = {0: [_is_evicted], 1: [_agent_ends], 2: [_pod_is_gone]}

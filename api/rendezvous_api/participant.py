@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from rendezvous_api.meta import ObjectMeta
-from rendezvous_api.reasons import AttemptReason, LeaveReason, ParticipantState
+from rendezvous_api.reasons import AttemptReason, HostState, LeaveReason, ParticipantState
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,40 @@ class ParticipantSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class PeerReport:
+    """``status.peers.report``: from which members the host of the round gets no beats, as sets of ranks (see `ranks`).
+
+    Beats came from a member in none of the sets when this heartbeat was written. Each is in one of them at most.
+    """
+
+    number: int
+    """Greater with each change, within one round."""
+    missed: str = ""
+    """Their connection is open, and no beat has come for three times the interval of the beats."""
+    closed: str = ""
+    """Their connection was closed without a farewell, and no other one was opened for a second."""
+    left: str = ""
+    """They have said farewell: their workers do not run this round any more."""
+    not_connected: str = ""
+    """They have never come. That says nothing: they may be of an earlier release."""
+    too_many: bool | None = None
+    """True: the sets do not fit; they are empty, and nothing is said of any member."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerEvidence:
+    """``status.peers``: what a member of the round ``status.round`` knows of the others by its connection to the host.
+
+    The host is the member of rank 0. Members beat to it once a second.
+    """
+
+    host: HostState | None = None
+    """What this member knows of the host. None: it is the host."""
+    report: PeerReport | None = None
+    """Of the host itself; or the host's, passed on by this member while the host does not reach the API server."""
+
+
+@dataclass(frozen=True, slots=True)
 class ParticipantStatus:
     """The heartbeat. It names its attempt, so a late one of an earlier attempt is recognised."""
 
@@ -70,6 +104,8 @@ class ParticipantStatus:
     heartbeat_time: str | None = None
     interval_seconds: int | None = None
     """The longest time to the next heartbeat, in seconds. None: an agent of an earlier release wrote it."""
+    peers: PeerEvidence | None = None
+    """None: no workers run here, the round has one member, or there are no connections between the members."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,21 @@ class AttemptReason(Reason):
     """It was a member, but not all members reached the store of that round."""
 
 
+class HostState(Reason):
+    """RendezvousParticipant ``status.peers.host``: what a member knows of the host of its round."""
+
+    ANSWERS = "Answers"
+    """The host, which is the member of rank 0, answers its beats."""
+    MISSED = "Missed"
+    """The connection is open, and no answer has come for three times the interval of the beats."""
+    CLOSED = "Closed"
+    """The connection was closed without a farewell, and could not be opened again within a second."""
+    LEFT = "Left"
+    """The host has said farewell: its workers do not run this round any more."""
+    NOT_CONNECTED = "NotConnected"
+    """There has never been a connection: that says nothing about the host."""
+
+
 class RefusalReason(Reason):
     """Rendezvous ``status.refused[].reason``: why a node may not join."""
 
@@ -139,6 +154,8 @@ class ConditionReason(Reason):
 
     RUNNING = "Running"
     MEMBER_SUSPECTED = "MemberSuspected"
+    PATH_BROKEN = "PathBroken"
+    """A member lives, but does not reach the API server, or the host of its round."""
     NODE_HELD_OUT = "NodeHeldOut"
     CLOSED_BY_SPEC = "ClosedBySpec"
     NOT_ENDED = "NotEnded"

@@ -31,6 +31,7 @@ class Timeouts:
     replacement_seconds: int = 30
     replacement_pod_seconds: int = 5
     reentry_seconds: int = 330
+    confirm_seconds: int = 10
     suspect_seconds: int = 120
     isolated_round_seconds: int | None = None
     """None: see the schema."""

@@ -82,6 +82,7 @@ SPEC_CASES = table(
         {"replacementPodSeconds": -1},
         ("spec.timeouts.replacementPodSeconds", "greater than or equal to 0"),
     ),
+    ("no time to confirm", {"confirmSeconds": 0}, ("spec.timeouts.confirmSeconds", "greater than or equal to 1")),
     ("no scale-up interval", {"scaleUpIntervalSeconds": 0}, None),
     ("a week", {"joinSeconds": 604800}, None),
     ("no join time", {"joinSeconds": 0}, ("spec.timeouts.joinSeconds", "greater than or equal to 1")),

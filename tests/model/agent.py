@@ -15,6 +15,8 @@ from typing import Any, cast
 
 from tests.model.agent_client import AgentClient
 from tests.model.api_server import ApiServer
+from tests.model.heartbeats import Heartbeats
+from tests.model.peers import CLOSED, FAREWELL, Host, Member, SecondPath
 from tests.model.stores import CHECK_IN_SECONDS, LONGER_AT_HOST_SECONDS, Stores
 
 from rendezvous_api import names
@@ -50,7 +52,15 @@ DEAD_WATCH_SECONDS = 100.0
 class Agent:
     """One process, and what it knows. A node has one after the other, or two if its pod was deleted by force."""
 
-    def __init__(self, name: str, server: ApiServer, now: Callable[[], float], run_id: str, release: str) -> None:
+    def __init__(
+        self,
+        name: str,
+        server: ApiServer,
+        now: Callable[[], float],
+        run_id: str,
+        release: str,
+        path: SecondPath | None = None,
+    ) -> None:
         self.name = name
         self.server = server
         self.now = now
@@ -66,6 +76,9 @@ class Agent:
         self.unread_since = 0.0
         self.beats: list[float] = []
         """When its heartbeats reached the API server."""
+        self.lies = ""
+        """What it says of the other members, whatever it knows."""
+        self._path = path
         self.failures: set[tuple[str, int, AttemptReason]] = set()
         """By incarnation and attempt: which of its workers, and of its check-ins, have failed."""
         self.pod_uid = ""
@@ -77,7 +90,8 @@ class Agent:
     def _restart(self) -> None:
         self.participant = OwnParticipant(cast(Any, self.client), "ns", self.name, owned_by_pod=True, timeout=1.0)
         self.watch = RendezvousWatch(cast(Any, self.client), "ns", NAME, self.name, 90, 1.0)
-        self.attempt, self.membership, self.beat_due_at = 0, None, 0.0
+        self.attempt, self.membership = 0, None
+        self.heartbeats = Heartbeats(self.now)
         self.check_in_ends_at = 0.0
         self._members: Mapping[int, str] = {}
         self._asked: ParticipantSpec | None = None
@@ -138,11 +152,12 @@ class Agent:
             seen,
             self._asked,
             self.beats[-1:],
+            (self.lies, self.peers.state() if self.peers is not None else None),
         )
 
     def successor(self) -> Agent:
         """The agent of the next pod of that name."""
-        other = Agent(self.name, self.server, self.now, self.run_id, self.release)
+        other = Agent(self.name, self.server, self.now, self.run_id, self.release, self._path)
         other.life = self.life
         return other
 
@@ -156,13 +171,22 @@ class Agent:
         self.sees()
 
     def dies(self) -> None:
-        """Without a word."""
+        """Without a word; but the kernel of its machine closes its connections."""
+        self._end_peers(CLOSED)
         self.process, self.membership, self.paused = OFF, None, False
+
+    def loses_power(self) -> None:
+        """With its whole machine: nothing closes its connections."""
+        if self._path is not None:
+            self._path.loses_power(self)
+        self.participant.peers = None
+        self.dies()
 
     def leaves(self, reason: LeaveReason) -> None:
         """It ends, and says so if its path is there."""
         with contextlib.suppress(ApiError):
             self.participant.leave(reason)
+        self._end_peers(FAREWELL)
         self.dies()
 
     def fails(self, stores: Stores, *, timed_out: bool = False) -> None:
@@ -240,8 +264,14 @@ class Agent:
             self._answered = (state, spec, found)
         return self._answered[2]
 
+    def _end_peers(self, last_words: str) -> None:
+        for _ in self.peers.ends(last_words) if self.peers is not None else ():
+            pass
+        self.participant.peers = None
+
     def _begin(self, reason: AttemptReason, seen: Seen | None = None) -> None:
         """``next_rendezvous`` is called, or begins again; what was seen is that of a check-in that has failed."""
+        self._end_peers(FAREWELL)
         self._said = None
         if self.membership is not None and self.release != "older":
             self._said = as_check_in(self.membership, self._members, seen)
@@ -282,7 +312,7 @@ class Agent:
                 check_in=self._said,
             )
         if self.release != "older":
-            self.participant.interval_seconds = known.heartbeat_seconds
+            self.participant.interval_seconds = self.heartbeats.interval = known.heartbeat_seconds
         try:
             self.participant.join(self._asked)
         except NameTakenError:
@@ -290,7 +320,8 @@ class Agent:
         except ApiError:
             return
         else:
-            self.process, self.beat_due_at = WAITS, self.now() + self._interval
+            self.process = WAITS
+            self.heartbeats.answered()
 
     def _check_in(self, membership: Membership) -> None:
         self.membership, self.process = membership, CHECKS_IN
@@ -303,22 +334,37 @@ class Agent:
         assert self.membership is not None
         self.process = TRAINS
         self.participant.reported = (self.membership.round, self.membership.rank)
-        self.beat_due_at = self.now()
+        self.participant.peers = cast(Any, self._path.begins(self) if self._path is not None else None)
+        self.heartbeats.hasten(0.0)
 
     def _stop(self) -> None:
         self.process = STOPS
+        if self.has_peers:
+            self.heartbeats.hasten(1.0)
 
     # Time.
 
     @property
-    def _interval(self) -> int:
-        return self.participant.interval_seconds or 5
+    def peers(self) -> Host | Member | None:
+        """Its end of the second path."""
+        return cast("Host | Member | None", self.participant.peers)
+
+    @property
+    def has_peers(self) -> bool:
+        """Whether its release has the second path."""
+        return self._path is not None and self.release != "older"
+
+    @property
+    def confirm_seconds(self) -> float:
+        """So long the operator waits for a heartbeat if it is accused."""
+        known = self.watch.state.rendezvous
+        return known.spec.timeouts.confirm_seconds if known is not None else 10
 
     def time_passes(self) -> bool:
         """Its heartbeat and its join clock, once a second. Returns whether the join timeout has passed."""
         if self.paused or not self.alive:
             return False
-        if self.now() >= self.beat_due_at:
+        if self.heartbeats.is_due:
             self._beat()
         if not self.reads and self.now() - self.unread_since > DEAD_WATCH_SECONDS:
             self.sees()
@@ -348,10 +394,10 @@ class Agent:
     def _beat(self) -> None:
         known = self.watch.state.rendezvous
         if known is not None and self.release != "older":
-            self.participant.interval_seconds = known.heartbeat_seconds
+            self.participant.interval_seconds = self.heartbeats.interval = known.heartbeat_seconds
         try:
             self.participant.beat()
         except ApiError:
-            self.beat_due_at = self.now() + 1
+            self.heartbeats.failed()
         else:
-            self.beat_due_at = self.now() + self._interval
+            self.heartbeats.answered()

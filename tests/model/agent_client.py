@@ -107,6 +107,7 @@ class AgentClient:
                 raise InvalidError("a test failed", "patch", names.PARTICIPANT_PLURAL, "ns")
         if "status" in content:
             content["status"] = {**content["status"], "heartbeatTime": f"at {now}"}
+            self._agent.heartbeats.note(content["status"])
         if "spec" in content:
             content["spec"] = self._of_release(content["spec"])
         changed = self._agent.server.change(KIND, name, **content)

@@ -70,10 +70,19 @@ def repair(system: System, healthy: Iterable[str]) -> None:
     for name in healthy:
         for other in healthy:
             system.do(("meets", name, other))
+            system.do(("beats come again", name, other))
         pod = system.server.find(names.POD_KIND, name)
         if pod is not None and pod["metadata"].get("deletionTimestamp"):
             system.do(("loses its pod", name))
-        for action in ("gets a pod", "gets its label back", "is reached again", "goes on", "starts"):
+        system.do(("says what it knows", name))
+        for action in (
+            "gets a pod",
+            "gets its label back",
+            "is reached again",
+            "can connect again",
+            "goes on",
+            "starts",
+        ):
             system.do((action, name))
 
 

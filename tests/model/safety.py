@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING
 
 from tests.model.agent import Agent
 from tests.model.api_server import Json
+from tests.model.evidence import is_lost
 from tests.model.operator import Reads
 
 from rendezvous_api import names
 from rendezvous_api.codec import decode
 from rendezvous_api.reasons import FAILURES, AttemptReason, ClosedReason, HeldOutReason, LeaveReason, RoundEndReason
-from rendezvous_api.rendezvous import Member, Rendezvous, RendezvousStatus
+from rendezvous_api.rendezvous import Member, Rendezvous, RendezvousSpec, RendezvousStatus
 
 if TYPE_CHECKING:
     from tests.model.system import System
@@ -186,19 +187,32 @@ class Safety:
             RoundEndReason.CHECK_IN_FAILED.value: self._has_failed(old, AttemptReason.CHECK_IN_FAILED),
         }
         unfinished = [member for member in old.participants if not self._is_done(member)]
-        sick = any(not self._is_well(member, spec.suspect_seconds, reads) for member in unfinished)
+        # The message names the member of which it is true.
+        message = next((record.message for record in status.history if record.round == old.round), None) or ""
+        named = [member for member in unfinished if message.startswith(f"{member.name}: ")]
+        sick = any(not self._is_well(member, old, spec, reads) for member in named or unfinished)
         true = truths.get(str(reason), sick)
         self._expect(true, "S2", f"round {old.round} is ended for {reason}, which is not true")
 
-    def _is_well(self, member: Member, limit: float, reads: Reads) -> bool:
-        """It lives, it has not asked for another round, and it was not silent when it was read last."""
+    def _is_well(self, member: Member, old: RendezvousStatus, spec: RendezvousSpec, reads: Reads) -> bool:
+        """It lives, it has not asked for another round, and it was not without a sign of life when it was read last."""
         agent = self.agent(member)
         if agent is None or not agent.alive or (agent.round_key is None and agent.process != "waits"):
             return False
-        # Heartbeats may have arrived since that read, and the watch that shows them may be late.
-        read_at = reads.get(member.name, self._system.now)
-        heard = read_at - agent.last_beat_before(read_at) < limit
-        return heard and not agent.pod_is_gone
+        # Once a member asks to join again, the short limit of silence holds: the round is broken anyway.
+        attempts = [(each, self.agent_of_name(each)) for each in old.participants]
+        broken = old.waiting_nodes or any(other is None or other.attempt > each.attempt for each, other in attempts)
+        # Signs may have arrived since that read, and the watch that shows them may be late.
+        lost = is_lost(
+            member.rank,
+            [(each, self.agent(each)) for each in old.participants],
+            reads,
+            self._system.now,
+            number=old.round,
+            suspect=spec.silent_seconds if broken else spec.suspect_seconds,
+            confirm=spec.timeouts.confirm_seconds,
+        )
+        return not lost and not agent.pod_is_gone
 
     def _has_failed(self, status: RendezvousStatus, how: AttemptReason) -> bool:
         """Of a member, in this round: not in one that a restore has lost."""
@@ -230,6 +244,11 @@ class Safety:
             if (agent.name, agent.incarnation, agent.attempt) == (member.name, member.incarnation, member.attempt):
                 return agent
         return None
+
+    def agent_of_name(self, member: Member) -> Agent | None:
+        """The process of its name and incarnation."""
+        agents = self._system.processes.values()
+        return next((one for one in agents if (one.name, one.incarnation) == (member.name, member.incarnation)), None)
 
     def _expect(self, is_true: bool, rule: str, otherwise: str) -> None:
         if not is_true:

@@ -14,10 +14,13 @@ _WEIGHTS = {
     "time": 8.0,
     **dict.fromkeys(("starts", "is reached again", "goes on", "meets", "writes again", "reads again", "wakes"), 3.0),
     **dict.fromkeys(("gets a pod", "gets its label back", "resumes", "creates", *FAILURES), 3.0),
-    **dict.fromkeys(("dies", "takes a snapshot", "lists"), 0.5),
+    **dict.fromkeys(("beats come again", "can connect again", "says what it knows"), 3.0),
+    **dict.fromkeys(("dies", "loses its power", "takes a snapshot", "lists"), 0.5),
     **dict.fromkeys(("is restored", "is restored with a bump"), 0.25),
 }
 """How often each kind of disturbance is chosen, where others have 1: what is broken is soon repaired."""
+_CALM = dict.fromkeys(("fails", "lists", "is terminated", "succeeds", "asks for a round", "edits", "suspends"), 0.25)
+"""The same with a second path: rounds run for so long that it matters what their members say of each other."""
 
 
 def play(setup: Setup, actions: Iterable[Action]) -> System:
@@ -90,6 +93,7 @@ def story(setup: Setup, actions: Sequence[Action]) -> str:
 def walk(setup: Setup, seed: int, steps: int, start: Sequence[Action] = (), *, shrinks: bool = True) -> list[Action]:
     """One random walk. Raises what is wrong, with the shortest story that leads there."""
     chance, system, actions = Random(seed), System(setup), [*start]
+    weights = {**_WEIGHTS, **_CALM} if setup.peers else _WEIGHTS
     slow = (chance.randrange(setup.operators), chance.choice(KINDS))
     try:
         for action in start:
@@ -102,7 +106,7 @@ def walk(setup: Setup, seed: int, steps: int, start: Sequence[Action] = (), *, s
             else:
                 others = [action for action in system.possible() if action not in inner and action[1:] != slow]
                 kinds = sorted({action[0] for action in others})
-                (what,) = chance.choices(kinds, [_WEIGHTS.get(kind, 1.0) for kind in kinds])
+                (what,) = chance.choices(kinds, [weights.get(kind, 1.0) for kind in kinds])
                 action = chance.choice([action for action in others if action[0] == what])
             actions.append(action)
             system.do(action)
@@ -138,4 +142,5 @@ def fingerprint(system: System) -> str:
     """Equal for systems that go on in the same way."""
     operators = [operator.state() for operator in system.operators]
     agents = [(key, agent.state()) for key, agent in system.processes.items()]
-    return repr((system.now, system.server.objects, agents, system.parted, system.stores.came, operators))
+    paths = (system.parted, sorted(system.path.lost), sorted(system.path.barred))
+    return repr((system.now, system.server.objects, agents, paths, system.stores.came, operators))

@@ -5,6 +5,8 @@ from tests.model.system import Setup
 TWO = Setup()
 RELEASES = ("this", "older", "newer", "unreadable")
 USUAL = frozenset({"lags", "fails"})
+TIMES = (("last_call_seconds", 5), ("replacement_seconds", 5))
+PEERS = frozenset({"deafens", "powers", "bars"})
 
 WALKS = {
     "one operator whose watches lag": Setup(agents=4, may=USUAL | {"compacts"}),
@@ -34,6 +36,34 @@ WALKS = {
         max_nodes=3,
         may=USUAL
         | {"cuts", "splits", "parts", "pauses", "labels", "pods", "evicts", "requests", "edits", "suspends", "ends"},
+    ),
+    "members that beat to rank 0": Setup(agents=4, peers=True, max_nodes=4, may=frozenset({"lags", "splits"}) | PEERS),
+    "members that beat, two operators, and requests that fail": Setup(
+        agents=4, operators=2, peers=True, max_nodes=3, may=USUAL | PEERS | {"cuts", "pauses", "restarts"}
+    ),
+    "a second path beside pods that go": Setup(
+        agents=4, peers=True, max_nodes=3, may=USUAL | PEERS | {"labels", "pods", "evicts", "forces", "cuts"}
+    ),
+    "members of other releases that beat, with rare heartbeats": Setup(
+        agents=4,
+        peers=True,
+        max_nodes=4,
+        releases=("this", "newer", "older", "this"),
+        may=USUAL | PEERS | {"cuts", "parts"},
+        spec=(*TIMES, ("heartbeat_interval_seconds", 30)),
+    ),
+    "a sick host, or a sick member": Setup(
+        agents=4, peers=True, max_nodes=4, may=frozenset({"lags", "lies", "splits", "pauses"}) | PEERS
+    ),
+    "all of it with a second path": Setup(
+        agents=6,
+        operators=2,
+        peers=True,
+        max_nodes=4,
+        may=USUAL
+        | PEERS
+        | {"cuts", "splits", "parts", "pauses", "labels", "pods", "evicts", "requests", "edits", "suspends", "ends"}
+        | {"lies", "restarts"},
     ),
 }
 

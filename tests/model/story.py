@@ -25,6 +25,8 @@ _SENTENCES: dict[str, str] = {
     "time": "{0} s pass.",
     "loses sight": "{0} and {1} do not reach each other.",
     "meets": "{0} and {1} reach each other again.",
+    "beats are lost": "What {0} sends to {1} on the second path is lost.",
+    "beats come again": "What {0} sends to {1} on the second path comes again.",
     "collects garbage": "Kubernetes deletes the participants whose pods are gone.",
     "takes a snapshot": "A snapshot of etcd is taken.",
     "is restored": "etcd is restored to the snapshot.",

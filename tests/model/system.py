@@ -6,13 +6,14 @@ one, too. After each action the safety rules hold (`safety`); a breach raises `V
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import combinations
+from itertools import combinations, permutations
 from typing import Any
 
 from tests.model import users
 from tests.model.agent import CHECKS_IN, OFF, TRAINS, Agent
 from tests.model.api_server import KINDS, ApiServer, Json
 from tests.model.operator import DEFECTS, KEY, Operator, Reads
+from tests.model.peers import ACCUSES, VOUCHES, SecondPath
 from tests.model.safety import Safety
 from tests.model.stores import Stores
 from tests.model.story import sentence
@@ -50,6 +51,8 @@ class Setup:
     """The agents belong to them in turn."""
     releases: tuple[str, ...] = ("this",)
     """The same for the releases of their handlers: older, this, newer, unreadable."""
+    peers: bool = False
+    """The members of a round beat to its rank 0; an older handler does not know that."""
     spec: tuple[tuple[str, int], ...] = (("last_call_seconds", 5), ("replacement_seconds", 5))
 
     @property
@@ -71,6 +74,7 @@ class System:
         self.server = ApiServer()
         self.safety = Safety(self)
         self.stores = Stores(self)
+        self.path = SecondPath(self)
         self.parted: set[frozenset[str]] = set()
         """Pairs of nodes that do not reach each other."""
         self.agents: dict[str, Agent] = {}
@@ -82,7 +86,8 @@ class System:
         self.server.create(names.RENDEZVOUS_KIND, KEY.name, {"spec": self.spec, "status": {}})
         for number, name in enumerate(setup.names):
             run, release = (of[number % len(of)] for of in (setup.runs, setup.releases))
-            self.agents[name] = Agent(name, self.server, lambda: self.now, run, release)
+            path = self.path if setup.peers else None
+            self.agents[name] = Agent(name, self.server, lambda: self.now, run, release, path)
             self.new_pod(name)
         self.operators = [Operator(self, leads=not setup.elects or not number) for number in range(setup.operators)]
         self.term = 1
@@ -115,6 +120,9 @@ class System:
         if "parts" in may:
             for one, other in combinations(self.agents, 2):
                 yield ("meets" if not self.meet(one, other) else "loses sight", one, other)
+        if "deafens" in may:
+            for one, other in permutations(self.agents, 2):
+                yield ("beats come again" if (one, other) in self.path.lost else "beats are lost", one, other)
         yield from users.possible(self)
         for number, operator in enumerate(self.operators):
             if operator.asleep_since is not None:
@@ -130,7 +138,7 @@ class System:
                 yield ("sleeps", number)
             if self.setup.elects and operator.term is None:
                 yield ("gets the Lease", number)
-        for seconds in (1, 16, 60):
+        for seconds in (1, 4, 11, 16, 60) if self.setup.peers else (1, 16, 60):
             yield ("time", seconds)
 
     def _possible_for(self, key: str, agent: Agent) -> Iterator[Action]:
@@ -148,6 +156,12 @@ class System:
             yield ("is terminated", key)
         if "pauses" in may:
             yield ("goes on" if agent.paused else "is paused", key)
+        if "powers" in may:
+            yield ("loses its power", key)
+        if "bars" in may:
+            yield ("can connect again" if agent.name in self.path.barred else "loses its connections", key)
+        if "lies" in may:
+            yield from ((lie, key) for lie in (ACCUSES, VOUCHES, "says what it knows") if lie != agent.lies)
         if "cuts" in may:
             yield ("is reached again" if not (agent.reads and agent.writes) else "is cut off", key)
         if "splits" in may:
@@ -193,6 +207,8 @@ class System:
             self._time(where[0])
         elif what in ("meets", "loses sight"):
             (self.parted.discard if what == "meets" else self.parted.add)(frozenset(where))
+        elif what in ("beats are lost", "beats come again"):
+            (self.path.lost.add if what == "beats are lost" else self.path.lost.discard)((where[0], where[1]))
         elif where and isinstance(where[0], int) and what != "edits":
             self._operator(what, where[0], self.operators[where[0]], *where[1:])
         elif where and where[0] in self.processes and what not in users.OF_PODS:
@@ -245,11 +261,18 @@ class System:
         if what == "starts" and agent.process == OFF:
             pod = self.server.find(names.POD_KIND, agent.name)
             if pod is not None:
+                self.path.boots(agent.name)
                 agent.starts(pod["metadata"]["uid"])
         elif what in _PATHS:
             self._path(what, agent)
+        elif what in ("loses its connections", "can connect again"):
+            self.path.barred.discard(agent.name) if what == "can connect again" else self.path.bars(agent)
+        elif what in (ACCUSES, VOUCHES, "says what it knows"):
+            agent.lies = what if what != "says what it knows" else ""
         elif not agent.alive:
             return
+        elif what == "loses its power":
+            agent.loses_power()
         elif what == "dies":
             agent.dies()
         elif what == "fails" and agent.process in (CHECKS_IN, TRAINS) and not agent.paused:
@@ -288,6 +311,8 @@ class System:
         end = self.now + seconds
         while self.now < end:
             self.now = min(end, self.now + 1)
+            if self.setup.peers:
+                self.path.goes_on()
             for agent in self.processes.values():
                 if agent.time_passes() and agent.gives_up():
                     self._check_that_it_was_to_give_up(agent)

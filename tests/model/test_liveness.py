@@ -18,7 +18,12 @@ DISTURBANCES = (
     *("loses its label", "gets its label back", "is evicted", "is terminated", "cannot write", "writes again"),
     *("cannot read", "reads again", "loses its pod, but lives on", "loses sight", "meets"),
 )
+OF_PEERS = (
+    *("loses its power", "beats are lost", "beats come again", "loses its connections", "can connect again"),
+    *("accuses all others", "says what it knows"),
+)
 ALL = frozenset({"cuts", "splits", "parts", "pauses", "labels", "pods", "evicts", "forces", "ends"})
+PEERS = frozenset({"deafens", "powers", "bars", "lies"})
 SLOW = pytest.mark.slow
 
 
@@ -27,19 +32,21 @@ def slower(number: int, fast: int) -> list[object]:
     return [pytest.param(seed, marks=[SLOW] if seed >= fast else []) for seed in range(number)]
 
 
+@pytest.mark.parametrize("peers", [False, True], ids=["alone", "peers"])
 @pytest.mark.parametrize("seed", slower(12, 3))
-def test_l1_healthy_nodes_train_again_and_again_whatever_the_others_do(seed: int) -> None:
+def test_l1_healthy_nodes_train_again_and_again_whatever_the_others_do(seed: int, peers: bool) -> None:
     setup = Setup(
         agents=5,
         min_nodes=2,
         max_nodes=3,
-        may=USUAL | ALL - {"ends"},
+        may=USUAL | ALL - {"ends"} | (PEERS if peers else frozenset()),
+        peers=peers,
         spec=(*TIMES, ("isolated_round_seconds", 60)),
     )
     system = play(setup, walk(setup, seed, 250, started(setup, setup.names)))
     healthy, others = setup.names[:2], setup.names[2:]
     fair.repair(system, healthy)
-    adversary = fair.disturbing(others, 20, *DISTURBANCES)
+    adversary = fair.disturbing(others, 20, *DISTURBANCES, *(OF_PEERS if peers else ()))
     chance = Random(seed)
     for _ in range(3):
         took = fair.run(
@@ -122,14 +129,16 @@ class TestL2:
         self.takes(system, lambda system: fair.all_train(system, others), 60, seed)
 
 
+@pytest.mark.parametrize("peers", [False, True], ids=["alone", "peers"])
 @pytest.mark.parametrize("how", ["loses its pod", "dies", "is cut off"])
 @pytest.mark.parametrize("seed", slower(12, 1))
-def test_l3_a_run_of_which_no_node_is_present_frees_the_object(seed: int, how: str) -> None:
+def test_l3_a_run_of_which_no_node_is_present_frees_the_object(seed: int, how: str, peers: bool) -> None:
     """Known pods keep the object for their run, so those of this one are gone, or have lost their label."""
     setup = Setup(
         agents=5,
         runs=("run", "run", "other", "other", "other"),
         may=USUAL | {"pods", "cuts"},
+        peers=peers,
         spec=(*TIMES, ("isolated_round_seconds", 60)),
     )
     system = play(setup, walk(setup, seed, 250, started(setup, setup.names)))

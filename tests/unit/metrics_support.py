@@ -71,13 +71,13 @@ class Place:
         return self.value(name, **OF_TRAIN, **labels)
 
 
-def running(number: int = 3, *, degraded: bool = False) -> dict[str, Any]:
+def running(number: int = 3) -> dict[str, Any]:
     members = [
         {"name": name, "incarnation": "aaaaaaaa", "attempt": 1, "rank": rank} for rank, name in enumerate(("a", "b"))
     ]
     conditions = [
         {"type": name, "status": str(holds), "reason": name, "message": "", "lastTransitionTime": ""}
-        for name, holds in (("Running", True), ("Degraded", degraded))
+        for name, holds in (("Running", True), ("Degraded", False))
     ]
     history = [{"round": number, "runID": "run", "nodes": 2, "formed": "2030-01-01T00:00:00.000000Z"}]
     rounds = {"round": number, "nodes": 2, "history": history}

@@ -309,6 +309,21 @@ def test_a_machine_that_stood_still_explains_a_loss() -> None:
     assert "rounds end for a true reason" not in rules_of(check(replace(STORY, events=events)))
 
 
+@pytest.mark.parametrize(
+    ("other", "lasts", "explained"),
+    [(None, 0.0, False), ("CUT_NODE", 3.0, True), ("NODE_ERRORS", 3.0, True), ("SLOW_ETCD", 3.0, False)],
+)
+def test_connections_that_break_cost_nothing_unless_requests_fail_too(
+    other: str | None, lasts: float, explained: bool
+) -> None:
+    story = without("fault")
+    events = [*story.events, fault(10, 1, "CUT_PEERS", "n1", 20.0)]
+    if other is not None:
+        events += [fault(11, 2, other, "n2", lasts), Event(11 + lasts, "healed", {"number": 2})]
+    found = check(replace(story, events=tuple(sorted(events, key=lambda event: event.at))))
+    assert ("rounds end for a true reason" in rules_of(found)) != explained
+
+
 def test_a_journal_is_read_as_it_was_written(tmp_path: Path) -> None:
     writer = Writer(tmp_path)
     writer.write("fault", number=1, kind="KILL_NODE")

@@ -11,6 +11,7 @@ from chaos.schedule import (
     OF_A_PROCESS,
     OF_AN_OPERATOR,
     OF_THE_SERVERS,
+    PEER_WAYS,
     WAYS,
     Fault,
     Kind,
@@ -64,9 +65,10 @@ def test_a_fault_has_what_its_kind_needs(kind: Kind) -> None:
         if fault.kind is kind:
             fails = kind in (Kind.CUT_NODE, Kind.CUT_OPERATOR, Kind.NODE_ERRORS, Kind.OPERATOR_ERRORS)
             assert bool(fault.target) == (kind in OF_A_NODE | OF_AN_OPERATOR | {Kind.ADD_NODE})
-            assert bool(fault.paths) == bool(fault.way) == fails
+            assert bool(fault.paths) == fails
+            assert bool(fault.way) == (fails or kind is Kind.CUT_PEERS)
             assert set(fault.paths) <= set(PATHS)
-            assert fault.way in (*WAYS, "")
+            assert fault.way in (PEER_WAYS if kind is Kind.CUT_PEERS else (*WAYS, ""))
             assert (fault.spec is not None) == (kind in (Kind.FEWER_NODES, Kind.SPEC_VALUES, Kind.SUSPEND))
 
 

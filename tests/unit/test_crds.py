@@ -281,7 +281,7 @@ def test_reserved_names_are_free() -> None:
     """What the page on versions reserves has no meaning yet."""
     schemas = dict(NODES)
     reserved = [row for row in rows(section("docs/versions.md", "## Reserved names")) if row[0].startswith("`")]
-    assert len(reserved) == 4
+    assert len(reserved) == 3
     for where, names_there in reserved:
         properties = schemas[f"Rendezvous.{where.strip('`')}"]["properties"]
         found = CODE.findall(names_there)

@@ -202,3 +202,38 @@ def test_an_early_heartbeat_makes_no_other_one_later(monkeypatch: pytest.MonkeyP
     thread.beat_within(500)
     wait_until(lambda: beats.times, "the early heartbeat", timeout=10)
     thread.stop()
+
+
+def test_an_early_heartbeat_comes_not_sooner_than_the_pause_after_a_failure() -> None:
+    """An API server that is overloaded must not be asked again at once, whatever there is to say."""
+    beats = Beats()
+    beats.error = UnreachableError("no", "patch", "x", "y")
+    thread = RequestThread(beats, "test")
+    thread.start_heartbeats(8, tolerance=15)
+    thread.start()
+    thread.beat_within(0)
+    wait_until(lambda: beats.times, "the first heartbeat", timeout=10)
+    for _ in range(10):
+        thread.beat_within(0)
+        thread.call(lambda: None)
+    wait_until(lambda: len(beats.times) == 2, "the second heartbeat", timeout=10)
+    assert beats.times[1] - beats.times[0] >= 8 * 0.05
+    thread.stop()
+
+
+def test_heartbeats_arrive_as_long_as_none_is_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rendezvous_handler.agent.request_thread._LATE_SECONDS", 0.3)
+    beats = Beats()
+    thread = RequestThread(beats, "test")
+    thread.start()
+    wait_until(lambda: not thread.heartbeats_arrive, "none are sent")
+    thread.start_heartbeats(0.2, tolerance=15)
+    thread.call(lambda: None)
+    wait_until(lambda: beats.times and thread.heartbeats_arrive, "a heartbeat", timeout=10)
+    beats.error = UnreachableError("no", "patch", "x", "y")
+    wait_until(lambda: not thread.heartbeats_arrive, "a late one", timeout=10)
+    beats.error = None
+    wait_until(lambda: thread.heartbeats_arrive, "the next one", timeout=10)
+    thread.stop_heartbeats()
+    wait_until(lambda: not thread.heartbeats_arrive, "none are sent")
+    thread.stop()

@@ -21,7 +21,7 @@ from tests.unit.metrics_support import (
 from rendezvous_api import names
 from rendezvous_api.reasons import ClosedReason, HeldOutReason, RoundEndReason
 from rendezvous_operator.kube.request_trace import Request
-from rendezvous_operator.serve.metrics import LOSSES
+from rendezvous_operator.serve.series import LOSSES
 from rendezvous_operator.version import operator_version
 from rendezvous_operator.watch.seen import Gone, Key
 
@@ -87,16 +87,6 @@ def test_no_member_is_silent_when_no_round_runs(place: Place) -> None:
     assert (place.of_train("heartbeat_age_seconds"), place.of_train("members"), place.of_train("round")) == (0, 0, 3)
 
 
-def test_suspects_are_counted_when_the_operator_has_found_them(place: Place) -> None:
-    place.show(running())
-    place.beat("a")
-    place.now += 20
-    place.beat("b")
-    assert place.of_train("suspects") == 0, "it may have reasons not to believe in silence"
-    place.show(running(degraded=True))
-    assert place.of_train("suspects") == 1
-
-
 def test_hold_outs_are_counted_by_reason_until_their_time_is_over(place: Place) -> None:
     entries = [
         {"name": name, "reason": reason, "message": "m", "until": f"2030-01-01T00:00:{second}Z", "times": 1}
@@ -144,7 +134,7 @@ def test_only_the_leader_exports_series_of_single_rendezvous(place: Place) -> No
 def test_the_series_of_a_deleted_rendezvous_disappear(place: Place) -> None:
     place.show(running())
     place.metrics.status_written(KEY, status(), RUNNING)
-    place.metrics.members_lost(KEY, RUNNING, {"a": RoundEndReason.MEMBER_LOST})
+    place.metrics.members_lost(KEY, RUNNING, {"a": RoundEndReason.MEMBER_LOST}, {})
     metadata = {"name": "train", "namespace": "ns", "uid": "r-1"}
     place.cache.take(Gone(names.RENDEZVOUS_KIND, {"metadata": metadata}))
     assert names_of(place, only=OF_TRAIN) == []
@@ -192,7 +182,7 @@ def test_every_metric_is_documented_as_it_is(place: Place) -> None:
     place.show(running())
     place.metrics.status_written(KEY, status(), RUNNING)
     place.metrics.status_written(KEY, RUNNING, ENDED)
-    place.metrics.members_lost(KEY, RUNNING, {"a": RoundEndReason.MEMBER_LOST})
+    place.metrics.members_lost(KEY, RUNNING, {"a": RoundEndReason.MEMBER_LOST}, {})
     place.metrics.request_answered(Request("get", "pods"), "200", 0.1)
     place.metrics.watch_event("Pod")
     place.metrics.decided(0.001)

@@ -135,18 +135,18 @@ def test_a_lost_member_is_counted_once_in_its_round(place: Place) -> None:
     def lost(reason: RoundEndReason = RoundEndReason.MEMBER_LOST) -> float | None:
         return place.of_train("members_lost_total", reason=reason.value)
 
-    place.metrics.members_lost(KEY, RUNNING, {})
-    place.metrics.members_lost(KEY, RUNNING, {"a": RoundEndReason.MEMBER_EVICTED})
-    place.metrics.members_lost(KEY, ENDED, {"a": RoundEndReason.MEMBER_LOST})
-    place.metrics.members_lost(KEY, ENDED, {"a": RoundEndReason.MEMBER_LOST, "b": RoundEndReason.MEMBER_LOST})
+    place.metrics.members_lost(KEY, RUNNING, {}, {})
+    place.metrics.members_lost(KEY, RUNNING, {"a": RoundEndReason.MEMBER_EVICTED}, {})
+    place.metrics.members_lost(KEY, ENDED, {"a": RoundEndReason.MEMBER_LOST}, {})
+    place.metrics.members_lost(KEY, ENDED, {"a": RoundEndReason.MEMBER_LOST, "b": RoundEndReason.MEMBER_LOST}, {})
     assert (lost(), lost(RoundEndReason.MEMBER_EVICTED), lost(RoundEndReason.MEMBER_FAILED)) == (1, 1, 0)
-    place.metrics.members_lost(KEY, AGAIN, {"a": RoundEndReason.MEMBER_LOST})
+    place.metrics.members_lost(KEY, AGAIN, {"a": RoundEndReason.MEMBER_LOST}, {})
     assert lost() == 2, "in another round it is another loss"
 
 
 def test_a_new_leader_does_not_count_what_the_one_before_has_counted(place: Place) -> None:
     place.show(running())
-    place.metrics.members_lost(KEY, ENDED, {"a": RoundEndReason.MEMBER_LOST})
+    place.metrics.members_lost(KEY, ENDED, {"a": RoundEndReason.MEMBER_LOST}, {})
     assert place.of_train("members_lost_total", reason="MemberLost") == 0
-    place.metrics.members_lost(KEY, ENDED, {"a": RoundEndReason.MEMBER_LOST, "b": RoundEndReason.MEMBER_LOST})
+    place.metrics.members_lost(KEY, ENDED, {"a": RoundEndReason.MEMBER_LOST, "b": RoundEndReason.MEMBER_LOST}, {})
     assert place.of_train("members_lost_total", reason="MemberLost") == 1

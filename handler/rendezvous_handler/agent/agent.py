@@ -8,7 +8,7 @@ from typing import TypeVar
 from rendezvous_api.api_errors import ApiError
 from rendezvous_api.participant import CheckIn, ParticipantSpec
 from rendezvous_api.reasons import AttemptReason, LeaveReason, ParticipantState
-from rendezvous_api.rendezvous import Rendezvous
+from rendezvous_api.rendezvous import Rendezvous, Timeouts
 from rendezvous_handler.agent.identity import bound_pod, identify, new_incarnation, node_address
 from rendezvous_handler.agent.life import container_name, life
 from rendezvous_handler.agent.participant import OwnParticipant
@@ -16,15 +16,14 @@ from rendezvous_handler.agent.pauses import Pauses
 from rendezvous_handler.agent.rendezvous_watch import RendezvousWatch
 from rendezvous_handler.agent.request_thread import RequestThread
 from rendezvous_handler.kube.client import Client
+from rendezvous_handler.peers.haste import spread
+from rendezvous_handler.peers.thread import Peers
 from rendezvous_handler.settings import Settings
 
 T = TypeVar("T")
 
 _WATCH_SECONDS = 90
 _LONGEST_REQUEST_SECONDS = 10.0
-
-FIRST_BEATS_PER_SECOND = 200
-"""Of all members of a group together, once a round has begun."""
 
 
 class Agent:
@@ -71,8 +70,9 @@ class Agent:
         self.watch.start()
 
     def stop(self) -> None:
-        """End both threads and free the name. Does not leave the rendezvous."""
+        """End all threads and free the name. Does not leave the rendezvous."""
         self.stopped = True
+        self._end_peers()
         self.watch.stop()
         self._thread.stop()
         if self.identity.slot is not None:
@@ -176,22 +176,48 @@ class Agent:
         if rendezvous is not None and self._pauses.passed(float(rendezvous.silent_seconds)):
             self.watch.list_again()
 
-    def report_round(self, round_number: int, rank: int, nodes: int) -> None:
+    def report_round(self, round_number: int, rank: int, nodes: int, peers: Peers | None = None) -> None:
         """Let the heartbeat say which round runs here: soon, but not with a thousand others in the same moment.
 
         Args:
             round_number: of the Rendezvous.
             rank: of this node.
             nodes: number of members of the round.
+            peers: the connections to the other members; they are used until no round runs here any more.
         """
         self._pauses.reset()  # torch starts the workers now, which takes its time
+        self.participant.peers = peers
+        if peers is not None:
+            peers.start(self)
         self.participant.reported = (round_number, rank)
-        self._thread.beat_within(nodes / FIRST_BEATS_PER_SECOND)
+        self.hasten(spread(nodes))
 
     def report_no_round(self) -> None:
-        """Let the heartbeat say that no workers run here."""
+        """Let the heartbeat say that no workers run here, and say so to the other members."""
         self._pauses.reset()  # torch has stopped the workers
         self.participant.reported = (0, None)
+        self._end_peers()
+
+    def _end_peers(self) -> None:
+        peers = self.participant.peers
+        if peers is not None:
+            peers.stop()
+        self.participant.peers = None
+
+    def hasten(self, seconds: float) -> None:
+        """Send a heartbeat at a random moment of that time, from another thread; see `RequestThread.beat_within`."""
+        self._thread.beat_within(seconds)
+
+    @property
+    def arrive(self) -> bool:
+        """Whether the heartbeats reach the API server."""
+        return self._thread.heartbeats_arrive
+
+    @property
+    def confirm_seconds(self) -> float:
+        """For how long the operator waits for a heartbeat of a member that others accuse."""
+        rendezvous = self.watch.last_seen
+        return float((rendezvous.spec.timeouts if rendezvous is not None else Timeouts()).confirm_seconds)
 
     def leave(self, reason: LeaveReason, timeout: float) -> None:
         """Say that this agent is not coming back, and send no more heartbeats.

@@ -18,6 +18,7 @@ from rendezvous_api.participant import ParticipantSpec, ParticipantStatus
 from rendezvous_api.reasons import LeaveReason, ParticipantState
 from rendezvous_handler.kube.client import Client, JsonPatch
 from rendezvous_handler.kube.transport import Json
+from rendezvous_handler.peers.thread import Peers
 
 _logger = logging.getLogger(__name__)
 
@@ -75,6 +76,8 @@ class OwnParticipant:
         """The object was deleted by a user or a controller; the next join creates it again."""
         self.reported: tuple[int, int | None] = (0, None)
         """What the heartbeat reports: the round whose workers run here, and the rank; round 0 in next_rendezvous."""
+        self.peers: Peers | None = None
+        """The connections to the other members of that round."""
         self.last_run_id: str | None = None
         """The run of the last round of which this agent was a member; it goes into the next thing that is written."""
         self._launch = 0
@@ -116,8 +119,11 @@ class OwnParticipant:
         spec = self.spec
         if spec is None or not self._uid or self.lost or spec.state is ParticipantState.LEFT:
             return
-        current_round, rank = self.reported
-        status = ParticipantStatus(spec.incarnation, spec.attempt, current_round, rank, _now(), self.interval_seconds)
+        (current_round, rank), peers = self.reported, self.peers
+        evidence = peers.evidence() if current_round and peers is not None else None
+        status = ParticipantStatus(
+            spec.incarnation, spec.attempt, current_round, rank, _now(), self.interval_seconds, evidence
+        )
         operation: Json = {"op": "add", "path": "/status", "value": codec.encode(status)}
         patch = [*self._tests(self._uid, spec.incarnation), operation]
         try:

@@ -28,6 +28,8 @@ SHORTEST_INTERVAL = 0.9
 
 _PAUSE_AFTER_FAILURE = (0.05, 0.25)
 """As parts of the interval, where the API server does not ask for more (Retry-After)."""
+_LATE_SECONDS = 2.0
+"""A heartbeat that was sent in time may take that long."""
 
 
 class NotDoneError(Exception):
@@ -50,8 +52,16 @@ class RequestThread:
         self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._next_beat = 0.0
+        self._not_before = 0.0
+        """After a failure: no heartbeat is sent sooner, whatever asks for one."""
         self._last_success = 0.0
         self._warned = False
+
+    @property
+    def heartbeats_arrive(self) -> bool:
+        """Whether heartbeats are sent, and the last one that had to arrive by now has."""
+        interval = self._interval
+        return interval is not None and time.monotonic() - self._last_success <= interval + _LATE_SECONDS
 
     def start(self) -> None:
         """Start the thread."""
@@ -119,7 +129,7 @@ class RequestThread:
         at = time.monotonic() + random.uniform(0.0, min(seconds, self._interval or 0.0))
 
         def hasten() -> None:
-            self._next_beat = min(self._next_beat or at, at)
+            self._next_beat = max(min(self._next_beat or at, at), self._not_before)
 
         self._calls.put(hasten)
 
@@ -165,7 +175,8 @@ class RequestThread:
             # An API server that is overloaded must not be asked again at once by all agents. It may ask for more time,
             # but a heartbeat cannot wait for long.
             pause = max(interval * random.uniform(*_PAUSE_AFTER_FAILURE), min(error.retry_after, interval / 2))
-            self._next_beat = max(self._next_beat, time.monotonic() + pause)
+            self._not_before = time.monotonic() + pause
+            self._next_beat = max(self._next_beat, self._not_before)
             self._warn_of_failure(error, now)
         except Exception:
             _logger.exception("heartbeat failed unexpectedly")

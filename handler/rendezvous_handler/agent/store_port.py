@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Sequence
 
 from rendezvous_handler.agent.identity import bindable_address
 
@@ -17,12 +18,12 @@ class StorePort:
     (A client of a socket that listens and is not served waits for ever, whatever its timeout.)
     """
 
-    def __init__(self, address: str, ports: range):
+    def __init__(self, address: str, ports: Sequence[int]):
         """Bind a port at one address, not at all interfaces.
 
         Args:
             address: host name or IP address of this node.
-            ports: to choose from; ``range(0, 1)`` for any.
+            ports: to choose from, the first ones first; a 0 for any.
 
         Raises:
             OSError: the address cannot be resolved.
@@ -45,7 +46,7 @@ class StorePort:
                 self.port = int(self._socket.getsockname()[1])
                 return
         self._socket.close()
-        wanted = "any port" if ports[0] == 0 else f"store_port {ports[0]}-{ports[-1]}"
+        wanted = "any port" if ports[0] == 0 else f"store_port {min(ports)}-{max(ports)}"
         raise StorePortError(f"cannot bind {wanted} at {address}: {problem}") from None
 
     def detach(self) -> int:

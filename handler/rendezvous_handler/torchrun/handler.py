@@ -33,6 +33,7 @@ from rendezvous_handler.join.join import Join
 from rendezvous_handler.kube.client import Client
 from rendezvous_handler.kube.errors import advise
 from rendezvous_handler.kube.kubeconfig import connect
+from rendezvous_handler.peers.haste import spread
 from rendezvous_handler.settings import Settings, read_settings
 from rendezvous_handler.torchrun.compat import record_event
 from rendezvous_handler.torchrun.errors import end_agent, torch_read_error
@@ -162,6 +163,8 @@ class KubernetesRendezvousHandler(RendezvousHandler):  # type: ignore[misc]  # t
         if self._in_round is not None:
             self._degradation.note(rendezvous, self._in_round.round)
         waiting = nodes_waiting(rendezvous, self._in_round, agent.participant.lost)
+        if waiting > 0 and not self._saw_waiting and self._in_round is not None:
+            agent.hasten(spread(self._in_round.nodes))  # the workers may need a while to stop, and they live
         self._saw_waiting = waiting > 0
         return waiting
 
@@ -219,6 +222,7 @@ class KubernetesRendezvousHandler(RendezvousHandler):  # type: ignore[misc]  # t
         reason = self._reason_to_leave()
         counted_out = self._store.check_out() if self._store is not None else None
         self._left = self._leave(agent, reason, deadline)
+        agent.report_no_round()  # only now: why this node leaves says more than its farewell to the other members
         if counted_out is not None:
             # It takes longer only where the node of rank 0 is gone, and then no node waits for it.
             counted_out.wait(min(_COUNT_SECONDS, max(0.0, deadline - time.monotonic())))
@@ -239,7 +243,7 @@ class KubernetesRendezvousHandler(RendezvousHandler):  # type: ignore[misc]  # t
     def _join(self, reason: AttemptReason) -> RoundStore:
         agent = self._started()
         self._in_round, self._saw_waiting = None, False
-        agent.report_no_round()  # no workers run here now, whatever this join comes to
+        agent.report_no_round()  # no workers run here now, whatever this join comes to; it frees a port for the store
         if self._store is not None:
             self._store.check_out()
         try:
@@ -248,7 +252,7 @@ class KubernetesRendezvousHandler(RendezvousHandler):  # type: ignore[misc]  # t
             end_agent(error)
         won = store.membership
         self._store, self._in_round = store, won
-        agent.report_round(won.round, won.rank, won.nodes)
+        agent.report_round(won.round, won.rank, won.nodes, store.peers)
         return store
 
     def _compare(self, rendezvous: Rendezvous) -> None:
@@ -267,7 +271,10 @@ class KubernetesRendezvousHandler(RendezvousHandler):  # type: ignore[misc]  # t
 
     def _round_store(self, membership: Membership, port: StorePort) -> RoundStore:
         agent = self._started()
-        return RoundStore(membership, port, self._settings.read_timeout, self.use_agent_store, agent.watch.notify)
+        settings = self._settings
+        return RoundStore(
+            membership, port, settings.read_timeout, self.use_agent_store, agent.watch.notify, settings.store_ports
+        )
 
     def _reason_to_join(self) -> AttemptReason:
         if self._agent is None or self._agent.attempt == 0:

@@ -8,16 +8,21 @@ import math
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from torch.distributed import DistError, PrefixStore, TCPStore
 from torch.distributed.elastic.rendezvous import RendezvousStoreInfo
 
 from rendezvous_api.backoff import Backoff, Failures
-from rendezvous_handler.agent.store_port import StorePort
+from rendezvous_handler.agent.store_port import StorePort, StorePortError
 from rendezvous_handler.join.answer import Membership
 from rendezvous_handler.join.join import Seen
+from rendezvous_handler.peers.descriptors import allow_for
+from rendezvous_handler.peers.host import Host
+from rendezvous_handler.peers.member import Member
+from rendezvous_handler.peers.thread import Peers
+from rendezvous_handler.peers.wire import PeerRound
 from rendezvous_handler.torchrun.compat import connect_store, serve_store
 
 _logger = logging.getLogger(__name__)
@@ -30,6 +35,9 @@ _LEFT = "check-out"
 """These three are the protocol between agents of any two releases. The other keys are additions to it."""
 _OWNER = "rendezvous"
 _HERE = "here"
+_PEERS = "peers"
+"""The port of the host for the beats of the members. An earlier release writes none."""
+_NO_PEERS = "-"
 _LONGER_AT_HOST_SECONDS = 2.0
 _OWNER_SECONDS = 10.0
 _TRIED = 0.5
@@ -46,7 +54,15 @@ class RoundStore:
     as long as that client.
     """
 
-    def __init__(self, membership: Membership, port: StorePort, timeout: int, shared: bool, done: Callable[[], None]):
+    def __init__(
+        self,
+        membership: Membership,
+        port: StorePort,
+        timeout: int,
+        shared: bool,
+        done: Callable[[], None],
+        peer_ports: Sequence[int] = (),
+    ):
         """Make no connection yet.
 
         Args:
@@ -56,6 +72,7 @@ class RoundStore:
             shared: the workers use this store too; otherwise the worker of rank 0 will serve one at a port that is
                 agreed on here (torch: ``TORCH_DISABLE_SHARE_RDZV_TCP_STORE``).
             done: called when the check-in has succeeded or failed, in another thread.
+            peer_ports: of these rank 0 takes one for the beats of the others; ``range(0, 1)`` for any.
         """
         self.membership = membership
         self.complete = False
@@ -67,7 +84,10 @@ class RoundStore:
         self._deadline = math.inf
         self.bootstrap: RendezvousStoreInfo | None = None
         """MASTER_ADDR and MASTER_PORT of the workers, once the check-in is complete."""
+        self.peers: Peers | None = None
+        """The connections to the other members, not started, once the check-in is complete; None: there are none."""
         self._port = port
+        self._peer_ports = [number for number in peer_ports if number != port.port]
         self._timeout = timeout
         self._shared = shared
         self._done = done
@@ -141,13 +161,17 @@ class RoundStore:
         self._closed = True
         self._port.close()
         self._server = None
+        if self.peers is not None:
+            self.peers.stop()
 
     def _check_in(self) -> None:
         try:
             if self.membership.rank == 0:
                 store = self.membership.store
+                allow_for(self.membership.nodes)
                 self._server = serve_store(store.host, store.port, self._port.detach(), self._timeout)
                 self._claim()
+                self._open_peers()
             else:
                 self._port.close()
             self._await_server()
@@ -159,12 +183,52 @@ class RoundStore:
                 self.bootstrap = self._agree_on_bootstrap()
             self._await_members()
             self.bootstrap = self.bootstrap or self._agree_on_bootstrap()
+            if self.membership.rank > 0:
+                self._find_peers()
             self.complete = True
         except STORE_ERRORS as error:
             self.error = error
         if self._closed:
             self._server = None
+            if self.peers is not None:
+                self.peers.stop()
         self._done()
+
+    def _open_peers(self) -> None:
+        """Listen for the beats of the others, and say where, before this member is counted in."""
+        member = self.membership
+        if member.nodes == 1 or not self._peer_ports:
+            if member.nodes > 1:
+                _logger.info(
+                    "the only port of store_port is that of the store, so there are no connections between the agents "
+                    "of round %d, and a node that is lost is noticed later",
+                    member.round,
+                )
+            return
+        try:
+            # From the end, since agents that join take the first one that is free.
+            port = StorePort(member.store.host, self._peer_ports[::-1])
+            self.peers = Host(self._peer_round(), socket.socket(fileno=port.detach()))
+            self._members_store().set(_PEERS, str(port.port))
+        except (StorePortError, *STORE_ERRORS) as error:
+            _logger.warning(
+                "there are no connections between the agents of round %d, and a node that is lost is noticed later: %s",
+                member.round,
+                error,
+            )
+
+    def _find_peers(self) -> None:
+        """Find out where the host listens, as it has said before all members had come, or never does."""
+        try:
+            port = self._members_store().compare_set(_PEERS, "", _NO_PEERS).decode()
+            if port.isdecimal():
+                self.peers = Member(self._peer_round(), self.membership.store.host, int(port))
+        except STORE_ERRORS as error:
+            _logger.debug("there are no connections to the other agents of round %d: %s", self.membership.round, error)
+
+    def _peer_round(self) -> PeerRound:
+        member = self.membership
+        return PeerRound(member.uid, member.fence, member.rank, member.nodes)
 
     def _await_server(self) -> None:
         # torch's client could wait for the server itself, but its back-off makes it a second late, it cannot be

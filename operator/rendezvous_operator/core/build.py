@@ -1,12 +1,12 @@
 """The only place that builds a status, from the results of the other steps of a decision."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import replace
 
 from rendezvous_api import names
 from rendezvous_api.reasons import EventReason, FormationReason, RoundEndReason
 from rendezvous_api.rendezvous import Formation, RendezvousStatus, RoundRecord, Store
-from rendezvous_operator.core import conditions, garbage, history, invariants, summary
+from rendezvous_operator.core import conditions, garbage, history, invariants, summary, suspects
 from rendezvous_operator.core.end import budget
 from rendezvous_operator.core.nodes import MemberState, MemberView
 from rendezvous_operator.core.rank.rank import rank
@@ -18,7 +18,7 @@ from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.timers import Timers
 from rendezvous_operator.core.verdict import Outlook, earliest
 from rendezvous_operator.core.words import cut, more_nodes
-from rendezvous_operator.core.world import Decision, Event, Memory, Told
+from rendezvous_operator.core.world import Decision, Detection, Event, LossEvidence, Memory, Told
 
 
 def build(s: Situation, timers: Timers, picked: Selection, outlook: Outlook | None, told: Told) -> Decision:
@@ -45,7 +45,15 @@ def build(s: Situation, timers: Timers, picked: Selection, outlook: Outlook | No
     timed = (s.run.until, outlook.until if outlook is not None else None, history.changes_at(s, timers))
     return Decision(
         status,
-        Memory(timers.since, s.liveness.grace_from, s.liveness.only_others, s.liveness.excused, told),
+        Memory(
+            timers.since,
+            s.liveness.grace_from,
+            s.liveness.only_others,
+            s.liveness.excused,
+            told,
+            s.liveness.vouched,
+            s.liveness.peers.concluded,
+        ),
         conditions.explanation(status),
         deletions=collected.deletions,
         events=events,
@@ -55,7 +63,9 @@ def build(s: Situation, timers: Timers, picked: Selection, outlook: Outlook | No
             held_out.changes_at(s, timers),
             *(() if s.liveness.all_silent else timed),
         ),
-        lost=_lost(s),
+        lost=(lost := _lost(s)),
+        detected=_detected(s, lost),
+        suspects=len(suspects.suspects(s)) if status.round == s.status.round else 0,
     )
 
 
@@ -130,9 +140,10 @@ def _formation(s: Situation, picked: Selection, outlook: Outlook | None) -> Form
     if not picked.newcomers:
         return None
     joined = len(picked.newcomers)
-    message = (
-        f"{more_nodes(joined)} joined and will be added once the round has run for {s.spec.scale_up.interval_seconds} s"
-    )
+    away = s.liveness.by_peers_only
+    when = f"{away[0]} sends" if len(away) == 1 else f"{len(away)} members send"
+    when = f"{when} heartbeats again" if away else f"the round has run for {s.spec.scale_up.interval_seconds} s"
+    message = f"{more_nodes(joined)} joined and will be added once {when}"
     return Formation(FormationReason.GATHERING, message, _start_time(s, FormationReason.GATHERING), joined)
 
 
@@ -150,6 +161,28 @@ def _lost(s: Situation) -> Mapping[str, RoundEndReason]:
     if not (before.open and before.has_round):
         return {}  # the run has ended, so these losses mean nothing
     return {view.name: reason for view in s.members_not_running if (reason := _loss(view)) is not None}
+
+
+def _detected(s: Situation, lost: Container[str]) -> Mapping[str, Detection]:
+    found = {}
+    for view in s.members_not_running:
+        evidence = _evidence(s, view)
+        if view.name in lost and evidence is not None and view.node is not None:
+            found[view.name] = Detection(evidence, s.now.monotonic - s.silent_since(view.node))
+    return found
+
+
+def _evidence(s: Situation, view: MemberView) -> LossEvidence | None:
+    """What has shown that a member is lost; None: it says so itself, or its object is another one."""
+    if view.state is not MemberState.LOST or view.node is None:
+        return None
+    if view.node.dead is not None:
+        same_agent = view.node.object.spec.incarnation == view.member.incarnation
+        return LossEvidence.POD if same_agent else None
+    concluded = s.liveness.peers.concluded.get(view.name)
+    if concluded is not None:
+        return LossEvidence(concluded.word.value)
+    return LossEvidence.SILENCE if view.silent else None
 
 
 def _loss(view: MemberView) -> RoundEndReason | None:

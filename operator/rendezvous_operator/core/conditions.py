@@ -92,6 +92,9 @@ def _degraded(s: Situation, status: RendezvousStatus, absent: Sequence[Missing])
     silent = _suspects(s, status)
     if silent:
         return True, ConditionReason.MEMBER_SUSPECTED, with_listing(suspects.described(s, silent), absent)
+    apart = suspects.on_one_path(s) if _goes_on(s, status) else ""
+    if apart:
+        return True, ConditionReason.PATH_BROKEN, with_listing(apart, absent)
     if absent and Run.of(status).round_runs:
         return True, ConditionReason.NODE_HELD_OUT, listing(absent)
     return _AS_EXPECTED
@@ -120,8 +123,12 @@ def _what_runs(s: Situation, status: RendezvousStatus, absent: Sequence[Missing]
 
 
 def _suspects(s: Situation, status: RendezvousStatus) -> list[MemberView]:
-    published = status.round > s.status.round
-    return [] if published or not Run.of(status).round_runs else suspects.suspects(s)
+    return suspects.suspects(s) if _goes_on(s, status) else []
+
+
+def _goes_on(s: Situation, status: RendezvousStatus) -> bool:
+    """Whether the round of before runs on."""
+    return status.round == s.status.round and Run.of(status).round_runs
 
 
 def _why_closed(status: RendezvousStatus, reason: ClosedReason) -> str:

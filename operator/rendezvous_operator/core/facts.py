@@ -31,6 +31,10 @@ def _rounds(s: Situation) -> Iterator[Fact]:
         yield Timer.CHECKED_IN, last.round
 
 
+def _peers(s: Situation) -> Iterator[Fact]:
+    yield from s.liveness.peers.facts(s.status.round)
+
+
 def _replacements(s: Situation) -> Iterator[Fact]:
     if coming_pods.none_comes(s):
         yield Timer.NO_POD_COMES, s.names_lost
@@ -80,6 +84,7 @@ def _participants(s: Situation) -> Iterator[Fact]:
 FACTS: tuple[Facts, ...] = (
     _all_silent,
     _rounds,
+    _peers,
     _replacements,
     _unlisted_nodes,
     _first_round,

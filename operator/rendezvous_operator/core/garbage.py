@@ -3,7 +3,8 @@
 No object is read for this. Each deletion carries the UID and the resourceVersion that were seen, so an object that has
 changed since then is kept. A member of a round that may still be running is never deleted, however long it is silent,
 and the participant of a live known pod goes with its pod. No participant is deleted while all are silent: maybe only
-their path to the API server is broken.
+their path to the API server is broken. The hour of a member for which its peers have vouched begins when they did so
+last.
 """
 
 from collections.abc import Iterator, Mapping
@@ -74,7 +75,7 @@ def _participants(s: Situation, timers: Timers) -> Iterator[_Due]:
             yield _Due(names.PARTICIPANT_KIND, node.object.metadata, left_at + RETENTION_SECONDS, "it left an hour ago")
         else:
             why = "no heartbeat for an hour"
-            yield _Due(names.PARTICIPANT_KIND, node.object.metadata, s.last_beat(node) + RETENTION_SECONDS, why)
+            yield _Due(names.PARTICIPANT_KIND, node.object.metadata, s.silent_since(node) + RETENTION_SECONDS, why)
 
 
 def _rendezvous(s: Situation, timers: Timers) -> Iterator[_Due]:

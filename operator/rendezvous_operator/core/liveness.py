@@ -14,6 +14,9 @@ the others behind: in an outage it may be the only one that came through.
 Otherwise, if all members of the current round are silent, whatever else is heard, the round is *cut off*. A round that
 is cut off is *isolated* if its members may train on together: then none of them is lost by silence. The time in which a
 round is cut off is not counted as the silence of a member that stays silent after it.
+
+A member for which its peers vouch is not silent. Its silence begins with the last heartbeat of the one that vouched for
+it. A member that is dead by what its peers say counts as one that was silent for too long (see `peers`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,9 +25,11 @@ from dataclasses import dataclass, field
 from rendezvous_api import names
 from rendezvous_api.reasons import ClosedReason, RoundEndReason
 from rendezvous_operator.core.nodes import Node, Silence, silent_seconds, suspect_seconds
+from rendezvous_operator.core.peer_words import Words
+from rendezvous_operator.core.peers import Peers, judge
 from rendezvous_operator.core.timers import Timer
 from rendezvous_operator.core.verdict import earliest
-from rendezvous_operator.core.world import Excused, Memory, Now, SeenParticipant, Target, World
+from rendezvous_operator.core.world import Excused, Memory, Now, SeenParticipant, Target, Vouched, World
 
 ISOLATED_ROUND_SECONDS = 600
 """How long an isolated round is kept if the spec does not say it, and a member has no known pod. Pods give evidence."""
@@ -64,51 +69,66 @@ class Liveness:
     """See `Memory`."""
     excused: Mapping[str, Excused] = field(default_factory=dict)
     """Of members, by name."""
+    peers: Peers = field(default_factory=Peers)
+    """What follows from what members say of each other."""
+    by_peers_only: tuple[str, ...] = ()
+    """The members that send no heartbeats and are not silent, since their peers vouch for them."""
+    vouched: Mapping[str, Vouched] = field(default_factory=dict)
+    """When that was last, by name; also of those for which that has ended."""
 
 
 def assess(now: Now, world: World, memory: Memory, nodes: Mapping[str, Node]) -> Liveness:
     """Measure the silence of all nodes that have not left and are not certainly dead."""
     expected = [world.participants[node.name] for node in nodes.values() if node.left is None and not node.dead]
-    measured = _Measurement(now.monotonic, world, memory.grace_from, memory.excused)
+    words = Words(now.monotonic, world, nodes)
+    measured = _Measurement(now.monotonic, world, memory, memory.excused, words)
     silences = measured.silences(expected)
     only_others = memory.only_others and not _is_heard(world, nodes, memory.grace_from)
     left_behind = only_others and all(map(measured.is_left_behind, expected))
     if len(silences) == len(expected) >= 2 and not left_behind:
+        # Also of those of which something was concluded: they may have been received since.
         to_read = frozenset(measured.to_read)
         return Liveness(
             {}, True, memory.grace_from, now.monotonic, to_read, measured.changes_at, only_others=only_others
         )
+    peers = judge(now.monotonic, world, nodes, memory, words)
+    lost = dict.fromkeys(peers.concluded, Silence.LOST)
     if (Timer.ALL_SILENT, None) in memory.since:
         # All were silent, and the first heartbeat has arrived: the silence of every node starts now.
         changes_at = now.monotonic + measured.shortest(expected) if expected else None
         return Liveness(
-            {},
+            lost,
             False,
             now.monotonic,
             now.monotonic,
-            frozenset(measured.to_read),
-            changes_at,
+            frozenset(measured.to_read) | peers.to_read,
+            earliest(changes_at, peers.changes_at),
             only_others=not _is_heard(world, nodes, memory.since[Timer.ALL_SILENT, None]),
+            peers=peers,
         )
-    cut_off = _is_cut_off(world, nodes, silences)
+    silences |= lost
+    cut_off = not lost and _is_cut_off(world, nodes, silences)
     excused = memory.excused
     began = memory.since.get((Timer.CUT_OFF, world.rendezvous.status.round))
     if began is not None and not cut_off:
         excused = _excused(world, memory, began, now.monotonic)
-        measured = _Measurement(now.monotonic, world, memory.grace_from, excused)
-        silences = measured.silences(expected)
+        measured = _Measurement(now.monotonic, world, memory, excused, words)
+        silences = measured.silences(expected) | lost
     isolated, until = _is_isolated(now.monotonic, world, nodes, silences, began) if cut_off else (False, None)
     return Liveness(
         silences,
         False,
         memory.grace_from,
         memory.grace_from,
-        frozenset(measured.to_read),
-        earliest(measured.changes_at, until),
+        frozenset(measured.to_read) | peers.to_read,
+        earliest(measured.changes_at, until, peers.changes_at),
         cut_off,
         isolated,
         only_others,
         excused,
+        peers,
+        tuple(measured.vouched),
+        _vouched(world, memory, measured.vouched),
     )
 
 
@@ -159,30 +179,47 @@ def _excused(world: World, memory: Memory, began: float, now: float) -> Mapping[
     return excused
 
 
-def silence_begins(seen: SeenParticipant, excused: Excused | None) -> float:
+def _vouched(world: World, memory: Memory, now: Mapping[str, Vouched]) -> Mapping[str, Vouched]:
+    """Those of now, and those from before that still count."""
+    seen = world.participants
+    before = {
+        name: vouched
+        for name, vouched in memory.vouched.items()
+        if name in seen and seen[name].beat_at == vouched.beat_at
+    }
+    return {**before, **now}
+
+
+def silence_begins(seen: SeenParticipant, excused: Excused | None, vouched: Vouched | None) -> float:
     """When the silence after the last heartbeat begins to count (monotonic seconds), whatever all others do."""
-    if excused is None or excused.beat_at != seen.beat_at:
-        return seen.beat_at
-    return seen.beat_at + excused.seconds
+    began = seen.beat_at
+    if excused is not None and excused.beat_at == seen.beat_at:
+        began += excused.seconds
+    if vouched is not None and vouched.beat_at == seen.beat_at:
+        began = max(began, vouched.at)
+    return began
 
 
 class _Measurement:
     """Measures one node after the other, and collects what must be read and when a result changes."""
 
-    def __init__(self, now: float, world: World, grace_from: float, excused: Mapping[str, Excused]) -> None:
+    def __init__(self, now: float, world: World, memory: Memory, excused: Mapping[str, Excused], words: Words) -> None:
         spec = world.rendezvous.spec
         self._now = now
+        self._words = words
         self._excused = excused
-        self._not_before = grace_from
+        self._not_before = memory.grace_from
+        self._before = memory.vouched
         self._spec = spec
         self.to_read: set[Target] = set()
         self.changes_at: float | None = None
+        self.vouched: dict[str, Vouched] = {}
 
     def silences(self, expected: Sequence[SeenParticipant]) -> dict[str, Silence]:
         """Of the silent ones, by name."""
         if not expected:
             return {}
-        first = self._beat_at(min(expected, key=lambda seen: seen.beat_at)) + self.shortest(expected)
+        first = self._began(min(expected, key=lambda seen: seen.beat_at), None) + self.shortest(expected)
         if self._now < first:
             self.changes_at = first  # the usual case: none is silent
             return {}
@@ -197,20 +234,43 @@ class _Measurement:
         return seen.beat_at + silent_seconds(seen.object, self._spec) <= self._not_before
 
     def _silence(self, seen: SeenParticipant) -> Silence:
-        silence = Silence.NONE
-        for level, limit in (
-            (Silence.SILENT, silent_seconds(seen.object, self._spec)),
-            (Silence.LOST, suspect_seconds(seen.object, self._spec)),
-        ):
-            limit_at = self._beat_at(seen) + limit
+        silence, limits, name = Silence.NONE, self._limits(seen), seen.object.metadata.name
+        began = self._began(seen, None)
+        silent_at = began + limits[0][1]
+        if self._now >= silent_at:
+            # It is read before its peers vouch for it, too: what it says itself counts only until it is silent.
+            if seen.read_at is None or seen.read_at < silent_at:
+                self.to_read.add(Target(names.PARTICIPANT_KIND, name))
+                return Silence.NONE
+            if self._is_vouched_for(seen):
+                return Silence.NONE
+            began = max(self._began(seen, self._before.get(name)), self._words.vouched_at(name))
+        for level, limit in limits:
+            limit_at = began + limit
             if self._now < limit_at:
                 self.changes_at = earliest(self.changes_at, limit_at)
                 break
             if seen.read_at is None or seen.read_at < limit_at:
-                self.to_read.add(Target(names.PARTICIPANT_KIND, seen.object.metadata.name))
+                self.to_read.add(Target(names.PARTICIPANT_KIND, name))
                 break
             silence = level
         return silence
 
-    def _beat_at(self, seen: SeenParticipant) -> float:
-        return max(silence_begins(seen, self._excused.get(seen.object.metadata.name)), self._not_before)
+    def _limits(self, seen: SeenParticipant) -> tuple[tuple[Silence, int], tuple[Silence, int]]:
+        return (
+            (Silence.SILENT, silent_seconds(seen.object, self._spec)),
+            (Silence.LOST, suspect_seconds(seen.object, self._spec)),
+        )
+
+    def _is_vouched_for(self, seen: SeenParticipant) -> bool:
+        name = seen.object.metadata.name
+        voucher = self._words.voucher(name)
+        if voucher is None:
+            return False
+        self.vouched[name] = Vouched(seen.beat_at, voucher.beat_at)
+        self.changes_at = earliest(self.changes_at, self._words.until(voucher))
+        return True
+
+    def _began(self, seen: SeenParticipant, vouched: Vouched | None) -> float:
+        excused = self._excused.get(seen.object.metadata.name)
+        return max(silence_begins(seen, excused, vouched), self._not_before)

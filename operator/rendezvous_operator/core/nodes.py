@@ -9,7 +9,7 @@ from rendezvous_api.participant import Participant
 from rendezvous_api.reasons import LeaveReason, ParticipantState
 from rendezvous_api.rendezvous import Member, RendezvousSpec
 from rendezvous_operator.core.run_of_node import KnownRuns, RunOfNode, run_of
-from rendezvous_operator.core.world import ContainerEnd, Pod, SeenParticipant, Target, World
+from rendezvous_operator.core.world import Concluded, ContainerEnd, Pod, SeenParticipant, Target, World
 
 _WHOLE_SECONDS = len("2026-01-01T00:00:00")
 
@@ -46,7 +46,7 @@ class Silence(IntEnum):
     SILENT = 1
     """heartbeat.intervalSeconds x heartbeat.maxMissed: lost while a round is formed, suspect while one runs."""
     LOST = 2
-    """timeouts.suspectSeconds: lost, unless the round is isolated."""
+    """timeouts.suspectSeconds: lost, unless the round is isolated. Or other evidence says so, see `peers`."""
 
 
 class Node(NamedTuple):
@@ -162,7 +162,8 @@ class MemberView(NamedTuple):
     state: MemberState
     why: str = ""
     silent: str = ""
-    """For how long no heartbeat was received, for people; empty if it is not silent."""
+    """For how long no heartbeat was received, for people; empty if it is not silent. Not of one that may be dead only
+    because another member says so."""
 
     @property
     def name(self) -> str:
@@ -282,7 +283,15 @@ def _owner(participant: Participant) -> Target | None:
     return Target(names.POD_KIND, spec.pod_name or "", spec.pod_uid or "") if owned else None
 
 
-def see_member(member: Member, node: Node | None, rendezvous: RendezvousSpec, *, isolated: bool) -> MemberView:
+def see_member(
+    member: Member,
+    node: Node | None,
+    rendezvous: RendezvousSpec,
+    *,
+    isolated: bool,
+    concluded: Concluded | None = None,
+    suspected: str = "",
+) -> MemberView:
     """The state of a member as long as nothing has ended its round.
 
     Args:
@@ -290,6 +299,8 @@ def see_member(member: Member, node: Node | None, rendezvous: RendezvousSpec, *,
         node: of the same name; None: its object does not exist, by a read.
         rendezvous: the spec of its Rendezvous; gives the limits of silence.
         isolated: its round is, so no silence loses it (see `liveness`).
+        concluded: what follows from what other members say of it.
+        suspected: why another member says that it may be dead, for people.
     """
     if node is None:
         return MemberView(member, None, MemberState.LOST, "its participant object is gone")
@@ -304,6 +315,12 @@ def see_member(member: Member, node: Node | None, rendezvous: RendezvousSpec, *,
         return MemberView(member, node, MemberState.LOST, node.dead)
     if node.understood and spec.attempt > member.attempt:
         return MemberView(member, node, MemberState.REENTERED)
+    if concluded is not None:
+        if concluded.dead:
+            return MemberView(member, node, MemberState.LOST, concluded.why, concluded.why)
+        return MemberView(member, node, MemberState.REENTERED, concluded.why)
+    if suspected and node.leaving is None and node.silence is Silence.NONE:
+        return MemberView(member, node, MemberState.SUSPECT, suspected)
     if node.silence is Silence.NONE and node.leaving is None:
         return MemberView(member, node, MemberState.RUNNING)
     limit = suspect_seconds if node.silence is Silence.LOST else silent_seconds

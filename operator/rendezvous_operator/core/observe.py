@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from rendezvous_api import names
 from rendezvous_operator.core.liveness import assess
 from rendezvous_operator.core.nodes import MemberView, see_member, see_node
+from rendezvous_operator.core.peers import suspicion
 from rendezvous_operator.core.run import Run
 from rendezvous_operator.core.run_of_node import KnownRuns
 from rendezvous_operator.core.runs.rules import unread
@@ -15,9 +16,9 @@ from rendezvous_operator.core.world import Evidence, Memory, Now, Target, World
 def observe(now: Now, world: World, memory: Memory) -> Situation | Evidence:
     """Derive the situation, or name every object that must be read before.
 
-    These are participants that would count as silent, members that no watch has shown, members that seem to have
-    restarted, members whose pod or container has ended, pods that no watch shows any more, and pods whose run decides
-    about an answer.
+    These are participants that would count as silent, or as dead by what other members say, and those that say it;
+    members that no watch has shown, members that seem to have restarted, members whose pod or container has ended, pods
+    that no watch shows any more, and pods whose run decides about an answer.
     """
     known = KnownRuns.of(world.rendezvous.status)
     nodes = {name: see_node(world, name, seen, known) for name, seen in world.participants.items()}
@@ -26,7 +27,15 @@ def observe(now: Now, world: World, memory: Memory) -> Situation | Evidence:
     all_waiting = tuple(node for node in nodes.values() if node.waits(known.members.get(node.name)))
     spec = world.rendezvous.spec
     views = tuple(
-        see_member(member, nodes.get(name), spec, isolated=liveness.isolated) for name, member in known.members.items()
+        see_member(
+            member,
+            nodes.get(name),
+            spec,
+            isolated=liveness.isolated,
+            concluded=liveness.peers.concluded.get(name),
+            suspected=suspicion(now, liveness.peers, name),
+        )
+        for name, member in known.members.items()
     )
     run = Run.of(world.rendezvous.status)
     situation = Situation(now, world, nodes, all_waiting, views, liveness, run)

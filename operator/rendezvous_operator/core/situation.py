@@ -139,14 +139,11 @@ class Situation:
             return tuple(view.lost_if_silent() for view in self.views)
         return self.views
 
-    def last_beat(self, node: Node) -> float:
-        """From when on the silence of a node counts (monotonic seconds)."""
-        return max(self.world.participants[node.name].beat_at, self.liveness.grace_from)
-
     def silent_since(self, node: Node) -> float:
-        """The same, without the time for which its silence is excused."""
+        """From when on the silence of a node counts, without the time for which it is excused (monotonic seconds)."""
         seen, excused = self.world.participants[node.name], self.liveness.excused.get(node.name)
-        return max(silence_begins(seen, excused), self.liveness.grace_from)
+        vouched = self.liveness.vouched.get(node.name)
+        return max(silence_begins(seen, excused, vouched), self.liveness.grace_from)
 
     @property
     def _given_up(self) -> bool:

@@ -24,12 +24,45 @@ def suspects(s: Situation) -> list[MemberView]:
 
 
 def described(s: Situation, found: Sequence[MemberView]) -> str:
-    """Who is silent, and since when: since the last heartbeat that was seen, on the clock of the operator."""
-    seen = s.world.participants
-    shown = (
-        Missing(view.name, f"is silent since {s.now.clock_time(seen[view.name].beat_at)}") for view in found[:SHOWN]
-    )
-    return listing(tuple(shown), len(found))
+    """Who is silent, and since when: since the last heartbeat that was seen, on the clock of the operator.
+
+    Or what another member says of it.
+    """
+    shown = tuple(Missing(view.name, _why(s, view)) for view in found[:SHOWN])
+    return listing(shown, len(found))
+
+
+def _why(s: Situation, view: MemberView) -> str:
+    if not view.silent:
+        return view.why
+    return f"is silent since {s.now.clock_time(s.world.participants[view.name].beat_at)}"
+
+
+def on_one_path(s: Situation) -> str:
+    """The members that live and are reached on one of the two paths only; empty: there are none."""
+    if not s.round_runs:
+        return ""
+    peers, entries = s.liveness.peers, s.entries
+    parts = []
+    silent = [name for name in s.liveness.by_peers_only if name in entries]
+    if silent:
+        shown = [
+            Missing(name, f"sends no heartbeats since {s.now.clock_time(s.world.participants[name].beat_at)}")
+            for name in silent[:SHOWN]
+        ]
+        parts.append(f"{listing(shown, len(silent))}, but trains on with the others")
+    apart = [one for one in peers.accused.values() if one.contradicted and not one.left]
+    by_host = [Missing(one.name, "") for one in apart if not one.is_host]
+    if by_host:
+        host = s.status.participants[0].name
+        parts.append(f"{host} (rank 0) gets no beats of {listing(by_host)}, whose heartbeats arrive")
+    # What the host says of its accuser is the same, seen from the other side.
+    parts += [
+        f"{one.by} gets no answers from {one.name} (rank 0), whose heartbeats arrive"
+        for one in apart
+        if one.is_host and one.by not in peers.accused
+    ]
+    return "; ".join(parts)
 
 
 def tell(s: Situation, memory: Memory) -> tuple[Situation, Told]:

@@ -16,7 +16,7 @@ def listing(found: Sequence[Missing], count: int | None = None) -> str:
         found: the nodes, or the first `SHOWN` of them.
         count: of all of them, if not all are given.
     """
-    shown = [f"{item.name} {item.message}" for item in found[:SHOWN]]
+    shown = [f"{item.name} {item.message}".rstrip() for item in found[:SHOWN]]
     left = (count or len(found)) - SHOWN
     return ", ".join(shown) + (f" and {left} more" if left > 0 else "")
 

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import Enum
 from typing import NamedTuple
 
 from rendezvous_api.meta import micro_time, timestamp
 from rendezvous_api.participant import Participant
-from rendezvous_api.reasons import EventReason, RoundEndReason
+from rendezvous_api.reasons import EventReason, HostState, RoundEndReason
 from rendezvous_api.rendezvous import Owner, Rendezvous, RendezvousStatus
 from rendezvous_operator.core.timers import Fact
 
@@ -149,6 +150,32 @@ class Excused(NamedTuple):
     seconds: float
 
 
+class Vouched(NamedTuple):
+    """When the peers of a member that sends no heartbeats vouched for it last; see `peers`."""
+
+    beat_at: float
+    """Its heartbeat before that (monotonic seconds). After another one this does not hold."""
+    at: float
+    """Monotonic seconds."""
+
+
+class Concluded(NamedTuple):
+    """What was concluded of a member from what the others say of it; see `peers`."""
+
+    beat_at: float
+    """Its heartbeat before that (monotonic seconds). After another one this does not hold."""
+    round: int
+    word: HostState
+    """Missed or Closed: it is dead. Left: its workers do not run the round any more."""
+    why: str
+    """For people."""
+
+    @property
+    def dead(self) -> bool:
+        """Whether the member is lost."""
+        return self.word is not HostState.LEFT
+
+
 @dataclass(frozen=True)
 class Told:
     """Of which suspects people were told in the round that runs."""
@@ -176,6 +203,10 @@ class Memory:
     excused: Mapping[str, Excused] = field(default_factory=dict)
     """Of members, by name."""
     told: Told = Told()
+    vouched: Mapping[str, Vouched] = field(default_factory=dict)
+    """Of members, by name."""
+    concluded: Mapping[str, Concluded] = field(default_factory=dict)
+    """The same."""
 
 
 @dataclass(frozen=True)
@@ -212,6 +243,27 @@ class Evidence:
         return f"reading {first.kind} {first.name}{more} before deciding"
 
 
+class LossEvidence(Enum):
+    """What has shown that a member is lost."""
+
+    POD = "Pod"
+    """Its pod or its container has ended."""
+    CLOSED = "Closed"
+    """Its connection to the host of the round was closed; of the host, those to all others."""
+    MISSED = "Missed"
+    """No beats of it arrived at the host; of the host, no answers at another member."""
+    SILENCE = "Silence"
+    """No heartbeat arrived."""
+
+
+class Detection(NamedTuple):
+    """How a loss was found."""
+
+    evidence: LossEvidence
+    seconds: float
+    """Since the member was seen to live."""
+
+
 @dataclass(frozen=True)
 class Decision:
     """The answer of the core."""
@@ -227,3 +279,7 @@ class Decision:
     """Decide again at this moment (monotonic seconds) even if nothing changes; None: only after a change."""
     lost: Mapping[str, RoundEndReason] = field(default_factory=dict)
     """Lost members of the last round, by name, with the reason: see `RoundEndReason`."""
+    detected: Mapping[str, Detection] = field(default_factory=dict)
+    """Of those of them that were seen to live by this operator."""
+    suspects: int = 0
+    """Members of the running round that may be lost soon."""

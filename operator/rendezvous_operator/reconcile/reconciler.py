@@ -247,9 +247,10 @@ class Reconciler:
 
     def _adopt(self, key: Key, group: _Group, world: World, decision: Decision, *, written: bool) -> None:
         # Only now: if the write had failed, the memory would be ahead of the status.
-        group.memory = decision.memory
+        remembered, group.memory = group.memory, decision.memory
         before = world.rendezvous.status
-        self._metrics.members_lost(key, before, decision.lost)
+        self._metrics.members_lost(key, before, decision.lost, decision.detected)
+        self._metrics.members_suspected(key, remembered, decision)
         if written:
             group.unanswered.clear()
             # The next reconcile starts the timers of the new status; it does not wait for a watch to show it.

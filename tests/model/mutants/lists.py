@@ -2,12 +2,14 @@
 
 from tests.model.mutants import (
     of_caches,
+    of_connections,
     of_ends,
     of_faults,
     of_handlers,
     of_hold_outs,
     of_names,
     of_nodes,
+    of_peers,
     of_reconciles,
     of_reports,
     of_runs,
@@ -18,6 +20,7 @@ from tests.model.mutants import (
 
 MUTANTS = [
     *of_nodes.MUTANTS,
+    *of_peers.MUTANTS,
     *of_situations.MUTANTS,
     *of_runs.MUTANTS,
     *of_names.MUTANTS,
@@ -30,4 +33,5 @@ MUTANTS = [
     *of_reconciles.MUTANTS,
     *of_handlers.MUTANTS,
     *of_reports.MUTANTS,
+    *of_connections.MUTANTS,
 ]

@@ -205,8 +205,8 @@ MUTANTS = [
         ),
         (
             "send no heartbeat after it has left",
-            "or self.lost or spec.state is ParticipantState.LEFT:\n            return\n        current_round",
-            "or self.lost:\n            return\n        current_round",
+            "or self.lost or spec.state is ParticipantState.LEFT:\n            return\n        (current_round",
+            "or self.lost:\n            return\n        (current_round",
         ),
         (
             "leave once",
@@ -338,8 +338,8 @@ MUTANTS = [
         ("keep the server until all others have left", ">= self.membership.nodes - 1)", ">= 0)"),
         (
             "let the server go when it was closed meanwhile",
-            "        if self._closed:\n            self._server = None\n        self._done()",
-            "        self._done()",
+            "        if self._closed:\n            self._server = None\n            if",
+            "        if self._closed:\n            if",
         ),
         (
             "tell a store that was closed from members that did not come",
@@ -357,7 +357,7 @@ MUTANTS = [
         ),
         (
             "pause after a heartbeat that failed",
-            "            self._next_beat = max(self._next_beat, time.monotonic() + pause)\n",
+            "            self._next_beat = max(self._next_beat, self._not_before)\n",
             "",
         ),
         (
@@ -375,6 +375,15 @@ MUTANTS = [
             "                if not self._thread.is_alive():\n",
             "                if False:\n",
         ),
-        ("bring no heartbeat later", "self._next_beat = min(self._next_beat or at, at)", "self._next_beat = at"),
+        (
+            "bring no heartbeat later",
+            "max(min(self._next_beat or at, at), self._not_before)",
+            "max(at, self._not_before)",
+        ),
+        (
+            "let no heartbeat come before the pause after one that failed",
+            "max(min(self._next_beat or at, at), self._not_before)",
+            "min(self._next_beat or at, at)",
+        ),
     ),
 ]

@@ -106,8 +106,8 @@ MUTANTS = [
             "if node.pod is not None and node.pod.live:",
         ),
         (
-            "let the hour begin again after all were silent",
-            "s.last_beat(node)",
+            "let the hour begin again after all were silent, and with the last vouching",
+            "s.silent_since(node)",
             "s.world.participants[node.name].beat_at",
         ),
         (

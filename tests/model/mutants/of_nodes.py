@@ -183,6 +183,7 @@ MUTANTS = [
         "operator/rendezvous_operator/core/liveness.py",
         [
             "core/test_liveness.py",
+            "core/test_peers.py",
             "core/test_isolated_rounds.py",
             "core/test_outages.py",
             "core/test_observe.py",
@@ -233,9 +234,19 @@ MUTANTS = [
             "if False:",
         ),
         (
+            "read a member before its peers vouch for it",
+            "            if seen.read_at is None or seen.read_at < silent_at:\n",
+            "            if False:\n",
+        ),
+        (
+            "count the silence of a member from the newest heartbeat that has vouched for it",
+            "began = max(self._began(seen, self._before.get(name)), self._words.vouched_at(name))",
+            "began = self._began(seen, self._before.get(name))",
+        ),
+        (
             "count no silence from before that",
-            "return max(silence_begins(seen, self._excused.get(seen.object.metadata.name)), self._not_before)",
-            "return silence_begins(seen, self._excused.get(seen.object.metadata.name))",
+            "return max(silence_begins(seen, excused, vouched), self._not_before)",
+            "return silence_begins(seen, excused, vouched)",
         ),
         (
             "take no round for cut off of which a member has joined again",
@@ -265,8 +276,8 @@ MUTANTS = [
         ),
         (
             "forget after a heartbeat what was excused",
-            "if excused is None or excused.beat_at != seen.beat_at:",
-            "if excused is None:",
+            "if excused is not None and excused.beat_at == seen.beat_at:",
+            "if excused is not None:",
         ),
     ),
 ]

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from itertools import permutations
 from typing import NamedTuple
 
+from tests.unit.core.small_world_path import Second
 from tests.unit.core.write_rules import is_allowed
 
 from rendezvous_api.rendezvous import AllowedSizes
@@ -60,6 +61,9 @@ class Node(NamedTuple):
     pod: str = ""
     """"" where pods are left out, else "none", "live" or "leaving"."""
     member: bool = False
+    host: bool = False
+    """It has rank 0; kept only where a setup has a second path."""
+    second: Second = Second()
     entry: str = ""
     object: str = ""
     reports: bool = False
@@ -119,6 +123,9 @@ class Setup:
     min_nodes: int
     max_nodes: int
     runs: tuple[str, ...] = ("A", "A", "A")
+    peers: str = ""
+    """Members have a second path to their host, which breaks and heals. "report": the host says what it knows of them;
+    "words": they say what they know of it; "both"."""
     silence: bool = False
     """Paths to the API server break and heal, and processes die without a trace."""
     deletion: bool = True
@@ -184,12 +191,18 @@ class Surroundings(NamedTuple):
     waiting: bool
     closed: frozenset[str]
     check_in_goes_on: bool
+    host_is_member: bool
+    """The host has not joined again, so what the members and it say of each other counts."""
 
 
 def tidied(node: Node, around: Surroundings) -> Node:
     """The node without what nothing depends on any more, so that fewer states differ."""
     if node.checked_in and not around.check_in_goes_on:
         node = node._replace(checked_in=False)
+    if not node.current:
+        node = node._replace(second=Second())
+    elif not around.host_is_member and node.second != Second():
+        node = node._replace(second=node.second._replace(said=Second().said, word=Second().word, apart=False))
     if node.behind and not node.object:
         node = node._replace(behind=False)
     if node.silence == 2 and (around.waiting or not node.current):
@@ -218,7 +231,7 @@ def joined(node: Node) -> Node:
     pod = "live" if node.pod == "none" else node.pod
     entry = RESTARTED if node.member else ""
     fresh = Node(run=node.run, pod=pod, member=node.member, checked_in=node.checked_in, spare=node.spare)
-    return fresh._replace(entry=entry, object=JOINED, process=WAITS)
+    return fresh._replace(entry=entry, object=JOINED, process=WAITS, host=node.host)
 
 
 def joins_after_restart(node: Node) -> Node:
@@ -229,7 +242,13 @@ def joins_after_restart(node: Node) -> Node:
 def ended(node: Node, state: str) -> Node:
     """The agent says that it leaves, and its process ends."""
     return _without_process(node)._replace(
-        object=state, reports=False, silence=0, behind=False, ages=_settled(node), refused=""
+        object=state,
+        reports=False,
+        silence=0,
+        behind=False,
+        ages=_settled(node),
+        refused="",
+        second=node.second.after_a_heartbeat,
     )
 
 
@@ -243,12 +262,14 @@ def asked_again(node: Node, setup: Setup) -> Node:
         process=WAITS,
         refused="",
         ages=_settled(node),
+        second=node.second.after_a_heartbeat._replace(farewell=False),
     )
 
 
 def beats(node: Node) -> Node:
     """A heartbeat arrives: it says what is true now."""
-    return node._replace(silence=0, behind=False, reports=node.process in (TRAINS, STOPS))
+    reports = node.process in (TRAINS, STOPS) and not node.second.farewell
+    return node._replace(silence=0, behind=False, reports=reports, second=node.second.after_a_heartbeat)
 
 
 def died(node: Node) -> Node:
@@ -259,7 +280,7 @@ def died(node: Node) -> Node:
 def vanished(node: Node) -> Node:
     """The object goes, and with it what the operator remembered of it."""
     gone = Node(run=node.run, pod=node.pod, member=node.member, checked_in=node.checked_in)
-    return gone._replace(spare=node.spare)
+    return gone._replace(spare=node.spare, host=node.host)
 
 
 def _settled(node: Node) -> Ages:
@@ -344,7 +365,7 @@ def _steps_inside(node: Node, setup: Setup) -> Iterator[tuple[str, Node]]:
 
 
 def _steps_at_the_api(node: Node, shared: Shared, setup: Setup) -> Iterator[tuple[str, Node]]:
-    if node.process in (TRAINS, STOPS) and not node.reports:
+    if node.process in (TRAINS, STOPS) and not node.reports and not node.second.farewell:
         yield "sends a heartbeat", beats(node)
     if node.process == WAITS and node.current:
         yield "sees its admission", node._replace(process=CHECKS_IN, checked_in=True)

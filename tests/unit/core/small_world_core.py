@@ -29,6 +29,8 @@ from tests.unit.core.small_world_objects import (
     node_name,
     world_of,
 )
+from tests.unit.core.small_world_path import Second
+from tests.unit.core.small_world_peers import check_losses
 from tests.unit.core.write_rules import check_write
 
 from rendezvous_api import names
@@ -58,6 +60,9 @@ def decided(
     if watch is not None:
         watch(world, memory, first)
     check_write(world.rendezvous.spec, world.rendezvous.status, first.status)
+    if setup.peers:
+        given = {i: node_name(i) for i in range(len(nodes))}
+        check_losses(shared, nodes, first.lost, given, asks=first.status.waiting_nodes > 0)
     _check_asking(first.status)
     _check_deletions(shared, nodes, first)
 
@@ -148,7 +153,7 @@ def check_exclusive(before: Sequence[Node], after: Sequence[Node], shared: Share
     it trains, and has not reported it since, counts as waiting until it sees the new status: only its process knows.
     """
     for node, now_node in zip(before, after, strict=True):
-        runs = node.process in RUNS_WORKERS and (node.current or node.reports)
+        runs = node.process in RUNS_WORKERS and (node.current or node.reports) and not node.second.farewell
         if runs and not now_node.current:
             claimed = any(fact[0] == Timer.UNLISTED.value and age == OVER for fact, age in node.ages)
             asked_in_vain = _age_of_asking(shared) == OVER if node.current else claimed
@@ -170,6 +175,10 @@ def _remembered(
         age = NEW if began == NOW.monotonic else OVER
         if timer in _RETENTION and not setup.retention:
             continue
+        if timer is Timer.CONTRADICTED or (published and timer is Timer.ACCUSED):
+            continue
+        if timer is Timer.HOST_NOT_REACHED:
+            age = OVER
         if isinstance(key, frozenset):
             for name in () if published else key:
                 ages[places[name]].append(((timer.value,), age))
@@ -240,8 +249,18 @@ def _state(
             # Where only pods end, it would double the states.
             behind=setup.silence and memory.only_others and (node.behind or (full_period and node.silence in SILENT)),
         )
+        if setup.peers:
+            concluded = memory.concluded.get(name)
+            second = node.second._replace(
+                concluded=concluded.word.value if concluded is not None else "",
+                vouched=name in memory.vouched and silence in SILENT,
+            )
+            found = found._replace(second=second)
         if published:
             member = name in members
-            found = found._replace(member=member, entry=SAME if member else "", checked_in=False)
+            host = bool(setup.peers) and name == status.participants[0].name
+            found = found._replace(
+                member=member, entry=SAME if member else "", checked_in=False, host=host, second=Second()
+            )
         changed.append(vanished(found) if name in deleted else found)
     return after._replace(facts=facts), tuple(changed)

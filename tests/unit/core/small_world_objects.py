@@ -22,14 +22,16 @@ from tests.unit.core.small_world import (
     Setup,
     Shared,
 )
+from tests.unit.core.small_world_peers import evidence_of, holders
 
 from rendezvous_api import names
 from rendezvous_api.meta import ObjectMeta, OwnerReference
-from rendezvous_api.participant import Participant, ParticipantSpec, ParticipantStatus
+from rendezvous_api.participant import Participant, ParticipantSpec, ParticipantStatus, PeerEvidence
 from rendezvous_api.reasons import (
     FAILURES,
     AttemptReason,
     ClosedReason,
+    HostState,
     LeaveReason,
     ParticipantState,
     RefusalReason,
@@ -50,7 +52,17 @@ from rendezvous_api.rendezvous import (
     Store,
 )
 from rendezvous_operator.core.timers import Fact, Timer
-from rendezvous_operator.core.world import Excused, Memory, Now, Pod, SeenParticipant, Target, World
+from rendezvous_operator.core.world import (
+    Concluded,
+    Excused,
+    Memory,
+    Now,
+    Pod,
+    SeenParticipant,
+    Target,
+    Vouched,
+    World,
+)
 
 WALL = datetime(2030, 1, 1, tzinfo=timezone.utc)
 NOW = Now(1_000_000.0, WALL)
@@ -95,7 +107,11 @@ def world_of(setup: Setup, shared: Shared, nodes: Sequence[Node]) -> World:
     return World(
         rendezvous=Rendezvous(metadata, spec, status),
         participants={
-            node_name(i): SeenParticipant(_participant(i, node, shared), _heard_at(node, nodes), NOW.monotonic)
+            node_name(i): SeenParticipant(
+                _participant(i, node, shared, evidence_of(i, nodes) if setup.peers else None),
+                _heard_at(node, nodes),
+                NOW.monotonic,
+            )
             for i, node in enumerate(nodes)
             if node.object
         },
@@ -120,8 +136,7 @@ def world_of(setup: Setup, shared: Shared, nodes: Sequence[Node]) -> World:
 
 def _status(shared: Shared, nodes: Sequence[Node]) -> RendezvousStatus:
     number = CURRENT if shared.published else 0
-    holders = [i for i, node in enumerate(nodes) if node.member]
-    members = tuple(Member(node_name(i), *member_attempt(), rank) for rank, i in enumerate(holders))
+    members = tuple(Member(node_name(i), *member_attempt(), rank) for rank, i in enumerate(holders(nodes)))
     history: tuple[RoundRecord, ...] = ()
     if shared.published:
         ended = THEN if shared.over else None
@@ -150,7 +165,7 @@ def _status(shared: Shared, nodes: Sequence[Node]) -> RendezvousStatus:
     )
 
 
-def _participant(i: int, node: Node, shared: Shared) -> Participant:
+def _participant(i: int, node: Node, shared: Shared, peers: PeerEvidence | None) -> Participant:
     incarnation, attempt = attempt_of(node)
     owners = (OwnerReference("Pod", f"pod-{i}", f"pod-{i}"),) if node.pod else ()
     reason = AttemptReason.MEMBERSHIP_CHANGE if node.was_asked else AttemptReason.WORKER_FAILURE
@@ -174,7 +189,7 @@ def _participant(i: int, node: Node, shared: Shared) -> Participant:
     )
     number = (CURRENT if node.current else OLDER) if node.reports else 0
     metadata = ObjectMeta(node_name(i), uid=node_name(i), owner_references=owners)
-    return Participant(metadata, spec, ParticipantStatus(incarnation, attempt, number))
+    return Participant(metadata, spec, ParticipantStatus(incarnation, attempt, number, peers=peers))
 
 
 def memory_of(shared: Shared, nodes: Sequence[Node]) -> Memory:
@@ -189,7 +204,19 @@ def memory_of(shared: Shared, nodes: Sequence[Node]) -> Memory:
                 together.setdefault(str(timer), (set(), age))[0].add(node_name(i))
     for timer, (who, age) in together.items():
         since[Timer(timer), frozenset(who)] = _SINCE[age]
-    return Memory(since, _grace_from(nodes), any(map(is_left_behind, nodes)), excused_of(nodes))
+    second = [(node_name(i), _heard_at(node, nodes), node.second) for i, node in enumerate(nodes)]
+    return Memory(
+        since,
+        _grace_from(nodes),
+        any(map(is_left_behind, nodes)),
+        excused_of(nodes),
+        vouched={name: Vouched(beat_at, NOW.monotonic) for name, beat_at, path in second if path.vouched},
+        concluded={
+            name: Concluded(beat_at, CURRENT, HostState(path.concluded), "why")
+            for name, beat_at, path in second
+            if path.concluded
+        },
+    )
 
 
 def is_left_behind(node: Node) -> bool:

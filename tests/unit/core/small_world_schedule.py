@@ -15,6 +15,7 @@ from tests.unit.core.small_world import (
     Setup,
     Shared,
 )
+from tests.unit.core.small_world_peers import PEERS_ACT
 
 from rendezvous_api.reasons import ClosedReason
 from rendezvous_operator.core.timers import Timer
@@ -64,6 +65,7 @@ def _in_order(*labels: str) -> dict[str, int]:
 
 
 _IN_TIME = (
+    Timer.ACCUSED,
     Timer.SETTLED,
     Timer.ENOUGH,
     Timer.NO_POD_COMES,
@@ -83,6 +85,7 @@ _AGENTS = (
     "sees its admission",
     "returns",
     "sends a heartbeat",
+    *PEERS_ACT,
     "is asked",
     "is asked while it checks in",
     "asks again",
@@ -92,6 +95,7 @@ _AGENTS = (
 _LAST = (
     "stays silent",
     *(f"time passes: {timer.value}" for timer in _IN_TIME),
+    "time passes: vouched",
     "fails to check in",
     "its object goes",
     "succeeds",

@@ -25,6 +25,7 @@ from tests.unit.core.small_world import (
     tidied,
 )
 from tests.unit.core.small_world_core import Watch, check_exclusive, decided
+from tests.unit.core.small_world_peers import forget_vouching, steps_of_peers
 from tests.unit.core.small_world_schedule import DECIDES, DIES, HEALS, closed_for_good, is_good, takes_nodes_of
 
 from rendezvous_operator.core.invariants import InvariantError
@@ -116,6 +117,9 @@ class Search:
                 else:
                     yield Step(label, self._tidied(code[0], (*code[1:position], after, *code[position + 1 :])))
         yield from self._time_passes(shared, nodes)
+        if self.setup.peers:
+            for label, changed in (*steps_of_peers(nodes, self.setup.peers), *forget_vouching(nodes)):
+                yield Step(label, self._code(shared, changed))
         yield from self._others_act(shared, nodes)
         for order in assignments(self.setup, shared, nodes):
             answer = self._decided(shared, order)
@@ -186,6 +190,7 @@ class Search:
                 checked_in=False,
                 silence=0 if node.silence == UNHEARD else node.silence,
                 behind=node.behind and node.silence in SILENT,
+                second=node.second._replace(apart=False, farewell=False),
             )
             for node in nodes
         )
@@ -205,6 +210,9 @@ class Search:
                 checked_in=node.checked_in and not published,
                 silence=node.silence if now.silence == known.silence else (UNHEARD if node.process else 0),
                 behind=node.behind or now.behind,
+                second=now.second
+                if published
+                else now.second._replace(apart=node.second.apart, farewell=node.second.farewell),
             )
             for node, known, now in zip(nodes, seen, changed, strict=True)
         )
@@ -275,6 +283,7 @@ class Search:
             self._shared[shared].waiting,
             self._closed[shared],
             any(node.checked_in for node in before) and _check_in_goes_on(before),
+            any(node.host and node.current for node in before),
         )
         tidy = self._tidy.setdefault(around, {})
         numbers = []

@@ -1,6 +1,7 @@
 """Every reachable state of a small world is visited, and every rule is checked in it (see `small_world`)."""
 
 import os
+from typing import Any
 
 import pytest
 from tests.unit.core.small_world import Setup
@@ -10,6 +11,10 @@ from rendezvous_api.rendezvous import AllowedSizes
 
 TWO = ("A", "A")
 """Two nodes of one run."""
+
+
+PLAIN: dict[str, Any] = {"deletion": False, "failing": False}
+"""Nothing happens but what is asked for."""
 
 
 def name_of(setup: Setup) -> str:
@@ -37,6 +42,7 @@ SEARCHES = [
     (Setup("known pods", 1, 2, runs=TWO, pods=True), 20_000),
     (Setup("retention", 1, 2, runs=TWO, ends=True, retention=True), 7_000),
     (Setup("two runs", 1, 2, runs=("A", "B"), closes=True), 5_500),
+    (Setup("what the host says of its member", 2, 2, runs=TWO, silence=True, peers="report", **PLAIN), 75_000),
 ]
 """Each kind of setup, in a size that takes some seconds; and how many states there are at least."""
 SLOW_SEARCHES = [

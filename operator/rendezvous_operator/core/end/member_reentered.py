@@ -33,6 +33,11 @@ def _causes(s: Situation, reason: RoundEndReason) -> Iterator[Cause[RoundEndReas
     for view in s.members_not_running:
         if view.state is MemberState.REENTERED and view.node is not None:
             spec = view.node.object.spec
+            if spec.attempt <= view.member.attempt:
+                # Its peers know of it; its own word, which has the reason, cannot reach the API server.
+                if reason is RoundEndReason.MEMBER_REENTERED:
+                    yield Cause(reason, f"{view.name}: {view.why}", node=view.name)
+                continue
             # Between the member and this attempt there was another one, so the reason is that of another round. A
             # restore of etcd has lost that round.
             of_another = spec.attempt > view.member.attempt + 1

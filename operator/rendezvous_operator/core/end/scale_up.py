@@ -2,6 +2,7 @@
 
 Every new round costs all members the work since their last checkpoint. So waiting nodes are gathered until the round
 has run for ``scaleUp.intervalSeconds``, or until they fill the group, not counting those that were held out before.
+They are not taken in while a member trains that does not reach the API server.
 """
 
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ from rendezvous_operator.core.words import more_nodes
 
 def causes(s: Situation, timers: Timers) -> Iterator[Cause[RoundEndReason]]:
     """At most one, which may count only later."""
+    if s.liveness.by_peers_only:
+        return  # they train well, but would not learn of the next round, so it would lose them
     waiting = held_out.eligible(s, held_out.passed_over(s, timers))
     if grown(s, len(waiting)) <= s.status.nodes:
         return

@@ -1,7 +1,8 @@
 """Rule "store host": a node whose store cannot be reached does not stay rank 0.
 
 The member with the fewest failed check-ins at its store changes ranks with it: at once if the others say that they did
-not reach the store, else after the second failure. `status.failures` has them, so a new leader counts them, too.
+not reach the store, else after the second failure. `status.failures` has them, so a new leader counts them, too. A host
+from which most of the others got no answers in the last round is not taken again either: that is nobody's fault.
 """
 
 from collections import Counter
@@ -65,6 +66,8 @@ def _is_unfit(s: Situation, host: Member, failed: int) -> bool:
     """
     if host.name != s.status.participants[0].name:
         return failed > 0
+    if s.liveness.peers.host_not_reached:
+        return True
     failure = failures.of_current(s)
     if failure is None or (failure.node, failure.reason) != (host.name, RoundEndReason.CHECK_IN_FAILED):
         return False

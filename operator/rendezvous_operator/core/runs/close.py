@@ -39,7 +39,7 @@ def failed(s: Situation, timers: Timers) -> Iterator[Cause[ClosedReason]]:
     if no_node_is_left(s):
         first = next(_failed(s))
         at = timers.began(Timer.NO_NODE_LEFT, s.run.id) + s.spec.timeouts.join_seconds
-        at = max([at, *(s.last_beat(node) + RETENTION_SECONDS for node in _nodes(s) if node.lives)])
+        at = max([at, *(s.silent_since(node) + RETENTION_SECONDS for node in _nodes(s) if node.lives)])
         yield Cause(ClosedReason.RUN_FAILED, f"no node is left; {first.name} failed", at=at)
 
 

@@ -1,0 +1,105 @@
+"""What real agents say of each other by their own connections, when one of them is stopped, slow or killed."""
+
+import os
+import signal
+import time
+from typing import Any
+
+import pytest
+from tests.e2e.harness import Job, rounds
+from tests.support.waiting import wait_until
+
+from rendezvous_api.reasons import RoundEndReason
+
+EVERYONE = {"n0", "n1", "n2"}
+WELL = ("", "", "", "")
+"""No member is missed, closed, has left or has never come."""
+
+
+def start(job: Job) -> None:
+    """Three nodes whose workers train by themselves; heartbeats by the interval alone would come late."""
+    job.create(2, 3, lastCallSeconds=600, heartbeatIntervalSeconds=10, confirmSeconds=60)
+    for node in sorted(EVERYONE):
+        job.agent(node)
+    job.wait_for_round(EVERYONE)
+    assert job.ranks() == {"n0": 0, "n1": 1, "n2": 2}
+    wait_until(lambda: report(job) == WELL, "beats of all at rank 0")
+    wait_until(lambda: host_of(job, "n1") == host_of(job, "n2") == "Answers", "answers")
+
+
+def peers(job: Job, node: str) -> Any:
+    """What the last heartbeat of a node says of the others."""
+    return (job.participant(node).get("status") or {}).get("peers") or {}
+
+
+def report(job: Job) -> tuple[str, ...] | None:
+    """The sets of the host."""
+    found = peers(job, "n0").get("report")
+    return None if found is None else tuple(found.get(key, "") for key in ("missed", "closed", "left", "notConnected"))
+
+
+def host_of(job: Job, node: str) -> str | None:
+    """What a member says of the host."""
+    found: str | None = peers(job, node).get("host")
+    return found
+
+
+def test_a_stopped_agent_is_missed_and_comes_back(job: Job) -> None:
+    start(job)
+    stopped_at = time.monotonic()
+    job.agents["n2"].freeze()
+    wait_until(lambda: report(job) == ("2", "", "", ""), "n2 to be missed")
+    assert time.monotonic() - stopped_at < 8
+    job.agents["n2"].thaw()
+    wait_until(lambda: report(job) == WELL, "n2 to be back")
+    # The same for the host: its own heartbeats say nothing while it is stopped, and the others do.
+    stopped_at = time.monotonic()
+    job.agents["n0"].freeze()
+    wait_until(lambda: host_of(job, "n1") == host_of(job, "n2") == "Missed", "n0 to be missed")
+    assert time.monotonic() - stopped_at < 8
+    job.agents["n0"].thaw()
+    wait_until(lambda: host_of(job, "n1") == host_of(job, "n2") == "Answers", "n0 to be back")
+    assert report(job) == WELL
+    assert rounds(job.status) == [(3, None)]
+
+
+@pytest.mark.slow
+def test_a_host_that_is_stopped_again_and_again_accuses_no_member(job: Job) -> None:
+    start(job)
+    host = job.agents["n0"].popen.pid
+    said = set()
+    for _ in range(4):
+        os.kill(host, signal.SIGSTOP)
+        time.sleep(3)
+        os.kill(host, signal.SIGCONT)
+        until = time.monotonic() + 2
+        while time.monotonic() < until:
+            said.add(report(job))
+            time.sleep(0.1)
+    assert said == {WELL}
+    assert rounds(job.status) == [(3, None)]
+
+
+def test_a_killed_agent_is_reported_before_three_seconds_have_passed(job: Job) -> None:
+    start(job)
+    killed_at = time.monotonic()
+    job.agents["n2"].kill()
+
+    def reported() -> bool:
+        return report(job) == ("", "2", "", "") or rounds(job.status)[0] == (3, RoundEndReason.MEMBER_LOST)
+
+    wait_until(reported, "n2 to be reported")
+    assert time.monotonic() - killed_at < 3
+
+
+def test_an_agent_that_is_terminated_says_so_itself(job: Job) -> None:
+    start(job)
+    job.agents["n2"].terminate()
+    wait_until(lambda: job.participant("n2")["spec"]["state"] == "Left", "n2 to leave")
+    assert job.participant("n2")["spec"]["leaveReason"] == "Terminated"
+    second = job.wait_for_round({"n0", "n1"}, after=1)
+    assert rounds(second) == [(3, RoundEndReason.MEMBER_TERMINATED), (2, None)]
+    # The next round has connections of its own.
+    wait_until(lambda: report(job) == WELL, "beats of n1")
+    job.stop_training()
+    assert [job.agents[node].wait() for node in ("n0", "n1")] == [0, 0]

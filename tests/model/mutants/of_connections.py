@@ -1,0 +1,247 @@
+"""The guards of the connections between the members."""
+
+from tests.model.mutants.mutant import of
+
+_PURE = ["test_peers_judge.py", "test_peers_view.py"]
+
+MUTANTS = [
+    *of(
+        "handler/rendezvous_handler/peers/signs.py",
+        _PURE,
+        ("leave the pauses of its thread out", "return now - self._paused", "return now"),
+        (
+            "take a connection that is opened again for an open one",
+            "self._last, self._excused, self._closed_at = own, False, None",
+            "self._last, self._excused = own, False",
+        ),
+        (
+            "count the second from the first close",
+            "        if self._closed_at is None:\n            self._closed_at = own",
+            "        self._closed_at = own",
+        ),
+        (
+            "wait for an agent's own word before its farewell counts",
+            "return Presence.LEFT if own >= self._left_at + LEFT_SECONDS else Presence.HERE",
+            "return Presence.LEFT",
+        ),
+        (
+            "wait for a connection to be opened again",
+            "if self._closed_at is not None and own >= self._closed_at + REOPEN_SECONDS:",
+            "if self._closed_at is not None:",
+        ),
+        (
+            "wait for three beats",
+            "return Presence.MISSED if own >= self._last + MISSED_SECONDS else Presence.HERE",
+            "return Presence.MISSED if own > self._last else Presence.HERE",
+        ),
+        (
+            "excuse the other end once until its next sign",
+            "if self._excused or self.presence",
+            "if self.presence",
+        ),
+        (
+            "excuse no end that did not come before the pause",
+            "if self._excused or self.presence(own) is not Presence.HERE:",
+            "if self._excused:",
+        ),
+        (
+            "give a closed connection the whole second again",
+            "        if self._closed_at is not None:\n            self._closed_at = own\n\n    def changes_at",
+            "\n    def changes_at",
+        ),
+        ("excuse the other end at all", "self._last, self._excused = own, True", "self._excused = True"),
+        (
+            "say when a farewell counts",
+            "moments = [self._left_at + LEFT_SECONDS]",
+            "moments = [self._last + MISSED_SECONDS]",
+        ),
+        ("say when a close counts", "moments.append(self._closed_at + REOPEN_SECONDS)", "pass"),
+        ("name no moment that has passed", "if moment > own), default=None)", "), default=None)"),
+    ),
+    *of(
+        "handler/rendezvous_handler/peers/judge.py",
+        ["test_peers_judge.py"],
+        ("say nothing before a member has come", "if not self._was_connected:\n            return None\n", "pass\n"),
+        ("say that a report has changed", "            self._number += 1\n", "            self._number = 1\n"),
+        ("keep the number of an unchanged report", "        if sets != self._sets:\n", "        if True:\n"),
+        ("leave out sets that do not fit", "not_connected))) > ranks.MAX_LENGTH:", "not_connected))) > 10**9:"),
+        (
+            "pass nothing on while it reaches the API server itself",
+            "        if arrives:\n            return None\n",
+            "",
+        ),
+        ("ask only who reaches the API server", "if member.arrives and member.signs", "if member.signs"),
+        ("ask only who is there", "member.arrives and member.signs.presence(own) is Presence.HERE)", "member.arrives)"),
+        ("note whether a member reaches the API server", "        member.arrives = arrives\n", ""),
+        (
+            "keep a farewell of one that retires",
+            "is not Presence.LEFT:\n            del",
+            "is not None:\n            del",
+        ),
+        (
+            "forget only who needs a connection now",
+            "if member.signs.is_closed and member.signs.presence(own) is Presence.HERE:",
+            "if member.signs.presence(own) is Presence.HERE:",
+        ),
+        (
+            "forget no accusation when it can accept nothing",
+            "if member.signs.is_closed and member.signs.presence(own) is Presence.HERE:",
+            "if member.signs.is_closed:",
+        ),
+        ("excuse the members after its pause", "            member.signs.excuse(own)\n", "            pass\n"),
+    ),
+    *of(
+        "handler/rendezvous_handler/peers/view.py",
+        ["test_peers_view.py"],
+        ("say nothing without a connection", "return HostState.NOT_CONNECTED", "return HostState.MISSED"),
+        ("pass nothing on that it is not asked for", "if self._passes_on and state", "if state"),
+        (
+            "pass nothing on of a host that does not answer",
+            "self._passes_on and state is HostState.ANSWERS",
+            "self._passes_on",
+        ),
+        ("pass nothing on any more", "        self._passes_on = passes_on\n", "        self._passes_on |= passes_on\n"),
+        ("see that it is missed", "ranks.from_text(report.missed) | ranks", "ranks"),
+        ("see that it is closed", " | ranks.from_text(report.closed)", ""),
+        (
+            "keep the last report",
+            "        if report is not None:\n",
+            "        if report is not None and not self.report:\n",
+        ),
+        (
+            "excuse the host after its own pause",
+            "            self._signs.excuse(self._time.of(now))\n",
+            "            pass\n",
+        ),
+    ),
+    *of(
+        "handler/rendezvous_handler/peers/haste.py",
+        ["test_peers_haste.py"],
+        (
+            "ask for few heartbeats of a host",
+            "if report is None or now < self._said_at + _PAUSE_SECONDS:",
+            "if report is None:",
+        ),
+        (
+            "ask for no heartbeat without news of the host",
+            "        if news == self._said and not again:\n            return False\n",
+            "",
+        ),
+        (
+            "take none that comes first for news",
+            "return (report.missed, report.closed, report.left, report.too_many)",
+            "return report",
+        ),
+        (
+            "take a first connection for no news",
+            "shown = state if state in (*UNANSWERED, HostState.LEFT) else None",
+            "shown = state",
+        ),
+        ("accuse again", "again = _accuses(report) and now", "again = False and now"),
+        ("ask again only while it accuses", "again = _accuses(report) and now", "again = now"),
+        (
+            "contradict again",
+            "        if news == self._said and not again:\n            return None\n",
+            "        if news == self._said:\n            return None\n",
+        ),
+        (
+            "pass on an accusation again",
+            "presses = accused or (passed_on is not None and _accuses(passed_on))",
+            "presses = accused",
+        ),
+        ("contradict when it is accused", "accused = view.is_accused or state", "accused = state"),
+        ("contradict when it is not answered", "view.is_accused or state in UNANSWERED", "view.is_accused"),
+        ("pass a report on at once", "            return 0.0\n", "            return self._spread\n"),
+        ("contradict a close quickly", "return min(self._spread, _CLOSED_SECONDS)", "return self._spread"),
+        (
+            "contradict in time in a large group",
+            "return min(self._spread, confirm_seconds / _CONTRADICTIONS) if",
+            "return self._spread if",
+        ),
+    ),
+    *of(
+        "handler/rendezvous_handler/peers/wire.py",
+        ["test_peers_wire.py"],
+        ("refuse a member of another Rendezvous", "if uid != host.uid:", "if False:"),
+        ("refuse a member of another round", "if fence != host.fence:", "if False:"),
+        ("refuse its own rank", "and 0 < int(rank) < host.nodes", "and int(rank) < host.nodes"),
+        ("refuse a rank of no member", "and 0 < int(rank) < host.nodes", "and 0 < int(rank)"),
+        ("refuse another language", "if word != _HELLO or len(fields) < 3:", "if len(fields) < 3:"),
+        ("read no line that is too long", "        if end >= longest:\n            break\n", ""),
+        ("keep no line that is too long", "    if len(buffer) >= longest:\n", "    if False:\n"),
+        ("take only a beat for a beat", 'if words[0] == "beat" and len', "if len"),
+        ("survive what is nested too deeply", "except RecursionError:", "except KeyError:"),
+    ),
+    *of(
+        "handler/rendezvous_handler/peers/host.py",
+        ["test_peers_strangers.py", "test_peers_connections.py"],
+        ("close who says nothing", "since + _HELLO_SECONDS < now:", "since + 1e9 < now:"),
+        ("keep few strangers", "if len(self._strangers) > _STRANGERS:", "if False:"),
+        (
+            "pause when it can accept nothing",
+            "                    self._stop_accepting(error, now)\n",
+            "                    pass\n",
+        ),
+        ("accuse none when it can accept nothing", "            self._judge.cannot_accept(now)\n", ""),
+        ("end the first connection of a rank", "            self._drop(earlier)\n", "            pass\n"),
+        (
+            "send no more to who does not read",
+            "        if guest.is_full:\n            return",
+            "        if False:\n            return",
+        ),
+        ("take a farewell for one", "                self._judge.farewell(guest.rank, now)\n", ""),
+        ("forget who retires", "                self._judge.retired(guest.rank, now)\n", ""),
+        ("see that a connection is closed", "            self._judge.closed(guest.rank, now)\n", ""),
+        ("ask for a heartbeat", "            self.heartbeats.hasten(0.0)\n", "            pass\n"),
+    ),
+    *of(
+        "handler/rendezvous_handler/peers/member.py",
+        ["test_peers_connections.py", "test_peers_strangers.py"],
+        (
+            "open another connection while the host does not answer",
+            "return self._call is None or self._view.state(now) is HostState.MISSED",
+            "return self._call is None",
+        ),
+        ("give up a connection that is never answered", "now >= self._next.deadline:", "False:"),
+        ("see that a connection is closed", "            self._view.closed(now)\n", "            pass\n"),
+        ("accuse no host when it can open nothing", "                self._view.forget()\n", "                pass\n"),
+        (
+            "end when the host says farewell",
+            "            self._view.farewell(now)\n            self._finish()\n",
+            "            self._view.farewell(now)\n",
+        ),
+        (
+            "forget a host that retires",
+            "            self._view.forget()\n            self._finish()\n",
+            "            self._finish()\n",
+        ),
+        ("warn once", "            self._warn_at = None\n            _logger", "            _logger"),
+    ),
+    *of(
+        "handler/rendezvous_handler/peers/thread.py",
+        ["test_peers_connections.py"],
+        ("show nothing that is old", "and time.monotonic() - at <= _FRESH_SECONDS else None", "else None"),
+        ("show nothing at its end", "return evidence if not self._stopping and", "return evidence if"),
+        (
+            "ask for a heartbeat that has the news",
+            "                self._shown = (now, self.turn(now))\n                self.hurry(now)",
+            "                shown = self.turn(now)\n                self.hurry(now)\n"
+            "                self._shown = (now, shown)",
+        ),
+        ("say that it has failed", "                self.end(wire.RETIRED)\n", "                pass\n"),
+        ("close its copies in a child of fork", "            thread._close_copies()\n", "            pass\n"),
+        ("do without a thread", "except RuntimeError as error:  # too many", "except KeyError as error:  # too many"),
+    ),
+    *of(
+        "handler/rendezvous_handler/peers/descriptors.py",
+        ["test_peers_strangers.py"],
+        (
+            "leave a limit that is high enough",
+            "if soft == resource.RLIM_INFINITY or soft >= needed:",
+            "if soft == resource.RLIM_INFINITY:",
+        ),
+        ("raise the limit to the hard one at most", "else min(hard, wanted)", "else wanted"),
+        ("raise the limit not too far", "wanted = max(needed, _ENOUGH)", "wanted = hard"),
+        ("warn when the limit is too low", "    if limit < needed:\n", "    if False:\n"),
+    ),
+]
