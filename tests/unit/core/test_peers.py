@@ -206,6 +206,17 @@ def test_who_has_contradicted_a_closed_connection_has_the_time_to_confirm() -> N
     assert scenario.ended_because == "MemberLost"
 
 
+def test_that_of_another_one_does_not_shorten_it() -> None:
+    scenario = peers()
+    scenario.silent("d")
+    scenario.says(closed="cd")
+    scenario.at(0.5)
+    scenario.beat("c")
+    scenario.silent("c")
+    scenario.at(1.1)
+    assert scenario.why.startswith("d: its connection to a (rank 0) was closed")
+
+
 def test_who_was_missed_first_is_not_given_more_time_by_a_connection_that_is_closed() -> None:
     scenario = peers()
     scenario.silent("c")
