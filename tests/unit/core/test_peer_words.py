@@ -7,6 +7,7 @@ from tests.unit.core.peer_worlds import PeerScenario, peers
 
 from rendezvous_api import ranks
 from rendezvous_api.participant import PeerEvidence, PeerReport
+from rendezvous_api.reasons import AttemptReason
 from rendezvous_operator.core.world import SeenParticipant
 
 LONG = 200
@@ -129,6 +130,17 @@ def test_nor_one_that_gets_no_answers_from_it() -> None:
     scenario.at(122)
     assert not scenario.asks
     assert scenario.degraded == ("MemberSuspected", "c is silent since 2030-01-01T00:18:26Z")
+
+
+def test_nobody_vouches_for_an_attempt_that_waits() -> None:
+    """The host runs the round still, and its report is about the attempt before."""
+    scenario = peers()
+    scenario.reenter("c", reason=AttemptReason.WORKER_FAILURE)
+    scenario.silent("c")
+    scenario.at(14)
+    assert scenario.explanation.startswith("WaitingForMembers: 1 node joined")
+    scenario.at(16)
+    assert scenario.explanation.startswith("WaitingForMembers: 0 nodes joined")
 
 
 def test_a_report_is_read_once_and_not_for_each_member(monkeypatch: pytest.MonkeyPatch) -> None:

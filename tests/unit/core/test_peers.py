@@ -249,6 +249,17 @@ def test_who_says_itself_that_its_connection_is_closed_has_lived_on() -> None:
     assert scenario.ended_because == "MemberLost"
 
 
+def test_that_of_another_one_does_not_shorten_it() -> None:
+    scenario = peers()
+    scenario.silent("d")
+    scenario.says(closed="cd")
+    scenario.at(0.5)
+    scenario.beat("c")
+    scenario.silent("c")
+    scenario.at(1.1)
+    assert scenario.why.startswith("d: its connection to a (rank 0) was closed")
+
+
 def test_who_was_missed_first_is_not_given_more_time_by_a_connection_that_is_closed() -> None:
     scenario = peers()
     scenario.silent("c")
