@@ -95,7 +95,7 @@ def test_who_never_reads_keeps_no_other_one_waiting(group: Round) -> None:
 
 def test_who_does_not_read_is_sent_no_more_answers(group: Round) -> None:
     guest = group.host._members[1]
-    sent = []
+    sent: list[bytes] = []
     full = SimpleNamespace(is_full=True, number=None, send=sent.append)
     group.host._answer(full)  # type: ignore[arg-type]
     assert sent == []
