@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -92,8 +93,18 @@ def test_who_never_reads_keeps_no_other_one_waiting(group: Round) -> None:
         wait_until(lambda: group.report().not_connected == "3", "its end", 10)
 
 
+def test_who_does_not_read_is_sent_no_more_answers(group: Round) -> None:
+    guest = group.host._members[1]
+    sent: list[bytes] = []
+    full = SimpleNamespace(is_full=True, number=None, send=sent.append)
+    group.host._answer(full)  # type: ignore[arg-type]
+    assert sent == []
+    assert not guest.is_full
+
+
 def test_many_strangers_are_closed_for_newer_ones(group: Round, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(host, "_STRANGERS", 20)
+    monkeypatch.setattr(host, "_HELLO_SECONDS", 600.0)
     with ExitStack() as stack:
         strangers = [stack.enter_context(raw(group.port)) for _ in range(100)]
         assert [rest(stranger) for stranger in strangers[:80]] == [b""] * 80
