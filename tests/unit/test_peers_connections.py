@@ -78,6 +78,19 @@ def test_a_host_that_says_farewell_has_left_and_frees_its_port_at_once() -> None
         assert group.state(1) is HostState.LEFT
 
 
+def test_a_member_connects_no_more_after_the_farewell_of_the_host() -> None:
+    """Another host may listen at that port by then."""
+    with Round(2).start() as group:
+        group.await_connected()
+        group.host.stop()
+        soon(lambda: group.state(1) is HostState.LEFT, "the farewell")
+        with listener(port=group.port) as another:
+            another.listen()
+            another.settimeout(1.0)
+            with pytest.raises(socket.timeout):
+                another.accept()
+
+
 def test_a_host_that_is_killed_is_closed() -> None:
     with Round(3).start() as group:
         group.await_connected()

@@ -117,7 +117,7 @@ class PeerThread:
     def evidence(self) -> PeerEvidence | None:
         """What the thread has found out in its last turn, if that was a short time ago; None: nothing."""
         at, evidence = self._shown
-        return evidence if not self._stopping and time.monotonic() - at <= _FRESH_SECONDS else None
+        return evidence if time.monotonic() - at <= _FRESH_SECONDS else None
 
     def _run(self) -> None:
         try:
