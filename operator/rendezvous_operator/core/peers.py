@@ -231,7 +231,8 @@ def suspicion(now: Now, peers: Peers, name: str) -> str:
     one = peers.suspects(name)
     if one is None:
         return ""
-    since = now.clock_time(one.since - MISSED_SECONDS)
+    before = CLOSED_SECONDS if HostState.CLOSED in one.words else MISSED_SECONDS
+    since = now.clock_time(one.since - before)
     if one.is_host:
         return f"does not answer the beats of {one.by} since {since}"
     if HostState.CLOSED in one.words:

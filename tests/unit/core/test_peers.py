@@ -203,7 +203,7 @@ def test_a_closed_connection_is_confirmed_sooner() -> None:
     scenario.silent("c")
     scenario.at(101.5)
     scenario.says(closed="c")
-    assert scenario.degraded[1] == "c has no connection to a (rank 0) since 2030-01-01T00:18:19Z"
+    assert scenario.degraded[1] == "c has no connection to a (rank 0) since 2030-01-01T00:18:21Z"
     scenario.at(102.5)
     assert not scenario.asks
     scenario.at(102.53)
