@@ -18,10 +18,10 @@ import socket
 import time
 from dataclasses import dataclass
 
+from rendezvous_api.participant import BEAT_SECONDS
 from rendezvous_handler.peers import wire
 from rendezvous_handler.peers.descriptors import allow_for
 from rendezvous_handler.peers.host import Host
-from rendezvous_handler.peers.signs import BEAT_SECONDS
 
 _UID, _FENCE = "00000000-0000-0000-0000-000000000000", "2026-01-01T00:00:00Z.0000000001.00000000"
 _LOOPBACK = "127.0.0.1"

@@ -28,10 +28,10 @@ _MAIN = f"""\
 import sys
 
 if sys.version_info < {OLDEST_PYTHON}:
-    sys.exit((
+    sys.exit(
         "kubectl rdzv needs Python {OLDEST_PYTHON[0]}.{OLDEST_PYTHON[1]} or later; this is Python "
-        ""
-    ) + sys.version.split()[0])
+        + sys.version.split()[0]
+    )
 
 from kube_rendezvous_cli.__main__ import main
 

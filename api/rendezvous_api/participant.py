@@ -5,6 +5,14 @@ from dataclasses import dataclass, field
 from rendezvous_api.meta import ObjectMeta
 from rendezvous_api.reasons import AttemptReason, HostState, LeaveReason, ParticipantState
 
+BEAT_SECONDS = 1.0
+"""From one beat of a member to its next one."""
+MISSED_SECONDS = 3 * BEAT_SECONDS
+"""Without a beat, or an answer, the other end is missed."""
+NEWS_PER_SECOND = 200
+"""How many heartbeats the members of a round send at most, all together, when all have the same news at once: about the
+beats, or that the round has begun. The operator waits for that long before one that does not come says something."""
+
 
 @dataclass(frozen=True, slots=True)
 class CheckIn:

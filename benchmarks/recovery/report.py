@@ -47,26 +47,30 @@ _WHAT = {
 }
 _BUSY = 4
 """Load for each core, above which a run says more about the machine. The group itself makes a load of 1 or 2."""
+NOTHING_MEASURED = "**Nothing has been measured yet.** This page says what would be, and how."
 _PARTS = ("ended", "started", "stepped", "pause")
 
 
 def page(results: Sequence[Result], findings: str) -> str:
-    """The page in Markdown."""
+    """The page in Markdown; without results it says so, and what would be measured."""
     parts = [
         "<!-- Written by `python -m benchmarks.recovery.report` from benchmarks/recovery/results. Do not edit. -->",
         "# Recovery",
         _INTRODUCTION.strip(),
-        busy(results),
-        "## The short table",
-        _SHORT.strip(),
-        generated.table_of(overview(results)),
     ]
+    if results:
+        parts += [busy(results), "## The short table", _SHORT.strip(), generated.table_of(overview(results))]
+    else:
+        parts.append(NOTHING_MEASURED)
     for fault, title in TITLES.items():
         measured = any(run["fault"] == fault for run in results)
         table = generated.table_of(fault_rows(results, fault)) if measured else "Not measured yet."
         parts += [f"## {title}", _WHAT[fault], table]
-    parts += [findings.strip(), "## How it was measured", _HOW.strip(), generated.table_of(version_rows(results))]
-    parts += ["## The machine", _MACHINE.strip(), generated.table_of(machine_rows(results)), "## Run it", _RUN.strip()]
+    parts += [findings.strip(), "## How it is measured", _HOW.strip()]
+    if results:
+        parts.append(generated.table_of(version_rows(results)))
+        parts += ["## The machine", _MACHINE.strip(), generated.table_of(machine_rows(results))]
+    parts += ["## Run it", _RUN.strip()]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -192,8 +196,8 @@ worker of the new group was there, before its import of torch; compare this colu
 group have made a step. *Pause*: from the last step of the group before to that one. The columns have the runs in which
 training went on; *What followed* has all. After a fault, 120 s are waited, and after the end of F5 the same.
 
-* **kubernetes**: the defaults of a Rendezvous with minNodes 2 and maxNodes 3. *Without pods* the operator has only the
-  agents' own objects. *Labelled pods*: each node has a pod without a kubelet. When a node is killed, the benchmark
+* **kubernetes**: the defaults of a Rendezvous with minNodes 2 and maxNodes 3. *Without pods* the operator has only what
+  the agents write. *Labelled pods*: each node has a pod without a kubelet. When a node is killed, the benchmark
   writes at once into the pod's status that its container was terminated. A kubelet takes about a second for that. No
   controller creates another pod. The control plane and the operator run on the same cores as the nodes.
 * **c10d**: `torchrun --nnodes=2:3`, with the defaults. The first node serves the store, and has rank 0. *Store not
@@ -237,8 +241,6 @@ def main() -> int:
 
 def _files() -> dict[Path, str]:
     results = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))]
-    if not results:
-        raise SystemExit(f"error: there are no results in {RESULTS}: run `make bench-recovery`")
     return {PAGE: page(results, _FINDINGS.read_text(encoding="utf-8") if _FINDINGS.exists() else "")}
 
 

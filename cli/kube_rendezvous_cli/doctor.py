@@ -278,8 +278,8 @@ def _network(facts: Facts, now: datetime) -> Iterator[Finding]:
             )
             says += f", unless {listing(others)} does" if others else ""
             remedy = (
-                "allow ingress from the pods of the group on all ports: rank 0 serves the store, and "
-                "workers meet each other"
+                "allow ingress from the pods of the group on all ports: rank 0 serves the store and gets the beats of "
+                "the others, and workers meet each other"
             )
             yield Finding(PROBLEM if not others else WARNING, "NetworkPolicy", says, remedy)
 

@@ -14,6 +14,8 @@ from rendezvous_api.rendezvous import Member
 
 MEMBER, SPARE, WAITING, HELD_OUT, REFUSED, MISSING = "member", "spare", "waiting", "heldOut", "refused", "missing"
 _MARKS = {SPARE: "-", WAITING: "+", HELD_OUT: "x", REFUSED: "x", MISSING: "?"}
+_SUSPECTED = r"is silent|sends no beats to|has no connection to|does not answer the beats of"
+"""What the operator's message says of a suspect, after its name."""
 
 
 @dataclass(frozen=True)
@@ -93,13 +95,37 @@ def _state_of_member(group: Group, member: Member, participant: Participant | No
         return f"has joined again: {spec.attempt_reason}"
     if not group.running:
         return "asked to join again"
-    if (silent := silence(group, participant, now)) is not None:
+    if said := _suspected(group, member.name):
+        heartbeat = _heartbeat(participant, now)
+        if said != "is silent" or heartbeat is None:
+            return "accused"
+        return f"silent {times.age(heartbeat)} of {times.age(group.rendezvous.spec.suspect_seconds)}"
+    if said is None and (silent := silence(group, participant, now)) is not None:
         return f"silent {times.age(silent)} of {times.age(group.rendezvous.spec.suspect_seconds)}"
     record = group.record
     if status.round != group.status.round or record is None:
         return "starting"
     seconds = times.since(record.checked_in or record.formed, now)
     return "training" if seconds is None else f"training {times.age(seconds)}"
+
+
+def _suspected(group: Group, member: str) -> str | None:
+    """What the operator says of a member that may be lost; empty: it is no suspect; None: it does not say.
+
+    The operator does not say it where nothing is wrong with the round, which may also be long ago, nor where it names
+    only some of the suspects.
+    """
+    degraded = group.status.condition(names.CONDITION_DEGRADED)
+    if degraded is None or degraded.status != "True":
+        return None
+    if degraded.reason == ConditionReason.PATH_BROKEN.value:
+        return ""  # members without heartbeats train on, since their peers vouch for them
+    if degraded.reason != ConditionReason.MEMBER_SUSPECTED.value:
+        return None
+    named = re.search(rf"(?<![\w.-]){re.escape(member)} ({_SUSPECTED})\b", degraded.message)
+    if named:
+        return named[1]
+    return None if " more" in degraded.message else ""
 
 
 def silence(group: Group, participant: Participant, now: datetime) -> float | None:
@@ -111,11 +137,6 @@ def silence(group: Group, participant: Participant, now: datetime) -> float | No
     beat = _heartbeat(participant, now)
     if beat is None:
         return None
-    degraded = group.status.condition(names.CONDITION_DEGRADED)
-    if degraded is not None and degraded.status == "True" and degraded.reason == ConditionReason.MEMBER_SUSPECTED.value:
-        named = re.search(rf"(?<![\w.-]){re.escape(participant.metadata.name)}(?![\w-])", degraded.message)
-        if named:
-            return beat
     newest = min(
         (age for each in group.participants.values() if (age := _heartbeat(each, now)) is not None), default=beat
     )

@@ -12,7 +12,7 @@ from kube_rendezvous_cli.text import listing
 from kube_rendezvous_cli.timeline import time_lost, timeline
 from kube_rendezvous_cli.version import TROUBLESHOOTING
 from rendezvous_api import names
-from rendezvous_api.reasons import ClosedReason, FormationReason, RoundEndReason, State
+from rendezvous_api.reasons import ClosedReason, ConditionReason, FormationReason, RoundEndReason, State
 
 SOON_SECONDS = 300
 """A round whose predecessor ended less than this long ago is told with the reason for that."""
@@ -51,8 +51,13 @@ HELD = Advice(
     "a-node-is-held-out",
 )
 SUSPECTED = Advice(
-    "Look into the log of the silent node: its path to the API server may be broken, or its process may be "
-    "stopped. Training goes on.",
+    "Look into the log of the node that the message names first: its path to the API server may be broken, or its "
+    "process may be stopped or dead. Until it is lost, the round goes on.",
+    "degraded-or-heartbeats-that-do-not-arrive",
+)
+APART = Advice(
+    "Repair the path that the message names: from a machine to the API server, or between two nodes, which must reach "
+    "each other on all ports. Training goes on, and no node is lost for that.",
     "degraded-or-heartbeats-that-do-not-arrive",
 )
 GATHERED = Advice(
@@ -132,8 +137,10 @@ def advice_for(group: Group, found: list[Row], now: datetime) -> Advice:
         return UNSEEN
     state = State(group.state)
     degraded = group.status.condition(names.CONDITION_DEGRADED)
-    if state is State.DEGRADED and degraded is not None and degraded.reason == "NodeHeldOut":
+    if state is State.DEGRADED and degraded is not None and degraded.reason == ConditionReason.NODE_HELD_OUT:
         return HELD
+    if state is State.DEGRADED and degraded is not None and degraded.reason == ConditionReason.PATH_BROKEN:
+        return APART
     if state is State.WAITING_FOR_NODES and any(row.kind == HELD_OUT for row in found):
         return HELD
     if state is State.WAITING_FOR_NODES and not group.pods:

@@ -8,6 +8,7 @@ from hack import generate_pictures, pictured_losses, pictured_parts, pictured_ro
 from hack.pictured_states import observed
 from tests.support.pages import ROOT, read
 
+from rendezvous_api.participant import MISSED_SECONDS
 from rendezvous_api.reasons import FormationReason, RoundEndReason, State
 
 of_all_states = pytest.mark.xdist_group("all states")
@@ -48,16 +49,20 @@ def test_a_lost_node_is_noticed_when_the_settings_say() -> None:
     losses = pictured_losses.losses()
     spec = losses[0].spec
     silence = spec.heartbeat.interval_seconds * spec.heartbeat.max_missed
-    evicted, for_good, spare, replaced, no_machine, restarted, workers_fail, workers_hang = losses
-    assert [loss.asked_at for loss in losses] == [0, 0, 0, 0, 0, 5, 5, spec.timeouts.suspect_seconds]
+    evicted, for_good, spare, replaced, no_machine, restarted, workers_fail, killed, no_power, workers_hang = losses
+    confirmed = MISSED_SECONDS + spec.timeouts.confirm_seconds
+    assert [loss.asked_at for loss in losses] == [0, 0, 0, 0, 0, 5, 5, 3, confirmed, spec.timeouts.suspect_seconds]
     assert evicted.next_round_at == 1 + spec.timeouts.replacement_seconds
     assert for_good.next_round_at == 2 + spec.timeouts.replacement_pod_seconds
     assert no_machine.next_round_at == 10 + spec.timeouts.replacement_pod_seconds
     assert spare.next_round_at == 1
     assert (replaced.next_round_at, restarted.next_round_at) == (15, 6)
-    assert workers_fail.next_round_at == spec.timeouts.replacement_seconds
+    for lost in (workers_fail, killed, no_power):
+        assert lost.next_round_at == spec.timeouts.replacement_seconds
     assert workers_hang.next_round_at == spec.timeouts.suspect_seconds + 1
     assert (float(silence), str(State.DEGRADED)) in workers_hang.states
+    assert (1.0, str(State.DEGRADED)) in killed.states
+    assert (MISSED_SECONDS, str(State.DEGRADED)) in no_power.states
 
 
 @pytest.mark.parametrize("part", pictured_parts.RIGHTS)

@@ -23,11 +23,12 @@ from rendezvous_handler.torchrun.round_store import RoundStore
 class Members:
     """The members of one round, in this process; the first one is the host."""
 
-    def __init__(self, *ports: Sequence[int], fences: Sequence[str] = ()):
+    def __init__(self, *ports: Sequence[int] | None, fences: Sequence[str] = ()):
         """Bind the port of each store.
 
         Args:
-            ports: for the beats, of each member; an empty one is that of an earlier release.
+            ports: for the beats, of each member; an empty one is that of an earlier release, and None has only the port
+                of its store.
             fences: of the round, as each member has read it.
         """
         bound = [StorePort("127.0.0.1", [0]) for _ in ports]
@@ -49,7 +50,7 @@ class Members:
                 10,
                 True,
                 self.bells[rank].set,
-                given,
+                [bound[rank].port] if given is None else given,
             )
             for rank, given in enumerate(ports)
         ]
@@ -116,9 +117,8 @@ def test_a_round_of_one_has_none(closed: list[Members]) -> None:
 
 def test_the_only_port_is_for_the_store(closed: list[Members], caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "rendezvous_handler")
-    group = Members(ANY, ANY)
+    group = Members(None, ANY)
     closed.append(group)
-    group.all[0]._peer_ports = [port for port in [group.store.port] if port != group.store.port]
     group.check_in()
     assert [member.peers for member in group.all] == [None, None]
     assert "the only port of store_port is that of the store" in caplog.text

@@ -205,7 +205,7 @@ def test_a_host_whose_thread_stands_still_says_nothing_after_a_while(monkeypatch
         turn = group.host.turn
 
         def hang(now: float) -> Any:
-            hangs.wait()
+            assert hangs.wait(60), "the test goes on"
             return turn(now)
 
         monkeypatch.setattr(group.host, "turn", hang)

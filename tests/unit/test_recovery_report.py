@@ -4,7 +4,16 @@ from typing import Any
 
 import pytest
 from benchmarks.recovery.launchers import ALL, FAULTS
-from benchmarks.recovery.report import LAUNCHERS, TITLES, busy, fault_rows, machine_rows, overview, page
+from benchmarks.recovery.report import (
+    LAUNCHERS,
+    NOTHING_MEASURED,
+    TITLES,
+    busy,
+    fault_rows,
+    machine_rows,
+    overview,
+    page,
+)
 from hack.generated import table_of
 from tests.support.pages import rows
 
@@ -115,3 +124,11 @@ def test_all_that_can_be_measured_is_on_the_page() -> None:
     assert all(f"| {title} |" in text for title in LAUNCHERS.values())
     assert all(f"## {title}" in text for title in TITLES.values())
     assert "torch 2.15.0" in text
+
+
+def test_a_page_without_results_says_that_nothing_has_been_measured() -> None:
+    text = page([], "## What was found\n\nNothing.")
+    assert NOTHING_MEASURED in text
+    assert text.count("Not measured yet.") == len(TITLES)
+    assert not rows(text)
+    assert NOTHING_MEASURED not in page([result()], "")

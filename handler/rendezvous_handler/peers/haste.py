@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from rendezvous_api.participant import PeerReport
+from rendezvous_api.participant import NEWS_PER_SECOND, PeerReport
 from rendezvous_api.reasons import HostState
 from rendezvous_handler.peers.view import UNANSWERED, View
-
-HEARTBEATS_PER_SECOND = 200
-"""Of all members of a group together, where all may have seen the same at the same moment."""
 
 _PAUSE_SECONDS = 0.5
 """Between two heartbeats that one cause after the other asks for."""
@@ -19,7 +16,7 @@ _CONTRADICTIONS = 3
 
 def spread(nodes: int) -> float:
     """Over how many seconds the members of a round spread a heartbeat that all may send now."""
-    return nodes / HEARTBEATS_PER_SECOND
+    return nodes / NEWS_PER_SECOND
 
 
 class HostHaste:

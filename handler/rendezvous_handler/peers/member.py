@@ -12,12 +12,11 @@ import socket
 import time
 
 from rendezvous_api.backoff import Backoff, Failures
-from rendezvous_api.participant import PeerEvidence
+from rendezvous_api.participant import BEAT_SECONDS, PeerEvidence
 from rendezvous_api.reasons import HostState
 from rendezvous_handler.peers import wire
 from rendezvous_handler.peers.connection import Connection, EndedError
 from rendezvous_handler.peers.haste import MemberHaste
-from rendezvous_handler.peers.signs import BEAT_SECONDS
 from rendezvous_handler.peers.thread import CLOSED_BY_PEER, TOO_FEW, PeerThread
 from rendezvous_handler.peers.view import View
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from enum import Enum
 
-BEAT_SECONDS = 1.0
-"""From one beat of a member to its next one."""
-MISSED_SECONDS = 3 * BEAT_SECONDS
-"""Without a beat, or an answer, the other end is missed."""
+from rendezvous_api.participant import MISSED_SECONDS
+
 REOPEN_SECONDS = 1.0
 """Within this time a connection that was closed without a farewell must be opened again."""
 LEFT_SECONDS = 1.0

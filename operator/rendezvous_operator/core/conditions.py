@@ -92,8 +92,7 @@ def _degraded(s: Situation, status: RendezvousStatus, absent: Sequence[Missing])
     silent = _suspects(s, status)
     if silent:
         return True, ConditionReason.MEMBER_SUSPECTED, with_listing(suspects.described(s, silent), absent)
-    apart = suspects.on_one_path(s) if _goes_on(s, status) else ""
-    if apart:
+    if apart := _apart(s, status):
         return True, ConditionReason.PATH_BROKEN, with_listing(apart, absent)
     if absent and Run.of(status).round_runs:
         return True, ConditionReason.NODE_HELD_OUT, listing(absent)
@@ -119,11 +118,16 @@ def _what_runs(s: Situation, status: RendezvousStatus, absent: Sequence[Missing]
     silent = _suspects(s, status)
     if silent and s.liveness.isolated:
         return f"{text}; all its members are silent, so it is kept: they may train on together"
-    return f"{text}; {suspects.described(s, silent)}" if silent else text
+    wrong = suspects.described(s, silent) if silent else _apart(s, status)
+    return f"{text}; {wrong}" if wrong else text
 
 
 def _suspects(s: Situation, status: RendezvousStatus) -> list[MemberView]:
     return suspects.suspects(s) if _goes_on(s, status) else []
+
+
+def _apart(s: Situation, status: RendezvousStatus) -> str:
+    return suspects.on_one_path(s) if _goes_on(s, status) else ""
 
 
 def _goes_on(s: Situation, status: RendezvousStatus) -> bool:

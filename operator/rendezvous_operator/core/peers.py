@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from rendezvous_api import names
+from rendezvous_api.participant import MISSED_SECONDS, NEWS_PER_SECOND
 from rendezvous_api.reasons import HostState
 from rendezvous_operator.core.nodes import Node
 from rendezvous_operator.core.peer_words import Accusation, Words
@@ -18,13 +19,8 @@ from rendezvous_operator.core.timers import Fact, Timer
 from rendezvous_operator.core.verdict import earliest
 from rendezvous_operator.core.world import Concluded, Memory, Now, SeenParticipant, Target, World
 
-MISSED_BEATS_SECONDS = 3
-"""Without a beat, or an answer to one, before an agent says that it misses them."""
 CLOSED_SECONDS = 1.0
 """How long a heartbeat may contradict a closed connection; the agents have tried for as long to open it again."""
-HEARTBEATS_PER_SECOND = 200
-"""How many the agents of a large group send at most when all of them have the same news (the handler's
-``FIRST_BEATS_PER_SECOND``)."""
 _STILL_SECONDS = 3.0
 """How old the last heartbeat of an accuser may be in any case; half of the time to confirm, if that is longer."""
 _LOOK_AGAIN_SECONDS = 1.0
@@ -185,7 +181,7 @@ class _Judgement:
             since = self._since(one.name, HostState.CLOSED)
             # A new leader, or a watch that is late, may show the contradiction in the same moment as the accusation.
             if self._heard_at(one.name) <= since and not self._words.has_lived_on(one.name):
-                seconds = CLOSED_SECONDS + len(self._words.members) / HEARTBEATS_PER_SECOND
+                seconds = CLOSED_SECONDS + len(self._words.members) / NEWS_PER_SECOND
                 found = self._after(min(seconds, self._confirm), since, one, seen, by)
                 if found is not None:
                     return found
@@ -224,7 +220,7 @@ class _Judgement:
             if one.is_host:
                 return f"its connections to all other members were closed, and {heartbeat}"
             return f"its connection to {by} was closed, and {heartbeat}"
-        missed = f"{self._now - one.since + MISSED_BEATS_SECONDS:.0f} s"
+        missed = f"{self._now - one.since + MISSED_SECONDS:.0f} s"
         if one.is_host:
             return f"{by} has had no answers from it for {missed}, and {heartbeat}"
         return f"no beats at {by} for {missed}, and {heartbeat}"
@@ -235,7 +231,8 @@ def suspicion(now: Now, peers: Peers, name: str) -> str:
     one = peers.suspects(name)
     if one is None:
         return ""
-    since = now.clock_time(one.since - MISSED_BEATS_SECONDS)
+    before = CLOSED_SECONDS if HostState.CLOSED in one.words else MISSED_SECONDS
+    since = now.clock_time(one.since - before)
     if one.is_host:
         return f"does not answer the beats of {one.by} since {since}"
     if HostState.CLOSED in one.words:

@@ -120,7 +120,7 @@ MUTANTS = [
         ),
         (
             "give the agents of a large group more time to contradict",
-            "CLOSED_SECONDS + len(self._words.members) / HEARTBEATS_PER_SECOND",
+            "CLOSED_SECONDS + len(self._words.members) / NEWS_PER_SECOND",
             "CLOSED_SECONDS",
         ),
         (

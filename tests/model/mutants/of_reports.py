@@ -18,7 +18,7 @@ MUTANTS = [
         ),
         ("say nothing of another round", "        if status.round != number:\n", "        if False:\n"),
         (
-            "forget a message that is over before it was logged",
+            "forget a message that has passed before it was logged",
             "        self._is_held_back = False\n        if self._round",
             "        if self._round",
         ),

@@ -2,9 +2,10 @@
 
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from tests.unit.core.builders import now
+from tests.unit.core.peer_worlds import PeerScenario
 from tests.unit.core.worlds import Scenario
 
 from kube_rendezvous_cli.group import Group, group_of
@@ -13,6 +14,7 @@ from rendezvous_api.codec import encode
 from rendezvous_api.rendezvous import Owner, Rendezvous
 
 Json = dict[str, Any]
+_AnyPlayed = TypeVar("_AnyPlayed", bound="Played")
 
 MACHINES = {"train-0": "gpu-a", "train-1": "gpu-b", "train-2": "gpu-b", "train-3": "gpu-c", "train-4": "gpu-a"}
 JOB = Owner("Job", "train")
@@ -83,9 +85,21 @@ class Played(Scenario):
         return group_of(*self.objects())
 
 
+class PlayedWithBeats(Played, PeerScenario):
+    """The same, where members also beat to the host of the round, the agent of ``train-0``."""
+
+
 def trains(**spec: Any) -> Played:
     """Round 1 of three nodes trains for two minutes."""
-    scenario = Played(**{"last_call_seconds": 1, **spec})
+    return _trained(Played(**{"last_call_seconds": 1, **spec}))
+
+
+def trains_with_beats(**spec: Any) -> PlayedWithBeats:
+    """The same, with beats."""
+    return _trained(PlayedWithBeats(**{"last_call_seconds": 1, **spec}))
+
+
+def _trained(scenario: _AnyPlayed) -> _AnyPlayed:
     scenario.start("train-0", "train-1", "train-2")
     scenario.after(1)
     scenario.after(120)

@@ -2,9 +2,10 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
-from tests.unit.cli.played import Played, has_lost_one, named, trains, trains_again, waits
+from tests.unit.cli.played import Played, has_lost_one, named, trains, trains_again, trains_with_beats, waits
 from tests.unit.core.started import x_is_held_out
 from tests.unit.core.worlds import Scenario
 
@@ -41,6 +42,37 @@ def test_a_silent_member_is_shown_with_the_time_after_which_it_is_lost() -> None
     seen = found(scenario)
     assert (seen["train-1"].state, seen["train-1"].heartbeat) == ("silent 21s of 2m", 21)
     assert seen["train-0"].state.startswith("training")
+
+
+def test_a_member_for_which_its_peers_vouch_is_not_silent() -> None:
+    scenario = trains_with_beats()
+    scenario.silent(*named("train-1"))
+    scenario.after(40)
+    assert scenario.degraded[0] == "PathBroken"
+    seen = found(scenario)
+    assert seen["train-1"].state.startswith("training")
+    assert seen["train-1"].heartbeat == 40
+
+
+@pytest.mark.parametrize("sets", [{"missed": named("train-2")}, {"closed": named("train-2")}])
+def test_an_accused_member_is_shown_and_who_accuses_it_is_well(sets: dict[str, Any]) -> None:
+    scenario = trains_with_beats(confirm_seconds=60)
+    scenario.silent(*named("train-2"))
+    scenario.says(**sets)
+    assert scenario.degraded[0] == "MemberSuspected"
+    assert "train.train-0 (rank 0)" in scenario.degraded[1]
+    seen = found(scenario)
+    assert seen["train-2"].state == "accused"
+    assert seen["train-0"].state.startswith("training")
+
+
+def test_an_accused_host_is_shown_and_who_accuses_it_is_well() -> None:
+    scenario = trains_with_beats(confirm_seconds=60)
+    scenario.silent(*named("train-0"))
+    scenario.view("Missed", *named("train-1", "train-2"))
+    assert scenario.degraded[0] == "MemberSuspected"
+    states = {name: row.state.split(" ")[0] for name, row in found(scenario).items()}
+    assert states == {"train-0": "accused", "train-1": "training", "train-2": "training"}
 
 
 def test_a_clock_that_differs_makes_no_member_silent() -> None:

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 from tests.support.pages import anchors, read
-from tests.unit.cli.played import Played, has_lost_one, named, trains, trains_again, waits
+from tests.unit.cli.played import Played, has_lost_one, named, trains, trains_again, trains_with_beats, waits
 
 from kube_rendezvous_cli import why as module
 from kube_rendezvous_cli.group import group_of
@@ -75,7 +75,16 @@ def test_a_silent_member_is_named() -> None:
     text = said(scenario)
     assert "has been Degraded" in text
     assert "train.train-1 is silent since" in text
-    assert "What to do: Look into the log of the silent node" in text
+    assert "What to do: Look into the log of the node that the message names first" in text
+
+
+def test_a_broken_path_is_named() -> None:
+    scenario = trains_with_beats()
+    scenario.silent(*named("train-1"))
+    scenario.after(40)
+    text = said(scenario)
+    assert "train.train-1 sends no heartbeats since 2030-01-01T00:18:41Z, but trains on with the others." in text
+    assert "What to do: Repair the path that the message names" in text
 
 
 def test_spares_are_told() -> None:

@@ -37,8 +37,9 @@ class PeerScenario(Scenario):
 
     @property
     def degraded(self) -> tuple[str, str]:
-        """Reason and message of the condition Degraded."""
+        """Reason and message of the condition Degraded. The message of Running, which people see first, has it, too."""
         condition = self.condition("Degraded")
+        assert condition.message in self.condition("Running").message
         return (condition.reason, condition.message)
 
     def says(self, *, number: int | None = None, too_many: bool = False, **sets: str | Iterable[str]) -> PeerReport:

@@ -29,11 +29,8 @@ def test_a_member_that_only_its_peers_receive_is_never_dropped() -> None:
         "c sends no heartbeats since 2030-01-01T00:16:40Z, but trains on with the others",
     )
     scenario.at(HALF_AN_HOUR)
-    assert (scenario.status.round, scenario.asks, scenario.explanation) == (
-        1,
-        False,
-        "Running: round 1 runs with 4 nodes",
-    )
+    assert (scenario.status.round, scenario.asks) == (1, False)
+    assert scenario.explanation == f"Running: round 1 runs with 4 nodes; {text}"
     scenario.beat("c")
     assert scenario.degraded == ("AsExpected", "")
 
@@ -206,7 +203,7 @@ def test_a_closed_connection_is_confirmed_sooner() -> None:
     scenario.silent("c")
     scenario.at(101.5)
     scenario.says(closed="c")
-    assert scenario.degraded[1] == "c has no connection to a (rank 0) since 2030-01-01T00:18:19Z"
+    assert scenario.degraded[1] == "c has no connection to a (rank 0) since 2030-01-01T00:18:21Z"
     scenario.at(102.5)
     assert not scenario.asks
     scenario.at(102.53)
