@@ -28,7 +28,7 @@ HEARTBEATS_PER_SECOND = 200
 _STILL_SECONDS = 3.0
 """How old the last heartbeat of an accuser may be in any case; half of the time to confirm, if that is longer."""
 _LOOK_AGAIN_SECONDS = 1.0
-"""While an accused member has not contradicted, or an accuser sends no heartbeats. Most heartbeats cause no decision."""
+"""While an accused member has not contradicted, or an accuser sends no heartbeats: most cause no decision."""
 
 
 class Accused(NamedTuple):
