@@ -3,13 +3,16 @@
 import os
 import signal
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from tests.e2e.harness import Job, rounds
+from tests.support.proxy import Proxy
 from tests.support.waiting import wait_until
 
-from rendezvous_api.reasons import RoundEndReason
+from rendezvous_api import names
+from rendezvous_api.reasons import ConditionReason, RoundEndReason
 
 EVERYONE = {"n0", "n1", "n2"}
 WELL = ("", "", "", "")
@@ -19,8 +22,15 @@ WELL = ("", "", "", "")
 def start(job: Job) -> None:
     """Three nodes whose workers train by themselves; heartbeats by the interval alone would come late."""
     job.create(2, 3, lastCallSeconds=600, heartbeatIntervalSeconds=10, confirmSeconds=60)
+    begin(job)
+
+
+def begin(job: Job, ways: Mapping[str, Proxy] | None = None, **how: Any) -> None:
+    """Three nodes, and wait until each has beaten; these have a way of their own to the API server."""
     for node in sorted(EVERYONE):
-        job.agent(node)
+        way = (ways or {}).get(node)
+        own = {"environment": {"KUBECONFIG": str(job.control_plane.kubeconfig_via(way.port))}} if way else {}
+        job.agent(node, **own, **how)
     job.wait_for_round(EVERYONE)
     assert job.ranks() == {"n0": 0, "n1": 1, "n2": 2}
     wait_until(lambda: report(job) == WELL, "beats of all at rank 0")
@@ -103,3 +113,47 @@ def test_an_agent_that_is_terminated_says_so_itself(job: Job) -> None:
     wait_until(lambda: report(job) == WELL, "beats of n1")
     job.stop_training()
     assert [job.agents[node].wait() for node in ("n0", "n1")] == [0, 0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", [pytest.param("n2", id="a member"), pytest.param("n0", id="rank 0")])
+def test_a_stopped_node_is_lost_within_fifteen_seconds_and_comes_back(job: Job, victim: str) -> None:
+    """With the default times. Its kernel still has its connections, so nothing is closed."""
+    job.create(2, 3, lastCallSeconds=600)
+    begin(job, together=True)
+    stopped_at = time.monotonic()
+    job.agents[victim].freeze()
+    job.wait_for_round(EVERYONE - {victim}, after=1)
+    assert time.monotonic() - stopped_at < 15 + 1  # the others have joined again, too
+    job.agents[victim].thaw()
+    third = job.wait_for_round(EVERYONE, after=2)
+    assert [record.reason for record in third.history] == [RoundEndReason.MEMBER_LOST, RoundEndReason.SCALE_UP, None]
+    job.wait_for_training(EVERYONE)
+    job.stop_training()
+    assert [job.agents[node].wait() for node in sorted(EVERYONE)] == [0, 0, 0]
+    job.journal.assert_no_split()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", [pytest.param("n2", id="a member"), pytest.param("n0", id="rank 0")])
+def test_who_does_not_reach_the_api_server_trains_on_until_its_worker_fails(job: Job, victim: str) -> None:
+    times = {"heartbeatIntervalSeconds": 1, "maxMissed": 6, "suspectSeconds": 9, "confirmSeconds": 5}
+    job.create(2, 3, lastCallSeconds=600, **times)
+    with Proxy(job.control_plane.port) as way:
+        begin(job, {victim: way})
+        way.swallow()
+
+        def named() -> bool:
+            found = job.status.condition(names.CONDITION_DEGRADED)
+            return found is not None and found.reason == ConditionReason.PATH_BROKEN and victim in found.message
+
+        wait_until(named, f"{victim} to be named")
+        time.sleep(3 * times["suspectSeconds"])  # by its heartbeats alone it would be lost
+        assert named()
+        assert rounds(job.status) == [(3, None)]
+        assert len(job.journal.records("start")) == 3
+        job.crash(victim)
+        second = job.wait_for_round(EVERYONE - {victim}, after=1)
+        assert rounds(second) == [(3, RoundEndReason.MEMBER_REENTERED), (2, None)]
+        way.mend()
+        job.wait_for_round(EVERYONE, after=2)

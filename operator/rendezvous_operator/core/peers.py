@@ -24,7 +24,7 @@ CLOSED_SECONDS = 1.0
 _STILL_SECONDS = 3.0
 """How old the last heartbeat of an accuser may be in any case; half of the time to confirm, if that is longer."""
 _LOOK_AGAIN_SECONDS = 1.0
-"""While an accuser sends no heartbeats, until it counts as silent. They cause no decisions."""
+"""While an accused member has not contradicted, or an accuser sends no heartbeats: most cause no decision."""
 
 
 class Accused(NamedTuple):
@@ -117,6 +117,8 @@ class _Judgement:
         accusations = {found.name: found for found in self._words.accusations() if self._may_run(found.name)}
         accused = {name: self._accused(found) for name, found in accusations.items() if name not in concluded}
         doubted = self._is_doubted(list(accused.values()))
+        if any(not one.contradicted and not one.left for one in accused.values()):
+            self._changes_at = earliest(self._changes_at, self._now + _LOOK_AGAIN_SECONDS)
         for one in accused.values():
             if doubted and not one.left and not one.is_host:
                 continue

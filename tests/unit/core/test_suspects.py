@@ -2,6 +2,7 @@
 
 import random
 
+from tests.unit.core.peer_worlds import peers
 from tests.unit.core.started import running, three
 from tests.unit.core.worlds import Scenario
 
@@ -120,3 +121,18 @@ def test_a_thousand_suspects_are_two_events_and_a_short_message() -> None:
     assert len(scenario.condition("Degraded").message) < 300
     # The reconciler bounds the rate of writes that change only the message; these are those of the core.
     assert scenario.writes - writes <= 3
+
+
+def test_people_learn_of_a_contradiction_within_a_second() -> None:
+    """A heartbeat with the same content as before is no reason for a decision."""
+    scenario = peers()
+    scenario.at(4)
+    scenario.silent("c")
+    scenario.says(missed=["c"])
+    assert scenario.degraded[0] == "MemberSuspected"
+    scenario.after(1)
+    scenario.cut_off.discard("c")
+    scenario.after(1)
+    assert scenario.degraded == ("PathBroken", "a (rank 0) gets no beats of c, whose heartbeats arrive")
+    assert scenario.wake_at is not None
+    assert scenario.wake_at > scenario.clock + 2, "there is nothing to look for any more"
