@@ -229,7 +229,7 @@ def test_pods_of_a_lost_node_are_not_replaced_until_they_are_gone(group: Group, 
         timings.add(row)
     assert_lost_by_missed_beats(group, row)
     assert_survivors_were_told(group, pods, node)
-    assert all(group.pod(name).terminating for name in gone)
+    group.wait(lambda: all(group.pod(name).terminating for name in gone), "the eviction of its pods", 60)
 
     with group.recorder() as recorder:
         at = recorder.now()
