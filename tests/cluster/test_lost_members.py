@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 from testcluster import HOST_IMAGE, host_volume_mounts
+from testcluster.layout import NODE_GRACE_SECONDS
 from tests.cluster.harness import Group
 from tests.cluster.manifests import bare_pod, indexed_job, stateful_set
 from tests.cluster.order import OUT_OF_SERVICE
-from tests.cluster.timings import Timings
+from tests.cluster.timings import Timing, Timings
 
 from rendezvous_api.reasons import AttemptReason, ClosedReason, RoundEndReason
 
@@ -157,9 +158,10 @@ def test_the_node_of_rank_0_is_drained(group: Group, timings: Timings) -> None:
 
 
 def test_a_node_is_lost_and_its_pods_are_evicted_soon(group: Group, timings: Timings) -> None:
-    """With short tolerations in the pod: the node is NotReady after 20 s here, its pods are evicted 5 s later.
+    """The survivors get no more beats from it. Their word counts before anybody knows that the node is NotReady.
 
-    A Job makes new pods at once, although the old ones stay Terminating until somebody knows that they are gone.
+    With short tolerations in the pod its pods are evicted 5 s after that, and the group waits for what the Job makes
+    then. It does so at once, although the old pods stay Terminating until somebody knows that they are gone.
     """
     group.create_rendezvous(1, NODES, replacementSeconds=60)
     pods = train(group, toleration_seconds=5)
@@ -168,9 +170,7 @@ def test_a_node_is_lost_and_its_pods_are_evicted_soon(group: Group, timings: Tim
         at = group.lose_node(node)
         row = group.measure(recorder, "Job, evicted after 5 s", "node lost", at, nodes=NODES)
         timings.add(row)
-    assert group.status.history[-2].reason == RoundEndReason.MEMBER_EVICTED
-    assert row.told is not None
-    assert row.told < 60
+    assert_lost_by_missed_beats(group, row)
     assert_survivors_were_told(group, pods, node)
     assert_same_ranks(group, pods)
     left = [pod for pod in group.pods() if pod.node == node]
@@ -185,7 +185,7 @@ def test_a_node_is_lost_and_its_pods_are_evicted_soon(group: Group, timings: Tim
 
 
 def test_a_node_is_lost_and_comes_back(group: Group, timings: Timings) -> None:
-    """With Kubernetes' own tolerations its pods stay for 300 s more: only their silence tells."""
+    """With Kubernetes' own tolerations its pods stay for 300 s more: only the beats that are missed tell."""
     group.create_rendezvous(1, NODES, scaleUpIntervalSeconds=ALL_AT_ONCE)
     pods = train(group)
     node = group.pod(pods[0]).node
@@ -194,9 +194,7 @@ def test_a_node_is_lost_and_comes_back(group: Group, timings: Timings) -> None:
         at = group.lose_node(node)
         row = group.measure(recorder, "Job, not evicted", "node lost", at, nodes=len(survivors), timeout=240)
         timings.add(row)
-    assert group.status.history[-2].reason == RoundEndReason.MEMBER_LOST
-    assert row.told is not None
-    assert row.told < 150
+    assert_lost_by_missed_beats(group, row)
     assert_survivors_were_told(group, pods, node)
     assert_goes_on_from_checkpoint(group, at)
 
@@ -229,8 +227,9 @@ def test_pods_of_a_lost_node_are_not_replaced_until_they_are_gone(group: Group, 
         at = group.lose_node(node)
         row = group.measure(recorder, f"{kind}, evicted after 5 s", "node lost", at, nodes=NODES - len(gone))
         timings.add(row)
+    assert_lost_by_missed_beats(group, row)
     assert_survivors_were_told(group, pods, node)
-    assert all(group.pod(name).terminating for name in gone)
+    group.wait(lambda: all(group.pod(name).terminating for name in gone), "the eviction of its pods", 60)
 
     with group.recorder() as recorder:
         at = recorder.now()
@@ -281,6 +280,13 @@ def assert_same_ranks(group: Group, pods: list[str]) -> None:
         if pod.name in now:
             index = pod.index if pod.index is not None else int(pod.name.rpartition("-")[2])
             assert now[pod.name] == index, f"{pod.name} has rank {now[pod.name]}"
+
+
+def assert_lost_by_missed_beats(group: Group, row: Timing) -> None:
+    """No pod was known to be gone when the round ended: the machine was not yet known to be NotReady."""
+    assert group.status.history[-2].reason == RoundEndReason.MEMBER_LOST
+    assert row.told is not None
+    assert row.told < NODE_GRACE_SECONDS
 
 
 def assert_survivors_were_told(group: Group, pods: list[str], lost_node: str) -> None:

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from testcluster.layout import NODE_GRACE_SECONDS
 from tests.cluster.harness import Group
 from tests.cluster.manifests import DATA, TRAIN, bare_pod, indexed_job, pod_template
 from tests.cluster.stock import stock_template
@@ -109,7 +110,10 @@ def earlier_handler(stock: Group) -> dict[str, str]:
 
 @pytest.mark.parametrize("ours", [True, False], ids=["with our tolerations", "with Kubernetes' own"])
 def test_a_machine_is_lost(stock: Group, stock_environment: Path, timings: Timings, ours: bool) -> None:
-    """Ours evict the pods 30 s after the machine is known to be lost. Before the 300 s of others, silence tells."""
+    """The others miss its beats before it is known to be lost. With ours its pods are evicted 30 s later, not 300 s.
+
+    So the Job makes other ones, while the group may train on with fewer.
+    """
     spread = {
         "topologyKey": "kubernetes.io/hostname",
         "maxSkew": 1,
@@ -131,11 +135,9 @@ def test_a_machine_is_lost(stock: Group, stock_environment: Path, timings: Timin
         how = f"machine lost, {'our' if ours else 'default'} tolerations"
         row = stock.measure(recorder, "Job of 3 stock pods", how, at, nodes=3 if ours else len(staying), timeout=300)
         timings.add(row)
-    reason = RoundEndReason.MEMBER_EVICTED if ours else RoundEndReason.MEMBER_LOST
-    assert stock.status.history[-2].reason == reason
+    assert stock.status.history[0].reason == RoundEndReason.MEMBER_LOST
     assert row.told is not None
-    # Here a machine without power is NotReady after 20 s, and a member counts as lost after 120 s of silence.
-    assert (45 if ours else 110) < row.told < (75 if ours else 150)
+    assert row.told < NODE_GRACE_SECONDS
     stock.cluster.node(node).start()
     stock.stop_training()
     stock.kubectl("wait", "--for=condition=Complete", "rdzv/train", "--timeout=110s")
