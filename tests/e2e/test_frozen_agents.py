@@ -35,15 +35,17 @@ def told(job: Job, reason: EventReason) -> list[str]:
     return [event["note"] for event in job.api.list("Event") if event["reason"] == reason]
 
 
-def wait_until_suspected(job: Job, node: str) -> None:
-    def suspected() -> bool:
+def wait_until_degraded(job: Job, reason: ConditionReason, what: str) -> None:
+    def found() -> bool:
         condition = degraded(job)
-        return (
-            condition.reason == ConditionReason.MEMBER_SUSPECTED and f"{job.name}.{node} is silent" in condition.message
-        )
+        return condition.reason == reason and what in condition.message
 
-    wait_until(suspected, f"{node} to be suspected")
-    assert job.status.holds(names.CONDITION_RUNNING), "a suspicion ends no round"
+    wait_until(found, f"{reason}: {what}")
+    assert job.status.holds(names.CONDITION_RUNNING), "that ends no round"
+
+
+def wait_until_suspected(job: Job, node: str) -> None:
+    wait_until_degraded(job, ConditionReason.MEMBER_SUSPECTED, f"{job.name}.{node} is silent")
 
 
 def test_a_frozen_agent_is_a_suspect_and_lost_after_the_suspect_timeout(job: Job) -> None:
@@ -57,6 +59,8 @@ def test_a_frozen_agent_is_a_suspect_and_lost_after_the_suspect_timeout(job: Job
     frozen_at = time.time()
     os.kill(frozen, signal.SIGSTOP)
     wait_until_suspected(job, "n0")
+    said = f"round 1 goes on, but {job.name}.n0 "
+    wait_until(lambda: any(note.startswith(said) for note in told(job, EventReason.MEMBER_SUSPECTED)), "the Event")
     job.wait_for_training(both, since=time.time())
 
     second = job.wait_for_round({"n1"}, after=1)
@@ -114,7 +118,7 @@ def test_a_frozen_node_is_lost_at_once_when_another_one_re_enters(job: Job) -> N
 
 @pytest.mark.parametrize("silently", [True, False], ids=["nothing gets through", "connections are refused"])
 def test_nobody_restarts_when_a_third_of_the_members_is_cut_off_from_the_api_server(job: Job, silently: bool) -> None:
-    """For four times the keep-alive time, and less than the suspect timeout, which is the default of 120 s."""
+    """For four times the keep-alive time. It is the host, so another member passes on that the beats of all arrive."""
     job.create(2, 3, lastCallSeconds=600, **KEEP_ALIVE)
     everyone = {"n0", "n1", "n2"}
     with Proxy(job.control_plane.port) as proxy:
@@ -130,15 +134,15 @@ def test_nobody_restarts_when_a_third_of_the_members_is_cut_off_from_the_api_ser
             proxy.swallow()
         else:
             proxy.refuse()
-        wait_until_suspected(job, "n0")
-        silent = f"{job.name}.n0 is silent since "
+        cut_off = f"{job.name}.n0 sends no heartbeats since "
+        wait_until_degraded(job, ConditionReason.PATH_BROKEN, cut_off)
         for node in ("n1", "n2"):
-            wait_until_logged(job, node, f"round 1 goes on, but: {silent}")
+            wait_until_logged(job, node, f"round 1 goes on, but: {cut_off}")
         time.sleep(max(0.0, cut_at + CUT_OFF_SECONDS - time.time()))
         last_heartbeat = job.participant("n0")["status"]["heartbeatTime"]
         proxy.mend()
         mended_at = time.time()
-        wait_until(lambda: degraded(job).status == "False", "nobody to be suspected any more")
+        wait_until(lambda: degraded(job).status == "False", "heartbeats of all again")
         assert job.participant("n0")["status"]["heartbeatTime"] > last_heartbeat
         job.wait_for_training(everyone, since=time.time())
 
@@ -150,10 +154,7 @@ def test_nobody_restarts_when_a_third_of_the_members_is_cut_off_from_the_api_ser
         assert time.time() - mended_at < 40
         for node in ("n1", "n2"):
             wait_until_logged(job, node, "round 1: what was wrong has passed")
-        assert told(job, EventReason.MEMBER_SUSPECTED)[0].startswith(f"round 1 goes on, but {silent}")
-        if silently:  # once is enough: between two times of telling there are 30 s
-            wait_until(lambda: told(job, EventReason.MEMBER_RESPONDS), "the Event that it is over", 60)
-            assert told(job, EventReason.MEMBER_RESPONDS) == [f"round 1: {job.name}.n0 sends heartbeats again"]
+        assert told(job, EventReason.MEMBER_SUSPECTED) == [], "the beats of all arrive"
 
         # It is told of the next round as before.
         job.request_restart()
