@@ -7,7 +7,7 @@ import pytest
 from tests.unit.core.peer_worlds import PeerScenario, peers
 from tests.unit.metrics_support import KEY, Place, running
 
-from rendezvous_operator.core.world import Decision, LossEvidence, Memory
+from rendezvous_operator.core.world import Decision, Evidence, LossEvidence, Memory
 
 
 @pytest.fixture
@@ -30,10 +30,12 @@ class Counting(PeerScenario):
         self.place.metrics.members_suspected(KEY, memory, decision)
         return changed
 
-    def decide(self) -> Decision:
-        """The last one is kept."""
-        self.decided = super().decide()
-        return self.decided
+    def look(self) -> Decision | Evidence:
+        """The last decision is kept."""
+        answer = super().look()
+        if isinstance(answer, Decision):
+            self.decided = answer
+        return answer
 
 
 def counting(place: Place) -> Counting:
