@@ -25,12 +25,12 @@ def start(job: Job) -> None:
     begin(job)
 
 
-def begin(job: Job, ways: Mapping[str, Proxy] | None = None, **how: Any) -> None:
+def begin(job: Job, ways: Mapping[str, Proxy] | None = None, *, together: bool = False) -> None:
     """Three nodes, and wait until each has beaten; these have a way of their own to the API server."""
     for node in sorted(EVERYONE):
         way = (ways or {}).get(node)
-        own = {"environment": {"KUBECONFIG": str(job.control_plane.kubeconfig_via(way.port))}} if way else {}
-        job.agent(node, **own, **how)
+        own = {"KUBECONFIG": str(job.control_plane.kubeconfig_via(way.port))} if way else None
+        job.agent(node, environment=own, together=together)
     job.wait_for_round(EVERYONE)
     assert job.ranks() == {"n0": 0, "n1": 1, "n2": 2}
     wait_until(lambda: report(job) == WELL, "beats of all at rank 0")
