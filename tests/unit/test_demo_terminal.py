@@ -30,7 +30,8 @@ def wait_until_it_shows(terminal: Terminal, text: str) -> None:
 def test_keys_and_what_the_shell_prints_are_kept_in_their_order(tmp_path: Path) -> None:
     with Terminal(os.environ, tmp_path, 60, 10) as terminal:
         terminal.run("stty size; pwd; echo é")
-        terminal.type("echo waits; sleep 100")
+        # What has printed is in the foreground, so the interrupt reaches it and not the shell that is about to start it.
+        terminal.type("sh -c 'echo waits; exec sleep 100'")
         wait_until_it_shows(terminal, "\nwaits\n")
         terminal.interrupt()
         terminal.run("echo $?")
@@ -38,7 +39,7 @@ def test_keys_and_what_the_shell_prints_are_kept_in_their_order(tmp_path: Path) 
     assert moments == sorted(moments)
     lines = shown(terminal).splitlines()
     assert lines[:4] == ["$ stty size; pwd; echo é", "10 60", str(tmp_path), "é"]
-    assert lines[4:] == ["$ echo waits; sleep 100", "waits", "^C", "$ echo $?", "130", "$ "]
+    assert lines[4:] == ["$ sh -c 'echo waits; exec sleep 100'", "waits", "^C", "$ echo $?", "130", "$ "]
 
 
 def test_a_shell_that_does_not_answer_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
