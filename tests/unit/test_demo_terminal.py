@@ -30,7 +30,7 @@ def wait_until_it_shows(terminal: Terminal, text: str) -> None:
 def test_keys_and_what_the_shell_prints_are_kept_in_their_order(tmp_path: Path) -> None:
     with Terminal(os.environ, tmp_path, 60, 10) as terminal:
         terminal.run("stty size; pwd; echo é")
-        # What has printed is in the foreground, so the interrupt reaches it and not the shell that is about to start it.
+        # What has printed is in the foreground, so the interrupt reaches it. The shell may be between two programs.
         terminal.type("sh -c 'echo waits; exec sleep 100'")
         wait_until_it_shows(terminal, "\nwaits\n")
         terminal.interrupt()
