@@ -28,6 +28,8 @@ QUERIES = {
     for panel in DASHBOARD["panels"]
     for target in panel.get("targets", [])
 }
+NEEDS_A_LOSS = {"Time to find a loss-A"}
+"""The members of the story say themselves that they leave."""
 VARIABLES = [item["definition"] for item in DASHBOARD["templating"]["list"] if item["type"] == "query"]
 _METRIC = re.compile(r"\bkube_rendezvous_\w+")
 
@@ -127,7 +129,7 @@ def test_names_of_metrics_keep_to_the_conventions(prometheus: Prometheus) -> Non
     assert [line for line in complaints if not line.startswith("python_gc_")] == []
 
 
-@pytest.mark.parametrize("name", QUERIES)
+@pytest.mark.parametrize("name", [name for name in QUERIES if name not in NEEDS_A_LOSS])
 def test_a_panel_has_something_to_show(prometheus: Prometheus, name: str) -> None:
     def shows() -> bool:
         samples = prometheus.query(filled(QUERIES[name]))
