@@ -55,6 +55,8 @@ class Words:
         """Of the host; None: none counts."""
         self.writer: SeenParticipant | None = None
         """Whose heartbeat has that report."""
+        self._reports: list[tuple[PeerReport, SeenParticipant]] = []
+        """All that are there, also those that do not count any more."""
         if len(self.members) > 1:
             self._read()
 
@@ -66,12 +68,15 @@ class Words:
             said = seen.object.status.peers if seen is not None else None
             if seen is None or said is None or (said.report is None and said.host is HostState.ANSWERS):
                 continue
-            if not self._counts(member, seen):
+            if not self._has_run(member, seen):
                 continue
-            if member.rank > 0 and said.host is not None and said.host in _SAYS_SOMETHING:
+            counts = self._is_heard(member, seen)
+            if counts and member.rank > 0 and said.host is not None and said.host in _SAYS_SOMETHING:
                 self.of_host.append((said.host, seen))
             if said.report is not None and (member.rank == 0 or self._passes_on(seen, said.host)):
-                found.append((said.report, seen))
+                self._reports.append((said.report, seen))
+                if counts:
+                    found.append((said.report, seen))
         if found:
             self.report, self.writer = max(found, key=lambda one: (one[0].number, one[1].beat_at))
 
@@ -89,7 +94,11 @@ class Words:
 
     def _counts(self, member: Member, seen: SeenParticipant) -> bool:
         """Whether it runs the round, as far as is known, and its own heartbeats arrive."""
-        return self._has_run(member, seen) and self._nodes[member.name].lives and self._now < self.until(seen)
+        return self._has_run(member, seen) and self._is_heard(member, seen)
+
+    def _is_heard(self, member: Member, seen: SeenParticipant) -> bool:
+        """Whether its own heartbeats arrive."""
+        return self._nodes[member.name].lives and self._now < self.until(seen)
 
     def _has_run(self, member: Member, seen: SeenParticipant) -> bool:
         """Whether its last heartbeat is of its entry in the round."""
@@ -109,6 +118,11 @@ class Words:
         """The rank of each member, by name."""
         return {member.name: member.rank for member in self.members}
 
+    def rank_of(self, name: str) -> int | None:
+        """The rank of a node whose present attempt is a member of the round; None: it is none."""
+        node, rank = self._nodes.get(name), self.ranks.get(name)
+        return rank if node is not None and rank is not None and node.is_member(self.members[rank]) else None
+
     @cached_property
     def answered(self) -> SeenParticipant | None:
         """Of the members that get answers from the host, the one whose heartbeat is the newest."""
@@ -123,8 +137,8 @@ class Words:
 
     def voucher(self, name: str) -> SeenParticipant | None:
         """Whose word it is that a member's beats, or the host's answers, arrive; None: no word is there that counts."""
-        rank = self.ranks.get(name)
-        if rank is None or not self._nodes[name].is_member(self.members[rank]):
+        rank = self.rank_of(name)
+        if rank is None:
             return None
         if rank == 0:
             return self.answered
@@ -138,27 +152,15 @@ class Words:
         Also if it does not count any more: it was true then (monotonic seconds). Perhaps no decision was made while it
         did count.
         """
-        rank = self.ranks.get(name)
-        if rank is None or not self._nodes[name].is_member(self.members[rank]):
+        rank = self.rank_of(name)
+        if rank is None:
             return float("-inf")
         if rank == 0:
             found = (seen.beat_at for member, seen in self._others() if _answers(seen) and self._has_run(member, seen))
         else:
-            found = (at for report, at in self._reports if not report.too_many and rank not in _named(report))
+            reports = self._reports
+            found = (seen.beat_at for report, seen in reports if not report.too_many and rank not in _named(report))
         return max(found, default=float("-inf"))
-
-    @cached_property
-    def _reports(self) -> Sequence[tuple[PeerReport, float]]:
-        """All that are there, with the moments of their heartbeats."""
-        found = []
-        for member in self.members:
-            seen = self._world.participants.get(member.name)
-            said = seen.object.status.peers if seen is not None else None
-            if seen is None or said is None or said.report is None or not self._has_run(member, seen):
-                continue
-            if member.rank == 0 or self._passes_on(seen, said.host):
-                found.append((said.report, seen.beat_at))
-        return found
 
     def accusations(self) -> Iterator[Accusation]:
         """Who is accused now."""

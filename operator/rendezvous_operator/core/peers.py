@@ -136,8 +136,7 @@ class _Judgement:
 
     def _may_run(self, name: str) -> bool:
         """Whether it is the member of the round, as far as is known by its own word and its pod."""
-        node, rank = self._nodes.get(name), self._words.ranks.get(name)
-        return node is not None and rank is not None and node.lives and node.is_member(self._words.members[rank])
+        return self._words.rank_of(name) is not None and self._nodes[name].lives
 
     def _still_holds(self, name: str, found: Concluded) -> bool:
         """Until its next heartbeat, or a word that beats of it arrive. Who has said so may be in no round any more."""

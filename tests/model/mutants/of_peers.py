@@ -36,8 +36,8 @@ MUTANTS = [
         ),
         (
             "vouch for no other attempt than that of the member",
-            "if rank is None or not self._nodes[name].is_member(self.members[rank]):\n            return None",
-            "if rank is None:\n            return None",
+            "return rank if node is not None and rank is not None and node.is_member(self.members[rank]) else None",
+            "return rank if node is not None else None",
         ),
         (
             "vouch for no member if the sets do not fit",
