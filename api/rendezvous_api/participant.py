@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from rendezvous_api import ranks
 from rendezvous_api.meta import ObjectMeta
 from rendezvous_api.reasons import AttemptReason, HostState, LeaveReason, ParticipantState
 
@@ -85,6 +86,11 @@ class PeerReport:
     """They have never come. That says nothing: they may be of an earlier release."""
     too_many: bool | None = None
     """True: the sets do not fit; they are empty, and nothing is said of any member."""
+
+    @property
+    def accused(self) -> frozenset[int]:
+        """The ranks that may be dead."""
+        return ranks.from_text(self.missed) | ranks.from_text(self.closed)
 
 
 @dataclass(frozen=True, slots=True)

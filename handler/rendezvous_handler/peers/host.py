@@ -8,7 +8,6 @@ import selectors
 import socket
 import time
 
-from rendezvous_api import ranks
 from rendezvous_api.participant import PeerEvidence, PeerReport
 from rendezvous_handler.peers import wire
 from rendezvous_handler.peers.connection import Connection, EndedError
@@ -100,7 +99,7 @@ class Host(PeerThread):
             try:
                 if mask & selectors.EVENT_WRITE:
                     data.flush()
-                    self._watch(data)
+                    self.watch(data)
                 if mask & selectors.EVENT_READ:
                     self._read(data, now)
             except wire.WireError as error:
@@ -152,7 +151,7 @@ class Host(PeerThread):
             self._accused = frozenset()
             number = 0
             if report is not None:
-                self._accused = ranks.from_text(report.missed) | ranks.from_text(report.closed)
+                self._accused = report.accused
                 number = report.number
             self._answers = (
                 wire.answer(wire.Answer(number, passes_on, report)),
@@ -217,7 +216,7 @@ class Host(PeerThread):
         has_left = guest.send(short if guest.number == number else full)
         guest.number = number
         if not has_left:
-            self._watch(guest)
+            self.watch(guest)
 
     def _admit(self, guest: _Guest, rank: int) -> None:
         self._strangers.pop(guest, None)
@@ -226,10 +225,6 @@ class Host(PeerThread):
         if earlier is not None:
             self._drop(earlier)
         self._members[rank] = guest
-
-    def _watch(self, guest: _Guest) -> None:
-        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if guest.is_full else 0)
-        self.selector.modify(guest.socket, events, guest)
 
     def _closed(self, guest: _Guest, now: float) -> None:
         self._drop(guest)

@@ -105,7 +105,7 @@ class Member(PeerThread):
                 self._opened(data, now)
             elif mask & selectors.EVENT_WRITE:
                 data.flush()
-                self._watch(data)
+                self.watch(data)
             if mask & selectors.EVENT_READ:
                 for line in data.receive():
                     self._read(data, line, now)
@@ -181,7 +181,7 @@ class Member(PeerThread):
             raise OSError(problem, os.strerror(problem))
         call.is_open, call.deadline = True, now + _FIRST_ANSWER_SECONDS
         call.send(wire.hello(self._peer) + wire.beat(self.heartbeats.arrive))
-        self._watch(call)
+        self.watch(call)
 
     def _beat(self, now: float) -> None:
         call = self._call
@@ -190,7 +190,7 @@ class Member(PeerThread):
         call.unanswered += 1
         try:
             call.send(wire.beat(self.heartbeats.arrive))
-            self._watch(call)
+            self.watch(call)
         except OSError as error:
             self._lost(call, str(error), now, by_peer=error.errno in CLOSED_BY_PEER)
 
@@ -242,11 +242,6 @@ class Member(PeerThread):
     def _close(self, call: _Call) -> None:
         self.selector.unregister(call.socket)
         call.end()
-
-    def _watch(self, call: _Call) -> None:
-        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if call.is_full else 0)
-        if self.selector.get_key(call.socket).events != events:
-            self.selector.modify(call.socket, events, call)
 
     def _warn(self, now: float) -> None:
         if self._warn_at is not None and now >= self._warn_at:

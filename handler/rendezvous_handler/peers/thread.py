@@ -15,6 +15,7 @@ from typing import Protocol
 
 from rendezvous_api.participant import PeerEvidence
 from rendezvous_handler.peers import wire
+from rendezvous_handler.peers.connection import Connection
 
 _logger = logging.getLogger(__name__)
 
@@ -160,6 +161,13 @@ class PeerThread:
         for each in (*self.sockets(), *self._waker):
             each.close()
         self.selector.close()
+
+    def watch(self, connection: Connection) -> None:
+        """Wait at a registered connection for what comes, and for room if something has not left yet."""
+        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if connection.is_full else 0)
+        key = self.selector.get_key(connection.socket)
+        if key.events != events:
+            self.selector.modify(connection.socket, events, key.data)
 
     # ---- what a host or a member does, all in the thread
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from rendezvous_api import ranks
 from rendezvous_api.participant import PeerEvidence, PeerReport
 from rendezvous_api.reasons import HostState
 from rendezvous_handler.peers.signs import OwnTime, Presence, Signs
@@ -51,8 +50,7 @@ class View:
         self._passes_on = passes_on
         if report is not None:
             self.report = report
-            accused = ranks.from_text(report.missed) | ranks.from_text(report.closed)
-            self.is_accused = self._rank in accused
+            self.is_accused = self._rank in report.accused
 
     def closed(self, now: float) -> None:
         """The kernel of the host's machine has closed the connection, without a farewell; see `Signs.closed`."""

@@ -91,6 +91,12 @@ MUTANTS = [
         ("excuse the members after its pause", "            member.signs.excuse(own)\n", "            pass\n"),
     ),
     *of(
+        "api/rendezvous_api/participant.py",
+        ["test_peers_view.py"],
+        ("see that it is missed", "ranks.from_text(self.missed) | ranks", "ranks"),
+        ("see that it is closed", " | ranks.from_text(self.closed)", ""),
+    ),
+    *of(
         "handler/rendezvous_handler/peers/view.py",
         ["test_peers_view.py"],
         ("say nothing without a connection", "return HostState.NOT_CONNECTED", "return HostState.MISSED"),
@@ -101,8 +107,6 @@ MUTANTS = [
             "self._passes_on",
         ),
         ("pass nothing on any more", "        self._passes_on = passes_on\n", "        self._passes_on |= passes_on\n"),
-        ("see that it is missed", "ranks.from_text(report.missed) | ranks", "ranks"),
-        ("see that it is closed", " | ranks.from_text(report.closed)", ""),
         (
             "keep the last report",
             "        if report is not None:\n",
