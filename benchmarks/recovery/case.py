@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks.cluster import ROOT
 from benchmarks.recovery.journal import Ending, Fault, Formed, Line, Reader, groups, judge
 from benchmarks.recovery.launchers import FIRST, MAX_NODES, Launcher
 from demo import processes
@@ -79,7 +80,12 @@ class _Stage:
     def start(self, node: str) -> float:
         """Start a node; returns when."""
         command, variables = self.launcher.command(node, self.folder)
-        usual = {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "RECOVERY_NODE": node}
+        usual = {
+            "OMP_NUM_THREADS": "1",
+            "GLOO_SOCKET_IFNAME": "lo",
+            "RECOVERY_NODE": node,
+            "PYTHONPATH": str(ROOT),  # the workers are scripts that import `benchmarks.recovery.steps`
+        }
         environment = {**os.environ, **usual, **variables}
         at = time.monotonic()
         self.agents[node] = processes.start(self.mark, node, command, environment, self.folder / f"{node}.log")

@@ -3,32 +3,15 @@
 Usage: torchft_worker.py FOLDER. Each worker is a replica group of its own. A step counts when it is committed.
 """
 
-import json
-import os
-import sys
 import time
 from datetime import timedelta
-from pathlib import Path
-from typing import Any
 
-folder = Path(sys.argv[1])
-node, pid = os.environ["RECOVERY_NODE"], os.getpid()
-lines = os.open(folder / f"steps-{node}-{pid}.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-
-
-def write(event: str, **fields: Any) -> None:
-    """Write what has just happened."""
-    line = json.dumps({"event": event, "node": node, "pid": pid, "at": time.monotonic(), **fields})
-    os.write(lines, f"{line}\n".encode())
-
+from benchmarks.recovery.steps import CHECKPOINT_STEPS, STEP_SECONDS, folder, node, write
 
 write("start")
 
 import torch  # noqa: E402
 from torchft import Manager, ProcessGroupGloo  # noqa: E402
-
-STEP_SECONDS = 0.1
-CHECKPOINT_STEPS = 10
 
 weights = torch.zeros(1000)
 

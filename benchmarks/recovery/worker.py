@@ -5,32 +5,17 @@ Usage: worker.py FOLDER [--heartbeats]. Each worker appends lines of JSON to a f
 The script ends only with its launcher.
 """
 
-import json
-import os
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
-folder = Path(sys.argv[1])
-node, pid = os.environ["RECOVERY_NODE"], os.getpid()
-lines = os.open(folder / f"steps-{node}-{pid}.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-
-
-def write(event: str, **fields: Any) -> None:
-    """Write what has just happened."""
-    line = json.dumps({"event": event, "node": node, "pid": pid, "at": time.monotonic(), **fields})
-    os.write(lines, f"{line}\n".encode())
-
+from benchmarks.recovery.steps import CHECKPOINT_STEPS, STEP_SECONDS, folder, pid, write
 
 write("start")
 
 # After the first line: the import takes seconds, and no launcher has to do with them.
 import torch  # noqa: E402
 import torch.distributed as dist  # noqa: E402
-
-STEP_SECONDS = 0.1
-CHECKPOINT_STEPS = 10
 
 dist.init_process_group("gloo")
 rank, nodes = dist.get_rank(), dist.get_world_size()
