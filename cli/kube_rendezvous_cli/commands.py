@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -52,8 +52,7 @@ class Session:
         Raises:
             CommandError: there is none, or it may not be read.
         """
-        found, problems = self.objects(name)
-        return group_of(found["rendezvous"][0], found["participants"], found["pods"], problems)
+        return _group(*self.objects(name))
 
     def objects(self, name: str) -> tuple[dict[str, list[Json]], list[str]]:
         """The objects of a group by their kind, and what could not be listed.
@@ -81,6 +80,10 @@ def selected(name: str) -> dict[str, tuple[str, ...]]:
     return {"rendezvous": (RENDEZVOUS, name), "participants": (PARTICIPANTS, mine), "pods": ("pods", mine)}
 
 
+def _group(objects: Mapping[str, list[Json]], problems: Iterable[str]) -> Group:
+    return group_of(objects["rendezvous"][0], objects["participants"], objects["pods"], problems)
+
+
 def _items(answer: Json | KubectlError) -> list[Json]:
     return [] if isinstance(answer, KubectlError) else list(answer["items"])
 
@@ -100,7 +103,7 @@ def get(session: Session) -> int:
     if options.name is None:
         return _get_all(session)
     found, problems = session.objects(options.name)
-    group = group_of(found["rendezvous"][0], found["participants"], found["pods"], problems)
+    group = _group(found, problems)
     wide = options.output == "wide"
     if options.output in ("json", "yaml"):
         session.show_value(group_json(group, now()), options.output)
@@ -111,13 +114,7 @@ def get(session: Session) -> int:
 
             def view(moment: datetime) -> str | None:
                 objects = {kind: [*found.values()] for kind, found in watches.objects.items()}
-                if not objects["rendezvous"]:
-                    return None
-                return tree(
-                    group_of(objects["rendezvous"][0], objects["participants"], objects["pods"], problems),
-                    moment,
-                    wide=wide,
-                )
+                return tree(_group(objects, problems), moment, wide=wide) if objects["rendezvous"] else None
 
             _follow(session, watches, view, f"{options.name} is gone: it was deleted")
     return DONE

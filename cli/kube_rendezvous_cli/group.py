@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from kube_rendezvous_cli import lenient, times
@@ -88,6 +89,12 @@ class Group:
     def condition(self) -> Condition | None:
         """Running, with the message that people read first."""
         return self.status.condition(names.CONDITION_RUNNING)
+
+    @cached_property
+    def newest_heartbeat(self) -> datetime | None:
+        """The latest of all participants; None: none has sent one."""
+        found = (times.parse(each.status.heartbeat_time) for each in self.participants.values())
+        return max((moment for moment in found if moment is not None), default=None)
 
     def held_out(self, now: datetime) -> dict[str, HeldOut]:
         """Who is held out now, by the name of the participant. Who may take part again is listed for a while, too."""

@@ -95,13 +95,14 @@ def _state_of_member(group: Group, member: Member, participant: Participant | No
         return f"has joined again: {spec.attempt_reason}"
     if not group.running:
         return "asked to join again"
-    if said := _suspected(group, member.name):
-        heartbeat = _heartbeat(participant, now)
-        if said != "is silent" or heartbeat is None:
-            return "accused"
-        return f"silent {times.age(heartbeat)} of {times.age(group.rendezvous.spec.suspect_seconds)}"
-    if said is None and (silent := silence(group, participant, now)) is not None:
+    said = _suspected(group, member.name)
+    silent = _heartbeat(participant, now) if said == "is silent" else None
+    if said is None:
+        silent = silence(group, participant, now)
+    if silent is not None:
         return f"silent {times.age(silent)} of {times.age(group.rendezvous.spec.suspect_seconds)}"
+    if said:
+        return "accused"
     record = group.record
     if status.round != group.status.round or record is None:
         return "starting"
@@ -134,14 +135,11 @@ def silence(group: Group, participant: Participant, now: datetime) -> float | No
     The operator judges by its own clock. Here the clock of the agent is compared with that of this machine, so that
     counts only if another agent's heartbeat shows that the two agree.
     """
-    beat = _heartbeat(participant, now)
-    if beat is None:
+    beat, longest = _heartbeat(participant, now), group.rendezvous.silent_seconds
+    if beat is None or beat < longest:
         return None
-    newest = min(
-        (age for each in group.participants.values() if (age := _heartbeat(each, now)) is not None), default=beat
-    )
-    longest = group.rendezvous.silent_seconds
-    return beat if beat >= longest > newest else None
+    newest = group.newest_heartbeat
+    return beat if newest is not None and (now - newest).total_seconds() < longest else None
 
 
 def _others(group: Group, now: datetime) -> Iterator[Row]:
