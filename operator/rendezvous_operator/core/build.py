@@ -6,7 +6,7 @@ from dataclasses import replace
 from rendezvous_api import names
 from rendezvous_api.reasons import EventReason, FormationReason, RoundEndReason
 from rendezvous_api.rendezvous import Formation, RendezvousStatus, RoundRecord, Store
-from rendezvous_operator.core import conditions, garbage, history, invariants, summary, suspects
+from rendezvous_operator.core import conditions, garbage, history, invariants, summary
 from rendezvous_operator.core.end import budget
 from rendezvous_operator.core.nodes import MemberState, MemberView
 from rendezvous_operator.core.rank.rank import rank
@@ -65,7 +65,7 @@ def build(s: Situation, timers: Timers, picked: Selection, outlook: Outlook | No
         ),
         lost=(lost := _lost(s)),
         detected=_detected(s, lost),
-        suspects=len(suspects.suspects(s)) if status.round == s.status.round else 0,
+        suspects=len(conditions.suspects_of(s, status)),
     )
 
 

@@ -89,7 +89,7 @@ def _suspended(s: Situation, status: RendezvousStatus) -> Answer:
 
 
 def _degraded(s: Situation, status: RendezvousStatus, absent: Sequence[Missing]) -> Answer:
-    silent = _suspects(s, status)
+    silent = suspects_of(s, status)
     if silent:
         return True, ConditionReason.MEMBER_SUSPECTED, with_listing(suspects.described(s, silent), absent)
     if apart := _apart(s, status):
@@ -115,14 +115,15 @@ def _what_runs(s: Situation, status: RendezvousStatus, absent: Sequence[Missing]
     if status.formation is not None:
         text += f"; {status.formation.message}"
     text = with_listing(text, absent)
-    silent = _suspects(s, status)
+    silent = suspects_of(s, status)
     if silent and s.liveness.isolated:
         return f"{text}; all its members are silent, so it is kept: they may train on together"
     wrong = suspects.described(s, silent) if silent else _apart(s, status)
     return f"{text}; {wrong}" if wrong else text
 
 
-def _suspects(s: Situation, status: RendezvousStatus) -> list[MemberView]:
+def suspects_of(s: Situation, status: RendezvousStatus) -> list[MemberView]:
+    """The suspects that the status shows: those of a round that runs on."""
     return suspects.suspects(s) if _goes_on(s, status) else []
 
 

@@ -17,10 +17,7 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
-from rendezvous_api.reasons import (
-    AttemptReason,
-    RoundEndReason,
-)
+from rendezvous_api.reasons import AttemptReason, RoundEndReason
 from rendezvous_api.rendezvous import RendezvousStatus
 from rendezvous_operator.core.timers import Timer
 from rendezvous_operator.core.world import Decision, Detection, LossEvidence, Memory
