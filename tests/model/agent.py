@@ -10,12 +10,12 @@ import contextlib
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any, cast
 
 from tests.model.agent_client import AgentClient
 from tests.model.api_server import ApiServer
 from tests.model.heartbeats import Heartbeats
+from tests.model.join_wait import wait_of
 from tests.model.peers import CLOSED, FAREWELL, Host, Member, SecondPath
 from tests.model.stores import CHECK_IN_SECONDS, LONGER_AT_HOST_SECONDS, Stores
 
@@ -37,9 +37,7 @@ from rendezvous_handler.join.answer import (
     has_ended,
     nodes_waiting,
 )
-from rendezvous_handler.join.clock import JoinClock
 from rendezvous_handler.join.join import Seen, as_check_in
-from rendezvous_handler.join.wait import JoinWait
 
 OFF, ASKS, WAITS, CHECKS_IN, TRAINS, STOPS = "is off", "asks", "waits", "checks in", "trains", "stops its workers"
 
@@ -279,17 +277,7 @@ class Agent:
             self.process = ASKS
         self._reason, self.membership, self._asked = reason, None, None
         self.participant.reported = (0, None)
-        agent = SimpleNamespace(
-            reference=f"ns/{NAME}",
-            client=self.client,
-            settings=SimpleNamespace(join_timeout=600),
-            stopped=False,
-            notice_pause=lambda: None,
-            watch=self.watch,
-            participant=self.participant,
-        )
-        self.wait = JoinWait(cast(Any, agent))
-        self.wait.clock = JoinClock(self.now)
+        self.wait = wait_of(self, f"ns/{NAME}")
 
     def _ask(self) -> None:
         known = self.watch.state.rendezvous
@@ -311,8 +299,7 @@ class Agent:
                 pod_uid=self.pod_uid,
                 check_in=self._said,
             )
-        if self.release != "older":
-            self.participant.interval_seconds = self.heartbeats.interval = known.heartbeat_seconds
+        self._keep_interval(known)
         try:
             self.participant.join(self._asked)
         except NameTakenError:
@@ -391,10 +378,13 @@ class Agent:
         self.leaves(LeaveReason.TIMED_OUT)
         return True
 
-    def _beat(self) -> None:
-        known = self.watch.state.rendezvous
-        if known is not None and self.release != "older":
+    def _keep_interval(self, known: Rendezvous) -> None:
+        if self.release != "older":
             self.participant.interval_seconds = self.heartbeats.interval = known.heartbeat_seconds
+
+    def _beat(self) -> None:
+        if (known := self.watch.state.rendezvous) is not None:
+            self._keep_interval(known)
         try:
             self.participant.beat()
         except ApiError:
