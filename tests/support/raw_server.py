@@ -6,7 +6,7 @@ import ssl
 import struct
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import TracebackType
 
 Script = Callable[[socket.socket], None]
@@ -158,3 +158,17 @@ def begin_and_hang(data: bytes) -> Script:
 def chunk(data: bytes) -> bytes:
     """Bytes of an answer whose length is not known."""
     return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+@contextlib.contextmanager
+def deaf_server() -> Iterator[tuple[str, int]]:
+    """The address of a server that takes no connection: its queue is full, so further ones get no answer at all."""
+    with contextlib.ExitStack() as stack:
+        deaf = stack.enter_context(socket.socket())
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen(0)
+        for _ in range(3):
+            filling = stack.enter_context(socket.socket())
+            filling.setblocking(False)
+            filling.connect_ex(deaf.getsockname())
+        yield deaf.getsockname()

@@ -17,6 +17,7 @@ from tests.support.raw_server import (
     answer,
     begin_and_hang,
     chunk,
+    deaf_server,
     drip,
     read_request,
     silence,
@@ -105,24 +106,16 @@ def test_a_name_that_is_not_looked_up_in_time(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_no_address_that_does_not_answer_hides_one_that_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    with RawServer() as server, socket.socket() as deaf:
+    with RawServer() as server, deaf_server() as deaf:
         server.scripts.append(server.serve(answer()))
-        deaf.bind(("127.0.0.1", 0))
-        deaf.listen(0)
-        filling = [socket.socket() for _ in range(3)]
-        for sock in filling:  # its queue is full: further connections get no answer at all
-            sock.setblocking(False)
-            sock.connect_ex(deaf.getsockname())
         entry = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
         closed = ("127.0.0.1", 1)
         unusable = (999, socket.SOCK_STREAM, 6, "", ("::1", server.port))
-        found = [unusable, *((*entry, where) for where in (closed, deaf.getsockname(), ("127.0.0.1", server.port)))]
+        found = [unusable, *((*entry, where) for where in (closed, deaf, ("127.0.0.1", server.port)))]
         monkeypatch.setattr("rendezvous_handler.kube.dial.Resolver.addresses", lambda *_: found)
         began = time.monotonic()
         assert get(client_of(server), 10.0) == {}
         assert time.monotonic() - began < 3.0
-        for sock in filling:
-            sock.close()
 
 
 def test_a_watch_that_the_server_does_not_end_is_ended() -> None:

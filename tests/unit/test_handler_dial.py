@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from tests.support.raw_client import client_of, failure, get
-from tests.support.raw_server import RawServer, answer
+from tests.support.raw_server import RawServer, answer, deaf_server
 
 from rendezvous_handler.kube.background import Background
 from rendezvous_handler.kube.client import Client
@@ -47,14 +47,5 @@ def test_a_name_that_is_not_found_is_named(host: str, why: str, monkeypatch: pyt
 
 def test_a_server_that_takes_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rendezvous_handler.kube.dial._CONNECT_SECONDS", 0.2)
-    with socket.socket() as deaf:
-        deaf.bind(("127.0.0.1", 0))
-        deaf.listen(0)
-        filling = [socket.socket() for _ in range(3)]
-        for sock in filling:  # its queue is full: further connections get no answer at all
-            sock.setblocking(False)
-            sock.connect_ex(deaf.getsockname())
-        with pytest.raises(TimeoutError, match="timed out waiting for a connection"):
-            connected(Resolver(*deaf.getsockname()), time.monotonic() + 60)
-        for sock in filling:
-            sock.close()
+    with deaf_server() as deaf, pytest.raises(TimeoutError, match="timed out waiting for a connection"):
+        connected(Resolver(*deaf), time.monotonic() + 60)
