@@ -16,6 +16,8 @@ from rendezvous_api.participant import PeerEvidence, PeerReport
 from rendezvous_api.reasons import HostState
 from rendezvous_handler.peers.haste import HostHaste, MemberHaste
 from rendezvous_handler.peers.judge import Judge
+from rendezvous_handler.peers.member import MOST_UNANSWERED
+from rendezvous_handler.peers.thread import PAUSE_SECONDS
 from rendezvous_handler.peers.view import View
 
 if TYPE_CHECKING:
@@ -23,10 +25,6 @@ if TYPE_CHECKING:
     from tests.model.system import System
 
 BEAT, FAREWELL, CLOSED = "beat", "farewell", "closed"
-PAUSE_SECONDS = 1.5
-"""A turn that comes later than that after the one before was paused."""
-UNANSWERED = 5
-"""So many beats may be on their way."""
 ACCUSES, VOUCHES = "accuses all others", "vouches for all others"
 """What a sick agent says of the others, whatever comes from them."""
 _LIES_FROM = 100_000
@@ -153,7 +151,7 @@ class Member:
         self._read(path, now)
         if self.connection is None:
             self.connection, self._unanswered = path.connected(self._agent, self.key, self._rank), 0
-        if self.connection is not None and self._unanswered < UNANSWERED:
+        if self.connection is not None and self._unanswered < MOST_UNANSWERED:
             self._unanswered += 1
             self.connection.to_host.append((BEAT, self._agent.heartbeats.arrive))
 

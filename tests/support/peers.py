@@ -31,7 +31,7 @@ def shorten(monkeypatch: pytest.MonkeyPatch, scale: float = SCALE) -> None:
         (member, "BEAT_SECONDS"),
         (member, "_CONNECT_SECONDS"),
         (member, "_FIRST_ANSWER_SECONDS"),
-        (thread, "_PAUSE_SECONDS"),
+        (thread, "PAUSE_SECONDS"),
         (thread, "_TURN_SECONDS"),
         (host, "_JUDGE_SECONDS"),
         (host, "_BATCH_SECONDS"),

@@ -27,7 +27,7 @@ _CONNECT_SECONDS = 2.0
 _FIRST_ANSWER_SECONDS = 10.0
 """For the first answer on a connection that was opened while the process of the host is stopped."""
 _DIALS = Backoff(first=0.05, longest=2.0)
-_UNANSWERED = 5
+MOST_UNANSWERED = 5
 """So many beats may be on their way, so that they do not pile up for a host that is stopped."""
 _WARN_SECONDS = 15.0
 """Without any connection."""
@@ -185,7 +185,7 @@ class Member(PeerThread):
 
     def _beat(self, now: float) -> None:
         call = self._call
-        if call is None or call.is_full or call.unanswered >= _UNANSWERED:
+        if call is None or call.is_full or call.unanswered >= MOST_UNANSWERED:
             return
         call.unanswered += 1
         try:

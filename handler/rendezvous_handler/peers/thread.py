@@ -21,7 +21,7 @@ _logger = logging.getLogger(__name__)
 
 _TURN_SECONDS = 0.5
 """The longest time from one turn of the thread to the next, unless it is paused."""
-_PAUSE_SECONDS = 1.5
+PAUSE_SECONDS = 1.5
 """A turn that comes later than that after the one before was paused, with the process or the machine."""
 _FRESH_SECONDS = 3.0
 """What is older is not written: a heartbeat of a thread that runs must not say what another one said before it hung."""
@@ -130,7 +130,7 @@ class PeerThread:
                     break
                 now = time.monotonic()
                 # The sockets still have what has come meanwhile, so the pause is known before any of it.
-                if now - last > _PAUSE_SECONDS:
+                if now - last > PAUSE_SECONDS:
                     self.paused(now, now - last)
                 last = now
                 for key, mask in events:
