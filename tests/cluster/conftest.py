@@ -19,16 +19,21 @@ from tests.cluster.stock import make_environment
 from tests.cluster.timings import Timings
 
 _TEST_SECONDS = 900
+_CLUSTER_ITSELF = Path(__file__).with_name("test_cluster_itself.py")
 _TIMINGS = pytest.StashKey[Timings]()
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark all tests of this folder, and give them the time that pods take; what fixtures do has limits of its own."""
+    """Mark all tests of this folder, and give them the time that pods take; what fixtures do has limits of its own.
+
+    The tests of the cluster itself come first: they end it, and with it the image and the chart of the whole session.
+    """
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.cluster)
             item.add_marker(pytest.mark.timeout(_TEST_SECONDS, func_only=True))
+    items.sort(key=lambda item: item.path != _CLUSTER_ITSELF)
 
 
 @pytest.hookimpl(hookwrapper=True)
