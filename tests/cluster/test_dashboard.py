@@ -53,6 +53,10 @@ class Story:
         group.delete_pod(group.pod_of_rank(0))
         self._trains(round_=3)
 
+        self._happens("the container of rank 1 is killed; the Job makes another pod")
+        group.kill_container(group.pod_of_rank(1))
+        self._trains(round_=4)
+
         cut_off = [group.pod_of_rank(2).name]
         self._happens("a member cannot reach the API server")
         self._cluster.cut_off(cut_off, group.namespace)
@@ -106,6 +110,7 @@ def test_every_panel_shows_what_happens(
     assert len(panels) == sum(panel["type"] == "timeseries" for panel in DASHBOARD["panels"])
     assert [title for title, panel in panels.items() if not panel.lines] == []
     assert highest(panels["Members"]) == 3
+    assert highest(panels["Time to find a loss"]) < 20
     assert highest(panels["Oldest heartbeat"]) > CUT_OFF_SECONDS / 2
     ended = {line.name for line in panels["Rounds that ended, by reason"].lines}
     assert {RoundEndReason.WORKER_FAILED, RoundEndReason.MEMBER_EVICTED, ClosedReason.RUN_SUCCEEDED} <= ended
