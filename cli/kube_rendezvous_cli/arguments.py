@@ -45,6 +45,14 @@ For clusters before Kubernetes 1.36, where no label may change a pod, and for ma
 
 Pods with the label rdzv.dev/rendezvous are changed, all else passes through. What a user has set stays as it is."""
 
+_WHATIF = """\
+It reads the objects, changes nothing, and plays the operator's decisions from now on until nothing more changes. Each
+option may be given several times; without one it shows what comes by itself. What it cannot know is said below.
+
+  kubectl rdzv whatif train --drain machine=node-b
+  kubectl rdzv whatif train --lose rank=0 --replacement-after 20s
+  kubectl rdzv whatif train --spec maxNodes=6"""
+
 TIME = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|)")
 UNITS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -152,10 +160,34 @@ def parser() -> argparse.ArgumentParser:
     simulate.add_argument("file", metavar="FILE", help="the scenario; - is standard input")
     simulate.add_argument("--plot", metavar="FILE.svg", help="draw its rounds, too; - is standard output")
     _add_output(simulate, ("json", "yaml"))
+    _whatif(add("whatif", "say what the operator would do with a live group if something happened to it", _WHATIF))
     _inject(
         add("inject", "add to the pods of manifests what their label asks for, as the chart's policy does", _INJECT)
     )
     return main
+
+
+def _whatif(command: argparse.ArgumentParser) -> None:
+    _name(command)
+    for name, what in (("lose", "is lost: a machine loses its power, all else is killed"), ("drain", "is drained")):
+        command.add_argument(
+            f"--{name}", action="append", default=[], metavar="KIND=NAME",
+            help=f"it {what}; KIND is machine, participant, pod or rank",
+        )  # fmt: skip
+    command.add_argument(
+        "--spec",
+        action="append",
+        default=[],
+        metavar="FIELD=VALUE",
+        help="edit the spec, such as timeouts.joinSeconds=60",
+    )
+    command.add_argument(
+        "--replacement-after",
+        type=_seconds,
+        metavar="TIME",
+        help="a new node joins for each one so much later, such as 20s",
+    )
+    _add_output(command, ("json", "yaml"))
 
 
 def _inject(command: argparse.ArgumentParser) -> None:

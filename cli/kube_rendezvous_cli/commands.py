@@ -45,6 +45,11 @@ class Session:
         """Print a value for a program."""
         print(json.dumps(value, indent=2) if form == "json" else yaml_text.dump(value).rstrip("\n"), flush=True)
 
+    @property
+    def now(self) -> datetime:
+        """The moment, by the clock of this machine."""
+        return now()
+
     def group(self, name: str) -> Group:
         """One group with all its objects.
 
@@ -351,6 +356,14 @@ def simulate(session: Session) -> int:
     return run(session)
 
 
+def whatif(session: Session) -> int:
+    """``kubectl rdzv whatif``."""
+    core.needed("whatif")
+    from kube_rendezvous_cli.simulator.run import whatif as run
+
+    return run(session)
+
+
 def inject(session: Session) -> int:
     """``kubectl rdzv inject``."""
     from kube_rendezvous_cli.inject import run
@@ -360,6 +373,6 @@ def inject(session: Session) -> int:
 
 COMMANDS: dict[str, Callable[[Session], int]] = {
     "get": get, "why": why, "history": history, "evict": evict, "wait": wait, "logs": logs, "inject": inject,
-    "doctor": doctor, "simulate": simulate,
+    "doctor": doctor, "simulate": simulate, "whatif": whatif,
     **dict.fromkeys(actions.PLANS, act),
 }  # fmt: skip

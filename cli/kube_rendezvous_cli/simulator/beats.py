@@ -61,12 +61,10 @@ def _says(play: Play, node: Node, word: PeerEvidence) -> None:
     mine = play.participant(node)
     assert mine is not None
     before = mine.status.peers
-    if word.report is not None:
-        number = before.report.number if before is not None and before.report is not None else 0
-        if before is not None and before.report == replace(word.report, number=number):
-            return
-        word = replace(word, report=replace(word.report, number=number + 1))
-    elif before == word:
-        return
     node.accuses = bool(word.report.accused) if word.report is not None else word.host is HostState.MISSED
-    play.operator.show(replace(mine, status=replace(mine.status, peers=word)), play.now)
+    if word.report is not None and before is not None and before.report is not None:
+        number = before.report.number
+        news = before.report != replace(word.report, number=number)
+        word = replace(word, report=replace(word.report, number=number + news))
+    if word != before:
+        play.operator.show(replace(mine, status=replace(mine.status, peers=word)), play.now)

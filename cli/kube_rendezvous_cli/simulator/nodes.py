@@ -38,7 +38,8 @@ class Node:
     name: str
     pod: Pod | None = None
     """None: it is in no pod, or the pod is gone."""
-    machine: str | None = None
+    last: Participant | None = None
+    """What its agent has written last."""
     alive: bool = True
     """Its process runs, and its machine has power."""
     heard: bool = True
@@ -55,8 +56,6 @@ class Node:
     """Counts what it has begun: what was to follow from an earlier one, does not."""
     beats: tuple[HostState, float] | None = None
     """Why no beats come from it, and since when. None: they come, if it runs a round."""
-    said: HostState | None = None
-    """What it has last said of the host."""
     accuses: bool = False
     """Its last heartbeat says that beats, or answers, of another member do not arrive: so it is sent again soon."""
 
@@ -74,6 +73,12 @@ def pod_of(name: str, habits: Habits, number: int, **how: object) -> Pod:
     return replace(Pod(uid, name, workload=of, owner_uid=of, owner=owner), **how)  # type: ignore[arg-type]
 
 
+def pod_after(before: Pod, number: int) -> Pod:
+    """The pod that its owner makes in the place of an earlier one."""
+    uid = f"{before.uid}-{number}"
+    return Pod(uid, before.name, workload=before.workload, owner_uid=before.owner_uid, owner=before.owner)
+
+
 def joins(
     rendezvous: Rendezvous, name: str, incarnation: int, pod: Pod | None, created: str, before: Participant | None
 ) -> Participant:
@@ -85,11 +90,15 @@ def joins(
         incarnation: 1 for the first agent of that name, and so on.
         pod: in which it runs.
         created: metav1.Time of the moment.
-        before: that of an earlier agent of the name, if it is still there.
+        before: that of an earlier agent of the name, if there was one.
     """
     owners = () if pod is None else (OwnerReference("Pod", pod.name, pod.uid),)
     metadata = before.metadata if before is not None else ObjectMeta(name, uid=f"{name}-{incarnation}")
     digits = name.rpartition("-")[2]
+    index = int(digits) if digits.isdecimal() and pod is not None else None
+    run_id = None if pod is not None else rendezvous.spec.run_id or "run-1"
+    if before is not None:
+        index, run_id = before.spec.pod_index, before.spec.run_id
     spec = ParticipantSpec(
         rendezvous_name=rendezvous.metadata.name,
         rendezvous_uid=rendezvous.metadata.uid,
@@ -100,10 +109,10 @@ def joins(
         address=name,
         store_port=_FIRST_PORT + 1,
         state=ParticipantState.JOINED,
-        run_id=None if pod is not None else rendezvous.spec.run_id or "run-1",
+        run_id=run_id,
         pod_name=pod.name if pod is not None else None,
         pod_uid=pod.uid if pod is not None else None,
-        pod_index=int(digits) if digits.isdecimal() and pod is not None else None,
+        pod_index=index,
     )
     metadata = replace(metadata, owner_references=owners, creation_timestamp=created)
     return Participant(metadata, spec, replace(before.status) if before is not None else ParticipantStatus())

@@ -55,6 +55,8 @@ class Operator:
     """No operator leads: nothing is decided."""
     finished: bool = False
     """The Rendezvous was deleted."""
+    news: bool = True
+    """Something has changed since the last decision."""
     _absent: set[Target] = field(default_factory=set)
     _ended_at: dict[str, float] = field(default_factory=dict)
 
@@ -67,8 +69,13 @@ class Operator:
         """That moment of the simulation on the clock that people read."""
         return self.epoch + timedelta(seconds=at)
 
+    def show_rendezvous(self, rendezvous: Rendezvous) -> None:
+        """The user has changed the Rendezvous."""
+        self.rendezvous, self.news = rendezvous, True
+
     def show(self, participant: Participant, at: float) -> None:
         """The agent has written its participant."""
+        self.news = True
         name = participant.metadata.name
         self._absent.discard(Target(names.PARTICIPANT_KIND, name))
         before = self.seen.get(name)
@@ -76,25 +83,29 @@ class Operator:
 
     def show_pod(self, pod: Pod, at: float) -> None:
         """A pod is made, or is another one."""
+        self.news = True
         before, self.pods[pod.uid] = self.pods.get(pod.uid), pod
         if pod.over and (before is None or before.phase != pod.phase):
             self._ended_at[pod.uid] = at
 
     def drop_pod(self, pod: Pod, at: float) -> None:
         """A pod is gone."""
+        self.news = True
         self.pods.pop(pod.uid, None)
         self._pod_is_absent(Target(names.POD_KIND, pod.name, pod.uid), at)
 
     def begins_again(self, at: float) -> None:
         """Another process leads: it remembers nothing, and has just listed all objects."""
-        self.memory, self.away = Memory(), False
+        self.memory, self.away, self.news = Memory(), False, True
         self.seen = {name: SeenParticipant(seen.object, at) for name, seen in self.seen.items()}
 
     def decide(self, at: float) -> list[Written]:
-        """Decide until there is nothing more to write. Returns what was written, in this order."""
+        """Decide if there is a reason to, until nothing more is to be written. Returns all that was written."""
         written: list[Written] = []
-        if self.away or self.finished:
+        due = self.news or (self.wake_at is not None and self.wake_at <= at)
+        if self.away or self.finished or not due:
             return written
+        self.news = False
         for _ in range(_MOST_TURNS):
             decision = decide(Now(at, self.wall(at)), self._world(), self.memory)
             if isinstance(decision, Evidence):

@@ -6,7 +6,7 @@ one of each node is brought up to date.
 """
 
 import heapq
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import count
 
@@ -25,9 +25,16 @@ from rendezvous_api.reasons import (
     ParticipantState,
     RefusalReason,
 )
-from rendezvous_api.rendezvous import Member, Refusal
+from rendezvous_api.rendezvous import Member, Refusal, RendezvousStatus
 
 Action = Callable[[], None]
+
+
+def state_of(status: RendezvousStatus) -> tuple[str, str]:
+    """The state of a group, and what it does or waits for."""
+    running = status.condition(names.CONDITION_RUNNING)
+    state = str(status.summary.state) if status.summary is not None else "Unknown"
+    return state, running.message if running is not None else ""
 
 
 @dataclass
@@ -46,7 +53,8 @@ class Play:
     _order: "count[int]" = field(default_factory=count)
     _starts: dict[str, int] = field(default_factory=dict)
     """How many agents of a name have started."""
-    _told: tuple[str, str] = ("", "")
+    told: tuple[str, str] = ("", "")
+    """State and explanation that are known already."""
 
     # The clock.
 
@@ -76,10 +84,13 @@ class Play:
     def _settle(self) -> None:
         if self.habits.beats:
             beats.say(self)
-        for written in self.operator.decide(self.now):
+        news = self.operator.news
+        decided = self.operator.decide(self.now)
+        for written in decided:
             self._tell(written)
-        for node in list(self.nodes.values()):
-            self.reacts(node)
+        if news or decided:
+            for node in list(self.nodes.values()):
+                self.reacts(node)
 
     def _heartbeats(self) -> None:
         spec, often = self.operator.rendezvous.spec, self.operator.rendezvous.heartbeat_seconds
@@ -112,14 +123,12 @@ class Play:
             members = status.participants if status.round > written.before.round else ()
             published = members if event.message.startswith(f"round {status.round} of ") else ()
             self.record.add(Entry(self.now, Who.OPERATOR, event.reason.value, event.message, members=published))
-        state = str(status.summary.state) if status.summary is not None else "Unknown"
-        told = (state, decision.explanation)
-        if told != self._told:
-            message = decision.explanation.partition(": ")[2]
+        told = state, message = state_of(status)
+        if told != self.told:
             self.record.add(Entry(self.now, Who.OPERATOR, state, message))
-        if decision.events or told != self._told:
+        if decision.events or told != self.told:
             self.changed_at = self.now
-        self._told = told
+        self.told = told
 
     # What agents do.
 
@@ -145,21 +154,33 @@ class Play:
     _of: tuple[Member, ...] = ()
     _by_name: dict[str, Member] = field(default_factory=dict)
 
-    def join(self, name: str, machine: str | None = None) -> None:
+    def join(self, name: str) -> None:
         """The agent of a node starts, in a new pod if the one before has ended, and joins."""
         before = self.nodes.get(name)
         number = self._starts[name] = self._starts.get(name, 0) + 1
         pod = before.pod if before is not None else None
-        if self.habits.pods and (pod is None or not pod.live):
+        if before is not None and pod is not None and not before.alive and pod.phase != "Pending":
+            if pod.live:
+                self.operator.drop_pod(pod, self.now)  # its machine is lost; its owner makes no other one before that
+            pod = nodes.pod_after(pod, number)
+        elif pod is None and self.habits.pods:
             pod = nodes.pod_of(name, self.habits, number)
         if pod is not None:
             pod = replace(pod, phase="Running", problem=None, unschedulable=False)
             self.operator.show_pod(pod, self.now)
-        node = self.nodes[name] = Node(name, pod, machine)
-        earlier = self.participant(node)
+        node = self.nodes[name] = Node(name, pod)
         created = timestamp(self.operator.wall(self.now))
+        earlier = before.last if before is not None else None
         self._write(nodes.joins(self.operator.rendezvous, name, number, pod, created, earlier))
         self._gives_up_in_time(node)
+
+    def goes_on(self, node: Node, participant: Participant) -> None:
+        """A node that is there already goes on with what it does."""
+        self.nodes[node.name], node.last = node, participant
+        if node.round and node.starts:
+            self._later(node, self.habits.start_seconds, lambda: self._checks_in(node))
+        elif not node.round and node.alive:
+            self._gives_up_in_time(node)
 
     def reacts(self, node: Node) -> None:
         """The agent sees the status, and begins what follows from it."""
@@ -192,7 +213,7 @@ class Play:
         self.at(self.now + seconds, act)
 
     def _is_admitted(self, node: Node) -> None:
-        node.round, node.starts, node.beats, node.said = self.operator.status.round, True, None, None
+        node.round, node.starts, node.beats = self.operator.status.round, True, None
         node.turn += 1
         self._later(node, self.habits.start_seconds, lambda: self._checks_in(node))
 
@@ -341,8 +362,5 @@ class Play:
         return mine.spec.last_run_id
 
     def _write(self, participant: Participant) -> None:
+        self.nodes[participant.metadata.name].last = participant
         self.operator.show(participant, self.now)
-
-    def named(self, wanted: Iterable[str]) -> list[Node]:
-        """The nodes of these names, which are there."""
-        return [self.nodes[name] for name in wanted]

@@ -211,7 +211,8 @@ class _Stage:
         operator = self._play.operator
         metadata = operator.rendezvous.metadata
         annotations = {**metadata.annotations, _REQUESTS[each.value]: str(self._requests)}
-        operator.rendezvous = replace(operator.rendezvous, metadata=replace(metadata, annotations=annotations))
+        changed = replace(operator.rendezvous, metadata=replace(metadata, annotations=annotations))
+        operator.show_rendezvous(changed)
         self._play.is_given("request", f"a {each.value} is requested")
 
     def _operator(self, each: Happening) -> None:
@@ -227,7 +228,7 @@ def edit(play: Play, changed: Any) -> None:
     """The spec is another one."""
     before = play.operator.rendezvous
     metadata = replace(before.metadata, generation=before.metadata.generation + 1)
-    play.operator.rendezvous = replace(before, metadata=metadata, spec=changed)
+    play.operator.show_rendezvous(replace(before, metadata=metadata, spec=changed))
 
 
 def as_text(changes: Mapping[str, Any], above: str = "") -> str:

@@ -11,7 +11,7 @@ from kube_rendezvous_cli.history import goodput
 from kube_rendezvous_cli.simulator.play import Play
 from kube_rendezvous_cli.simulator.record import Entry, Who
 from kube_rendezvous_cli.text import count, listing, table
-from kube_rendezvous_cli.timeline import timeline
+from kube_rendezvous_cli.timeline import time_lost, timeline
 
 Json = dict[str, Any]
 
@@ -36,13 +36,37 @@ def group_of(play: Play) -> Group:
 
 def text(play: Play) -> str:
     """The timeline, and how it ends."""
+    return "\n".join([*_lines(play, "AT"), "", *end(play)])
+
+
+def forecast(play: Play) -> str:
+    """The timeline from now on, and what it costs."""
+    lines = _lines(play, "AFTER")
+    if len(lines) == 1:
+        return f"Nothing changes: the group is {_state(play)}."
+    rounds = timeline(group_of(play), play.operator.wall(play.changed_at))
+    ended_now = [each for each in rounds if not each.record.running and each.end > play.operator.epoch]
+    lost = sum(time_lost(rounds, each.record.round) or 0.0 for each in ended_now)
+    costs = f" Until then it stands still for {times.duration(lost)}." if lost else ""
+    return "\n".join([*lines, "", f"Then nothing more changes: the group is {_state(play)}.{costs}"])
+
+
+def _lines(play: Play, heading: str) -> list[str]:
     rows = []
     before = None
     for entry in play.record:
         at, who = clock(entry.at), entry.who.value
         rows.append(["" if before == at else at, "" if entry.who is Who.GIVEN else who, _line(play, entry)])
         before = at
-    return "\n".join([*table(("AT", "WHO", "WHAT"), rows), "", *end(play)])
+    return table((heading, "WHO", "WHAT"), rows)
+
+
+def _state(play: Play) -> str:
+    if play.operator.finished:
+        return "deleted"
+    status = play.operator.status
+    state = str(status.summary.state) if status.summary is not None else "Unknown"
+    return f"{state}, in round {status.round} with {count(status.nodes, 'node')}" if status.round else state
 
 
 def end(play: Play) -> Iterator[str]:
@@ -100,6 +124,8 @@ def _said(play: Play, entry: Entry) -> str:
 
     def relative(match: "re.Match[str]") -> str:
         moment = times.parse(match[0])
-        return match[0] if moment is None else clock((moment - play.operator.epoch) / timedelta(seconds=1))
+        if moment is None or moment < play.operator.epoch - timedelta(seconds=1):
+            return match[0]
+        return clock((moment - play.operator.epoch) // timedelta(seconds=1))
 
     return _MOMENT.sub(relative, entry.message)

@@ -41,15 +41,25 @@ def read(value: Any) -> RendezvousSpec:
     return decode(RendezvousSpec, spec, "spec")
 
 
-def changed(before: Json, changes: Json) -> Json:
-    """A spec after an edit; what is null is removed, as in a merge patch."""
+def known(given: Json, form: Json | None = None) -> Json:
+    """What of a spec this release knows: that of a live object may be of another one."""
+    properties = (form or schema())["properties"]
+    return {
+        name: known(value, properties[name]) if properties[name]["type"] == "object" else value
+        for name, value in given.items()
+        if name in properties
+    }
+
+
+def changed(before: Json, changes: Json, *, keep_null: bool = False) -> Json:
+    """A spec after an edit; what is null is removed, as in a merge patch, unless it is kept for a later one."""
     merged = dict(before)
     for name, value in changes.items():
-        if value is None:
+        if value is None and not keep_null:
             merged.pop(name, None)
         elif isinstance(value, dict):
             inner = merged.get(name)
-            merged[name] = changed(inner if isinstance(inner, dict) else {}, value)
+            merged[name] = changed(inner if isinstance(inner, dict) else {}, value, keep_null=keep_null)
         else:
             merged[name] = value
     return merged
