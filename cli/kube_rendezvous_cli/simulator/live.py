@@ -65,6 +65,9 @@ def read(objects: Mapping[str, Sequence[Json]], now: datetime) -> Live:
         node.starts = here and each.status.round != rendezvous.status.round
         node.alive = each.spec.state is ParticipantState.JOINED and not (pod is not None and pod.over)
         node.heard = ages[name] < silent_seconds(each, rendezvous.spec)
+        if pod is None and each.spec.pod_uid is not None and node.heard:
+            # It lives, so it has no label, or pods may not be listed. The operator would read it, and find it.
+            node.pod = operator.pods[each.spec.pod_uid] = Pod(each.spec.pod_uid, each.spec.pod_name or "", known=False)
         if name in accused:
             node.beats = (accused[name], float("-inf"))
             # If it lives, it contradicts three times in this time.

@@ -76,7 +76,7 @@ def pod_of(name: str, habits: Habits, number: int, **how: object) -> Pod:
 def pod_after(before: Pod, number: int) -> Pod:
     """The pod that its owner makes in the place of an earlier one."""
     uid = f"{before.uid}-{number}"
-    return Pod(uid, before.name, workload=before.workload, owner_uid=before.owner_uid, owner=before.owner)
+    return Pod(uid, before.name, before.known, workload=before.workload, owner_uid=before.owner_uid, owner=before.owner)
 
 
 def joins(
@@ -115,7 +115,7 @@ def joins(
         pod_index=index,
     )
     metadata = replace(metadata, owner_references=owners, creation_timestamp=created)
-    return Participant(metadata, spec, replace(before.status) if before is not None else ParticipantStatus())
+    return Participant(metadata, spec, before.status if before is not None else ParticipantStatus())
 
 
 def joins_again(

@@ -9,6 +9,7 @@ import heapq
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import count
+from typing import Any
 
 from kube_rendezvous_cli.simulator import beats, nodes
 from kube_rendezvous_cli.simulator.nodes import Habits, Node
@@ -283,17 +284,14 @@ class Play:
             self._ends_beats(node, HostState.LEFT)
         node.alive, node.turn = False, node.turn + 1
         if node.pod is not None and node.pod.leaving is None:
-            phase = "Succeeded" if reason is LeaveReason.SUCCEEDED else "Failed"
-            node.pod = replace(node.pod, phase=phase)
-            self.operator.show_pod(node.pod, self.now)
+            self._change_pod(node, phase="Succeeded" if reason is LeaveReason.SUCCEEDED else "Failed")
 
     def die(self, node: Node, how: HostState) -> None:
         """The agent ends without a word. Closed: its connections are closed; Missed: its machine has lost its power."""
         node.alive, node.turn = False, node.turn + 1
         self._ends_beats(node, how)
-        if how is HostState.CLOSED and node.pod is not None:
-            node.pod = replace(node.pod, phase="Failed")
-            self.operator.show_pod(node.pod, self.now)
+        if how is HostState.CLOSED:
+            self._change_pod(node, phase="Failed")
         seconds = self.habits.workers_fail_seconds
         if seconds is not None and node.round == self.operator.status.round:
             for other in self.nodes.values():
@@ -309,13 +307,20 @@ class Play:
 
     def evict(self, node: Node) -> None:
         """The pod of a node is evicted, as by a drain: its agent ends in time, and then the pod is gone."""
-        if node.pod is not None:
-            node.pod = pod = replace(node.pod, leaving="its pod is being deleted")
-            self.operator.show_pod(pod, self.now)
+        self._change_pod(node, leaving="its pod is being deleted")
+        pod = node.pod
+        if pod is not None and pod.known:
             self.at(self.now + self.habits.stop_seconds, lambda: self.operator.drop_pod(pod, self.now))
         if node.alive:
             node.stopping, node.turn = True, node.turn + 1
             self._later(node, self.habits.stop_seconds, lambda: self._is_terminated(node))
+
+    def _change_pod(self, node: Node, **changes: Any) -> None:
+        """The pod of a node is another one; the operator watches those that have the label."""
+        if node.pod is not None:
+            node.pod = replace(node.pod, **changes)
+            if node.pod.known:
+                self.operator.show_pod(node.pod, self.now)
 
     def _is_terminated(self, node: Node) -> None:
         self.happens(node.name, "leaves", "leave", Who.NODES)

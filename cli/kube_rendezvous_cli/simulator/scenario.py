@@ -86,7 +86,7 @@ def read(item: Any) -> Scenario:
     (name,) = checks.names("metadata.name", [metadata.get("name", "train")])
     spec.read(found["spec"])
     happenings = [
-        *_first(found.get("nodes", [])),
+        *_first(found.get("nodes", []), name),
         *(
             _happening(f"events[{number}]", event)
             for number, event in enumerate(_list("events", found.get("events", [])))
@@ -121,12 +121,12 @@ def _list(path: str, value: Any) -> list[Any]:
     return value
 
 
-def _first(value: Any) -> list[Happening]:
-    """Who joins at the beginning: so many nodes, or those of these names."""
+def _first(value: Any, group: str) -> list[Happening]:
+    """Who joins at the beginning: so many nodes of that group, or those of these names."""
     if isinstance(value, int) and not isinstance(value, bool):
         if not 0 <= value <= MOST_NODES:
             checks.fail("nodes", value, f"is not between 0 and {MOST_NODES}")
-        value = [f"train-{number}" for number in range(value)]
+        value = [f"{group}-{number}" for number in range(value)]
     return [Happening("nodes", 0.0, "join", checks.names("nodes", value))] if value else []
 
 

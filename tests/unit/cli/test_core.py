@@ -1,5 +1,6 @@
 """How the operator's decisions get into `kubectl rdzv`: they are in the one file, and are an extra of the package."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -8,6 +9,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
+from hack import generate_scenarios
 from hack.build_cli import zipapp
 
 ROOT = Path(__file__).parents[3]
@@ -18,6 +21,12 @@ sys.path.insert(0, sys.argv[1])
 import rendezvous_operator.core.decide, rendezvous_operator.core.relevance, rendezvous_operator.watch.pods
 print(rendezvous_operator.core.decide.__file__.startswith(sys.argv[1]))
 print(*sorted({name.partition(".")[0] for name in sys.modules} - set(sys.stdlib_module_names) - {"__main__"}))
+"""
+PLAYS = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from kube_rendezvous_cli.simulator import scenario, show
+print(show.text(scenario.play(scenario.read(json.loads(sys.argv[2])))))
 """
 NEEDS = """
 import sys
@@ -73,6 +82,16 @@ def test_the_one_file_has_the_decisions_of_the_operator_and_needs_nothing_else(p
     if found is None:
         pytest.skip("no Python 3.10 here; `make test-oldest-torch` gets one")
     assert said(found, DECIDES, str(program)) == ["True", "rendezvous_api rendezvous_operator"]
+
+
+@pytest.mark.parametrize("python", [sys.executable, "3.10"], ids=["this Python", "Python 3.10"])
+def test_the_one_file_plays_a_scenario_as_the_page_shows_it(program: Path, python: str) -> None:
+    found = old_python() if python == "3.10" else python
+    if found is None:
+        pytest.skip("no Python 3.10 here; `make test-oldest-torch` gets one")
+    for name in ("lost-member", "held-out"):
+        item = yaml.safe_load((generate_scenarios.FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
+        assert said(found, PLAYS, str(program), json.dumps(item)) == generate_scenarios.timelines()[name].splitlines()
 
 
 def test_the_one_file_has_nothing_of_the_operator_that_makes_requests(program: Path) -> None:

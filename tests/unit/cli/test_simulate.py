@@ -97,6 +97,12 @@ def test_what_is_wrong_is_named_with_its_value(fields: Json, says: str | None) -
     assert error.value.code == 2
 
 
+def test_nodes_have_the_name_of_the_group() -> None:
+    play = scenario.play(scenario.read(item(metadata={"name": "llm"}, agents={"pods": False})))
+    assert [*play.nodes] == ["llm-0", "llm-1", "llm-2"]
+    assert play.operator.rendezvous.metadata.name == "llm"
+
+
 def test_what_happens_to_a_node_that_is_not_there_is_named() -> None:
     with pytest.raises(CommandError, match=r"events\[0\]\.kill: 'train-9' is no node at 30 s; there are: train-0, "):
         played({"at": "30s", "kill": "train-9"})

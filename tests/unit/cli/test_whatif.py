@@ -185,6 +185,19 @@ def test_a_node_that_has_left_is_not_lost_once_more() -> None:
         asked(scenario, "--lose=pod=train-2")
 
 
+def test_pods_without_the_label_or_that_may_not_be_listed_are_there() -> None:
+    """The operator would read them. It does not watch them, so only silence shows that one has failed."""
+    found = objects(trains())
+    found["pods"] = []
+    start = live.read(found, trains().now)
+    whatif.ask(start, arguments.parsed(["whatif", "train", "--lose=rank=1"]), found["rendezvous"][0]["spec"])
+    ((at, message),) = told(start, "RoundEnded")
+    assert (at, message) == (120.0, "round 1 ends: MemberLost: train.train-1: no heartbeat for more than 120 s")
+    start = live.read(found, trains().now)
+    whatif.ask(start, arguments.parsed(["whatif", "train"]), found["rendezvous"][0]["spec"])
+    assert told(start, "RoundEnded") == []
+
+
 def test_pods_of_a_train_job_belong_to_its_run() -> None:
     """The run has the UID of the TrainJob, and the pods that of its JobSet."""
     scenario = Played(2, 3, last_call_seconds=1)
