@@ -1,8 +1,11 @@
 """What both kinds share: object metadata, conditions and the format of times."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timezone
+
+_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,22 @@ def timestamp(moment: datetime) -> str:
 def micro_time(moment: datetime) -> str:
     """A moment in UTC as ``metav1.MicroTime``: RFC 3339, microseconds."""
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def moment_of(text: str) -> datetime:
+    """The moment in UTC of a time of the Kubernetes API (RFC 3339), with or without parts of a second.
+
+    Raises:
+        ValueError: it is no such time.
+    """
+    match = _TIME.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is no time of the Kubernetes API")
+    whole, fraction, zone = match.groups()
+    # Up to Python 3.10, fromisoformat wants exactly 3 or 6 digits, and no Z.
+    digits = (fraction or ".0")[1:7].ljust(6, "0")
+    moment = datetime.fromisoformat(f"{whole}.{digits}{'+00:00' if zone == 'Z' else zone}")
+    return moment.astimezone(timezone.utc)
 
 
 def version_number(resource_version: str) -> int:

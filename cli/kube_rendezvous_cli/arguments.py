@@ -45,8 +45,16 @@ For clusters before Kubernetes 1.36, where no label may change a pod, and for ma
 
 Pods with the label rdzv.dev/rendezvous are changed, all else passes through. What a user has set stays as it is."""
 
-_TIME = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|)")
-_UNITS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
+_WHATIF = """\
+It reads the objects, changes nothing, and plays the operator's decisions from now on until nothing more changes. Each
+option may be given several times; without one it shows what comes by itself. What it cannot know is said below.
+
+  kubectl rdzv whatif train --drain machine=node-b
+  kubectl rdzv whatif train --lose rank=0 --replacement-after 20s
+  kubectl rdzv whatif train --spec maxNodes=6"""
+
+TIME = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|)")
+UNITS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -142,10 +150,44 @@ def parser() -> argparse.ArgumentParser:
     )
     doctor.add_argument("--account", metavar="NAME", help="of the training pods; without it, that of the labelled pods")
     _add_output(doctor, ("json",))
+    simulate = add(
+        "simulate",
+        "play the operator's decisions on a virtual clock: what a group does in a scenario",
+        "FILE says who joins and what happens when; it is a Scenario, see docs/kubectl-rdzv.md. "
+        "No server is asked, nothing\n"
+        "is waited for, and the same file always gives the same timeline. Times are from the beginning: 1:30 is 90 s.",
+    )
+    simulate.add_argument("file", metavar="FILE", help="the scenario; - is standard input")
+    simulate.add_argument("--plot", metavar="FILE.svg", help="draw its rounds, too; - is standard output")
+    _add_output(simulate, ("json", "yaml"))
+    _whatif(add("whatif", "say what the operator would do with a live group if something happened to it", _WHATIF))
     _inject(
         add("inject", "add to the pods of manifests what their label asks for, as the chart's policy does", _INJECT)
     )
     return main
+
+
+def _whatif(command: argparse.ArgumentParser) -> None:
+    _name(command)
+    for name, what in (("lose", "is lost: a machine loses its power, all else is killed"), ("drain", "is drained")):
+        command.add_argument(
+            f"--{name}", action="append", default=[], metavar="KIND=NAME",
+            help=f"it {what}; KIND is machine, participant, pod or rank",
+        )  # fmt: skip
+    command.add_argument(
+        "--spec",
+        action="append",
+        default=[],
+        metavar="FIELD=VALUE",
+        help="edit the spec, such as timeouts.joinSeconds=60",
+    )
+    command.add_argument(
+        "--replacement-after",
+        type=_seconds,
+        metavar="TIME",
+        help="a new node joins for each one so much later, such as 20s",
+    )
+    _add_output(command, ("json", "yaml"))
 
 
 def _inject(command: argparse.ArgumentParser) -> None:
@@ -222,7 +264,7 @@ def _add_yes(command: argparse.ArgumentParser) -> None:
 
 
 def _seconds(text: str) -> float:
-    match = _TIME.fullmatch(text)
+    match = TIME.fullmatch(text)
     if match is None:
         raise argparse.ArgumentTypeError(f"{text!r} is no time such as 90s, 10m or 2h")
-    return float(match[1]) * _UNITS[match[2]]
+    return float(match[1]) * UNITS[match[2]]

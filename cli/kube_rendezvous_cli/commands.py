@@ -9,10 +9,9 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any
 
-from kube_rendezvous_cli import actions, arguments, yaml_text
+from kube_rendezvous_cli import actions, arguments, core, yaml_text
 from kube_rendezvous_cli.follow import Watches
 from kube_rendezvous_cli.get import group_json, groups_table, tree
 from kube_rendezvous_cli.group import Group, group_of, groups_of
@@ -45,6 +44,11 @@ class Session:
     def show_value(self, value: Any, form: str) -> None:
         """Print a value for a program."""
         print(json.dumps(value, indent=2) if form == "json" else yaml_text.dump(value).rstrip("\n"), flush=True)
+
+    @property
+    def now(self) -> datetime:
+        """The moment, by the clock of this machine."""
+        return now()
 
     def group(self, name: str) -> Group:
         """One group with all its objects.
@@ -187,7 +191,7 @@ def history(session: Session) -> int:
     """``kubectl rdzv history``."""
     from kube_rendezvous_cli.history import history as told
     from kube_rendezvous_cli.history import history_json
-    from kube_rendezvous_cli.plot import plot
+    from kube_rendezvous_cli.plot import plot, save
 
     options = session.options
     group, moment = session.group(options.name), now()
@@ -199,10 +203,7 @@ def history(session: Session) -> int:
     else:
         session.show(told(group, moment))
     if options.plot is not None:
-        try:
-            Path(options.plot).write_text(plot(group, moment), encoding="utf-8")
-        except OSError as error:
-            raise CommandError(f"--plot={options.plot}: {error.strerror}") from None
+        save(options.plot, plot(group, moment))
     return DONE
 
 
@@ -347,6 +348,22 @@ def doctor(session: Session) -> int:
     return OTHERWISE if any(finding.level == checks.PROBLEM for finding in found) else DONE
 
 
+def simulate(session: Session) -> int:
+    """``kubectl rdzv simulate``."""
+    core.needed("simulate")
+    from kube_rendezvous_cli.simulator.run import simulate as run
+
+    return run(session)
+
+
+def whatif(session: Session) -> int:
+    """``kubectl rdzv whatif``."""
+    core.needed("whatif")
+    from kube_rendezvous_cli.simulator.run import whatif as run
+
+    return run(session)
+
+
 def inject(session: Session) -> int:
     """``kubectl rdzv inject``."""
     from kube_rendezvous_cli.inject import run
@@ -356,6 +373,6 @@ def inject(session: Session) -> int:
 
 COMMANDS: dict[str, Callable[[Session], int]] = {
     "get": get, "why": why, "history": history, "evict": evict, "wait": wait, "logs": logs, "inject": inject,
-    "doctor": doctor,
+    "doctor": doctor, "simulate": simulate, "whatif": whatif,
     **dict.fromkeys(actions.PLANS, act),
 }  # fmt: skip

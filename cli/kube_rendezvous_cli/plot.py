@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 from datetime import datetime
 from html import escape
+from pathlib import Path
 
 from kube_rendezvous_cli import times
 from kube_rendezvous_cli.group import Group
 from kube_rendezvous_cli.history import goodput
+from kube_rendezvous_cli.kubectl import CommandError
 from kube_rendezvous_cli.timeline import Kind, Round, time_lost, timeline
 
 COLOURS = {
@@ -36,6 +38,18 @@ def plot(group: Group, now: datetime) -> str:
         "</svg>",
     ]
     return "\n".join(lines) + "\n"
+
+
+def save(path: str, picture: str) -> None:
+    """Write a picture to the file of ``--plot``.
+
+    Raises:
+        CommandError: it cannot be written.
+    """
+    try:
+        Path(path).write_text(picture, encoding="utf-8")
+    except OSError as error:
+        raise CommandError(f"--plot={path}: {error.strerror}") from None
 
 
 def _legend() -> Iterator[str]:

@@ -1,6 +1,7 @@
 """What a real API server makes of the CRDs: what it refuses, what it fills in."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -32,6 +33,8 @@ from tests.integration.crds_cases import (
 from tests.support.objects import Json, without_removed
 from tests.support.specs import changed, spec_of
 
+from kube_rendezvous_cli.kubectl import CommandError
+from kube_rendezvous_cli.simulator import spec as simulated
 from rendezvous_api import names
 from rendezvous_api.codec import decode, encode
 from rendezvous_api.participant import ParticipantStatus
@@ -100,6 +103,17 @@ def check(expected: Refusal, action: Callable[[], object]) -> None:
 @pytest.mark.parametrize(("spec", "expected"), SPEC_CASES)
 def test_spec_of_a_rendezvous(objects: Objects, spec: Json, expected: Refusal) -> None:
     check(expected, lambda: objects.create(rendezvous(**spec)))
+
+
+@pytest.mark.parametrize(("spec", "expected"), SPEC_CASES)
+def test_a_scenario_may_have_the_same_spec(spec: Json, expected: Refusal) -> None:
+    """`kubectl rdzv simulate` asks no server."""
+    given = rendezvous(**spec)["spec"]
+    if expected is None:
+        simulated.read(given)
+    else:
+        with pytest.raises(CommandError, match=f"^{re.escape(expected[0])}"):
+            simulated.read(given)
 
 
 def test_what_fits_the_sizes_no_more_is_refused_in_an_edit(objects: Objects) -> None:

@@ -36,7 +36,8 @@ def pods(node: Any) -> Iterator[Json]:
             yield from pods(child)
 
 
-FILES = sorted(EXAMPLES.rglob("*.yaml"))
+SCENARIOS = EXAMPLES / "scenarios"
+FILES = [path for path in sorted(EXAMPLES.rglob("*.yaml")) if path.parent != SCENARIOS]
 WORKLOADS = [path for path in FILES if any(True for item in objects(path) for _ in pods(item))]
 LABELLED = [path for path in WORKLOADS if path.parent.name == "label"]
 """Those that join by their label alone."""

@@ -9,10 +9,10 @@ last.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from rendezvous_api import names
-from rendezvous_api.meta import Condition, ObjectMeta
+from rendezvous_api.meta import Condition, ObjectMeta, moment_of
 from rendezvous_operator.core.situation import RETENTION_SECONDS, Situation
 from rendezvous_operator.core.timers import Timer, Timers
 from rendezvous_operator.core.verdict import earliest
@@ -87,7 +87,7 @@ def _rendezvous(s: Situation, timers: Timers) -> Iterator[_Due]:
     ttl, finished = s.spec.ttl_seconds_after_finished, _finished(s)
     if ttl is not None and finished is not None and not _has_present_agent(s):
         # The only decision that depends on a time from the status: it must survive a restart of the operator.
-        expires = datetime.fromisoformat(finished.last_transition_time) + timedelta(seconds=ttl)
+        expires = moment_of(finished.last_transition_time) + timedelta(seconds=ttl)
         at = s.now.monotonic + (expires - s.now.wall).total_seconds()
         yield _Due(names.RENDEZVOUS_KIND, s.metadata, at, f"its run ended {ttl} s ago")
 

@@ -7,9 +7,9 @@ nodes.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 
 from rendezvous_api import names
+from rendezvous_api.meta import moment_of
 from rendezvous_api.reasons import EventReason, HeldOutReason
 from rendezvous_api.rendezvous import LONGEST_HOLD_OUT_SECONDS, HeldOut, Missing
 from rendezvous_operator.core.blocking import blocking
@@ -97,7 +97,7 @@ def ends_at(s: Situation, timers: Timers, entry: HeldOut) -> float:
     A new leader goes by the time in the status. The clocks of two operators may differ, so a hold-out never lasts
     longer than its length from when this operator first saw it.
     """
-    by_status = s.now.monotonic + (datetime.fromisoformat(entry.until) - s.now.wall).total_seconds()
+    by_status = s.now.monotonic + (moment_of(entry.until) - s.now.wall).total_seconds()
     began = timers.began(Timer.HELD_OUT, (entry.name, entry.until))
     return min(by_status, began + entry.seconds)
 
@@ -117,7 +117,7 @@ def round_began(s: Situation, timers: Timers) -> float:
     by_timer = timers.began(Timer.ROUND, s.status.round)
     if s.status.round_start_time is None:
         return by_timer
-    age = s.now.wall - datetime.fromisoformat(s.status.round_start_time)
+    age = s.now.wall - moment_of(s.status.round_start_time)
     return min(by_timer, s.now.monotonic - age.total_seconds())
 
 

@@ -1,0 +1,136 @@
+"""The spec of a Rendezvous as the API server accepts it: its schema, its rules and its defaults."""
+
+import copy
+import json
+import pkgutil
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from kube_rendezvous_cli.kubectl import CommandError
+from kube_rendezvous_cli.simulator import checks
+from rendezvous_api.codec import decode
+from rendezvous_api.rendezvous import RendezvousSpec
+
+Json = dict[str, Any]
+
+
+def schema() -> Json:
+    """Of crds/rendezvous.yaml; hack/generate_spec_schema.py writes it."""
+    text = pkgutil.get_data(__name__, "spec_schema.json")
+    assert text is not None
+    found: Json = json.loads(text)
+    return found
+
+
+def read(value: Any) -> RendezvousSpec:
+    """The spec with its defaults.
+
+    Raises:
+        CommandError: the API server would not accept it; the message names the field and its value.
+    """
+    whole = schema()
+    spec = _checked("spec", copy.deepcopy(value), whole)
+    for rule in whole["x-kubernetes-validations"]:
+        if not RULES[rule["message"]](spec):
+            path = rule["fieldPath"]
+            found: Any = spec
+            for step in path.strip(".").split("."):
+                found = found[step]
+            raise CommandError(f"spec{path}: {found!r}: {rule['message']}", checks.WRONG)
+    return decode(RendezvousSpec, spec, "spec")
+
+
+def known(given: Json, form: Json | None = None) -> Json:
+    """What of a spec this release knows: that of a live object may be of another one."""
+    properties = (form or schema())["properties"]
+    return {
+        name: known(value, properties[name]) if properties[name]["type"] == "object" else value
+        for name, value in given.items()
+        if name in properties
+    }
+
+
+def changed(before: Json, changes: Json, *, keep_null: bool = False) -> Json:
+    """A spec after an edit; what is null is removed, as in a merge patch, unless it is kept for a later one."""
+    merged = dict(before)
+    for name, value in changes.items():
+        if value is None and not keep_null:
+            merged.pop(name, None)
+        elif isinstance(value, dict):
+            inner = merged.get(name)
+            merged[name] = changed(inner if isinstance(inner, dict) else {}, value, keep_null=keep_null)
+        else:
+            merged[name] = value
+    return merged
+
+
+def _checked(path: str, value: Any, form: Json) -> Any:
+    kind = form["type"]
+    if kind == "object":
+        properties = form["properties"]
+        checks.mapping(path, value, properties, form.get("required", ()))
+        for name, inner in properties.items():
+            if value.get(name) is None:
+                value.pop(name, None)
+                if "default" in inner:
+                    value[name] = copy.deepcopy(inner["default"])
+            if name in value:
+                value[name] = _checked(f"{path}.{name}", value[name], inner)
+        for name in form.get("required", ()):
+            if name not in value:
+                raise CommandError(f"{path}.{name}: is required", checks.WRONG)
+    elif kind == "array":
+        if not isinstance(value, list):
+            checks.fail(path, value, "is no list")
+        if not form["minItems"] <= len(value) <= form["maxItems"]:
+            checks.fail(path, value, f"must have {form['minItems']} to {form['maxItems']} items")
+        value = [_checked(f"{path}[{number}]", item, form["items"]) for number, item in enumerate(value)]
+        for number, item in enumerate(value):
+            if item in value[:number]:
+                checks.fail(f"{path}[{number}]", item, "is there twice")
+    elif kind == "integer":
+        if not isinstance(value, int) or isinstance(value, bool):
+            checks.fail(path, value, "is no whole number")
+        if value < form["minimum"]:
+            checks.fail(path, value, f"must be greater than or equal to {form['minimum']}")
+        if value > form["maximum"]:
+            checks.fail(path, value, f"must be less than or equal to {form['maximum']}")
+    elif kind == "boolean":
+        checks.truth(path, value)
+    elif not isinstance(value, str):
+        checks.fail(path, value, "is no text")
+    elif not form["minLength"] <= len(value) <= form["maxLength"] or not re.search(form["pattern"], value):
+        checks.fail(path, value, f"must have {form['minLength']} to {form['maxLength']} characters, and no controls")
+    return value
+
+
+def _step(spec: Mapping[str, Any]) -> int:
+    return int(spec.get("sizes", {}).get("step", 1))
+
+
+def _sizes_say_one(spec: Mapping[str, Any]) -> bool:
+    sizes = spec.get("sizes")
+    return sizes is None or ("step" in sizes) != ("list" in sizes)
+
+
+def _suspected_after_silent(spec: Mapping[str, Any]) -> bool:
+    heartbeat = spec["heartbeat"]
+    interval = max(heartbeat["intervalSeconds"], (spec["maxNodes"] + 49) // 50)
+    return bool(heartbeat["maxMissed"] * interval <= spec["timeouts"]["suspectSeconds"])
+
+
+RULES: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
+    "`minNodes` must be less than or equal to `maxNodes`": lambda spec: spec["minNodes"] <= spec["maxNodes"],
+    "`sizes` must have exactly one of `step` and `list`": _sizes_say_one,
+    "`minNodes` must be a multiple of `sizes.step`": lambda spec: spec["minNodes"] % _step(spec) == 0,
+    "`maxNodes` must be a multiple of `sizes.step`": lambda spec: spec["maxNodes"] % _step(spec) == 0,
+    "each of `sizes.list` must be between `minNodes` and `maxNodes`": lambda spec: all(
+        spec["minNodes"] <= size <= spec["maxNodes"] for size in spec.get("sizes", {}).get("list", ())
+    ),
+    "`timeouts.suspectSeconds` must be greater than or equal to `heartbeat.maxMissed` times the time between two "
+    "heartbeats, which is the greater of `heartbeat.intervalSeconds` and `maxNodes` / 50, rounded up": (
+        _suspected_after_silent
+    ),
+}
+"""The rules of the schema (CEL), by their messages; a test sees that these are all of them."""
