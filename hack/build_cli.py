@@ -19,6 +19,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = (ROOT / "cli" / "kube_rendezvous_cli", ROOT / "api" / "rendezvous_api")
+OPERATOR = ROOT / "operator" / "rendezvous_operator"
+OF_OPERATOR = (OPERATOR / "core", OPERATOR / "watch" / "__init__.py", OPERATOR / "watch" / "pods.py")
+"""What the simulator needs of the operator: pure functions, which run on Python 3.10, too."""
 NAME = "kubectl-rdzv"
 OLDEST_PYTHON = (3, 10)
 
@@ -71,9 +74,17 @@ def zipapp() -> bytes:
 
 def _sources() -> Iterator[tuple[str, bytes]]:
     for package in PACKAGES:
-        for path in sorted(package.rglob("*")):
-            if path.is_file() and "__pycache__" not in path.parts:
-                yield str(path.relative_to(package.parent)), path.read_bytes()
+        yield from _files(package, package.parent)
+    # That of the operator ends the process on a Python that is too old for the rest of it.
+    yield "rendezvous_operator/__init__.py", b""
+    for part in OF_OPERATOR:
+        yield from _files(part, OPERATOR.parent)
+
+
+def _files(part: Path, above: Path) -> Iterator[tuple[str, bytes]]:
+    for path in [part] if part.is_file() else sorted(part.rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            yield str(path.relative_to(above)), path.read_bytes()
 
 
 def archive(program: bytes) -> bytes:

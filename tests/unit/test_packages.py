@@ -231,6 +231,17 @@ def test_what_needs_a_package_is_an_extra(built: dict[str, Built]) -> None:
     assert {Requirement(text).name for text in needed} == {"kubernetes", "pyyaml"}
 
 
+def test_the_decisions_of_the_operator_are_an_extra_of_the_command_line() -> None:
+    (needed,) = map(Requirement, project("kube-rendezvous-cli")["optional-dependencies"]["simulator"])
+    assert (needed.name, str(needed.specifier)) == (
+        "kube-rendezvous-operator",
+        f"=={project('kube-rendezvous-operator')['version']}",
+    )
+    assert needed.marker is not None
+    python = project("kube-rendezvous-operator")["requires-python"]
+    assert str(needed.marker) == f'python_version >= "{python.removeprefix(">=")}"'
+
+
 def test_a_folder_on_the_pythonpath_registers_the_backend(built: dict[str, Built], tmp_path: Path) -> None:
     with zipfile.ZipFile(built["kube-rendezvous"].wheel) as archive:
         archive.extractall(tmp_path)

@@ -1,13 +1,15 @@
-"""From a pod's JSON to what decisions depend on."""
+"""From a pod's JSON to what decisions depend on. `kubectl rdzv` reads pods by it, too, so it needs only the core."""
 
 from dataclasses import replace
+from typing import Any
 
 from rendezvous_api import names
 from rendezvous_api.rendezvous import Owner
 from rendezvous_api.text import one_line
 from rendezvous_operator.core.words import cut
 from rendezvous_operator.core.world import ContainerEnd, Pod
-from rendezvous_operator.kube.client import Json
+
+Json = dict[str, Any]
 
 
 def pod_from_object(item: Json) -> Pod:
