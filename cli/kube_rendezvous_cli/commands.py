@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from kube_rendezvous_cli import actions, arguments, yaml_text
+from kube_rendezvous_cli import actions, arguments, core, yaml_text
 from kube_rendezvous_cli.follow import Watches
 from kube_rendezvous_cli.get import group_json, groups_table, tree
 from kube_rendezvous_cli.group import Group, group_of, groups_of
@@ -354,8 +354,16 @@ def inject(session: Session) -> int:
     return run(session.kubectl, session.options)
 
 
+def replay(session: Session) -> int:
+    """``kubectl rdzv replay``."""
+    core.needed("replay")
+    from kube_rendezvous_cli.replay.run import run
+
+    return run(session.options, session.show, session.show_value)
+
+
 COMMANDS: dict[str, Callable[[Session], int]] = {
     "get": get, "why": why, "history": history, "evict": evict, "wait": wait, "logs": logs, "inject": inject,
-    "doctor": doctor,
+    "doctor": doctor, "replay": replay,
     **dict.fromkeys(actions.PLANS, act),
 }  # fmt: skip
