@@ -133,7 +133,9 @@ def _rules(found: Steps) -> Iterator[Json]:
     if claimed.round_runs:
         for end in rules_for(claimed):
             name = end.__module__.rpartition(".")[2]
-            yield from _causes("end", name if end.__name__ == "causes" else end.__name__, now, end(claimed, timers))
+            yield from _causes(
+                "end", name if end.__name__ == "causes" else f"{name}.{end.__name__}", now, end(claimed, timers)
+            )
     if found.situation.forms:
         for start in START_RULES:
             verdict = start(found.situation, timers, found.picked)

@@ -11,7 +11,7 @@ from kube_rendezvous_cli.kubectl import CommandError
 from kube_rendezvous_cli.replay.compare import decided_again, differences
 from kube_rendezvous_cli.replay.explain import difference_lines, explained, heading, text_of
 from kube_rendezvous_cli.replay.files import Decided, Recording
-from kube_rendezvous_cli.text import count
+from kube_rendezvous_cli.text import count, safe
 from kube_rendezvous_cli.version import VERSION
 
 Json = dict[str, Any]
@@ -36,7 +36,7 @@ def run(options: argparse.Namespace, show: Callable[[str], None], show_value: Ca
         return _all(recording, options, show, show_value)
     finally:
         for text in (*recording.cut, *recording.problems):
-            print(f"note: {text}", file=sys.stderr)
+            print(f"note: {safe(text)}", file=sys.stderr)
 
 
 def _all(

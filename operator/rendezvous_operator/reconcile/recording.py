@@ -77,34 +77,36 @@ class Recording:
     def _work(self) -> None:
         failures = Failures(BACKOFF)
         left_out = counted = 0
-        said = False
         resumes_at = float("-inf")
         for decision in self._decisions():
+            if self._not_queued and not counted:
+                logger.warning("decisions are made faster than %s takes them; some are left out", self._folder)
             left_out, counted = left_out + self._not_queued - counted, self._not_queued
             if time.monotonic() < resumes_at:
                 left_out += 1
-                continue
-            try:
-                self._files.write(decision, left_out)
-            except OSError as error:
-                if not failures.count:
-                    logger.warning("decisions are not recorded in %s: %s; it is tried again", self._folder, error)
-                resumes_at = time.monotonic() + failures.pause()
-            except Exception:
-                # A defect here must not stop the others, nor any decision.
-                logger.exception("%s: a decision was not recorded", decision.rendezvous)
-            else:
+            elif self._is_written(decision, left_out, failures):
                 if failures.count:
                     logger.warning("decisions are recorded again; %d were left out", left_out)
-                elif left_out and not said:
-                    said = True
-                    logger.warning("decisions are made faster than %s takes them; some are left out", self._folder)
                 failures.reset()
                 left_out = 0
-                continue
-            left_out += 1
-            self._files.close()
+            else:
+                left_out += 1
+                resumes_at = time.monotonic() + failures.pause()
         self._files.close()
+
+    def _is_written(self, decision: Recorded, left_out: int, failures: Failures) -> bool:
+        try:
+            self._files.write(decision, left_out)
+            return True
+        except OSError as error:
+            if not failures.count:
+                logger.warning("decisions are not recorded in %s: %s; it is tried again", self._folder, error)
+        except Exception:
+            # A defect here must not stop the others, nor any decision.
+            if not failures.count:
+                logger.exception("%s: a decision was not recorded", decision.rendezvous)
+        self._files.close()
+        return False
 
 
 class Files:
