@@ -173,7 +173,7 @@ OPTIONS: Final = (
     Option(
         "--record-megabytes",
         "N",
-        _whole_number(8, 1024 * 1024),
+        _whole_number(1, 1024 * 1024),
         64,
         "How large these files become together; the oldest ones are deleted",
     ),

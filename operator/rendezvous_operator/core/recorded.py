@@ -196,7 +196,7 @@ def encode(value: Any) -> Any:
     if names := _names(value):
         return {name: encode(item) for field, name in names if not _is_nothing(item := _part(value, field))}
     if isinstance(value, Mapping):
-        if any(isinstance(key, tuple) for key in value):
+        if _has_facts(value):
             return [[timer.value, _key(key), encode(moment)] for (timer, key), moment in value.items()]
         return {name: encode(item) for name, item in value.items()}
     if isinstance(value, frozenset):
@@ -225,7 +225,7 @@ def difference(before: Any, after: Any, same: T) -> Any | T:
                 if patch is not _SAME:
                     found[name] = patch
         return found or same
-    if isinstance(before, dict) and isinstance(after, dict) and not any(isinstance(key, tuple) for key in before):
+    if isinstance(before, dict) and isinstance(after, dict) and not (_has_facts(before) or _has_facts(after)):
         return _difference_of_mappings(before, after, same)
     if before == after:
         return same
@@ -236,18 +236,23 @@ _SAME: Final = object()
 
 
 def _difference_of_mappings(before: Mapping[Any, Any], after: Mapping[Any, Any], same: T) -> Any | T:
-    if any(isinstance(key, tuple) for key in after):
-        return encode(after)
-    found: Json = {name: None for name in before if name not in after}
-    order = [name for name in before if name in after]
-    order += [name for name in after if name not in before]
-    if order != list(after):
-        raise _OrderError
+    found: Json = {}
+    if list(before) != list(after):
+        found = {name: None for name in before if name not in after}
+        order = [name for name in before if name in after]
+        order += [name for name in after if name not in before]
+        if order != list(after):
+            raise _OrderError
     for name, value in after.items():
-        patch = difference(before.get(name), value, _SAME)
-        if patch is not _SAME:
+        # Most of a large group has not changed.
+        if (was := before.get(name)) is not value and (patch := difference(was, value, _SAME)) is not _SAME:
             found[name] = patch
     return found or same
+
+
+def _has_facts(value: Mapping[Any, Any]) -> bool:
+    """Whether its keys are facts, which are no texts."""
+    return isinstance(next(iter(value), None), tuple)
 
 
 def _is_nothing(value: Any) -> bool:
