@@ -31,7 +31,7 @@ def decisions_of(play: Callable[[], object], name: str = "ns/train") -> list[Rec
 
 
 def lost_and_replaced() -> None:
-    """A round of two; one of them is evicted, the other one waits for a replacement, a third one comes, and is silent."""
+    """A round of two; one is evicted, the other one waits for a replacement; a third one comes, and is silent."""
     scenario = Scenario(1, 2, last_call_seconds=0)
     scenario.complete = False
     scenario.pod("a", "b")

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.pages import blocks, read
+from tests.unit.cli.played import has_lost_one
 from tests.unit.recording_support import decisions_of, lost_and_replaced, write
 
 from kube_rendezvous_cli.__main__ import main
@@ -180,6 +182,17 @@ def test_a_folder_without_a_recording_is_named(tmp_path: Path, replay: Replay) -
     (tmp_path / "decisions-1.jsonl").write_text("")
     assert replay() == (1, "", f"error: {tmp_path} has no decision that can be read\n")
     assert main(["replay", str(tmp_path / "none")]) == 1
+
+
+def test_the_examples_of_the_page_are_what_is_printed(tmp_path: Path, replay: Replay) -> None:
+    write(tmp_path, *decisions_of(has_lost_one, "team-a/train"))
+    examples = blocks(read("docs/kubectl-rdzv.md"), "Replay", "console")
+    assert len(examples) == 2
+    for example in examples:
+        command, _, text = example.partition("\n")
+        options = command.removeprefix("$ kubectl rdzv replay decisions ").split()
+        _, printed, _ = replay(*options)
+        assert [line.rstrip() for line in text.rstrip("\n").split("\n")] == printed.rstrip("\n").split("\n")
 
 
 def _lines(decisions: list[Recorded], release: str) -> list[Any]:
