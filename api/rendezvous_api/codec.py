@@ -81,21 +81,21 @@ def _decoders(cls: Any) -> tuple[tuple[str, str, _Converter, bool], ...]:
         (
             field.name,
             json_name(field.name),
-            _converter(hints[field.name]),
+            converter(hints[field.name]),
             field.default is MISSING and field.default_factory is MISSING,
         )
         for field in fields(cls)
     )
 
 
-def _converter(hint: Any) -> _Converter:
+def converter(hint: Any) -> _Converter:
     """What turns a JSON value into a field of the type `hint`. Raises TypeError for types that no field may have."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         (inner,) = (argument for argument in arguments if argument is not type(None))
-        return _converter(inner)
+        return converter(inner)
     if origin is tuple and arguments[1:] == (...,):
-        return _tuple(_converter(arguments[0]))
+        return _tuple(converter(arguments[0]))
     if hint == Mapping[str, str]:
         return _strings
     if is_dataclass(hint):

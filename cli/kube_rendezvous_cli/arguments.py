@@ -3,8 +3,10 @@
 import argparse
 import re
 from collections.abc import Sequence
+from datetime import datetime
 
 from kube_rendezvous_cli.injection import PARTS
+from kube_rendezvous_cli.times import parse
 from kube_rendezvous_cli.version import SITE, VERSION
 
 PROGRAM = "kubectl rdzv"
@@ -26,7 +28,7 @@ exit codes:
   0  it is done
   1  it failed: kubectl's message is shown
   2  the command line is wrong
-  3  wait: the run has ended in another way; doctor: there is a problem
+  3  wait: the run has ended in another way; doctor: there is a problem; replay: a decision differs
   4  wait: the time has passed
   5  you have answered no
 
@@ -164,6 +166,18 @@ def parser() -> argparse.ArgumentParser:
     _inject(
         add("inject", "add to the pods of manifests what their label asks for, as the chart's policy does", _INJECT)
     )
+    replay = add(
+        "replay",
+        "decide again what an operator has recorded, and show what this program would decide otherwise",
+        "An operator records with --record DIR. With --decision or --at, one decision is explained: what was seen of\n"
+        "each node, which facts were true since when, and what each rule answered. It ends with 3 if one differs.",
+    )
+    replay.add_argument("folder", metavar="DIR", help="with the files of a recording, or a copy of them")
+    replay.add_argument("--rendezvous", metavar="NAMESPACE/NAME", help="decisions about this one only")
+    one = replay.add_mutually_exclusive_group()
+    one.add_argument("--decision", type=int, metavar="N", help="explain this one; they are counted from 1")
+    one.add_argument("--at", type=_moment, metavar="TIME", help="explain the last one up to then: 2030-01-01T12:05:31Z")
+    _add_output(replay, ("json",))
     return main
 
 
@@ -261,6 +275,13 @@ def _add_output(command: argparse.ArgumentParser, formats: Sequence[str]) -> Non
 
 def _add_yes(command: argparse.ArgumentParser) -> None:
     command.add_argument("-y", "--yes", action="store_true", help="do not ask")
+
+
+def _moment(text: str) -> datetime:
+    found = parse(text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time such as 2030-01-01T12:05:31Z")
+    return found
 
 
 def _seconds(text: str) -> float:

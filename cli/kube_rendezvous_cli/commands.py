@@ -371,8 +371,16 @@ def inject(session: Session) -> int:
     return run(session.kubectl, session.options)
 
 
+def replay(session: Session) -> int:
+    """``kubectl rdzv replay``."""
+    core.needed("replay")
+    from kube_rendezvous_cli.replay.run import run
+
+    return run(session.options, session.show, session.show_value)
+
+
 COMMANDS: dict[str, Callable[[Session], int]] = {
     "get": get, "why": why, "history": history, "evict": evict, "wait": wait, "logs": logs, "inject": inject,
-    "doctor": doctor, "simulate": simulate, "whatif": whatif,
+    "doctor": doctor, "simulate": simulate, "whatif": whatif, "replay": replay,
     **dict.fromkeys(actions.PLANS, act),
 }  # fmt: skip

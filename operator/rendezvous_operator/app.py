@@ -24,12 +24,14 @@ from rendezvous_operator.options import PROGRAM, Options, parse
 from rendezvous_operator.reconcile.fence import Fence
 from rendezvous_operator.reconcile.reader import Reader
 from rendezvous_operator.reconcile.reconciler import WORKERS, Reconciler
+from rendezvous_operator.reconcile.recording import Recording
 from rendezvous_operator.reconcile.train_jobs import TIMEOUT_SECONDS as TRAIN_JOBS_TIMEOUT
 from rendezvous_operator.reconcile.train_jobs import TrainJobs
 from rendezvous_operator.reconcile.work_queue import WorkQueue
 from rendezvous_operator.serve.health import Health
 from rendezvous_operator.serve.http_server import HttpServer
 from rendezvous_operator.serve.metrics import Metrics
+from rendezvous_operator.version import operator_version
 from rendezvous_operator.watch.cache import Cache
 from rendezvous_operator.watch.kopf_watches import Watches
 from rendezvous_operator.watch.relisting import Relisting
@@ -42,6 +44,9 @@ RECONCILES_SECONDS = 3.0
 
 EVENTS_SECONDS = 2.0
 """For the Events of these reconciles after that."""
+
+RECORDING_SECONDS = 2.0
+"""For the decisions that are not recorded yet after that."""
 
 WATCHES_SECONDS = 10.0
 """For kopf to end its watches after that."""
@@ -115,7 +120,11 @@ class Operator:
 
     async def _serve(self, client: Client, lease_client: Client, reader: Reader, recorder: Recorder) -> None:
         fence = Fence(client, self._term)
-        reconciler = Reconciler(reader, fence, self._queue, recorder, self._metrics)
+        recording = None
+        if self._options.record is not None:
+            recording = Recording(self._options.record, self._options.record_megabytes, operator_version())
+            recording.start()
+        reconciler = Reconciler(reader, fence, self._queue, recorder, self._metrics, recording)
         defects = [
             ("workers", lambda: reconciler.defect),
             ("relisting", lambda: self._relisting.defect),
@@ -146,6 +155,8 @@ class Operator:
             await reconciler.stop(RECONCILES_SECONDS)
             await _cancel(leading)
             await recorder.stop(EVENTS_SECONDS)
+            if recording is not None:
+                await asyncio.to_thread(recording.stop, RECORDING_SECONDS)
             await server.stop()
             self._stop_watching.set()
             if watching is not None:

@@ -36,6 +36,8 @@ class Options:
     leader_elect_retry_period_seconds: int
     http_address: str
     http_port: int
+    record: Path | None
+    record_megabytes: int
 
     @property
     def timing(self) -> Timing:
@@ -167,6 +169,14 @@ OPTIONS: Final = (
         "Where `/livez`, `/readyz` and `/metrics` are served; `0.0.0.0` or `::` in a pod",
     ),
     Option("--http-port", "PORT", _whole_number(0, 65535), 0, "The port for them; 0: they are not served"),
+    Option("--record", "DIR", Path, None, "Keep each decision with its input there, for `kubectl rdzv replay`"),
+    Option(
+        "--record-megabytes",
+        "N",
+        _whole_number(1, 1024 * 1024),
+        64,
+        "How large these files become together; the oldest ones are deleted",
+    ),
 )
 
 

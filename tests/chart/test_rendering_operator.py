@@ -31,6 +31,8 @@ def test_arguments_of_the_operator() -> None:
         leader_elect_retry_period_seconds=2,
         http_address="0.0.0.0",
         http_port=8080,
+        record=None,
+        record_megabytes=64,
     )
     more = container(
         render(
@@ -72,6 +74,22 @@ def test_image(values: Json, image: str) -> None:
     documents = render(values)
     assert container(documents)["image"] == image
     assert only(documents, "Job")["spec"]["template"]["spec"]["containers"][0]["image"] == image
+
+
+def test_decisions_are_recorded_in_a_volume_of_their_own() -> None:
+    def recorded(values: Json) -> tuple[Options, Json, Json]:
+        spec = only(render({"recording.enabled": True, **values}), "Deployment")["spec"]["template"]["spec"]
+        (mount,) = (item for item in spec["containers"][0]["volumeMounts"] if item["name"] == "recording")
+        (volume,) = (item for item in spec["volumes"] if item["name"] == "recording")
+        return parse(spec["containers"][0]["args"], {}), mount, volume
+
+    options, mount, volume = recorded({})
+    assert (str(options.record), options.record_megabytes) == (f"{mount['mountPath']}/decisions", 64)
+    assert volume == {"name": "recording", "emptyDir": {"sizeLimit": "80Mi"}}, "a larger one would be no bound"
+    claim: Json = {"persistentVolumeClaim": {"claimName": "decisions"}}
+    options, _, volume = recorded({"recording.megabytes": 1000, "recording.volume": claim})
+    assert options.record_megabytes == 1000
+    assert volume == {"name": "recording", **claim}
 
 
 def test_secrets_of_a_parent_chart_come_first() -> None:

@@ -148,6 +148,7 @@ def test_the_schema_lets_nothing_unknown_through() -> None:
         "networkPolicy.ingress[].ports[]",
         "networkPolicy.metricsFrom[]",
         "podSecurityContext",
+        "recording.volume",
         "resources.claims[]",
         "resources.limits",
         "resources.requests",

@@ -11,11 +11,13 @@ from rendezvous_api.api_errors import ApiError, ConflictError, UnreachableError
 from rendezvous_operator.background import Background
 from rendezvous_operator.core import garbage, relevance
 from rendezvous_operator.core.decide import decide
+from rendezvous_operator.core.recorded import Failure, Recorded
 from rendezvous_operator.core.world import Decision, Deletion, Evidence, Memory, Now, Target, World
 from rendezvous_operator.kube.client import KINDS, Json
 from rendezvous_operator.kube.event_recorder import EventTarget, Recorder
 from rendezvous_operator.reconcile.fence import Fence, FencedClient, TermOverError
 from rendezvous_operator.reconcile.reader import Reader
+from rendezvous_operator.reconcile.recording import Recording
 from rendezvous_operator.reconcile.work_queue import WorkQueue
 from rendezvous_operator.serve.metrics import Metrics
 from rendezvous_operator.watch.seen import Asked, Gone, Key, Read, Shown
@@ -54,7 +56,13 @@ class Reconciler:
     """
 
     def __init__(
-        self, reader: Reader, fence: Fence, queue: WorkQueue[Key], recorder: Recorder, metrics: Metrics
+        self,
+        reader: Reader,
+        fence: Fence,
+        queue: WorkQueue[Key],
+        recorder: Recorder,
+        metrics: Metrics,
+        recording: Recording | None = None,
     ) -> None:
         """A reconciler that is not started yet. It decides by the clock of the cache, and waits by that of the queue.
 
@@ -64,6 +72,7 @@ class Reconciler:
             queue: for the Rendezvous to decide on; it is filled here.
             recorder: for Events.
             metrics: that count decisions and writes.
+            recording: keeps each decision; None: it is not kept.
         """
         self._reader = reader
         self._cache = reader.cache
@@ -72,6 +81,7 @@ class Reconciler:
         self._queue = queue
         self._recorder = recorder
         self._metrics = metrics
+        self._recording = recording
         self._groups: dict[Key, _Group] = {}
         self._background = Background()
         self._busy: set[asyncio.Task[None]] = set()
@@ -216,7 +226,7 @@ class Reconciler:
             group = self._groups[key] = _Group(uid)
         self._settle(key, group, world)
         began = self._clock()
-        decision = decide(self._now(), world, group.memory)
+        decision = self._decided(key, world, group.memory)
         decided = self._clock()
         self._metrics.decided(decided - began)
         # A thousand nodes that join at once cause a thousand events: collect some between two decisions.
@@ -234,6 +244,20 @@ class Reconciler:
             raise
         self._adopt(key, group, world, decision, written=written)
         return decision.deletions
+
+    def _decided(self, key: Key, world: World, memory: Memory) -> Decision | Evidence:
+        now = self._now()
+        try:
+            decision = decide(now, world, memory)
+        except Exception as error:
+            self._record(Recorded(str(key), now, world, memory, Failure(f"{type(error).__name__}: {error}")))
+            raise
+        self._record(Recorded(str(key), now, world, memory, decision))
+        return decision
+
+    def _record(self, decision: Recorded) -> None:
+        if self._recording is not None:
+            self._recording.note(decision)
 
     def _settle(self, key: Key, group: _Group, world: World) -> None:
         """If a write without an answer was carried out, adopt and report it like one with an answer."""

@@ -1,6 +1,6 @@
 """The rules for the end of a round, and what the first cause that counts leads to."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from rendezvous_api.reasons import ClosedReason, EventReason, RoundEndReason
@@ -48,12 +48,16 @@ _NOT_WHILE_ISOLATED = (suspended.causes, too_many_nodes.causes, scale_up.causes)
 """Nothing is wrong with the round then. Its members would not learn of it, and others would take their place."""
 
 
+def rules_for(s: Situation) -> Sequence[EndRule]:
+    """The rules that count for the round that runs, in their order."""
+    return [rule for rule in END_RULES if not (s.liveness.isolated and rule in _NOT_WHILE_ISOLATED)]
+
+
 def end_if_due(s: Situation, timers: Timers) -> Situation:
     """The situation after the rules: if a cause counts, the members are asked to join again, or the run is closed."""
     if not s.round_runs:
         return s
-    rules = (rule for rule in END_RULES if not (s.liveness.isolated and rule in _NOT_WHILE_ISOLATED))
-    found = first_cause((rule(s, timers) for rule in rules), s.now.monotonic)
+    found = first_cause((rule(s, timers) for rule in rules_for(s)), s.now.monotonic)
     if found.cause is None:
         return s.with_run(s.run.checked_again_at(found.until))
     if budget.is_spent(s, found.cause) and not fault.may_be_excused(s, timers, found.cause):

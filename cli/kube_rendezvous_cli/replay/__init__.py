@@ -1,0 +1,1 @@
+"""``kubectl rdzv replay``: decides again what an operator has recorded."""
