@@ -347,6 +347,13 @@ def doctor(session: Session) -> int:
     return OTHERWISE if any(finding.level == checks.PROBLEM for finding in found) else DONE
 
 
+def dashboard(session: Session) -> int:
+    """``kubectl rdzv dashboard``."""
+    from kube_rendezvous_cli.dashboard.command import run
+
+    return run(session.kubectl, session.options)
+
+
 def inject(session: Session) -> int:
     """``kubectl rdzv inject``."""
     from kube_rendezvous_cli.inject import run
@@ -356,6 +363,6 @@ def inject(session: Session) -> int:
 
 COMMANDS: dict[str, Callable[[Session], int]] = {
     "get": get, "why": why, "history": history, "evict": evict, "wait": wait, "logs": logs, "inject": inject,
-    "doctor": doctor,
+    "doctor": doctor, "dashboard": dashboard,
     **dict.fromkeys(actions.PLANS, act),
 }  # fmt: skip
