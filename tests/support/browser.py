@@ -1,4 +1,4 @@
-"""A real browser without a screen: Chromium, driven by the DevTools protocol over a pipe, so without another package."""
+"""A real browser without a screen: Chromium, driven by the DevTools protocol over a pipe, without another package."""
 
 import base64
 import json
@@ -65,6 +65,7 @@ class Browser:
             )  # fmt: skip
         os.close(reads)
         os.close(writes)
+        self._session: str | None = None
         self._number = 0
         self._replies: dict[int, Json] = {}
         self._arrived = threading.Condition()
@@ -72,7 +73,7 @@ class Browser:
         """What the page has done, as the protocol says it."""
         threading.Thread(target=self._read, daemon=True).start()
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
-        self._session: str | None = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
 
@@ -83,8 +84,6 @@ class Browser:
         self.process.kill()
         self.process.wait()
         os.close(self._commands)
-
-    _session = None
 
     def call(self, method: str, **parameters: Any) -> Json:
         """One command of the protocol; fails with what the browser says."""

@@ -73,6 +73,8 @@ function drawGrid(fits) {
     text(cell, node.mark);
     attribute(cell, "data-tone", node.tone);
     attribute(cell, "data-key", node.key);
+    attribute(cell, "aria-selected", String(node.key === chosen));
+    attribute(cell, "tabindex", node.key === chosen ? "0" : "-1");
     cell.classList.toggle("faded", faded.has(node));
   };
   const machines = new Map([["", group.nodes]]);
@@ -88,8 +90,8 @@ function drawGrid(fits) {
   keyed(grid, names, (name) => `machine ${name}`, (name) => machine(name), (made, name) => {
     keyed(made.lastChild, machines.get(name), (node) => node.key, cell, update);
   });
-  const all = gridCells();
-  if (!all.some((each) => each.tabIndex === 0) && all.length) all[0].tabIndex = 0;
+  // The tab key leads to one cell, and the arrow keys from there to the others.
+  if (!grid.querySelector('[tabindex="0"]')) gridCells()[0].tabIndex = 0;
 }
 
 function machine(name) {
@@ -102,7 +104,6 @@ function machine(name) {
 function cell() {
   const made = make("span", "cell");
   attribute(made, "role", "option");
-  made.tabIndex = -1;
   return made;
 }
 
@@ -146,7 +147,7 @@ function choose(made) {
   if (!made) return;
   for (const each of grid.querySelectorAll('[tabindex="0"], [aria-selected="true"]')) {
     each.tabIndex = -1;
-    each.removeAttribute("aria-selected");
+    attribute(each, "aria-selected", "false");
   }
   made.tabIndex = 0;
   attribute(made, "aria-selected", "true");
