@@ -149,6 +149,12 @@ class Browser:
             "Emulation.setDeviceMetricsOverride", width=size[0], height=size[1], deviceScaleFactor=1, mobile=False
         )
 
+    def processor_seconds(self) -> float:
+        """How long the page has computed and drawn."""
+        self.call("Performance.enable", timeDomain="threadTicks")
+        metrics = {each["name"]: each["value"] for each in self.call("Performance.getMetrics")["metrics"]}
+        return float(metrics["TaskDuration"])
+
     def picture(self) -> bytes:
         """The window as a PNG."""
         time.sleep(0.4)  # colours and opacity change within this time

@@ -46,6 +46,7 @@ function open() {
     if (mine === stream) lost();
   };
   clearTimeout(late);
+  late = setTimeout(lost, LATE_MS);
 }
 
 function draw(view) {
