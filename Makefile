@@ -107,6 +107,11 @@ test-pythons: setup ## Test requests, kubeconfigs and waits of the handler, with
 test-launchers: setup .venv-launchers/.environment ## Run the examples of other launchers (Accelerate, Lightning, DeepSpeed, torchx)
 	@$(BIN)/python -m pytest -m launchers $(TEST_ARGS) tests/e2e
 
+# PICTURES=docs/images renews the pictures of docs/kubectl-rdzv.md.
+.PHONY: test-browser
+test-browser: setup ## Test the page of kubectl rdzv dashboard in Chromium (PICTURES=docs/images to renew those of the documentation)
+	@PICTURES="$(PICTURES)" $(BIN)/python -m pytest -m browser $(TEST_ARGS) tests/integration
+
 .PHONY: cli
 cli: ## Make build/kubectl-rdzv, one file that needs Python 3.10 and kubectl, and its manifest for krew
 	@hack/build_cli.py

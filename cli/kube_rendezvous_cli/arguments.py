@@ -143,6 +143,17 @@ def parser() -> argparse.ArgumentParser:
     logs.add_argument("--tail", type=int, metavar="N", help="only the last lines of each")
     logs.add_argument("-f", "--follow", action="store_true", help="show new lines as they come")
     logs.add_argument("-p", "--previous", action="store_true", help="of the container that ran before")
+    dashboard = add(
+        "dashboard",
+        "open a page on this machine that shows the groups as they are now",
+        "The page is read-only, and answers nothing without the token in its address. It shows what you may read by\n"
+        "your kubeconfig. Ctrl-C ends it.",
+    )
+    dashboard.add_argument("-A", "--all-namespaces", action="store_true", help="groups of all namespaces")
+    dashboard.add_argument(
+        "--port", type=_port, default=0, metavar="N", help="of 127.0.0.1 (default: any that is free)"
+    )
+    dashboard.add_argument("--no-open", dest="open", action="store_false", help="only print the address")
     doctor = add(
         "doctor",
         "look for what keeps agents from joining: in the cluster, and in one namespace",
@@ -229,6 +240,12 @@ def _inject(command: argparse.ArgumentParser) -> None:
     ):
         command.add_argument(f"--{name}", type=int, default=default, metavar="N", help=f"{what} (default: {default})")
     command.add_argument("-o", "--output", choices=("yaml", "json"), default="yaml", help="(default: yaml)")
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: it must be from 0 (any) to 65535")
+    return int(text)
 
 
 def _kube_version(text: str) -> tuple[int, int]:

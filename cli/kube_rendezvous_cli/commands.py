@@ -364,6 +364,13 @@ def whatif(session: Session) -> int:
     return run(session)
 
 
+def dashboard(session: Session) -> int:
+    """``kubectl rdzv dashboard``."""
+    from kube_rendezvous_cli.dashboard.command import run
+
+    return run(session.kubectl, session.options)
+
+
 def inject(session: Session) -> int:
     """``kubectl rdzv inject``."""
     from kube_rendezvous_cli.inject import run
@@ -381,6 +388,6 @@ def replay(session: Session) -> int:
 
 COMMANDS: dict[str, Callable[[Session], int]] = {
     "get": get, "why": why, "history": history, "evict": evict, "wait": wait, "logs": logs, "inject": inject,
-    "doctor": doctor, "simulate": simulate, "whatif": whatif, "replay": replay,
+    "doctor": doctor, "simulate": simulate, "whatif": whatif, "replay": replay, "dashboard": dashboard,
     **dict.fromkeys(actions.PLANS, act),
 }  # fmt: skip

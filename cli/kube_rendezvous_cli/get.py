@@ -1,11 +1,12 @@
 """``kubectl rdzv get``: all groups in a table, or one with all its nodes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
 from kube_rendezvous_cli import times
 from kube_rendezvous_cli.group import Group
+from kube_rendezvous_cli.peers import peer_words
 from kube_rendezvous_cli.rows import MEMBER, Row, rows
 from kube_rendezvous_cli.text import table
 from kube_rendezvous_cli.timeline import time_lost, timeline
@@ -17,28 +18,36 @@ NOTHING = "-"
 
 def groups_table(groups: Sequence[Group], now: datetime, *, wide: bool = False, all_namespaces: bool = False) -> str:
     """A line for each group: its state, and for whom it waits or what has happened last."""
+    lines = [line(group, now) for group in in_order(groups)]
     header = ["NAME", "STATE", "RUN", "ROUND", "NODES", "SPARES", "RESTARTS", "SINCE"]
-    lines = []
-    for group in sorted(groups, key=lambda group: (group.namespace, group.name)):
-        summary, status = group.status.summary, group.status
-        cells = [
-            group.name,
-            group.state,
-            group.run or NOTHING,
-            str(status.round),
-            summary.nodes if summary is not None else NOTHING,
-            str(summary.spares) if summary is not None else NOTHING,
-            _restarts(group),
-            (times.ago(summary.since, now) if summary is not None else None) or NOTHING,
-        ]
-        if all_namespaces:
-            cells.insert(0, group.namespace)
-        if wide:
-            cells += [last_end(group, now) or NOTHING, message(group)]
-        lines.append(cells)
     if all_namespaces:
         header.insert(0, "NAMESPACE")
-    return "\n".join(table([*header, "LAST", "MESSAGE"] if wide else header, lines))
+    if wide:
+        header += ["LAST", "MESSAGE"]
+    return "\n".join(table(header, [[each[name.lower()] for name in header] for each in lines]))
+
+
+def in_order(groups: Iterable[Group]) -> list[Group]:
+    """By namespace and name."""
+    return sorted(groups, key=lambda group: (group.namespace, group.name))
+
+
+def line(group: Group, now: datetime) -> dict[str, str]:
+    """What is shown of a group among others, each by the heading of its column in small letters."""
+    summary, status = group.status.summary, group.status
+    return {
+        "namespace": group.namespace,
+        "name": group.name,
+        "state": group.state,
+        "run": group.run or NOTHING,
+        "round": str(status.round),
+        "nodes": summary.nodes if summary is not None else NOTHING,
+        "spares": str(summary.spares) if summary is not None else NOTHING,
+        "restarts": _restarts(group),
+        "since": (times.ago(summary.since, now) if summary is not None else None) or NOTHING,
+        "last": last_end(group, now) or NOTHING,
+        "message": message(group),
+    }
 
 
 def tree(group: Group, now: datetime, *, wide: bool = False) -> str:
@@ -93,6 +102,7 @@ def last_end(group: Group, now: datetime) -> str | None:
 def group_json(group: Group, now: datetime) -> Json:
     """One group for programs."""
     condition, summary = group.condition, group.status.summary
+    peers = peer_words(group)
     return {
         "namespace": group.namespace,
         "name": group.name,
@@ -107,7 +117,7 @@ def group_json(group: Group, now: datetime) -> Json:
         "maxNodes": group.rendezvous.spec.max_nodes,
         "restarts": group.status.restarts,
         "maxRestarts": group.rendezvous.spec.restarts.max,
-        "nodes": [row_json(row) for row in rows(group, now)],
+        "nodes": [{**row_json(row), "peers": peers.get(row.name)} for row in rows(group, now)],
         "problems": list(group.problems),
     }
 

@@ -73,7 +73,7 @@ class Kubectl:
             encoding="utf-8", errors="replace", check=False,
         )  # fmt: skip
         if done.returncode:
-            raise KubectlError(_reason(done.stderr) or f"{self._program} ended with exit code {done.returncode}")
+            raise KubectlError(reason_of(done.stderr) or f"{self._program} ended with exit code {done.returncode}")
         return done.stdout
 
     def command(self, *arguments: str, namespace: str | None = None) -> list[str]:
@@ -142,7 +142,7 @@ def documents(lines: Iterator[str]) -> Iterator[Json]:
             collected.clear()
 
 
-def _reason(stderr: str) -> str:
+def reason_of(stderr: str) -> str:
     """What kubectl says of an error, without what its library logs before."""
     lines = [line for line in stderr.splitlines() if line.strip() and not _LOGGED.match(line)]
     text = " ".join(line.removeprefix("error: ") for line in lines)

@@ -24,6 +24,8 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 def safe(text: str) -> str:
     """The text without commands for the terminal: all that is not printable is escaped, but new lines."""
+    if text.isprintable():
+        return text
     return "".join(
         letter if letter == "\n" or letter.isprintable() else letter.encode("unicode_escape").decode()
         for letter in text
@@ -37,6 +39,14 @@ def painted(text: str) -> str:
         coloured = _WORD.sub(lambda match: f"\x1b[{_COLOURS[match[0]]}m{match[0]}{PLAIN}", line)
         lines.append(f"{BOLD}{line}{PLAIN}" if line and re.fullmatch(r"[A-Z -]+", line) else coloured)
     return "\n".join(lines)
+
+
+def tone(text: str) -> str:
+    """How something is by the first word that says so: ``good``, ``waits`` or ``bad``; empty: none does."""
+    found = _WORD.search(text)
+    if found is None:
+        return ""
+    return "good" if found[0] in _GOOD else "waits" if found[0] in _WAITS else "bad"
 
 
 def count(number: int, thing: str) -> str:

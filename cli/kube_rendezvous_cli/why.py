@@ -122,13 +122,30 @@ BY_END = {
 }
 
 
+@dataclass(frozen=True)
+class Explanation:
+    """What is said of a group."""
+
+    paragraph: str
+    """Its state, since when, for whom it waits or why it ended."""
+    to_do: str
+    page: str
+    """The address of the page that says more."""
+
+
 def why(group: Group, now: datetime) -> str:
     """One paragraph, what to do, and the page."""
+    said = explained(group, now)
+    lines = [said.paragraph, "", f"What to do: {said.to_do}", f"More: {said.page}"]
+    return "\n".join([*lines, *(f"note: {problem}" for problem in group.problems)])
+
+
+def explained(group: Group, now: datetime) -> Explanation:
+    """The same in its parts."""
     found = rows(group, now)
     advice = advice_for(group, found, now)
     paragraph = " ".join([*_state(group, now), *_nodes(group, found, now), *_before(group, now)])
-    lines = [paragraph, "", f"What to do: {advice.text.format(name=group.name)}", f"More: {advice.page}"]
-    return "\n".join([*lines, *(f"note: {problem}" for problem in group.problems)])
+    return Explanation(paragraph, advice.text.format(name=group.name), advice.page)
 
 
 def advice_for(group: Group, found: list[Row], now: datetime) -> Advice:

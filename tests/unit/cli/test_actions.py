@@ -11,7 +11,6 @@ from tests.unit.core.started import x_is_held_out
 from kube_rendezvous_cli import actions, arguments, waiting
 from kube_rendezvous_cli.actions import PLANS, Plan, evict
 from kube_rendezvous_cli.actions import named as found_by
-from kube_rendezvous_cli.follow import Seen, Watches
 from kube_rendezvous_cli.group import Group, group_of
 from kube_rendezvous_cli.kubectl import CommandError, Kubectl
 from kube_rendezvous_cli.logs import Window, sources, window, within
@@ -136,28 +135,6 @@ def test_every_action_has_a_command() -> None:
         assert arguments.parsed([name, "train", "--yes"]).yes
     assert set(PLANS) == {"restart", "suspend", "resume", "close", "reopen", "retry"}
     assert actions.PLANS is PLANS
-
-
-# ---- following
-
-
-def test_a_watch_that_begins_again_forgets_what_is_gone() -> None:
-    watches = Watches(Kubectl(), {"pods": ("pods",)}, known={"pods": [{"metadata": {"uid": "a"}}]})
-
-    def added(uid: str, kind: str = "ADDED") -> Seen:
-        return Seen("pods", {"type": kind, "object": {"metadata": {"uid": uid}}})
-
-    def after(*seen: Seen) -> list[str]:
-        for each in seen:
-            watches._queue.put(each)
-        assert watches.changes(1, together=0.05)
-        return [*watches.objects["pods"]]
-
-    assert after(Seen("pods", None)) == ["a"], "until the new list is there, the old one is shown"
-    assert after(added("b"), added("c")) == ["b", "c"]
-    assert after(added("b", "DELETED"), added("c", "MODIFIED"), added("d")) == ["c", "d"]
-    assert after(Seen("pods", None), added("d")) == ["d"]
-    assert not watches.changes(0.01)
 
 
 # ---- wait
