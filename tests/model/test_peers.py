@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from tests.model import fair
 from tests.model.agent import TRAINS
+from tests.model.machines import DOWN
 from tests.model.operator import KEY
 from tests.model.peers import ACCUSES, Member
 from tests.model.search import play, started
@@ -28,8 +29,9 @@ def slower(number: int, fast: int) -> list[object]:
 
 def running(agents: int = 4, **settings: Any) -> System:
     """A round of all agents runs, and the first one is its host."""
-    spec = (*TIMES, *((name, value) for name, value in settings.items() if name != "releases"))
-    setup = Setup(agents=agents, max_nodes=agents, peers=True, releases=settings.get("releases", ("this",)), spec=spec)
+    releases, may = settings.pop("releases", ("this",)), settings.pop("may", frozenset())
+    spec = (*TIMES, *settings.items())
+    setup = Setup(agents=agents, max_nodes=agents, peers=True, releases=releases, may=may, spec=spec)
     system = play(setup, started(setup, setup.names))
     for _ in range(3):
         fair.run(system, lambda _: False, 0, chance=Random(0))
@@ -224,6 +226,36 @@ class TestTheLivingAreNotLost:
         assert isinstance(system.agents[NODES[3]].peers, Member)
         assert system.agents[NODES[1]].peers is None
         goes_on(system, 100, failing=0.1)
+
+
+class TestMachines:
+    """Where the operator may read them, and there is no second path."""
+
+    @pytest.mark.parametrize("failing", [0.0, pytest.param(0.3, marks=SLOW)])
+    def test_a_member_whose_machine_is_reported_as_down_is_noticed_sooner(self, failing: float) -> None:
+        system = running(may=frozenset({"machines"}), releases=("older",))
+        system.do(("loses its power", NODES[1]))
+        fair.run(system, notices, 40, chance=Random(0), failing=failing)
+        system.do((DOWN, NODES[1]))
+        took = fair.run(system, notices, 60, chance=Random(0), failing=failing)
+        assert took is not None, "\n".join(system.story[-60:])
+        assert took <= CONFIRM + 6 + (20 if failing else 0)
+
+    @pytest.mark.parametrize("interval", [5, 30])
+    def test_members_that_live_are_not_lost_with_their_machines(self, interval: int) -> None:
+        system = running(
+            may=frozenset({"machines"}), releases=("older",), heartbeat_interval_seconds=interval, suspect_seconds=300
+        )
+        for name in NODES:
+            system.do((DOWN, name))
+        goes_on(system, 100, failing=0.1)
+
+    def test_nor_those_that_their_peers_hear(self) -> None:
+        system = running(may=frozenset({"machines"}))
+        for name in NODES[1:]:
+            system.do((DOWN, name))
+            system.do(("is cut off", name))
+        goes_on(system, 100)
 
 
 @pytest.mark.parametrize("release", ["older", "this"])
