@@ -67,7 +67,7 @@ def _connect(nodes: int, port: int) -> list[socket.socket]:
     for rank in range(1, nodes):
         sock = socket.create_connection((_LOOPBACK, port))
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.sendall(wire.hello(wire.PeerRound(_UID, _FENCE, rank, nodes)) + wire.beat(arrives=True))
+        sock.sendall(wire.hello(wire.PeerRound(_UID, _FENCE, rank, nodes)) + wire.beat(wire.Beat(arrives=True)))
         sock.setblocking(False)
         sockets.append(sock)
     return sockets
@@ -84,7 +84,7 @@ def _beat(sockets: list[socket.socket], seconds: float) -> list[float]:
     while (now := time.monotonic()) < end:
         while due[0][0] <= now:
             at, index = due.pop(0)
-            sockets[index].send(wire.beat(arrives=True))
+            sockets[index].send(wire.beat(wire.Beat(arrives=True)))
             sent[sockets[index]] = now
             due.append((at + BEAT_SECONDS, index))
         for key, _ in selector.select(max(0.0, due[0][0] - time.monotonic())):

@@ -22,6 +22,8 @@ from rendezvous_operator.kube.outage_clock import OutageClock
 from rendezvous_operator.kube.request_trace import trace
 from rendezvous_operator.options import PROGRAM, Options, parse
 from rendezvous_operator.reconcile.fence import Fence
+from rendezvous_operator.reconcile.machines import TIMEOUT_SECONDS as MACHINES_TIMEOUT
+from rendezvous_operator.reconcile.machines import Machines
 from rendezvous_operator.reconcile.reader import Reader
 from rendezvous_operator.reconcile.reconciler import WORKERS, Reconciler
 from rendezvous_operator.reconcile.recording import Recording
@@ -101,7 +103,10 @@ class Operator:
             train_jobs = None
             if self._options.train_jobs:
                 train_jobs = TrainJobs(await self._connect(stack, timeout=TRAIN_JOBS_TIMEOUT), self._clock)
-            reader = Reader(client, self._cache, self._options.namespace, train_jobs)
+            machines = None
+            if self._options.machines:
+                machines = Machines(await self._connect(stack, timeout=MACHINES_TIMEOUT), time.monotonic)
+            reader = Reader(client, self._cache, self._options.namespace, train_jobs, machines)
             await self._serve(client, lease_client, reader, recorder)
 
     async def _connect(

@@ -25,6 +25,7 @@ class Options:
 
     namespace: str | None
     train_jobs: bool
+    machines: bool
     log_format: str
     verbose: bool
     leader_elect: bool
@@ -116,6 +117,13 @@ OPTIONS: Final = (
         _yes_or_no,
         False,
         "Name runs of a JobSet that a TrainJob owns by the TrainJob; needs `get` on JobSets",
+    ),
+    Option(
+        "--machines",
+        "",
+        _yes_or_no,
+        False,
+        "Lose a silent member sooner if its machine is NotReady, unreachable or out of service; needs `get` on nodes",
     ),
     Option("--log-format", "FORMAT", _log_format, "text", "`text`, for people, or `json`, for programs"),
     Option("--verbose", "", _yes_or_no, False, "Log each object that is seen, too"),

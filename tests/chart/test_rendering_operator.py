@@ -21,6 +21,7 @@ def test_arguments_of_the_operator() -> None:
     assert told == Options(
         namespace=None,
         train_jobs=False,
+        machines=False,
         log_format="json",
         verbose=False,
         leader_elect=True,
@@ -53,6 +54,7 @@ def test_arguments_of_the_operator() -> None:
     assert (told.timing.lease_duration, told.timing.renew_deadline) == (60, 40)
     assert told.train_jobs
     assert told.log_format == "json", "what is given last wins"
+    assert parse(container(render({"machines.enabled": True}))["args"], {}).machines
     assert more["ports"][0]["containerPort"] == 9000
     assert more["env"] == [{"name": "HTTPS_PROXY", "value": "proxy:3128"}]
 

@@ -34,6 +34,14 @@ def test_the_operator_may_get_jobsets_only_where_it_names_runs_by_train_jobs(val
     assert granted({"trainJobs.enabled": True}) - granted({}) == {("jobset.x-k8s.io", "jobsets", "get")}
 
 
+def test_the_operator_may_get_machines_only_where_they_are_evidence() -> None:
+    name = f"{RELEASE}-operator.{SYSTEM}"
+    without, told = (rules(only(render({"machines.enabled": value}), "ClusterRole", name)) for value in (False, True))
+    assert told - without == {("", "nodes", "get")}
+    with pytest.raises(HelmError, match=r"machines\.enabled needs a right on nodes"):
+        render({"machines.enabled": True, "watchNamespace": "team"})
+
+
 def test_a_namespaced_operator_has_the_same_rules() -> None:
     everywhere = only(render(), "ClusterRole", f"{RELEASE}-operator.{SYSTEM}")
     here = only(render({"watchNamespace": "team"}), "Role", f"{RELEASE}-operator")

@@ -297,6 +297,7 @@ class Agent:
                 run_id=self.run_id,
                 pod_name=self.name,
                 pod_uid=self.pod_uid,
+                node_name=self.name,
                 check_in=self._said,
             )
         self._keep_interval(known)

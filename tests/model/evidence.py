@@ -7,7 +7,7 @@ words about it say so.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from rendezvous_api import ranks
@@ -45,6 +45,8 @@ def is_lost(
     number: int,
     suspect: float,
     confirm: float,
+    silent: float,
+    machine_was_down: Callable[[float, float], bool],
 ) -> bool:
     """Whether a member was without a sign of life for its time, as of the moments at which participants were read last.
 
@@ -55,7 +57,9 @@ def is_lost(
         now: in the place of a read that there was not.
         number: of the round.
         suspect: seconds without any sign of life after which it is lost.
-        confirm: the same while it is accused.
+        confirm: the same while it is accused, or its machine is down.
+        silent: seconds without any sign of life after which it is silent.
+        machine_was_down: whether its machine was down between two moments.
     """
     member, agent = members[rank]
     assert agent is not None
@@ -71,6 +75,8 @@ def is_lost(
     seen = max((words.at for words in signs if words.what == _PRESENT), default=float("-inf"))
     sign = max(own, seen)
     if read_at - sign >= suspect:
+        return True
+    if read_at - sign >= max(silent, confirm) and machine_was_down(sign, now - confirm):
         return True
     for of_one in about.values():
         since = _accused_since(of_one)

@@ -35,11 +35,12 @@ class Heartbeats:
         """Seconds."""
         self._due_at = 0.0
         self._answered_at = float("-inf")
+        self._failing = False
 
     @property
     def arrive(self) -> bool:
         """Whether they reach the API server, as far as the agent knows."""
-        return self._now() - self._answered_at <= self.interval + _LATE_SECONDS
+        return not self._failing and self._now() - self._answered_at <= self.interval + _LATE_SECONDS
 
     @property
     def is_due(self) -> bool:
@@ -52,11 +53,12 @@ class Heartbeats:
 
     def answered(self) -> None:
         """The API server has answered one, or another write of the agent."""
-        self._answered_at = self._now()
+        self._answered_at, self._failing = self._now(), False
         self._due_at = self._now() + self.interval
 
     def failed(self) -> None:
         """One got no answer."""
+        self._failing = True
         self._due_at = self._now() + _AGAIN_SECONDS
 
     def note(self, status: Json) -> None:

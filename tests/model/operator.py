@@ -12,6 +12,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, NamedTuple, Protocol, cast
 
 from tests.model.api_server import KINDS, ApiServer, Json
+from tests.model.machines import Machines as ModelMachines
 
 from rendezvous_api import names
 from rendezvous_api.api_errors import ConflictError, error_from_answer
@@ -21,6 +22,7 @@ from rendezvous_operator.kube.event_recorder import Recorder
 from rendezvous_operator.kube.outage_clock import OutageClock
 from rendezvous_operator.reconcile import reader
 from rendezvous_operator.reconcile.fence import Fence
+from rendezvous_operator.reconcile.machines import Machines
 from rendezvous_operator.reconcile.reader import Reader
 from rendezvous_operator.reconcile.reconciler import Reconciler
 from rendezvous_operator.reconcile.work_queue import WorkQueue
@@ -40,6 +42,7 @@ class Surroundings(Protocol):
 
     server: ApiServer
     now: float
+    machines: ModelMachines | None
 
     def written(self, before: Json, after: Json, reads: Reads) -> None:
         """A status was written by an operator that has read participants at these times."""
@@ -96,6 +99,22 @@ class _Client(Client):
             return self._around.server.find(kind, name)
 
         found: Json | None = await _send(Request(f"a read of {kind} {name}", carry_out))
+        return found
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        query: dict[str, str] | None = None,
+        *,
+        body: Json | None = None,
+        content_type: str = "",
+    ) -> Json:
+        def carry_out() -> Json:
+            assert self._around.machines is not None
+            return self._around.machines.read(path.rpartition("/")[2])
+
+        found: Json = await _send(Request(f"{method} {path}", carry_out))
         return found
 
     async def write_status(
@@ -192,7 +211,9 @@ class Operator:
         metrics = cast(Any, _NoMetrics())
         recorder = Recorder(client, "model", self.clock)
         fence = Fence(client, lambda: self.term)
-        self.reconciler = _Reconciler(Reader(client, self.cache, None), fence, self.queue, recorder, metrics)
+        machines = Machines(client, self.clock) if self._around.machines is not None else None
+        of_all = Reader(client, self.cache, None, machines=machines)
+        self.reconciler = _Reconciler(of_all, fence, self.queue, recorder, metrics)
         self.reconciler.seconds = lambda: self._around.now
         self.cursors = dict.fromkeys(KINDS, 0)
         self.pending: Request | None = None

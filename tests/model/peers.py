@@ -18,7 +18,8 @@ from rendezvous_handler.peers.haste import HostHaste, MemberHaste
 from rendezvous_handler.peers.judge import Judge
 from rendezvous_handler.peers.member import MOST_UNANSWERED
 from rendezvous_handler.peers.thread import PAUSE_SECONDS
-from rendezvous_handler.peers.view import View
+from rendezvous_handler.peers.view import UNANSWERED, View
+from rendezvous_handler.peers.wire import Beat
 
 if TYPE_CHECKING:
     from tests.model.agent import Agent
@@ -48,8 +49,8 @@ class Connection:
     member: Agent
     host: Agent
     rank: int
-    to_host: list[tuple[str, bool]] = field(default_factory=list)
-    """What was sent; with a beat: whether the heartbeats of the member reach the API server."""
+    to_host: list[tuple[str, Beat | None]] = field(default_factory=list)
+    """What was sent, and what a beat says."""
     to_member: list[str | Answer] = field(default_factory=list)
 
 
@@ -91,14 +92,14 @@ class Host:
             if path.carries(connection.member.name, self._agent.name):
                 self._read(rank, connection, answer, now)
         self.report = _as_said(self._agent.lies, self.judge.report(now), len(self.key[2]))
-        if self.haste.is_due(now, self.report, self._agent.confirm_seconds):
+        if self.haste.is_due(now, self.report, self._agent.confirm_seconds, self.judge.accusers(now)):
             self._agent.heartbeats.hasten(0.0)
 
     def _read(self, rank: int, connection: Connection, answer: Answer, now: float) -> None:
         lines, connection.to_host = connection.to_host, []
-        for what, arrives in lines:
-            if what == BEAT:
-                self.judge.beat(rank, now, arrives)
+        for what, said in lines:
+            if said is not None:
+                self.judge.beat(rank, now, said.arrives, said.unanswered)
                 connection.to_member[:] = [line for line in connection.to_member if isinstance(line, str)]
                 connection.to_member.append(answer)
             elif what == FAREWELL:
@@ -153,7 +154,8 @@ class Member:
             self.connection, self._unanswered = path.connected(self._agent, self.key, self._rank), 0
         if self.connection is not None and self._unanswered < MOST_UNANSWERED:
             self._unanswered += 1
-            self.connection.to_host.append((BEAT, self._agent.heartbeats.arrive))
+            said = Beat(self._agent.heartbeats.arrive, self.view.state(now) in UNANSWERED)
+            self.connection.to_host.append((BEAT, said))
 
     def turn(self, path: SecondPath) -> None:
         """Read all answers, and hasten the next heartbeat if they say something new."""
@@ -182,7 +184,7 @@ class Member:
         """It has no connection any more; None: without a sign."""
         if self.connection is not None:
             if last_words is not None:
-                self.connection.to_host.append((last_words, False))
+                self.connection.to_host.append((last_words, None))
             yield self.connection
 
     def state(self) -> object:
@@ -256,7 +258,7 @@ class SecondPath:
         found = [] if end is None else [*end.connections.values()] if isinstance(end, Host) else [end.connection]
         for connection in found:
             if connection is not None:
-                connection.to_host.append((CLOSED, False))
+                connection.to_host.append((CLOSED, None))
                 connection.to_member.append(CLOSED)
 
     def loses_power(self, agent: Agent) -> None:
@@ -271,7 +273,7 @@ class SecondPath:
             if at_host:
                 connection.to_member.append(CLOSED)
             else:
-                connection.to_host.append((CLOSED, False))
+                connection.to_host.append((CLOSED, None))
 
     def _meet(self, one: Agent, other: Agent) -> bool:
         allowed = self.barred.isdisjoint((one.name, other.name))

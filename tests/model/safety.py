@@ -202,6 +202,7 @@ class Safety:
         # Once a member asks to join again, the short limit of silence holds: the round is broken anyway.
         attempts = [(each, self.agent_of_name(each)) for each in old.participants]
         broken = old.waiting_nodes or any(other is None or other.attempt > each.attempt for each, other in attempts)
+        machines = self._system.machines
         # Signs may have arrived since that read, and the watch that shows them may be late.
         lost = is_lost(
             member.rank,
@@ -211,6 +212,8 @@ class Safety:
             number=old.round,
             suspect=spec.silent_seconds if broken else spec.suspect_seconds,
             confirm=spec.timeouts.confirm_seconds,
+            silent=spec.silent_seconds,
+            machine_was_down=lambda since, until: machines is not None and machines.was_down(member.name, since, until),
         )
         return not lost and not agent.pod_is_gone
 

@@ -55,6 +55,12 @@ WALKS = {
     "a sick host, or a sick member": Setup(
         agents=4, peers=True, max_nodes=4, may=frozenset({"lags", "lies", "splits", "pauses"}) | PEERS
     ),
+    "machines that are reported as down": Setup(
+        agents=4, max_nodes=3, may=USUAL | {"machines", "splits", "pauses", "powers"}
+    ),
+    "machines that are reported as down, and a second path": Setup(
+        agents=4, operators=2, peers=True, max_nodes=4, may=USUAL | PEERS | {"machines", "cuts", "pauses", "restarts"}
+    ),
     "all of it with a second path": Setup(
         agents=6,
         operators=2,

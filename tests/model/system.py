@@ -12,6 +12,7 @@ from typing import Any
 from tests.model import users
 from tests.model.agent import CHECKS_IN, OFF, TRAINS, Agent
 from tests.model.api_server import KINDS, ApiServer, Json
+from tests.model.machines import DOWN, WELL, Machines
 from tests.model.operator import DEFECTS, KEY, Operator, Reads
 from tests.model.peers import ACCUSES, VOUCHES, SecondPath
 from tests.model.safety import Safety
@@ -75,6 +76,7 @@ class System:
         self.safety = Safety(self)
         self.stores = Stores(self)
         self.path = SecondPath(self)
+        self.machines = Machines() if "machines" in setup.may else None
         self.parted: set[frozenset[str]] = set()
         """Pairs of nodes that do not reach each other."""
         self.agents: dict[str, Agent] = {}
@@ -156,6 +158,8 @@ class System:
             yield ("is terminated", key)
         if "pauses" in may:
             yield ("goes on" if agent.paused else "is paused", key)
+        if self.machines is not None:
+            yield (WELL if self.machines.is_down(agent.name) else DOWN, key)
         if "powers" in may:
             yield ("loses its power", key)
         if "bars" in may:
@@ -265,6 +269,9 @@ class System:
                 agent.starts(pod["metadata"]["uid"])
         elif what in _PATHS:
             self._path(what, agent)
+        elif what in (DOWN, WELL):
+            if self.machines is not None:
+                self.machines.reports(agent.name, self.now, down=what == DOWN)
         elif what in ("loses its connections", "can connect again"):
             self.path.barred.discard(agent.name) if what == "can connect again" else self.path.bars(agent)
         elif what in (ACCUSES, VOUCHES, "says what it knows"):

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from tests.model import fair
 from tests.model.agent import TRAINS
+from tests.model.machines import DOWN
 from tests.model.operator import KEY
 from tests.model.peers import ACCUSES, Member
 from tests.model.search import play, started
@@ -28,8 +29,9 @@ def slower(number: int, fast: int) -> list[object]:
 
 def running(agents: int = 4, **settings: Any) -> System:
     """A round of all agents runs, and the first one is its host."""
-    spec = (*TIMES, *((name, value) for name, value in settings.items() if name != "releases"))
-    setup = Setup(agents=agents, max_nodes=agents, peers=True, releases=settings.get("releases", ("this",)), spec=spec)
+    releases, may = settings.pop("releases", ("this",)), settings.pop("may", frozenset())
+    spec = (*TIMES, *settings.items())
+    setup = Setup(agents=agents, max_nodes=agents, peers=True, releases=releases, may=may, spec=spec)
     system = play(setup, started(setup, setup.names))
     for _ in range(3):
         fair.run(system, lambda _: False, 0, chance=Random(0))
@@ -120,6 +122,15 @@ class TestL5TheDeadAreNoticed:
 
 SETS = [*chain.from_iterable(combinations(NODES, number) for number in (1, 2, 3, 4))]
 SOME_SETS = [(HOST,), NODES[1:3], NODES[:3], NODES]
+WAYS = [[(HOST, "x")], [("x", HOST)], [(HOST, "x"), ("x", HOST)]]
+"""On which nothing of the second path comes to its end; x is another member than the host."""
+WAYS_IDS = ["to them", "from them", "both"]
+
+
+def loses_beats(system: System, ways: list[tuple[str, str]], name: str) -> None:
+    """Nothing comes to its end on these ways between the host and that member."""
+    for one, other in ways:
+        system.do(("beats are lost", one.replace("x", name), other.replace("x", name)))
 
 
 class TestTheLivingAreNotLost:
@@ -163,21 +174,39 @@ class TestTheLivingAreNotLost:
             system.do(("time", 1))
 
     @pytest.mark.parametrize("interval", [pytest.param(5, marks=SLOW), 60])
-    @pytest.mark.parametrize(
-        "ways", [[(HOST, "x")], [("x", HOST)], [(HOST, "x"), ("x", HOST)]], ids=["to them", "from them", "both"]
-    )
+    @pytest.mark.parametrize("ways", WAYS, ids=WAYS_IDS)
     def test_the_ways_between_the_host_and_all_others_break(self, ways: list[tuple[str, str]], interval: int) -> None:
         """All reach the API server."""
         system = running(heartbeat_interval_seconds=interval, suspect_seconds=300)
-        for one, other in ways:
-            for name in OTHERS:
-                system.do(("beats are lost", one.replace("x", name), other.replace("x", name)))
+        for name in OTHERS:
+            loses_beats(system, ways, name)
         goes_on(system, 100, failing=0.1)
         system.do(("fails", NODES[1]))
         took = fair.run(system, lambda system: status(system)["round"] > 1, 60, chance=Random(0))
         assert took is not None
         assert status(system)["participants"][0]["name"] != HOST
         assert status(system).get("heldOut", []) == []
+
+    @pytest.mark.parametrize("interval", [pytest.param(5, marks=SLOW), 60])
+    @pytest.mark.parametrize("name", [NODES[1], NODES[3]])
+    @pytest.mark.parametrize("ways", WAYS, ids=WAYS_IDS)
+    def test_a_host_that_reaches_neither_the_api_server_nor_one_of_the_others(
+        self, ways: list[tuple[str, str]], name: str, interval: int
+    ) -> None:
+        """The others get answers from it, and it is one of them that says so to the API server."""
+        system = running(heartbeat_interval_seconds=interval, suspect_seconds=300)
+        system.do(("is cut off", HOST))
+        loses_beats(system, ways, name)
+        goes_on(system, 100, failing=0.1)
+
+    @pytest.mark.parametrize("name", [NODES[1], NODES[3]])
+    @pytest.mark.parametrize("ways", WAYS, ids=WAYS_IDS)
+    def test_a_host_that_one_of_the_others_does_not_reach_while_there_is_little_time_to_confirm(
+        self, ways: list[tuple[str, str]], name: str
+    ) -> None:
+        system = running(heartbeat_interval_seconds=60, suspect_seconds=300, confirm_seconds=3)
+        loses_beats(system, ways, name)
+        goes_on(system, 100)
 
     @pytest.mark.parametrize("interval", [pytest.param(5, marks=SLOW), 60])
     def test_a_member_that_can_open_no_connection(self, interval: int) -> None:
@@ -197,6 +226,36 @@ class TestTheLivingAreNotLost:
         assert isinstance(system.agents[NODES[3]].peers, Member)
         assert system.agents[NODES[1]].peers is None
         goes_on(system, 100, failing=0.1)
+
+
+class TestMachines:
+    """Where the operator may read them, and there is no second path."""
+
+    @pytest.mark.parametrize("failing", [0.0, pytest.param(0.3, marks=SLOW)])
+    def test_a_member_whose_machine_is_reported_as_down_is_noticed_sooner(self, failing: float) -> None:
+        system = running(may=frozenset({"machines"}), releases=("older",))
+        system.do(("loses its power", NODES[1]))
+        fair.run(system, notices, 40, chance=Random(0), failing=failing)
+        system.do((DOWN, NODES[1]))
+        took = fair.run(system, notices, 60, chance=Random(0), failing=failing)
+        assert took is not None, "\n".join(system.story[-60:])
+        assert took <= CONFIRM + 6 + (20 if failing else 0)
+
+    @pytest.mark.parametrize("interval", [5, 30])
+    def test_members_that_live_are_not_lost_with_their_machines(self, interval: int) -> None:
+        system = running(
+            may=frozenset({"machines"}), releases=("older",), heartbeat_interval_seconds=interval, suspect_seconds=300
+        )
+        for name in NODES:
+            system.do((DOWN, name))
+        goes_on(system, 100, failing=0.1)
+
+    def test_nor_those_that_their_peers_hear(self) -> None:
+        system = running(may=frozenset({"machines"}))
+        for name in NODES[1:]:
+            system.do((DOWN, name))
+            system.do(("is cut off", name))
+        goes_on(system, 100)
 
 
 @pytest.mark.parametrize("release", ["older", "this"])

@@ -221,6 +221,40 @@ def test_an_early_heartbeat_comes_not_sooner_than_the_pause_after_a_failure() ->
     thread.stop()
 
 
+def test_one_that_has_failed_shows_that_heartbeats_do_not_arrive() -> None:
+    """Whenever the next one would be late: an interval may be minutes long."""
+    beats = Beats()
+    thread = RequestThread(beats, "test")
+    thread.start()
+    thread.start_heartbeats(600, tolerance=600)
+    thread.beat_within(0)
+    thread.call(lambda: None)
+    wait_until(lambda: len(beats.times) == 1, "a heartbeat", timeout=10)
+    assert thread.heartbeats_arrive
+    beats.error = UnreachableError("no", "patch", "x", "y")
+    thread.beat_within(0)
+    thread.call(lambda: None)
+    wait_until(lambda: not thread.heartbeats_arrive, "one that fails", timeout=10)
+    beats.error = None
+    thread._not_before = 0.0  # after a failure it would wait for a part of the interval
+    thread.beat_within(0)
+    wait_until(lambda: thread.heartbeats_arrive, "the next one", timeout=10)
+    thread.stop()
+
+
+def test_heartbeats_do_not_arrive_while_one_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rendezvous_handler.agent.request_thread._LATE_SECONDS", 0.2)
+    may_end = threading.Event()
+    thread = RequestThread(lambda: (may_end.wait(10), None)[1], "test")
+    thread.start()
+    thread.start_heartbeats(600, tolerance=600)
+    thread.beat_within(0)
+    wait_until(lambda: not thread.heartbeats_arrive, "a late one", timeout=10)
+    may_end.set()
+    wait_until(lambda: thread.heartbeats_arrive, "its answer", timeout=10)
+    thread.stop()
+
+
 def test_heartbeats_arrive_as_long_as_none_is_late(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rendezvous_handler.agent.request_thread._LATE_SECONDS", 0.3)
     beats = Beats()

@@ -36,7 +36,7 @@ def test_every_option_can_be_a_variable() -> None:
     values |= {"KUBE_RENDEZVOUS_LEADER_ELECT_LEASE_DURATION_SECONDS": "9"}
     values |= {"KUBE_RENDEZVOUS_LEADER_ELECT_RETRY_PERIOD_SECONDS": "3"}
     values |= {"KUBE_RENDEZVOUS_VERBOSE": "true", "KUBE_RENDEZVOUS_LEADER_ELECT": "TRUE"}
-    values |= {"KUBE_RENDEZVOUS_TRAIN_JOBS": "1"}
+    values |= {"KUBE_RENDEZVOUS_TRAIN_JOBS": "1", "KUBE_RENDEZVOUS_MACHINES": "1"}
     options = vars(parse([], values))
     assert all(options[option.field] != option.default for option in OPTIONS if option.field != "log_format")
 

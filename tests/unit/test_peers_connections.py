@@ -16,9 +16,9 @@ from tests.support.waiting import wait_until
 
 from rendezvous_api.participant import PeerEvidence
 from rendezvous_api.reasons import HostState
-from rendezvous_handler.peers import member
+from rendezvous_handler.peers import member, wire
 from rendezvous_handler.peers.host import Host
-from rendezvous_handler.peers.member import Member
+from rendezvous_handler.peers.member import MOST_UNANSWERED, Member
 
 
 @pytest.fixture(autouse=True)
@@ -124,6 +124,22 @@ def test_a_member_that_may_be_accused_contradicts_again_and_again() -> None:
         kill(group.host)
         soon(lambda: len(group.heartbeats_of[1].asked) >= 3, "three heartbeats")
         assert time.monotonic() - began > 1.5
+
+
+def test_a_member_that_gets_no_answers_says_so_with_its_beats() -> None:
+    """They may come to the host, which does not know then that it is accused."""
+    with listener() as host:
+        host.listen()
+        one = Member(peer(1, 2), LOOPBACK, host.getsockname()[1])
+        one.start(Heartbeats())
+        connection, _ = host.accept()
+        with connection, connection.makefile("rb") as lines:
+            assert lines.readline() == wire.hello(peer(1, 2))
+            assert lines.readline() == b"beat yes\n"
+            connection.sendall(b"answer 0 -\n")
+            said = [lines.readline() for _ in range(MOST_UNANSWERED)]
+            assert (said[0], said[-1]) == (b"beat yes\n", b"beat yes unanswered\n")
+            one.stop()
 
 
 def test_a_connection_that_breaks_is_opened_again_before_it_is_news() -> None:

@@ -45,6 +45,19 @@ def test_a_host_that_accuses_no_member_does_not_ask_again(report: PeerReport) ->
     assert not haste.is_due(110.0, report, CONFIRM)
 
 
+def test_a_host_that_a_member_accuses_contradicts_again_and_again() -> None:
+    """That member gets no answers, and its beats still come: nobody is in the report."""
+    haste, well = HostHaste(), PeerReport(1)
+    assert haste.is_due(100.0, PeerReport(0, missed="2"), CONFIRM)
+    assert haste.is_due(101.0, well, CONFIRM)
+    asked = [step for step in range(13) if haste.is_due(102.0 + step / 2, well, CONFIRM, (5,))]
+    assert asked == [0, 6, 12]
+    # Another one may have less time for it than the first one had.
+    assert haste.is_due(108.5, well, CONFIRM, (5, 7))
+    assert haste.is_due(109.0, well, CONFIRM)
+    assert not haste.is_due(120.0, well, CONFIRM)
+
+
 def test_changes_that_come_one_after_the_other_ask_for_few() -> None:
     haste, asked = HostHaste(), []
     for step in range(100):

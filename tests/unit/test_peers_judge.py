@@ -243,6 +243,26 @@ def test_the_lowest_rank_that_reaches_the_api_server_passes_it_on() -> None:
     assert judge.passes_on(104.0, arrives=False) == 1
 
 
+def test_a_member_that_gets_no_answers_passes_nothing_on() -> None:
+    judge = judge_of(4, 1, 2, 3)
+    judge.beat(1, 101.0, arrives=True, unanswered=True)
+    assert judge.passes_on(101.0, arrives=False) == 2
+    judge.beat(1, 102.0, arrives=True)
+    assert judge.passes_on(102.0, arrives=False) == 1
+
+
+def test_a_member_that_gets_no_answers_accuses_the_host_until_it_gets_some_or_sends_no_beats() -> None:
+    judge = judge_of(4, 1, 2, 3)
+    assert judge.accusers(100.0) == ()
+    judge.beat(2, 101.0, arrives=True, unanswered=True)
+    judge.beat(3, 101.0, arrives=False, unanswered=True)
+    assert judge.accusers(101.0) == (2, 3)
+    judge.beat(3, 102.0, arrives=True)
+    assert judge.accusers(102.0) == (2,)
+    assert sets(judge, 104.0) == ("1-2", "", "", "")
+    assert judge.accusers(104.0) == ()
+
+
 # ---- large groups
 
 

@@ -85,11 +85,11 @@ def test_who_never_reads_keeps_no_other_one_waiting(group: Round) -> None:
         until = time.monotonic() + 8 * SCALE
         while time.monotonic() < until:
             with suppress(TimeoutError):
-                deaf.sendall(wire.beat(True) * 50)
+                deaf.sendall(wire.beat(wire.Beat(True)) * 50)
             assert group.report().missed == ""
         # Its connection is reset, since the host has what it did not read yet.
     wait_until(lambda: group.report().closed == "3", "its connection to be closed", 20)
-    with raw(group.port, wire.hello(peer(3, 4)), wire.beat(True), wire.RETIRED):
+    with raw(group.port, wire.hello(peer(3, 4)), wire.beat(wire.Beat(True)), wire.RETIRED):
         wait_until(lambda: group.report().not_connected == "3", "its end", 10)
 
 
@@ -109,21 +109,32 @@ def test_many_strangers_are_closed_for_newer_ones(group: Round, monkeypatch: pyt
         strangers = [stack.enter_context(raw(group.port)) for _ in range(100)]
         assert [rest(stranger) for stranger in strangers[:80]] == [b""] * 80
         assert len(group.host._strangers) <= 20
-        with raw(group.port, wire.hello(peer(3, 4)), wire.beat(True)) as late:
+        with raw(group.port, wire.hello(peer(3, 4)), wire.beat(wire.Beat(True))) as late:
             assert late.recv(100).startswith(b"answer")
             late.sendall(wire.RETIRED)
             wait_until(lambda: group.report().not_connected == "3", "its end", 10)
 
 
 def test_a_second_connection_of_a_rank_takes_the_place_of_the_first(group: Round) -> None:
-    with raw(group.port, wire.hello(peer(3, 4)), wire.beat(True)) as first:
+    with raw(group.port, wire.hello(peer(3, 4)), wire.beat(wire.Beat(True))) as first:
         wait_until(lambda: group.report().not_connected == "", "the first one", 10)
-        with raw(group.port, wire.hello(peer(3, 4)), wire.beat(True)) as second:
+        with raw(group.port, wire.hello(peer(3, 4)), wire.beat(wire.Beat(True))) as second:
             assert rest(first).startswith(b"answer")
             time.sleep(2 * SCALE)
             assert group.report().closed == ""
-            second.sendall(wire.beat(False) + wire.RETIRED)
+            second.sendall(wire.beat(wire.Beat(False)) + wire.RETIRED)
             wait_until(lambda: group.report().not_connected == "3", "its end", 10)
+
+
+def test_a_host_contradicts_a_member_that_gets_no_answers(group: Round) -> None:
+    with raw(group.port, wire.hello(peer(3, 4)), wire.beat(wire.Beat(True))) as member:
+        wait_until(lambda: group.report().not_connected == "", "its first beat", 10)
+        assert group.heartbeats.asked == []
+        member.sendall(wire.beat(wire.Beat(True, unanswered=True)))
+        wait_until(lambda: group.heartbeats.asked == [0.0], "a heartbeat", 10)
+        assert [said.report.accused for said in group.heartbeats.sent if said and said.report] == [frozenset()]
+        member.sendall(wire.RETIRED)
+        wait_until(lambda: group.report().not_connected == "3", "its end", 10)
 
 
 # ---- file descriptors

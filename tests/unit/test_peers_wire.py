@@ -25,7 +25,8 @@ def test_a_member_says_who_it_is() -> None:
 
 def test_a_later_release_may_say_more() -> None:
     assert wire.read_hello(f"kube-rendezvous-peers/1 {UID} {FENCE} 3 more and more", HOST) == 3
-    assert wire.read_beat("beat yes 64-bytes-of-payload") is True
+    assert wire.read_beat("beat yes 64-bytes-of-payload") == wire.Beat(arrives=True)
+    assert wire.read_beat("beat no unanswered 64-bytes-of-payload") == wire.Beat(arrives=False, unanswered=True)
 
 
 @pytest.mark.parametrize(
@@ -52,8 +53,19 @@ def test_who_is_no_member_of_the_round_is_answered_why(line: str, why: str) -> N
 
 
 @pytest.mark.parametrize("arrives", [True, False])
-def test_a_beat_says_whether_the_heartbeats_reach_the_api_server(arrives: bool) -> None:
-    assert wire.read_beat(text(wire.beat(arrives))) is arrives
+@pytest.mark.parametrize("unanswered", [True, False])
+def test_a_beat_says_whether_the_heartbeats_reach_the_api_server_and_whether_the_host_answers(
+    arrives: bool, unanswered: bool
+) -> None:
+    said = wire.Beat(arrives, unanswered)
+    assert wire.read_beat(text(wire.beat(said))) == said
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+def test_an_earlier_release_reads_a_beat(arrives: bool) -> None:
+    """It reads the second word and passes over the others."""
+    words = text(wire.beat(wire.Beat(arrives, unanswered=True))).split(" ")
+    assert words[:2] == ["beat", "yes" if arrives else "no"]
 
 
 @pytest.mark.parametrize("line", ["", "beat", "beats yes", "farewell", "answer 1 -", "later words"])

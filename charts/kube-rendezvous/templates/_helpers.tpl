@@ -122,6 +122,13 @@ true
   verbs: [get]
 {{- end -}}
 
+{{/* What it may do beside that with `machines.enabled`, to learn whether the machine of a silent member is down. */}}
+{{- define "kube-rendezvous.machineRules" -}}
+- apiGroups: [""]
+  resources: [nodes]
+  verbs: [get]
+{{- end -}}
+
 {{/* What an agent may do in the namespace of its Rendezvous. */}}
 {{- define "kube-rendezvous.workerRules" -}}
 # `create` is needed only where agents are to create a missing Rendezvous.

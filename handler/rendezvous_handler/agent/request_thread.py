@@ -55,13 +55,22 @@ class RequestThread:
         self._not_before = 0.0
         """After a failure: no heartbeat is sent sooner, whatever asks for one."""
         self._last_success = 0.0
+        self._sent_at: float | None = None
+        """Of the heartbeat that is on its way; None: none is."""
+        self._failing = False
+        """The last one has failed."""
         self._warned = False
 
     @property
     def heartbeats_arrive(self) -> bool:
-        """Whether heartbeats are sent, and the last one that had to arrive by now has."""
-        interval = self._interval
-        return interval is not None and time.monotonic() - self._last_success <= interval + _LATE_SECONDS
+        """Whether heartbeats are sent, the last one has arrived, and none is late.
+
+        With a long interval, the next one would show much later than a failure that the way is broken.
+        """
+        interval, sent_at, now = self._interval, self._sent_at, time.monotonic()
+        if interval is None or self._failing or (sent_at is not None and now - sent_at > _LATE_SECONDS):
+            return False
+        return now - self._last_success <= interval + _LATE_SECONDS
 
     def start(self) -> None:
         """Start the thread."""
@@ -168,9 +177,11 @@ class RequestThread:
             return
         now = time.monotonic()
         self._next_beat = self._moment_of_next(now, interval)  # from its start: soon after one that timed out
+        self._sent_at = now
         try:
             self._beat()
         except ApiError as error:
+            self._failing = True
             _logger.debug("heartbeat failed: %s", advise(error))
             # An API server that is overloaded must not be asked again at once by all agents. It may ask for more time,
             # but a heartbeat cannot wait for long.
@@ -179,12 +190,15 @@ class RequestThread:
             self._next_beat = max(self._next_beat, self._not_before)
             self._warn_of_failure(error, now)
         except Exception:
+            self._failing = True
             _logger.exception("heartbeat failed unexpectedly")
         else:
-            self._last_success = time.monotonic()
+            self._last_success, self._failing = time.monotonic(), False
             if self._warned:
                 self._warned = False
                 _logger.info("heartbeats reach the API server again")
+        finally:
+            self._sent_at = None
 
     def _warn_of_failure(self, error: ApiError, now: float) -> None:
         if not self._warned and now - self._last_success > self._tolerance:

@@ -23,26 +23,30 @@ class HostHaste:
     """For the host: when its report is another one, and again and again while it accuses a member.
 
     What an agent says counts only while its heartbeats arrive. And a host that is accused by a member of which it gets
-    no beats contradicts so, too. Who has never come says nothing, so that can wait.
+    no beats contradicts so, too, like one whose answers do not come to a member. Who has never come says nothing, so
+    that can wait.
     """
 
     def __init__(self) -> None:
         """There was no report yet."""
-        self._said: object = ("", "", "", None)
+        self._said: object = (("", "", "", None), ())
         self._said_at = float("-inf")
 
-    def is_due(self, now: float, report: PeerReport | None, confirm_seconds: float) -> bool:
+    def is_due(
+        self, now: float, report: PeerReport | None, confirm_seconds: float, accusers: tuple[int, ...] = ()
+    ) -> bool:
         """Whether a heartbeat is to be sent now; then it counts as sent.
 
         Args:
             now: the moment, in seconds.
             report: that of now.
             confirm_seconds: so long the operator waits for a heartbeat of a member that is accused.
+            accusers: the members that say that they get no answers.
         """
         if report is None or now < self._said_at + _PAUSE_SECONDS:
             return False
-        news = _news(report)
-        again = _accuses(report) and now >= self._said_at + confirm_seconds / _CONTRADICTIONS
+        news = (_news(report), accusers)
+        again = (_accuses(report) or accusers) and now >= self._said_at + confirm_seconds / _CONTRADICTIONS
         if news == self._said and not again:
             return False
         self._said, self._said_at = news, now

@@ -67,6 +67,7 @@ class Host(PeerThread):
         self._haste = HostHaste()
         self._report: PeerReport | None = None
         self._accused: frozenset[int] = frozenset()
+        self._accusers: tuple[int, ...] = ()
         self._judge_at = float("-inf")
         self._passes_on: int | None = None
         self._answers: tuple[bytes, bytes] = (b"", b"")
@@ -127,7 +128,7 @@ class Host(PeerThread):
 
     def hurry(self, now: float) -> None:
         """Ask for a heartbeat because of the report, if that is due; then let the next beats gather for a moment."""
-        if self._haste.is_due(now, self._report, self.heartbeats.confirm_seconds):
+        if self._haste.is_due(now, self._report, self.heartbeats.confirm_seconds, self._accusers):
             self.heartbeats.hasten(0.0)
         time.sleep(_BATCH_SECONDS)
 
@@ -146,6 +147,7 @@ class Host(PeerThread):
     def _decide(self, now: float) -> None:
         report = self._judge.report(now)
         passes_on = self._judge.passes_on(now, self.heartbeats.arrive)
+        self._accusers = self._judge.accusers(now)
         if not self._answers[0] or report != self._report or passes_on != self._passes_on:
             self._report, self._passes_on = report, passes_on
             self._accused = frozenset()
@@ -189,13 +191,13 @@ class Host(PeerThread):
             )
 
     def _read(self, guest: _Guest, now: float) -> None:
-        must_answer = False
+        must_answer, is_unanswered = False, False
         for line in guest.receive():
             if guest.rank is None:
                 self._admit(guest, wire.read_hello(line, self._peer))
-            elif (arrives := wire.read_beat(line)) is not None:
-                self._judge.beat(guest.rank, now, arrives)
-                must_answer = True
+            elif (said := wire.read_beat(line)) is not None:
+                self._judge.beat(guest.rank, now, said.arrives, said.unanswered)
+                must_answer, is_unanswered = True, said.unanswered
             elif wire.is_last(line, wire.FAREWELL):
                 self._judge.farewell(guest.rank, now)
                 self._judge_at = now
@@ -204,7 +206,7 @@ class Host(PeerThread):
                 self._judge_at = now
                 return
         if must_answer:
-            if self._report is None or guest.rank in self._accused:
+            if self._report is None or is_unanswered or guest.rank in self._accused:
                 self._judge_at = now
             self._answer(guest)
 

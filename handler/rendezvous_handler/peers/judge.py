@@ -14,6 +14,8 @@ class _Member:
     signs: Signs
     arrives: bool
     """Its heartbeats reach the API server, as its last beat has said."""
+    unanswered: bool
+    """It gets no answers, as its last beat has said."""
 
 
 @dataclass(frozen=True)
@@ -40,21 +42,23 @@ class Judge:
         self._number = 0
         self._sets: _Sets | None = None
 
-    def beat(self, rank: int, now: float, arrives: bool) -> None:
+    def beat(self, rank: int, now: float, arrives: bool, unanswered: bool = False) -> None:
         """A beat has come, or the first line of a connection. After a farewell it means nothing.
 
         Args:
             rank: of the member.
             now: the moment.
             arrives: whether its own heartbeats reach the API server.
+            unanswered: whether it gets no answers.
         """
         self._was_connected = True
         own = self._time.of(now)
         if rank not in self._members:
-            self._members[rank] = _Member(Signs(own), arrives)
+            self._members[rank] = _Member(Signs(own), arrives, unanswered)
         member = self._members[rank]
         member.signs.came(own)
         member.arrives = arrives
+        member.unanswered = unanswered
 
     def closed(self, rank: int, now: float) -> None:
         """The kernel of a member's machine has closed its only connection, without a farewell; see `Signs.closed`."""
@@ -105,8 +109,19 @@ class Judge:
             return PeerReport(self._number, too_many=True)
         return PeerReport(self._number, sets.missed, sets.closed, sets.left, sets.not_connected)
 
+    def accusers(self, now: float) -> tuple[int, ...]:
+        """The ranks of the members whose beats come, and that get no answers: they accuse the host."""
+        own = self._time.of(now)
+        return tuple(
+            rank
+            for rank, member in self._members.items()
+            if member.unanswered and member.signs.presence(own) is Presence.HERE
+        )
+
     def passes_on(self, now: float, arrives: bool) -> int | None:
         """The rank that is to write the report, too: the lowest one whose heartbeats reach the API server.
+
+        One that gets no answers would not learn of it.
 
         Args:
             now: the moment.
@@ -115,8 +130,11 @@ class Judge:
         own = self._time.of(now)
         if arrives:
             return None
-        members = self._members.items()
-        able = (rank for rank, member in members if member.arrives and member.signs.presence(own) is Presence.HERE)
+        able = (
+            rank
+            for rank, member in self._members.items()
+            if member.arrives and not member.unanswered and member.signs.presence(own) is Presence.HERE
+        )
         return min(able, default=None)
 
     def changes_at(self, now: float) -> float | None:

@@ -18,7 +18,7 @@ from rendezvous_handler.peers import wire
 from rendezvous_handler.peers.connection import Connection, EndedError
 from rendezvous_handler.peers.haste import MemberHaste
 from rendezvous_handler.peers.thread import CLOSED_BY_PEER, TOO_FEW, PeerThread
-from rendezvous_handler.peers.view import View
+from rendezvous_handler.peers.view import UNANSWERED, View
 
 _logger = logging.getLogger(__name__)
 
@@ -180,7 +180,7 @@ class Member(PeerThread):
         if problem:
             raise OSError(problem, os.strerror(problem))
         call.is_open, call.deadline = True, now + _FIRST_ANSWER_SECONDS
-        call.send(wire.hello(self._peer) + wire.beat(self.heartbeats.arrive))
+        call.send(wire.hello(self._peer) + self._line(now))
         self.watch(call)
 
     def _beat(self, now: float) -> None:
@@ -189,10 +189,13 @@ class Member(PeerThread):
             return
         call.unanswered += 1
         try:
-            call.send(wire.beat(self.heartbeats.arrive))
+            call.send(self._line(now))
             self.watch(call)
         except OSError as error:
             self._lost(call, str(error), now, by_peer=error.errno in CLOSED_BY_PEER)
+
+    def _line(self, now: float) -> bytes:
+        return wire.beat(wire.Beat(self.heartbeats.arrive, self._view.state(now) in UNANSWERED))
 
     def _read(self, call: _Call, line: str, now: float) -> None:
         answer = wire.read_answer(line)

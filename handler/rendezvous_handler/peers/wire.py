@@ -27,6 +27,7 @@ RETIRED = b"retired\n"
 
 _HELLO = "kube-rendezvous-peers/1"
 _YES, _NO = "yes", "no"
+_UNANSWERED = "unanswered"
 _NO_RANK = "-"
 
 
@@ -47,6 +48,16 @@ class PeerRound:
 
 
 @dataclass(frozen=True)
+class Beat:
+    """What a member says with a beat."""
+
+    arrives: bool
+    """Its own heartbeats reach the API server."""
+    unanswered: bool = False
+    """It gets no answers from the host, and may say so to the API server. An earlier release does not say that here."""
+
+
+@dataclass(frozen=True)
 class Answer:
     """What the host says to a beat."""
 
@@ -63,13 +74,9 @@ def hello(peer: PeerRound) -> bytes:
     return f"{_HELLO} {peer.uid} {peer.fence} {peer.rank}\n".encode()
 
 
-def beat(arrives: bool) -> bytes:
-    """A beat.
-
-    Args:
-        arrives: the heartbeats of this member reach the API server.
-    """
-    return f"beat {_YES if arrives else _NO}\n".encode()
+def beat(said: Beat) -> bytes:
+    """A beat."""
+    return f"beat {_YES if said.arrives else _NO}{f' {_UNANSWERED}' if said.unanswered else ''}\n".encode()
 
 
 def answer(said: Answer) -> bytes:
@@ -126,10 +133,10 @@ def read_hello(line: str, host: PeerRound) -> int:
     return int(rank)
 
 
-def read_beat(line: str) -> bool | None:
-    """Whether the heartbeats of a member reach the API server, by its beat; None: the line is no beat."""
+def read_beat(line: str) -> Beat | None:
+    """What a member says with a beat; None: the line is none."""
     words = line.split(" ")
-    return words[1] == _YES if words[0] == "beat" and len(words) > 1 else None
+    return Beat(words[1] == _YES, words[2:3] == [_UNANSWERED]) if words[0] == "beat" and len(words) > 1 else None
 
 
 def is_last(line: str, words: bytes) -> bool:

@@ -182,7 +182,9 @@ def _evidence(s: Situation, view: MemberView) -> LossEvidence | None:
     concluded = s.liveness.peers.concluded.get(view.name)
     if concluded is not None:
         return LossEvidence(concluded.word.value)
-    return LossEvidence.SILENCE if view.silent else None
+    if not view.silent:
+        return None
+    return LossEvidence.MACHINE if view.name in s.liveness.by_machine else LossEvidence.SILENCE
 
 
 def _loss(view: MemberView) -> RoundEndReason | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 
-from rendezvous_operator.core import coming_pods
+from rendezvous_operator.core import coming_pods, machines
 from rendezvous_operator.core.blocking import blocking, may_run_unlisted, unlisted_key
 from rendezvous_operator.core.runs import close, refuse
 from rendezvous_operator.core.situation import Situation
@@ -33,6 +33,11 @@ def _rounds(s: Situation) -> Iterator[Fact]:
 
 def _peers(s: Situation) -> Iterator[Fact]:
     yield from s.liveness.peers.facts(s.status.round)
+
+
+def _machines(s: Situation) -> Iterator[Fact]:
+    for name in s.world.machines or ():
+        yield machines.fact(name)
 
 
 def _replacements(s: Situation) -> Iterator[Fact]:
@@ -85,6 +90,7 @@ FACTS: tuple[Facts, ...] = (
     _all_silent,
     _rounds,
     _peers,
+    _machines,
     _replacements,
     _unlisted_nodes,
     _first_round,

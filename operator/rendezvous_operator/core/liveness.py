@@ -15,6 +15,8 @@ Otherwise, if all members of the current round are silent, whatever else is hear
 is cut off is *isolated* if its members may train on together: then none of them is lost by silence. The time in which a
 round is cut off is not counted as the silence of a member that stays silent after it.
 
+A member that is silent, and whose machine is down, is lost sooner (see `machines`).
+
 A member for which its peers vouch is not silent. Its silence begins with the last heartbeat of the one that vouched for
 it. A member that is dead by what its peers say counts as one that was silent for too long (see `peers`).
 """
@@ -24,6 +26,7 @@ from dataclasses import dataclass, field
 
 from rendezvous_api import names
 from rendezvous_api.reasons import ClosedReason, RoundEndReason
+from rendezvous_operator.core import machines
 from rendezvous_operator.core.nodes import Node, Silence, silent_seconds, suspect_seconds
 from rendezvous_operator.core.peer_words import Words
 from rendezvous_operator.core.peers import Peers, judge
@@ -75,6 +78,8 @@ class Liveness:
     """The members that send no heartbeats and are not silent, since their peers vouch for them."""
     vouched: Mapping[str, Vouched] = field(default_factory=dict)
     """When that was last, by name; also of those for which that has ended."""
+    by_machine: Mapping[str, str] = field(default_factory=dict)
+    """The nodes that are silent for too long only since their machines are down, by name, and why, for people."""
 
 
 def assess(now: Now, world: World, memory: Memory, nodes: Mapping[str, Node]) -> Liveness:
@@ -129,6 +134,7 @@ def assess(now: Now, world: World, memory: Memory, nodes: Mapping[str, Node]) ->
         peers,
         tuple(measured.vouched),
         _vouched(world, memory, measured.vouched),
+        measured.by_machine,
     )
 
 
@@ -211,9 +217,13 @@ class _Measurement:
         self._not_before = memory.grace_from
         self._before = memory.vouched
         self._spec = spec
+        self._world = world
+        self._since = memory.since
+        self._round_runs = world.rendezvous.status.running
         self.to_read: set[Target] = set()
         self.changes_at: float | None = None
         self.vouched: dict[str, Vouched] = {}
+        self.by_machine: dict[str, str] = {}
 
     def silences(self, expected: Sequence[SeenParticipant]) -> dict[str, Silence]:
         """Of the silent ones, by name."""
@@ -234,9 +244,9 @@ class _Measurement:
         return seen.beat_at + silent_seconds(seen.object, self._spec) <= self._not_before
 
     def _silence(self, seen: SeenParticipant) -> Silence:
-        silence, limits, name = Silence.NONE, self._limits(seen), seen.object.metadata.name
+        silence, name = Silence.NONE, seen.object.metadata.name
         began = self._began(seen, None)
-        silent_at = began + limits[0][1]
+        silent_at = began + silent_seconds(seen.object, self._spec)
         if self._now >= silent_at:
             # It is read before its peers vouch for it, too: what it says itself counts only until it is silent.
             if seen.read_at is None or seen.read_at < silent_at:
@@ -245,7 +255,7 @@ class _Measurement:
             if self._is_vouched_for(seen):
                 return Silence.NONE
             began = max(self._began(seen, self._before.get(name)), self._words.vouched_at(name))
-        for level, limit in limits:
+        for level, limit in self._limits(seen, began):
             limit_at = began + limit
             if self._now < limit_at:
                 self.changes_at = earliest(self.changes_at, limit_at)
@@ -254,12 +264,18 @@ class _Measurement:
                 self.to_read.add(Target(names.PARTICIPANT_KIND, name))
                 break
             silence = level
+        if self._world.machines is None:
+            return silence
+        if silence is Silence.SILENT and self._round_runs and self._words.rank_of(name) is not None:
+            self.changes_at = earliest(self.changes_at, self._now + machines.LOOK_AGAIN_SECONDS)
+        if silence is Silence.LOST and self._now < began + suspect_seconds(seen.object, self._spec):
+            self.by_machine[name] = machines.why_down(self._world, seen)
         return silence
 
-    def _limits(self, seen: SeenParticipant) -> tuple[tuple[Silence, int], tuple[Silence, int]]:
+    def _limits(self, seen: SeenParticipant, began: float) -> tuple[tuple[Silence, float], tuple[Silence, float]]:
         return (
             (Silence.SILENT, silent_seconds(seen.object, self._spec)),
-            (Silence.LOST, suspect_seconds(seen.object, self._spec)),
+            (Silence.LOST, machines.lost_seconds(self._now, began, seen, self._world, self._since)),
         )
 
     def _is_vouched_for(self, seen: SeenParticipant) -> bool:

@@ -291,6 +291,7 @@ def see_member(
     isolated: bool,
     concluded: Concluded | None = None,
     suspected: str = "",
+    machine: str = "",
 ) -> MemberView:
     """The state of a member as long as nothing has ended its round.
 
@@ -301,6 +302,7 @@ def see_member(
         isolated: its round is, so no silence loses it (see `liveness`).
         concluded: what follows from what other members say of it.
         suspected: why another member says that it may be dead, for people.
+        machine: why its machine is down, for people, if it is silent for too long only since that is so.
     """
     if node is None:
         return MemberView(member, None, MemberState.LOST, "its participant object is gone")
@@ -323,9 +325,11 @@ def see_member(
         return MemberView(member, node, MemberState.SUSPECT, suspected)
     if node.silence is Silence.NONE and node.leaving is None:
         return MemberView(member, node, MemberState.RUNNING)
-    limit = suspect_seconds if node.silence is Silence.LOST else silent_seconds
+    limit = suspect_seconds if node.silence is Silence.LOST and not machine else silent_seconds
     seconds = limit(node.object, rendezvous)
     silent = f"no heartbeat for more than {seconds} s" if node.silence else ""
+    if machine:
+        silent += f", and {machine}"
     if node.silence is Silence.LOST and not isolated:
         return MemberView(member, node, MemberState.LOST, silent, silent)
     if node.leaving is not None:

@@ -34,6 +34,7 @@ def observe(now: Now, world: World, memory: Memory) -> Situation | Evidence:
             isolated=liveness.isolated,
             concluded=liveness.peers.concluded.get(name),
             suspected=suspicion(now, liveness.peers, name),
+            machine=liveness.by_machine.get(name, ""),
         )
         for name, member in known.members.items()
     )

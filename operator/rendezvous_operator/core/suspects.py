@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from rendezvous_api.reasons import EventReason
 from rendezvous_api.rendezvous import Missing
+from rendezvous_operator.core.machines import why_down
 from rendezvous_operator.core.nodes import MemberState, MemberView
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.words import SHOWN, listing
@@ -35,7 +36,9 @@ def described(s: Situation, found: Sequence[MemberView]) -> str:
 def _why(s: Situation, view: MemberView) -> str:
     if not view.silent:
         return view.why
-    return f"is silent since {s.now.clock_time(s.world.participants[view.name].beat_at)}"
+    seen = s.world.participants[view.name]
+    machine = why_down(s.world, seen)
+    return f"is silent since {s.now.clock_time(seen.beat_at)}" + (f", and {machine}" if machine else "")
 
 
 def on_one_path(s: Situation) -> str:

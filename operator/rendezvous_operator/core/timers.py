@@ -30,6 +30,8 @@ class Timer(Enum):
     """Key: name, number of the round. The member is accused, and has sent a heartbeat since."""
     HOST_NOT_REACHED = "host not reached"
     """Key: number of the round. More than half of the other members get no answers from its host."""
+    MACHINE_DOWN = "machine down"
+    """Key: its name. A member on it is silent, and the API server says that the machine is down."""
     CHECKED_IN = "checked in"
     """Key: number of the round. All its members report it."""
     UNLISTED = "unlisted"

@@ -138,6 +138,9 @@ class World:
     ended_at: Mapping[str, float] = field(default_factory=dict)
     """By the UID of a pod: when its last end, or that of one of its containers, was seen first; or, of a pod that does
     not exist, when that was known (monotonic seconds)."""
+    machines: Mapping[str, str] | None = None
+    """Of the machines of silent members those that are down, by name, and why, for people: ``is NotReady``. None:
+    machines are no evidence."""
     complete: bool = True
     """Whether all kinds have been listed. Nothing is decided before."""
 
@@ -252,6 +255,8 @@ class LossEvidence(Enum):
     """Its connection to the host of the round was closed; of the host, those to all others."""
     MISSED = "Missed"
     """No beats of it arrived at the host; of the host, no answers at another member."""
+    MACHINE = "Machine"
+    """No heartbeat arrived, and its machine is down."""
     SILENCE = "Silence"
     """No heartbeat arrived."""
 

@@ -2,14 +2,17 @@
 
 import asyncio
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from rendezvous_api import names
 from rendezvous_api.api_errors import ApiError
 from rendezvous_api.backoff import Backoff, Failures
+from rendezvous_operator.core import machines
 from rendezvous_operator.core.train_jobs import with_train_jobs
 from rendezvous_operator.core.world import Target, World
 from rendezvous_operator.kube.client import Client
+from rendezvous_operator.reconcile.machines import Machines
 from rendezvous_operator.reconcile.train_jobs import TrainJobs
 from rendezvous_operator.watch.cache import Cache
 from rendezvous_operator.watch.seen import Key, Listed, Read
@@ -30,7 +33,12 @@ class Reader:
     """
 
     def __init__(
-        self, client: Client, cache: Cache, namespace: str | None, train_jobs: TrainJobs | None = None
+        self,
+        client: Client,
+        cache: Cache,
+        namespace: str | None,
+        train_jobs: TrainJobs | None = None,
+        machines: Machines | None = None,
     ) -> None:
         """A reader.
 
@@ -39,18 +47,34 @@ class Reader:
             cache: see above.
             namespace: the one that is served; None: all.
             train_jobs: that are the workloads of their pods; None: JobSets are.
+            machines: what is known of those of silent members; None: machines are no evidence.
         """
         self._client = client
         self.cache = cache
         self._namespace = namespace
         self._train_jobs = train_jobs
+        self._machines = machines
 
     async def world(self, key: Key) -> World | None:
-        """All that is seen of a Rendezvous, with the workloads of its pods; None: it does not exist.
+        """All that is seen of a Rendezvous, with its pods' workloads and machines; None: it does not exist.
 
         Raises:
             ApiError: the owner of a JobSet was not read.
         """
+        down = await self._down(key)
+        world = await self._with_workloads(key)
+        return world if world is None or down is None else replace(world, machines=down)
+
+    async def _down(self, key: Key) -> Mapping[str, str] | None:
+        """The machines of silent members that are down, by name, and why."""
+        world = self.cache.world(key) if self._machines is not None else None
+        if self._machines is None or world is None:
+            return None
+        names_to_know = machines.to_know(self.cache.clock(), world)
+        await asyncio.gather(*(self._machines.read(name) for name in names_to_know))
+        return self._machines.down(names_to_know)
+
+    async def _with_workloads(self, key: Key) -> World | None:
         world, train_jobs = self.cache.world(key), self._train_jobs
         if train_jobs is None:
             return world

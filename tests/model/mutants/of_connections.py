@@ -70,8 +70,19 @@ MUTANTS = [
             "        if arrives:\n            return None\n",
             "",
         ),
-        ("ask only who reaches the API server", "if member.arrives and member.signs", "if member.signs"),
-        ("ask only who is there", "member.arrives and member.signs.presence(own) is Presence.HERE)", "member.arrives)"),
+        ("ask only who reaches the API server", "if member.arrives and not", "if not"),
+        ("ask only who gets answers", "if member.arrives and not member.unanswered and", "if member.arrives and"),
+        (
+            "ask only who is there",
+            "not member.unanswered and member.signs.presence(own) is Presence.HERE",
+            "not member.unanswered",
+        ),
+        ("note whether a member gets answers", "        member.unanswered = unanswered\n", ""),
+        (
+            "count only accusers whose beats come",
+            "if member.unanswered and member.signs.presence(own) is Presence.HERE\n        )",
+            "if member.unanswered\n        )",
+        ),
         ("note whether a member reaches the API server", "        member.arrives = arrives\n", ""),
         (
             "keep a farewell of one that retires",
@@ -141,8 +152,14 @@ MUTANTS = [
             "shown = state if state in (*UNANSWERED, HostState.LEFT) else None",
             "shown = state",
         ),
-        ("accuse again", "again = _accuses(report) and now", "again = False and now"),
-        ("ask again only while it accuses", "again = _accuses(report) and now", "again = now"),
+        ("accuse again", "again = (_accuses(report) or accusers) and now", "again = accusers and now"),
+        (
+            "contradict an accuser again",
+            "again = (_accuses(report) or accusers) and now",
+            "again = _accuses(report) and now",
+        ),
+        ("ask again only while it accuses", "again = (_accuses(report) or accusers) and now", "again = now"),
+        ("contradict each accuser", "news = (_news(report), accusers)", "news = (_news(report), ())"),
         (
             "contradict again",
             "        if news == self._said and not again:\n            return None\n",
@@ -174,6 +191,7 @@ MUTANTS = [
         ("read no line that is too long", "        if end >= longest:\n            break\n", ""),
         ("keep no line that is too long", "    if len(buffer) >= longest:\n", "    if False:\n"),
         ("take only a beat for a beat", 'if words[0] == "beat" and len', "if len"),
+        ("read that a member gets no answers", "words[2:3] == [_UNANSWERED]", "False"),
         ("survive what is nested too deeply", "except RecursionError:", "except KeyError:"),
     ),
     *of(
@@ -197,6 +215,7 @@ MUTANTS = [
         ("forget who retires", "                self._judge.retired(guest.rank, now)\n", ""),
         ("see that a connection is closed", "            self._judge.closed(guest.rank, now)\n", ""),
         ("ask for a heartbeat", "            self.heartbeats.hasten(0.0)\n", "            pass\n"),
+        ("contradict who gets no answers", "self._accusers = self._judge.accusers(now)", "pass"),
     ),
     *of(
         "handler/rendezvous_handler/peers/member.py",
@@ -220,6 +239,7 @@ MUTANTS = [
             "            self._finish()\n",
         ),
         ("warn once", "            self._warn_at = None\n            _logger", "            _logger"),
+        ("say that it gets no answers", "self._view.state(now) in UNANSWERED))", "False))"),
     ),
     *of(
         "handler/rendezvous_handler/peers/thread.py",

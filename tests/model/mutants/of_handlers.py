@@ -381,6 +381,21 @@ MUTANTS = [
             "max(at, self._not_before)",
         ),
         (
+            "see by a heartbeat that fails that they do not arrive",
+            "            self._failing = True\n            _logger.debug",
+            "            _logger.debug",
+        ),
+        (
+            "see by a heartbeat that takes long that they do not arrive",
+            " or (sent_at is not None and now - sent_at > _LATE_SECONDS)",
+            "",
+        ),
+        (
+            "see by the next success that they arrive again",
+            "time.monotonic(), False\n",
+            "time.monotonic(), self._failing\n",
+        ),
+        (
             "let no heartbeat come before the pause after one that failed",
             "max(min(self._next_beat or at, at), self._not_before)",
             "min(self._next_beat or at, at)",

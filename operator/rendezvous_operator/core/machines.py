@@ -1,0 +1,76 @@
+"""The machine of a silent member as evidence that the member is lost (rule "liveness").
+
+A member is lost by its silence alone only after a long time, since its path to the API server may be broken. If its
+machine is down, too, it is lost sooner. A machine that is down says nothing of a member that is not silent: its kubelet
+may have stopped while its containers run. And both are by one path, so a round that is isolated is kept.
+
+Only the machines of silent members are read, and only a few at a time: the first loss ends the round.
+"""
+
+from collections.abc import Mapping
+
+from rendezvous_api.reasons import ParticipantState
+from rendezvous_operator.core.nodes import silent_seconds, suspect_seconds
+from rendezvous_operator.core.timers import Fact, Timer
+from rendezvous_operator.core.world import SeenParticipant, World
+
+MOST = 10
+"""So many machines are read for one decision: of the silent members of the lowest ranks."""
+LOOK_AGAIN_SECONDS = 5.0
+"""While a member is silent, and how long an answer counts."""
+
+
+def to_know(now: float, world: World) -> tuple[str, ...]:
+    """The names of the machines of members of which no heartbeat was received for so long that they may be silent.
+
+    Args:
+        now: monotonic seconds.
+        world: what is seen.
+    """
+    spec, found = world.rendezvous.spec, dict[str, None]()
+    shortest = spec.heartbeat.interval_seconds * spec.heartbeat.max_missed
+    for member in world.rendezvous.status.participants:
+        seen = world.participants.get(member.name)
+        if seen is None or now - seen.beat_at < shortest or seen.object.spec.state is ParticipantState.LEFT:
+            continue
+        machine = seen.object.spec.node_name
+        if machine is not None and now - seen.beat_at >= silent_seconds(seen.object, spec):
+            found[machine] = None
+            if len(found) == MOST:
+                break
+    return tuple(found)
+
+
+def why_down(world: World, seen: SeenParticipant) -> str:
+    """Why the machine of a participant is down, for people; empty: it is not, as far as is known."""
+    name = seen.object.spec.node_name
+    problem = (world.machines or {}).get(name) if name is not None else None
+    return "" if problem is None else f"its machine {name} {problem}"
+
+
+def lost_seconds(now: float, began: float, seen: SeenParticipant, world: World, since: Mapping[Fact, float]) -> float:
+    """The time without a heartbeat after which a member is lost, in seconds; shorter if its machine is down.
+
+    It is silent then, and no heartbeat has come for ``timeouts.confirmSeconds`` since its machine was seen to be down.
+    An agent does not know that its machine is reported as down, so it sends no heartbeat sooner: to be silent takes the
+    usual time.
+
+    Args:
+        now: monotonic seconds.
+        began: when its silence begins to count (monotonic seconds).
+        seen: the participant.
+        world: what is seen.
+        since: since when facts have been true.
+    """
+    spec = world.rendezvous.spec
+    longest = suspect_seconds(seen.object, spec)
+    if not why_down(world, seen):
+        return longest
+    down_since = min(since.get(fact(seen.object.spec.node_name), now), now)
+    confirm = spec.timeouts.confirm_seconds
+    return min(longest, max(silent_seconds(seen.object, spec), confirm, down_since + confirm - began))
+
+
+def fact(name: str | None) -> Fact:
+    """The fact that a machine is down."""
+    return Timer.MACHINE_DOWN, name

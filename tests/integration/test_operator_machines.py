@@ -1,0 +1,120 @@
+"""Machines as evidence, with Nodes on a real API server. The tests are their kubelets, and write the heartbeats."""
+
+import json
+import time
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+from tests.integration.operator_support import Group, Operators
+from tests.support.api import Api, Json
+from tests.support.waiting import wait_until
+
+from rendezvous_api import names
+
+OPERATOR_RULES: list[Json] = [
+    {"apiGroups": [names.GROUP], "resources": ["*"], "verbs": ["*"]},
+    {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]},
+    {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"]},
+]
+CONFIRM_SECONDS = 3
+SILENT_SECONDS = 3
+_NUMBERS = count()
+
+
+class Machine:
+    """A Node, of which the test is the kubelet."""
+
+    def __init__(self, group: Group) -> None:
+        self._group = group
+        self.name = f"gpu-7-{group.namespace}"
+        self._kubectl("create", "-f", "-", body={"apiVersion": "v1", "kind": "Node", "metadata": {"name": self.name}})
+
+    def reports(self, ready: str) -> None:
+        """Its condition Ready."""
+        conditions = [{"type": "Ready", "status": ready, "reason": "Test"}]
+        patch = json.dumps({"status": {"conditions": conditions}})
+        self._kubectl("patch", "node", self.name, "--subresource=status", "--type=merge", "-p", patch)
+
+    def delete(self) -> None:
+        self._kubectl("delete", "node", self.name)
+
+    def _kubectl(self, *arguments: str, body: Json | None = None) -> None:
+        self._group.control_plane.kubectl(*arguments, input=None if body is None else json.dumps(body))
+
+
+@pytest.fixture
+def machine(group: Group) -> Iterator[Machine]:
+    made = Machine(group)
+    made.reports("True")
+    yield made
+    made.delete()
+
+
+def beat(group: Group, node: str, rank: int) -> None:
+    """One heartbeat of a member of the current round."""
+    written = f"2030-01-01T00:00:00.{next(_NUMBERS):06}Z"
+    status = {"incarnation": "aaaaaaaa", "attempt": 1, "round": 1, "rank": rank, "heartbeatTime": written}
+    group.api.patch(names.PARTICIPANT_KIND, f"train.{node}", {"status": status}, "status")
+
+
+def start(group: Group, machine: Machine) -> None:
+    """A round of a and b begins; b runs on that machine."""
+    group.create(heartbeatIntervalSeconds=1, suspectSeconds=3600, confirmSeconds=CONFIRM_SECONDS)
+    group.join("a")
+    group.join("b", nodeName=machine.name)
+    group.wait_for_round(1)
+    for rank, node in enumerate("ab"):
+        beat(group, node, rank)
+
+
+def lives_on(group: Group, *nodes: str, seconds: float = 60) -> bool:
+    """These send heartbeats until the round ends. Returns whether it has."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        for node in nodes:
+            beat(group, node, "ab".index(node))
+        if group.status.waiting_nodes:
+            return True
+        time.sleep(0.3)
+    return False
+
+
+def test_a_silent_member_on_a_machine_that_is_not_ready_is_lost(
+    operators: Operators, group: Group, machine: Machine
+) -> None:
+    operator = operators.serve("--namespace", group.namespace, "--machines")
+    start(group, machine)
+    # Its machine alone is no evidence.
+    machine.reports("False")
+    assert not lives_on(group, "a", "b", seconds=SILENT_SECONDS + CONFIRM_SECONDS + 1)
+    machine.reports("True")
+    # Nor is its silence, for an hour.
+    assert not lives_on(group, "a", seconds=SILENT_SECONDS + CONFIRM_SECONDS + 3)
+    machine.reports("Unknown")
+    assert lives_on(group, "a")
+    record = group.status.history[-1]
+    assert record.reason == "MemberLost"
+    assert record.message == (f"train.b: no heartbeat for more than 3 s, and its machine {machine.name} is unreachable")
+    counted = 'kube_rendezvous_detection_seconds_count{evidence="Machine"}'
+    wait_until(lambda: operator.metrics()[counted] == 1, "the loss in the metrics")
+    assert "machines are no evidence" not in operator.process.log
+
+
+def test_without_the_right_it_goes_by_silence_and_says_so_once(
+    operators: Operators, group: Group, machine: Machine, tmp_path: Path
+) -> None:
+    group.api.grant("operator", OPERATOR_RULES, group.api.create_account("operator"))
+    kubeconfig = group.api.kubeconfig(group.api.token("operator"), tmp_path / "operator")
+    rights = Api(group.control_plane, group.namespace, kubeconfig)
+    wait_until(lambda: rights.list("Pod") == [], "the rights of the operator")
+    operator = operators.start("--namespace", group.namespace, "--machines", kubeconfig=kubeconfig)
+    start(group, machine)
+    machine.reports("False")
+    assert not lives_on(group, "a", seconds=SILENT_SECONDS + CONFIRM_SECONDS + 9)
+    assert operator.log.count("machines are no evidence, since they cannot be read: cannot get nodes") == 1
+    assert "forbidden" in operator.log
+    group.api.patch(names.RENDEZVOUS_KIND, group.name, {"spec": {"timeouts": {"suspectSeconds": SILENT_SECONDS}}})
+    assert lives_on(group, "a")
+    assert group.status.history[-1].message == "train.b: no heartbeat for more than 3 s"

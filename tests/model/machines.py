@@ -1,0 +1,39 @@
+"""What the API server says of the machines of the model; each has the name of its node.
+
+It says what a kubelet reports, and that is by a path of its own: a machine that is down by that may be well.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tests.model.api_server import Json
+
+DOWN, WELL = "has a machine that is reported as down", "has a machine that is reported as well"
+
+
+@dataclass
+class Machines:
+    """All of them."""
+
+    _down: dict[str, list[list[float]]] = field(default_factory=dict)
+    """By name: from when to when; the last one without an end while that is so."""
+
+    def is_down(self, name: str) -> bool:
+        """Whether it is reported as down now."""
+        return name in self._down and len(self._down[name][-1]) == 1
+
+    def reports(self, name: str, now: float, *, down: bool) -> None:
+        """It is reported as that from now on."""
+        if down and not self.is_down(name):
+            self._down.setdefault(name, []).append([now])
+        elif not down and self.is_down(name):
+            self._down[name][-1].append(now)
+
+    def read(self, name: str) -> Json:
+        """The Node, as the API server shows it."""
+        return {"status": {"conditions": [{"type": "Ready", "status": "Unknown" if self.is_down(name) else "True"}]}}
+
+    def was_down(self, name: str, since: float, until: float) -> bool:
+        """Whether it was reported as down at that moment, or before, and after some other one."""
+        return any(times[0] <= until and (len(times) == 1 or times[1] >= since) for times in self._down.get(name, ()))
