@@ -1,8 +1,11 @@
 """What both kinds share: object metadata, conditions and the format of times."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timezone
+
+_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,3 +73,17 @@ def version_number(resource_version: str) -> int:
     Kubernetes guarantees that they can be compared like this from 1.35 on (KEP-5504), and etcd has always kept it.
     """
     return int(resource_version) if resource_version.isdecimal() else 0
+
+
+def parse_time(text: str | None) -> datetime | None:
+    """A time of the Kubernetes API (RFC 3339), in UTC; None: there is none, or this is no time."""
+    match = _TIME.fullmatch(text or "")
+    if match is None:
+        return None
+    whole, fraction, zone = match.groups()
+    # Up to Python 3.10, fromisoformat wants exactly 3 or 6 digits, and no Z.
+    digits = (fraction or ".0")[1:7].ljust(6, "0")
+    try:
+        return datetime.fromisoformat(f"{whole}.{digits}{'+00:00' if zone == 'Z' else zone}").astimezone(timezone.utc)
+    except ValueError:
+        return None

@@ -1,30 +1,15 @@
 """Moments and times as people read them. All times are in seconds."""
 
-import re
-from datetime import datetime, timezone
+from datetime import datetime
+
+from rendezvous_api.meta import parse_time
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
-
-_MOMENT = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)")
-
-
-def parse(text: str | None) -> datetime | None:
-    """A time of the Kubernetes API (RFC 3339); None: there is none, or this is no time."""
-    match = _MOMENT.fullmatch(text or "")
-    if match is None:
-        return None
-    whole, fraction, zone = match.groups()
-    # Up to Python 3.10, fromisoformat wants exactly 3 or 6 digits, and no Z.
-    digits = (fraction or ".0")[1:7].ljust(6, "0")
-    try:
-        return datetime.fromisoformat(f"{whole}.{digits}{'+00:00' if zone == 'Z' else zone}").astimezone(timezone.utc)
-    except ValueError:
-        return None
 
 
 def since(text: str | None, now: datetime) -> float | None:
     """Seconds from that time until now, at least 0: clocks of two machines may differ. None: it is no time."""
-    moment = parse(text)
+    moment = parse_time(text)
     return None if moment is None else max(0.0, (now - moment).total_seconds())
 
 

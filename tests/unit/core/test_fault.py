@@ -373,7 +373,7 @@ def test_a_crash_is_known_from_the_hold_out_when_its_failure_is_not_listed_any_m
     comes_back(scenario)
     crash(scenario)
     assert scenario.held_out == {"x": (CRASH_LOOP, 1)}
-    fails_all_the_time(scenario, names.MAX_FAILURES)
+    fails_all_the_time(scenario, names.MAX_HISTORY)
     assert {failure.node for failure in scenario.status.failures} == {"a"}
     comes_back(scenario)
     crash(scenario)
