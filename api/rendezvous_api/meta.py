@@ -83,6 +83,14 @@ def moment_of(text: str) -> datetime:
     return moment.astimezone(timezone.utc)
 
 
+def parse_time(text: str | None) -> datetime | None:
+    """The same of a text that may be missing or wrong, as one of another release; None: there is no such time in it."""
+    try:
+        return moment_of(text or "")
+    except ValueError:
+        return None
+
+
 def version_number(resource_version: str) -> int:
     """A resource version as a number, by which two versions of one object are compared; 0: it is none.
 

@@ -60,7 +60,8 @@ MAX_HELD_OUT = 1000
 """Half of `MAX_NODES`: if more than half of a group reaches a store, the list has a place for all others."""
 MAX_CLOSED_RUNS = 100
 MAX_HISTORY = 10
-MAX_FAILURES = 10
+MAX_FAILURES = 101
+"""A restart budget may count one less: the list has room for those that are allowed, and for one too many."""
 MAX_MISSING = 10
 MAX_MESSAGE_LENGTH = 1024
 MAX_NODES = 2000

@@ -129,7 +129,7 @@ FAILURES = frozenset(
         RoundEndReason.CHECK_IN_FAILED,
     }
 )
-"""The ends of a round that count against ``spec.restarts.max``. Evictions, signals, scale-ups and requests do not."""
+"""The ends of a round that count against ``spec.restarts``. Evictions, signals, scale-ups and requests do not."""
 
 
 class FormationReason(Reason):

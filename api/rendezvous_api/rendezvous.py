@@ -53,11 +53,44 @@ class Heartbeat:
 
 
 @dataclass(frozen=True)
+class RestartsPerReason:
+    """``spec.restarts.perReason``: a limit for each kind of failure (`reasons.FAILURES`); None: there is none."""
+
+    member_lost: int | None = None
+    member_failed: int | None = None
+    worker_failed: int | None = None
+    check_in_failed: int | None = None
+
+    def of(self, reason: RoundEndReason) -> int | None:
+        """The limit for that kind."""
+        limits = {
+            RoundEndReason.MEMBER_LOST: self.member_lost,
+            RoundEndReason.MEMBER_FAILED: self.member_failed,
+            RoundEndReason.WORKER_FAILED: self.worker_failed,
+            RoundEndReason.CHECK_IN_FAILED: self.check_in_failed,
+        }
+        return limits.get(reason)
+
+
+@dataclass(frozen=True)
 class Restarts:
-    """``spec.restarts``: the restart budget of a run."""
+    """``spec.restarts``: the restart budget of a run. Where a limit is None, there is none."""
 
     max: int | None = None
-    """None: there is no limit."""
+    window_seconds: int | None = None
+    """None: all failures of the run count."""
+    per_node: int | None = None
+    per_reason: RestartsPerReason | None = None
+
+    @property
+    def listed(self) -> int:
+        """How many failures the status must have so that the limits can count: those allowed, and one too many.
+
+        The number of all failures of a run needs no list. The schema refuses all other limits without a ``max`` that
+        the list has room for.
+        """
+        is_plain = self.window_seconds is None and self.per_node is None and self.per_reason is None
+        return 0 if is_plain or self.max is None else self.max + 1
 
 
 @dataclass(frozen=True)
@@ -156,6 +189,7 @@ class Failure:
     node: str
     """Name of its participant object."""
     reason: RoundEndReason
+    pod_index: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from kube_rendezvous_cli import times
+from kube_rendezvous_cli import budget, times
 from kube_rendezvous_cli.group import Group
 from kube_rendezvous_cli.peers import peer_words
 from kube_rendezvous_cli.rows import MEMBER, Row, rows
@@ -43,7 +43,7 @@ def line(group: Group, now: datetime) -> dict[str, str]:
         "round": str(status.round),
         "nodes": summary.nodes if summary is not None else NOTHING,
         "spares": str(summary.spares) if summary is not None else NOTHING,
-        "restarts": _restarts(group),
+        "restarts": budget.cell(group, now),
         "since": (times.ago(summary.since, now) if summary is not None else None) or NOTHING,
         "last": last_end(group, now) or NOTHING,
         "message": message(group),
@@ -61,7 +61,7 @@ def tree(group: Group, now: datetime, *, wide: bool = False) -> str:
         head.append(f"{now_there} of {allowed} nodes")
     if group.run:
         head.append(f"run {group.run}")
-    head.append(f"restarts {_restarts(group)}")
+    head.append(f"restarts {budget.cell(group, now)}")
     if (last := last_end(group, now)) is not None:
         head.append(f"last: {last}")
     lines = ["   ".join(head)]
@@ -117,6 +117,10 @@ def group_json(group: Group, now: datetime) -> Json:
         "maxNodes": group.rendezvous.spec.max_nodes,
         "restarts": group.status.restarts,
         "maxRestarts": group.rendezvous.spec.restarts.max,
+        "restartLimits": [
+            {"limit": count.limit, "of": count.of or None, "used": count.used, "allowed": count.allowed}
+            for count in budget.used(group, now)
+        ],
         "nodes": [{**row_json(row), "peers": peers.get(row.name)} for row in rows(group, now)],
         "problems": list(group.problems),
     }
@@ -134,11 +138,6 @@ def row_json(row: Row) -> Json:
         "heartbeatSeconds": row.heartbeat,
         "evidence": row.evidence or None,
     }
-
-
-def _restarts(group: Group) -> str:
-    most = group.rendezvous.spec.restarts.max
-    return str(group.status.restarts) if most is None else f"{group.status.restarts}/{most}"
 
 
 def _says_nothing_new(group: Group) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 from kube_rendezvous_cli import lenient, times
 from rendezvous_api import names
-from rendezvous_api.meta import Condition
+from rendezvous_api.meta import Condition, parse_time
 from rendezvous_api.participant import Participant
 from rendezvous_api.rendezvous import HeldOut, Rendezvous, RendezvousStatus, RoundRecord
 
@@ -93,7 +93,7 @@ class Group:
     @cached_property
     def newest_heartbeat(self) -> datetime | None:
         """The latest of all participants; None: none has sent one."""
-        found = (times.parse(each.status.heartbeat_time) for each in self.participants.values())
+        found = (parse_time(each.status.heartbeat_time) for each in self.participants.values())
         return max((moment for moment in found if moment is not None), default=None)
 
     def held_out(self, now: datetime) -> dict[str, HeldOut]:
@@ -101,7 +101,7 @@ class Group:
         return {
             entry.name: entry
             for entry in self.status.held_out
-            if (until := times.parse(entry.until)) is not None and until > now
+            if (until := parse_time(entry.until)) is not None and until > now
         }
 
     def unseen(self, now: datetime) -> float | None:

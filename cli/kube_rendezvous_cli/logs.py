@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from kube_rendezvous_cli import times
 from kube_rendezvous_cli.group import Group
 from kube_rendezvous_cli.kubectl import CommandError
+from rendezvous_api.meta import parse_time
 from rendezvous_api.participant import Participant
 
 
@@ -73,7 +73,7 @@ def window(group: Group, number: int) -> Window:
         CommandError: the status does not have it.
     """
     for record in group.status.history:
-        if record.round == number and times.parse(record.formed) is not None:
+        if record.round == number and parse_time(record.formed) is not None:
             return Window(record.formed, None if record.running else record.ended or record.asked)
     kept = [str(record.round) for record in group.status.history]
     raise CommandError(f"{group.name} has no record of round {number}; it has those of {', '.join(kept) or 'no round'}")
@@ -82,7 +82,7 @@ def window(group: Group, number: int) -> Window:
 def within(line: str, limits: Window) -> str | None:
     """A line of ``kubectl logs --timestamps`` without its time; None: it is not of that time."""
     stamp, _, text = line.partition(" ")
-    moment, begin, end = times.parse(stamp), times.parse(limits.begin), times.parse(limits.end)
+    moment, begin, end = parse_time(stamp), parse_time(limits.begin), parse_time(limits.end)
     if moment is None or begin is None:
         return line
     return text if begin <= moment and (end is None or moment <= end) else None

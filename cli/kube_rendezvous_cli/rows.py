@@ -8,6 +8,7 @@ from datetime import datetime
 from kube_rendezvous_cli import times
 from kube_rendezvous_cli.group import Group, Pod
 from rendezvous_api import names
+from rendezvous_api.meta import parse_time
 from rendezvous_api.participant import Participant
 from rendezvous_api.reasons import ConditionReason, ParticipantState
 from rendezvous_api.rendezvous import Member
@@ -153,7 +154,7 @@ def _others(group: Group, now: datetime) -> Iterator[Row]:
             continue
         answer = refused.get((name, spec.incarnation, spec.attempt))
         if name in held_out:
-            entry, until = held_out[name], times.parse(held_out[name].until)
+            entry, until = held_out[name], parse_time(held_out[name].until)
             left = times.age((until - now).total_seconds()) if until is not None else "?"
             times_in_a_row = "" if entry.times == 1 else f", {entry.times} times in a row"
             state = f"held out {left} more"

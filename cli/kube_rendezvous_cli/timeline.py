@@ -6,8 +6,8 @@ from datetime import datetime
 from enum import Enum
 from itertools import zip_longest
 
-from kube_rendezvous_cli import times
 from kube_rendezvous_cli.group import Group
+from rendezvous_api.meta import parse_time
 from rendezvous_api.rendezvous import RoundRecord
 
 
@@ -66,7 +66,7 @@ class Round:
 
 def timeline(group: Group, now: datetime) -> list[Round]:
     """The rounds that the status still has, the oldest first. One whose beginning cannot be read is left out."""
-    records = [record for record in group.status.history if times.parse(record.formed) is not None]
+    records = [record for record in group.status.history if parse_time(record.formed) is not None]
     found = []
     for record, following in zip_longest(records, records[1:]):
         same_run = following if following is not None and following.run_id == record.run_id else None
@@ -85,22 +85,22 @@ def _round(record: RoundRecord, following: RoundRecord | None, closed: bool, now
         now: the end of what has not ended.
     """
     spans: list[Span] = []
-    at = times.parse(record.formed)
+    at = parse_time(record.formed)
     assert at is not None
     goes_on = following is None and not closed
     stop = _first(record.asked, record.ended, following.formed if following is not None else None)
     if stop is None:
         stop = now if record.running or goes_on else at
-    heard = times.parse(record.last_heard) or stop
-    checked_in = times.parse(record.checked_in)
+    heard = parse_time(record.last_heard) or stop
+    checked_in = parse_time(record.checked_in)
     limits = [
         (Kind.STARTING, checked_in or min(heard, stop)),
         (Kind.TRAINING, min(heard, stop)),
         (Kind.DETECTING, stop),
     ]
     if not record.running:
-        until = times.parse(following.formed) if following is not None else None
-        ended = times.parse(record.ended)
+        until = parse_time(following.formed) if following is not None else None
+        ended = parse_time(record.ended)
         limits.append((Kind.STOPPING, ended or until or (now if goes_on else stop)))
         if until is not None or (goes_on and ended is not None):
             limits.append((Kind.FORMING, until or now))
@@ -112,7 +112,7 @@ def _round(record: RoundRecord, following: RoundRecord | None, closed: bool, now
 
 
 def _first(*moments: str | None) -> datetime | None:
-    return next((found for text in moments if (found := times.parse(text)) is not None), None)
+    return next((found for text in moments if (found := parse_time(text)) is not None), None)
 
 
 def time_lost(rounds: Sequence[Round], number: int) -> float | None:

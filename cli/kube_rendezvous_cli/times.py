@@ -2,22 +2,14 @@
 
 from datetime import datetime
 
-from rendezvous_api.meta import moment_of
+from rendezvous_api.meta import parse_time
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 
 
-def parse(text: str | None) -> datetime | None:
-    """A time of the Kubernetes API (RFC 3339); None: there is none, or this is no time."""
-    try:
-        return moment_of(text or "")
-    except ValueError:
-        return None
-
-
 def since(text: str | None, now: datetime) -> float | None:
     """Seconds from that time until now, at least 0: clocks of two machines may differ. None: it is no time."""
-    moment = parse(text)
+    moment = parse_time(text)
     return None if moment is None else max(0.0, (now - moment).total_seconds())
 
 

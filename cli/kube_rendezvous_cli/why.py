@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from kube_rendezvous_cli import times
+from kube_rendezvous_cli import budget, times
 from kube_rendezvous_cli.get import message
 from kube_rendezvous_cli.group import Group
 from kube_rendezvous_cli.rows import HELD_OUT, MEMBER, MISSING, REFUSED, SPARE, WAITING, Row, rows
@@ -144,7 +144,7 @@ def explained(group: Group, now: datetime) -> Explanation:
     """The same in its parts."""
     found = rows(group, now)
     advice = advice_for(group, found, now)
-    paragraph = " ".join([*_state(group, now), *_nodes(group, found, now), *_before(group, now)])
+    paragraph = " ".join([*_state(group, now), *_nodes(group, found, now), *_before(group, now), *_budget(group, now)])
     return Explanation(paragraph, advice.text.format(name=group.name), advice.page)
 
 
@@ -230,6 +230,13 @@ def _before(group: Group, now: datetime) -> Iterator[str]:
     yield f"{what}."
     failures = [failure for failure in group.status.failures if failure.round == record.round]
     yield from (f"The first to fail was {failure.node}." for failure in failures if failure.node not in what)
-    most = group.rendezvous.spec.restarts.max
-    if most is not None and failures and not group.ended:
-        yield f"That is restart {group.status.restarts} of at most {most}."
+    restarts = group.rendezvous.spec.restarts
+    if restarts.max is not None and not restarts.listed and failures and not group.ended:
+        yield f"That is restart {group.status.restarts} of at most {restarts.max}."
+
+
+def _budget(group: Group, now: datetime) -> Iterator[str]:
+    """What is used of the limits that count in a time, for a node or for a kind of failure."""
+    used = budget.sentence(group, now)
+    if used is not None and not group.ended:
+        yield used

@@ -59,6 +59,21 @@ ONE_OF_BOTH = ("spec.sizes", "`sizes` must have exactly one of `step` and `list`
 MIN_STEP = ("spec.minNodes", "`minNodes` must be a multiple of `sizes.step`")
 MAX_STEP = ("spec.maxNodes", "`maxNodes` must be a multiple of `sizes.step`")
 BETWEEN = ("spec.sizes.list", "each of `sizes.list` must be between `minNodes` and `maxNodes`")
+LISTED = (
+    "spec.restarts.max",
+    "`restarts.max` must be at most 100 beside `restarts.windowSeconds`, `restarts.perNode` or `restarts.perReason`",
+)
+PER_NODE = ("spec.restarts.perNode", "`restarts.perNode` must be at most `restarts.max`")
+PER_REASON = ("spec.restarts.perReason", "each of `restarts.perReason` must be at most `restarts.max`")
+NO_FAILURE = ("spec.restarts.perReason", "at least 1")
+"""The API server leaves an unknown field out, and then nothing is left."""
+ALL_KINDS = {"memberLost": 3, "memberFailed": 0, "workerFailed": 1, "checkInFailed": 2}
+
+
+def alone(field: str) -> Refusal:
+    return (f"spec.restarts.{field}", f"`restarts.{field}` must have `restarts.max` beside it")
+
+
 SPEC_CASES = table(
     ("fixed size", {"minNodes": 3, "maxNodes": 3}, None),
     ("more at least than at most", {"minNodes": 3, "maxNodes": 2}, MIN_MAX),
@@ -91,6 +106,29 @@ SPEC_CASES = table(
     ("a part of a second", {"joinSeconds": 1.5}, ("spec.timeouts.joinSeconds", "must be of type int")),
     ("no restarts, deleted at once", {"maxRestarts": 0, "ttlSecondsAfterFinished": 0}, None),
     ("fewer than no restarts", {"maxRestarts": -1}, ("spec.restarts.max", "greater than or equal to 0")),
+    ("restarts in a window", {"restarts": {"max": 100, "windowSeconds": 31536000}}, None),
+    (
+        "restarts by all limits",
+        {"restarts": {"max": 3, "windowSeconds": 1, "perNode": 3, "perReason": ALL_KINDS}},
+        None,
+    ),
+    ("restarts without a window", {"restarts": {"max": 1000000}}, None),
+    ("no restarts of any kind", {"restarts": {"max": 0, "perNode": 0, "perReason": {"memberLost": 0}}}, None),
+    ("a window without restarts", {"restarts": {"windowSeconds": 60}}, alone("windowSeconds")),
+    ("restarts per node alone", {"restarts": {"perNode": 1}}, alone("perNode")),
+    ("restarts per reason alone", {"restarts": {"perReason": {"memberLost": 1}}}, alone("perReason")),
+    ("more in a window than are listed", {"restarts": {"max": 101, "windowSeconds": 60}}, LISTED),
+    ("more per node than are listed", {"restarts": {"max": 101, "perNode": 1}}, LISTED),
+    ("more per reason than are listed", {"restarts": {"max": 101, "perReason": {"memberLost": 1}}}, LISTED),
+    ("more per node than for all", {"restarts": {"max": 3, "perNode": 4}}, PER_NODE),
+    (
+        "more per reason than for all",
+        {"restarts": {"max": 3, "perReason": {**ALL_KINDS, "checkInFailed": 5}}},
+        PER_REASON,
+    ),
+    ("restarts for no reason", {"restarts": {"max": 3, "perReason": {}}}, ("spec.restarts.perReason", "at least 1")),
+    ("restarts for a reason that is no failure", {"restarts": {"max": 3, "perReason": {"scaleUp": 1}}}, NO_FAILURE),
+    ("no window", {"restarts": {"max": 3, "windowSeconds": 0}}, ("spec.restarts.windowSeconds", "or equal to 1")),
     ("run with spaces and umlauts", {"runID": "Übung 7/b"}, None),
     ("longest run", {"runID": "r" * 253}, None),
     ("run too long", {"runID": "r" * 254}, ("spec.runID", "may not be more than 253")),

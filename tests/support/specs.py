@@ -2,7 +2,7 @@
 
 A setting has the name of its field: ``last_call_seconds=0`` is ``timeouts.lastCallSeconds``. Where two groups have a
 field of one name, or the name alone would say too little, the name of the group stands before it:
-``heartbeat_interval_seconds``, ``scale_up_interval_seconds``, ``max_restarts``.
+``heartbeat_interval_seconds``, ``scale_up_interval_seconds``, ``max_restarts``, ``restarts_per_node``.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,6 +17,9 @@ _OWN_NAMES = {
     ("scale_up", "interval_seconds"): "scale_up_interval_seconds",
     ("heartbeat", "interval_seconds"): "heartbeat_interval_seconds",
     ("restarts", "max"): "max_restarts",
+    ("restarts", "window_seconds"): "restarts_window_seconds",
+    ("restarts", "per_node"): "restarts_per_node",
+    ("restarts", "per_reason"): "restarts_per_reason",
 }
 
 

@@ -40,6 +40,8 @@ def code_of(page: Path, text: str) -> list[Path]:
 def its_test(path: Path) -> Path:
     """The test file that belongs to a source file."""
     if not path.is_relative_to(CORE):
+        if path.is_relative_to(ROOT / "api"):
+            return ROOT / "tests" / "unit" / f"test_{path.stem}.py"
         if path.stem == "participant":
             return ROOT / "tests" / "integration" / "test_handler_errors.py"  # requests, to a real API server
         if path.is_relative_to(ROOT / "operator"):

@@ -6,12 +6,13 @@ from datetime import datetime, timedelta
 from statistics import median
 from typing import Any
 
-from kube_rendezvous_cli import lenient, times
+from kube_rendezvous_cli import lenient
 from kube_rendezvous_cli.simulator.nodes import Habits, Node
 from kube_rendezvous_cli.simulator.operator import Operator
 from kube_rendezvous_cli.simulator.play import Play, state_of
 from kube_rendezvous_cli.text import listing
 from rendezvous_api import ranks
+from rendezvous_api.meta import parse_time
 from rendezvous_api.participant import Participant
 from rendezvous_api.reasons import FormationReason, HostState, ParticipantState
 from rendezvous_api.rendezvous import Rendezvous, RendezvousStatus
@@ -86,7 +87,7 @@ def _since(status: RendezvousStatus, now: datetime) -> Mapping[Fact, float]:
         return {}
     last = status.history[-1]
     moments = ((Timer.ROUND, last.formed), (Timer.ASKED, last.asked), (Timer.DRAINED, last.ended))
-    found = ((timer, times.parse(text)) for timer, text in moments)
+    found = ((timer, parse_time(text)) for timer, text in moments)
     return {
         (timer, last.round): min((moment - now) / timedelta(seconds=1), 0.0)
         for timer, moment in found
@@ -96,7 +97,7 @@ def _since(status: RendezvousStatus, now: datetime) -> Mapping[Fact, float]:
 
 def _ages(mine: Mapping[str, Participant], rendezvous: Rendezvous, now: datetime) -> Mapping[str, float]:
     """Seconds since the last heartbeat of each node. Their clocks, and that of this machine, may differ a little."""
-    beats = {name: times.parse(each.status.heartbeat_time) for name, each in mine.items()}
+    beats = {name: parse_time(each.status.heartbeat_time) for name, each in mine.items()}
     newest = max((beat for beat in beats.values() if beat is not None), default=now)
     late = (now - newest) / timedelta(seconds=1) - rendezvous.silent_seconds
     reference = newest if late < _OTHER_CLOCKS_SECONDS else now
@@ -119,7 +120,7 @@ def _habits(status: RendezvousStatus, mine: Mapping[str, Participant]) -> Habits
     usual = Habits()
 
     def middle(pairs: Sequence[tuple[str | None, str | None]], otherwise: float) -> float:
-        moments = [(times.parse(begin), times.parse(end)) for begin, end in pairs]
+        moments = [(parse_time(begin), parse_time(end)) for begin, end in pairs]
         spans = [(end - begin) / timedelta(seconds=1) for begin, end in moments if begin and end]
         return round(max(median(spans), 0.0), 1) if spans else otherwise
 

@@ -12,6 +12,7 @@ from kube_rendezvous_cli.simulator.play import Play
 from kube_rendezvous_cli.simulator.record import Entry, Who
 from kube_rendezvous_cli.text import count, listing, table
 from kube_rendezvous_cli.timeline import time_lost, timeline
+from rendezvous_api.meta import parse_time
 
 Json = dict[str, Any]
 
@@ -123,7 +124,7 @@ def _said(play: Play, entry: Entry) -> str:
     """A message of the operator, with its moments on the clock of the timeline."""
 
     def relative(match: "re.Match[str]") -> str:
-        moment = times.parse(match[0])
+        moment = parse_time(match[0])
         if moment is None or moment < play.operator.epoch - timedelta(seconds=1):
             return match[0]
         return clock((moment - play.operator.epoch) // timedelta(seconds=1))

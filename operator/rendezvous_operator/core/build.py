@@ -6,8 +6,7 @@ from dataclasses import replace
 from rendezvous_api import names
 from rendezvous_api.reasons import EventReason, FormationReason, RoundEndReason
 from rendezvous_api.rendezvous import Formation, RendezvousStatus, RoundRecord, Store
-from rendezvous_operator.core import conditions, garbage, history, invariants, summary
-from rendezvous_operator.core.end import budget
+from rendezvous_operator.core import budget, conditions, garbage, history, invariants, summary
 from rendezvous_operator.core.nodes import MemberState, MemberView
 from rendezvous_operator.core.rank.rank import rank
 from rendezvous_operator.core.run import Run

@@ -12,7 +12,7 @@ from rendezvous_api import names
 from rendezvous_api.meta import Condition
 from rendezvous_api.reasons import ClosedReason, ConditionReason, FormationReason, Reason
 from rendezvous_api.rendezvous import Missing, RendezvousStatus
-from rendezvous_operator.core import suspects
+from rendezvous_operator.core import budget, suspects
 from rendezvous_operator.core.nodes import MemberView
 from rendezvous_operator.core.run import Run
 from rendezvous_operator.core.select import held_out
@@ -31,10 +31,10 @@ def with_conditions(s: Situation, timers: Timers, status: RendezvousStatus) -> R
     # A round may have been published with a node that is held out, since the others were too few.
     members = {member.name for member in status.participants}
     absent = held_out.as_missing(entry for entry in held_out.active(s, timers) if entry.name not in members)
-    failed = _failed(status)
+    failed = _failed(s, status)
     found = (
         (names.CONDITION_RUNNING, _running(s, status, absent)),
-        (names.CONDITION_COMPLETE, _complete(status)),
+        (names.CONDITION_COMPLETE, _complete(s, status)),
         (names.CONDITION_FAILED, failed),
         (names.CONDITION_SUSPENDED, _suspended(s, status)),
         (names.CONDITION_DEGRADED, _degraded(s, status, absent)),
@@ -53,7 +53,7 @@ def explanation(status: RendezvousStatus) -> str:
 def _running(s: Situation, status: RendezvousStatus, absent: Sequence[Missing]) -> Answer:
     ended = status.closed_reason(status.run_id)
     if ended is not None:
-        return False, ended, _why_closed(status, ended)
+        return False, ended, _why_closed(s, status, ended)
     if Run.of(status).round_runs:
         return True, ConditionReason.RUNNING, _what_runs(s, status, absent)
     if s.spec.closed:
@@ -66,18 +66,18 @@ def _running(s: Situation, status: RendezvousStatus, absent: Sequence[Missing]) 
     return False, FormationReason.WAITING_FOR_NODES, with_listing(message, s.known_but_missing)
 
 
-def _complete(status: RendezvousStatus) -> Answer:
+def _complete(s: Situation, status: RendezvousStatus) -> Answer:
     ended = status.closed_reason(status.run_id)
     if ended is None:
         return _NOT_ENDED
-    return ended is ClosedReason.RUN_SUCCEEDED, ended, _why_closed(status, ended)
+    return ended is ClosedReason.RUN_SUCCEEDED, ended, _why_closed(s, status, ended)
 
 
-def _failed(status: RendezvousStatus) -> Answer:
+def _failed(s: Situation, status: RendezvousStatus) -> Answer:
     ended = status.closed_reason(status.run_id)
     if ended is None:
         return _NOT_ENDED
-    return ended is not ClosedReason.RUN_SUCCEEDED, ended, _why_closed(status, ended)
+    return ended is not ClosedReason.RUN_SUCCEEDED, ended, _why_closed(s, status, ended)
 
 
 def _suspended(s: Situation, status: RendezvousStatus) -> Answer:
@@ -136,10 +136,10 @@ def _goes_on(s: Situation, status: RendezvousStatus) -> bool:
     return status.round == s.status.round and Run.of(status).round_runs
 
 
-def _why_closed(status: RendezvousStatus, reason: ClosedReason) -> str:
+def _why_closed(s: Situation, status: RendezvousStatus, reason: ClosedReason) -> str:
     text = f"run {status.run_id!r} is closed"
     if reason is ClosedReason.RESTART_BUDGET_EXHAUSTED:
-        text += f": {budget_is_spent(status.restarts)}"
+        text += f": {budget_is_spent(s.spec.restarts, budget.spent(s))}"
     elif reason is ClosedReason.RUN_SUCCEEDED:
         text += ": it has succeeded"
     return text

@@ -15,9 +15,10 @@ def with_current(s: Situation, node: str, reason: RoundEndReason) -> Situation:
     """The situation in which that node has ended the current round, whatever was listed before as its failure."""
     before = of_current(s)
     time = s.now.micro_time() if before is None else before.time
-    failure = Failure(s.status.round, time, node, reason)
+    member = s.entries.get(node)
+    failure = Failure(s.status.round, time, node, reason, member.pod_index if member is not None else None)
     others = _of_other_rounds(s)
-    return s.with_run(replace(s.run, failures=(*others, failure)[-names.MAX_FAILURES :]))
+    return s.with_run(replace(s.run, failures=(*others, failure)[-_most(s) :]))
 
 
 def without_current(s: Situation) -> Situation:
@@ -28,6 +29,11 @@ def without_current(s: Situation) -> Situation:
 def of_current(s: Situation) -> Failure | None:
     """The failure that ended the current round; None: none did, or it costs no restart."""
     return next((failure for failure in s.run.failures if failure.round == s.status.round), None)
+
+
+def _most(s: Situation) -> int:
+    """How many are kept: those of as many rounds as the history has, or more if the restart budget counts more."""
+    return max(names.MAX_HISTORY, min(s.spec.restarts.listed, names.MAX_FAILURES))
 
 
 def _of_other_rounds(s: Situation) -> tuple[Failure, ...]:

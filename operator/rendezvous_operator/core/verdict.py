@@ -29,7 +29,7 @@ class Cause(Generic[R]):
 
     @property
     def failure(self) -> bool:
-        """Whether it counts against ``spec.restarts.max``."""
+        """Whether it counts against ``spec.restarts``."""
         return self.reason in FAILURES
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from rendezvous_api import names
-from rendezvous_api.rendezvous import Missing
+from rendezvous_api.rendezvous import Missing, Restarts
+from rendezvous_api.restart_budget import Count
 
 SHOWN = 3
 """Nodes that a message names; of the others it has the number."""
@@ -41,10 +42,14 @@ def more_nodes(count: int) -> str:
     return f"{count} more node" if count == 1 else f"{count} more nodes"
 
 
-def budget_is_spent(restarts: int) -> str:
-    """Why a run is closed that has used all its restarts."""
-    rounds = "1 round" if restarts == 0 else f"{restarts + 1} rounds"
-    return f"{rounds} ended with a failure, and spec.restarts.max allows no more"
+def budget_is_spent(restarts: Restarts, count: Count | None) -> str:
+    """Why a run is closed that has used all its restarts; None: the spec allows more of them by now."""
+    if count is None:
+        return "its restart budget was used up"
+    rounds = "1 round" if count.used == 1 else f"{count.used} rounds"
+    what = f"a failure of {count.of}" if count.limit == "perNode" else count.of or "a failure"
+    within = f" within {restarts.window_seconds} s" if restarts.window_seconds is not None else ""
+    return f"{rounds} ended with {what}{within}, and spec.restarts.{count.limit} allows no more"
 
 
 def cut(message: str, most: int = names.MAX_MESSAGE_LENGTH) -> str:

@@ -20,11 +20,17 @@ MUTANTS = [
         ),
         ("end only a round that runs", "    if not s.round_runs:\n        return s\n", ""),
         ("judge the budget when all is known", " and not fault.may_be_excused(s, timers, found.cause)", ""),
-        ("close a run whose budget is spent", "    if budget.is_spent(s, found.cause) and", "    if False and"),
+        ("close a run whose budget is spent", "    if spent is not None and not fault", "    if False and not fault"),
         (
             "close it when the fault was found",
-            "return _closed(s, cause) if budget.is_spent(s, cause) else s",
+            "return _closed(s, Cause(failure.reason, message, node=failure.node), spent) if spent is not None else s",
             "return s",
+        ),
+        ("spend the budget by failures only", "    if not cause.failure:\n        return None\n", ""),
+        (
+            "judge the limit of a node when the node is known",
+            "return spent if spent is not None and not spent.of else None",
+            "return spent",
         ),
         (
             "list a failed check-in only when its fault was found",
@@ -48,18 +54,25 @@ MUTANTS = [
         ),
     ),
     *of(
-        "operator/rendezvous_operator/core/end/budget.py",
+        "operator/rendezvous_operator/core/budget.py",
         ["core/test_budget.py", "core/test_failures.py"],
         ("count failures only", "(failures.of_current(s) is not None)", "s.run.has_round"),
+        ("count the newest failure, too", "s.run.restarts + 1", "s.run.restarts"),
+        ("count at the time of the failure", "parse_time(failure.time) or s.now.wall", "s.now.wall"),
+    ),
+    *of(
+        "api/rendezvous_api/restart_budget.py",
+        ["test_restart_budget.py", "core/test_budget.py"],
+        ("allow as many failures as the limit says", "self.used > self.allowed", "self.used >= self.allowed"),
+        ("count all of a run that has no window", "total if restarts.window_seconds is None else", "0 if False else"),
+        ("count those of the node only", "if _is_same_node(other, failure))", "if True)"),
+        ("count those with the reason only", "if other.reason is reason)", "if True)"),
+        ("count those of the window only", "is None or until > at]", "is None or True]"),
+        ("count no failure at the end of its window", "until > at]", "until >= at]"),
         (
-            "spend the budget by failures only",
-            "return cause.failure and s.spec.restarts.max is not None and",
-            "return s.spec.restarts.max is not None and",
-        ),
-        (
-            "allow restarts.max restarts",
-            "s.run.restarts >= s.spec.restarts.max",
-            "s.run.restarts > s.spec.restarts.max",
+            "know a replaced pod of a Job as the same node",
+            "one.node == other.node or (place is not None and place == place_of(other.node, other.pod_index))",
+            "one.node == other.node",
         ),
     ),
     *of(
@@ -126,7 +139,17 @@ MUTANTS = [
             "core/test_held_out.py",
             "core/test_fault_of_check_in.py",
         ],
-        ("bound the failures", "(*others, failure)[-names.MAX_FAILURES :]", "(*others, failure)"),
+        ("bound the failures", "(*others, failure)[-_most(s) :]", "(*others, failure)"),
+        (
+            "list as many failures as the budget counts",
+            "max(names.MAX_HISTORY, min(s.spec.restarts.listed, names.MAX_FAILURES))",
+            "names.MAX_HISTORY",
+        ),
+        (
+            "list the index of the pod that failed",
+            "member.pod_index if member is not None else None)",
+            "None)",
+        ),
         (
             "keep the time of a failure that gets another node",
             "s.now.micro_time() if before is None else before.time",

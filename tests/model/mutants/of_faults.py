@@ -154,6 +154,11 @@ MUTANTS = [
             "return False and any(entry.name == view.name and entry.reason",
         ),
         (
+            "forget a crash after ten more failures",
+            "last = s.run.failures[-names.MAX_HISTORY :]",
+            "last = s.run.failures",
+        ),
+        (
             "know a crash before from the failures",
             "    if any(failure.node == view.name or",
             "    if False and any(failure.node == view.name or",

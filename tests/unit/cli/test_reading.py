@@ -13,9 +13,10 @@ from kube_rendezvous_cli.group import group_of
 from kube_rendezvous_cli.history import history
 from kube_rendezvous_cli.kubectl import documents
 from kube_rendezvous_cli.text import count, listing, painted, safe, table
-from kube_rendezvous_cli.times import age, duration, parse
+from kube_rendezvous_cli.times import age, duration
 from kube_rendezvous_cli.why import why
 from rendezvous_api.codec import DecodeError
+from rendezvous_api.meta import parse_time
 from rendezvous_api.rendezvous import Rendezvous
 
 REMOVED = object()
@@ -117,12 +118,12 @@ def test_times() -> None:
     assert duration(14.94) == "14.9 s"
     assert duration(61) == "61s"
     for text in ("2026-01-02T03:04:05Z", "2026-01-02T03:04:05.000000Z", "2026-01-02T04:04:05.0000001+01:00"):
-        moment = parse(text)
+        moment = parse_time(text)
         assert moment is not None
         assert moment.isoformat() == "2026-01-02T03:04:05+00:00"
     for text in ("", "now", "2026-13-02T03:04:05Z", "2026-01-02"):
-        assert parse(text) is None
-    assert parse(None) is None
+        assert parse_time(text) is None
+    assert parse_time(None) is None
 
 
 def test_small_words() -> None:

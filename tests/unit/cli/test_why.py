@@ -2,18 +2,20 @@
 
 import re
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from tests.support.pages import anchors, read
 from tests.unit.cli.played import Played, has_lost_one, named, trains, trains_again, trains_with_beats, waits
 
 from kube_rendezvous_cli import why as module
+from kube_rendezvous_cli.get import group_json, tree
 from kube_rendezvous_cli.group import group_of
 from kube_rendezvous_cli.version import SITE, TROUBLESHOOTING
 from kube_rendezvous_cli.why import BY_END, BY_STATE, Advice, why
 from rendezvous_api.codec import encode
 from rendezvous_api.reasons import AttemptReason, ClosedReason, LeaveReason, RoundEndReason, State
-from rendezvous_api.rendezvous import Rendezvous
+from rendezvous_api.rendezvous import Rendezvous, RestartsPerReason
 
 ADVICE = [value for value in vars(module).values() if isinstance(value, Advice)] + [*BY_STATE.values()]
 
@@ -66,6 +68,44 @@ def test_a_loss_of_long_ago_is_not_told() -> None:
     assert "That is restart 1 of at most 20." in said(scenario)
     scenario.after(600)
     assert "Round 1" not in said(scenario)
+
+
+def failed_twice(**restarts: Any) -> Played:
+    """Workers of train-1 have failed twice, 100 s apart."""
+    scenario = trains(max_restarts=3, **restarts)
+    for _ in range(2):
+        scenario.after(100)
+        scenario.reenter(*named("train-1"), reason=AttemptReason.WORKER_FAILURE)
+        scenario.all_join_again()
+    return scenario
+
+
+def test_it_says_how_much_of_the_restart_budget_is_left() -> None:
+    limits = RestartsPerReason(worker_failed=3, member_lost=1)
+    scenario = failed_twice(restarts_window_seconds=600, restarts_per_node=2, restarts_per_reason=limits)
+    scenario.after(400)
+    assert (
+        "Used of the restart budget within 10m: 2 of 3 (restarts.max), 2 of 2 by train.train-1 (restarts.perNode), "
+        "2 of 3 (restarts.perReason.workerFailed). The oldest failure counts for 100s more."
+    ) in said(scenario)
+    assert "restarts 2 (2/3)" in tree(scenario.shown(), scenario.now)
+    scenario.after(150)
+    assert "within 10m: 1 of 3 (restarts.max), 1 of 2 by" in said(scenario)
+    assert "restarts 2 (1/3)" in tree(scenario.shown(), scenario.now)
+    scenario.after(600)
+    assert "restart budget" not in said(scenario)
+    assert "restarts 2 (0/3)" in tree(scenario.shown(), scenario.now)
+
+
+def test_it_says_what_is_left_of_a_whole_run() -> None:
+    scenario = failed_twice(restarts_per_node=2)
+    scenario.after(600)
+    assert "Used of the restart budget: 2 of 3 (restarts.max), 2 of 2 by train.train-1 (restarts.perNode)." in said(
+        scenario
+    )
+    assert "restarts 2/3" in tree(scenario.shown(), scenario.now)
+    limits = group_json(scenario.shown(), scenario.now)["restartLimits"]
+    assert limits[1] == {"limit": "perNode", "of": "train.train-1", "used": 2, "allowed": 2}
 
 
 def test_a_silent_member_is_named() -> None:

@@ -39,6 +39,9 @@ STOPS, GIVES_UP, LEAVES_WELL, LEAVES = "stops", "gives up", "leaves well", "leav
 
 RUNS_WORKERS = frozenset({ALL_ARE_IN, TRAINS, STOPS})
 
+NOW_FAILED = 0
+"""In the place of a number: the failure that has ended the current round."""
+
 UNHEARD = 3
 """Silent, but given another full period because all were silent before."""
 
@@ -81,6 +84,8 @@ class Node(NamedTuple):
     refused: str = ""
     ages: Ages = ()
     checked_in: bool = False
+    failures: tuple[int, ...] = ()
+    """Which of the failures that count are its own, the oldest one is 1; `NOW_FAILED` is that of the current round."""
 
     @property
     def acts(self) -> bool:
@@ -145,6 +150,10 @@ class Setup:
     leaders: bool = False
     """The operator is replaced by one that remembers nothing."""
     max_restarts: int | None = None
+    window: bool = False
+    """A failure counts for a time only."""
+    per_node: int | None = None
+    """The restarts of one node."""
     requests: bool = False
     """The user asks for a new round by the annotation."""
     other_limits: tuple[tuple[int, int], ...] = ()
@@ -168,6 +177,11 @@ class Setup:
     @property
     def reasons_matter(self) -> bool:
         return self.ends or self.max_restarts is not None
+
+    @property
+    def lists_failures(self) -> bool:
+        """Whether the budget counts from the list of failures, so that it is a part of a state."""
+        return self.window or self.per_node is not None
 
 
 def start(setup: Setup) -> tuple[Shared, tuple[Node, ...]]:
@@ -231,7 +245,7 @@ def joined(node: Node) -> Node:
     pod = "live" if node.pod == "none" else node.pod
     entry = RESTARTED if node.member else ""
     fresh = Node(run=node.run, pod=pod, member=node.member, checked_in=node.checked_in, spare=node.spare)
-    return fresh._replace(entry=entry, object=JOINED, process=WAITS, host=node.host)
+    return fresh._replace(entry=entry, object=JOINED, process=WAITS, host=node.host, failures=node.failures)
 
 
 def joins_after_restart(node: Node) -> Node:
@@ -280,7 +294,15 @@ def died(node: Node) -> Node:
 def vanished(node: Node) -> Node:
     """The object goes, and with it what the operator remembered of it."""
     gone = Node(run=node.run, pod=node.pod, member=node.member, checked_in=node.checked_in)
-    return gone._replace(spare=node.spare, host=node.host)
+    return gone._replace(spare=node.spare, host=node.host, failures=node.failures)
+
+
+def window_passes(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
+    """The oldest failure counts no more."""
+    return tuple(
+        node._replace(failures=tuple(number - (number > 1) for number in node.failures if number != 1))
+        for node in nodes
+    )
 
 
 def _settled(node: Node) -> Ages:

@@ -1,5 +1,6 @@
 """The decision core inside the small world: what it decides in a state, and what every decision must keep to."""
 
+from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -8,6 +9,7 @@ from tests.unit.core.small_world import (
     FOR_HOURS,
     JOINED,
     NEW,
+    NOW_FAILED,
     OVER,
     RUNS_WORKERS,
     SAME,
@@ -64,6 +66,7 @@ def decided(
         given = {i: node_name(i) for i in range(len(nodes))}
         check_losses(shared, nodes, first.lost, given, asks=first.status.waiting_nodes > 0)
     _check_asking(first.status)
+    _check_budget(setup, world.rendezvous.status, first.status)
     _check_deletions(shared, nodes, first)
 
     after = replace(world, rendezvous=replace(world.rendezvous, status=first.status))
@@ -130,6 +133,30 @@ def _check_asking(status: RendezvousStatus) -> None:
     if status.waiting_nodes:
         reason = status.closed_reason(status.history[-1].run_id)
         assert reason in (None, ClosedReason.RESTART_BUDGET_EXHAUSTED), f"members of a closed run are asked: {reason}"
+
+
+def _check_budget(setup: Setup, before: RendezvousStatus, status: RendezvousStatus) -> None:
+    """Rule "restart budget", where the list of failures has all that counts: nothing else closes a run for it."""
+    if not setup.lists_failures:
+        return
+    used = Counter(failure.node for failure in status.failures)
+    most = max(used.values(), default=0)
+    assert setup.max_restarts is not None
+    spent = used.total() > setup.max_restarts or (setup.per_node is not None and most > setup.per_node)
+    if status.round > before.round:
+        assert not spent, f"a round is published after {status.failures}"
+    exhausted = {run for run in status.closed_runs if run.reason is ClosedReason.RESTART_BUDGET_EXHAUSTED}
+    if exhausted - {*before.closed_runs}:
+        assert spent, f"a run is closed after {status.failures}"
+
+
+def _failures_of(status: RendezvousStatus) -> dict[str, tuple[int, ...]]:
+    """Which failures of the list are those of each node; see `Node.failures`."""
+    found: dict[str, tuple[int, ...]] = {}
+    for number, failure in enumerate(status.failures, start=1):
+        which = NOW_FAILED if failure.round == status.round else number
+        found[failure.node] = (*found.get(failure.node, ()), which)
+    return found
 
 
 def _check_wake_up(world: World, decision: Decision) -> None:
@@ -217,9 +244,9 @@ def _state(
         closed=tuple((run.run_id, str(run.reason)) for run in status.closed_runs),
         round_run=last.run_id if last is not None else "",
         ended=ended,
-        # Only deletions depend on it.
-        over=last is not None and last.ended is not None if setup.retention else bool(ended),
-        restarts=0 if setup.max_restarts is None else min(status.restarts, setup.max_restarts),
+        # Only deletions, and limits that are judged then, depend on it.
+        over=last is not None and last.ended is not None if setup.retention or setup.lists_failures else bool(ended),
+        restarts=0 if setup.max_restarts is None or setup.lists_failures else min(status.restarts, setup.max_restarts),
         spec_closed=shared.spec_closed,
         suspended=shared.suspended,
         requested=setup.requests and status.observed_restart_request is None,
@@ -232,6 +259,7 @@ def _state(
     refused = {refusal.name: str(refusal.reason) for refusal in status.refused}
     spares = {name: place for place, name in enumerate(status.spares, start=1)}
     members = {member.name for member in status.participants}
+    failures = _failures_of(status) if setup.lists_failures else {}
     deleted = {deletion.name for deletion in decision.deletions}
     full_period = memory.grace_from == NOW.monotonic
     changed = []
@@ -246,6 +274,7 @@ def _state(
             refused=refused.get(name, ""),
             ages=ages[i],
             silence=silence,
+            failures=failures.get(name, ()),
             # Where only pods end, it would double the states.
             behind=setup.silence and memory.only_others and (node.behind or (full_period and node.silence in SILENT)),
         )

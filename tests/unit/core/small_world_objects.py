@@ -11,6 +11,7 @@ from tests.unit.core.small_world import (
     FOR_HOURS,
     JOINED,
     NEW,
+    NOW_FAILED,
     OVER,
     RESTARTED,
     SAME,
@@ -94,7 +95,7 @@ def world_of(setup: Setup, shared: Shared, nodes: Sequence[Node]) -> World:
         most,
         suspend=shared.suspended,
         closed=shared.spec_closed,
-        restarts=Restarts(setup.max_restarts),
+        restarts=Restarts(setup.max_restarts, 100 if setup.window else None, setup.per_node),
         sizes=setup.sizes,
     )
     metadata = METADATA
@@ -160,9 +161,19 @@ def _status(shared: Shared, nodes: Sequence[Node]) -> RendezvousStatus:
         store=Store("host", 1) if shared.published else None,
         waiting_nodes=int(shared.waiting),
         restarts=shared.restarts,
-        failures=(Failure(number, THEN, node_name(0), RoundEndReason(shared.ended)),) if ended_by_failure else (),
+        failures=_failures(nodes, number, RoundEndReason(shared.ended) if ended_by_failure else None),
         history=history,
     )
+
+
+def _failures(nodes: Sequence[Node], number: int, ended: RoundEndReason | None) -> tuple[Failure, ...]:
+    """Those of earlier rounds are no crashes: hold-outs are not in this world."""
+    earlier = sorted((each, i) for i, node in enumerate(nodes) for each in node.failures if each != NOW_FAILED)
+    listed = [Failure(OLDER, THEN, node_name(i), RoundEndReason.WORKER_FAILED) for _, i in earlier]
+    if ended is not None:
+        who = next((i for i, node in enumerate(nodes) if NOW_FAILED in node.failures), 0)
+        listed.append(Failure(number, THEN, node_name(who), ended))
+    return tuple(listed)
 
 
 def _participant(i: int, node: Node, shared: Shared, peers: PeerEvidence | None) -> Participant:

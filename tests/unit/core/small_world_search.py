@@ -23,6 +23,7 @@ from tests.unit.core.small_world import (
     start,
     steps,
     tidied,
+    window_passes,
 )
 from tests.unit.core.small_world_core import Watch, check_exclusive, decided
 from tests.unit.core.small_world_peers import forget_vouching, steps_of_peers
@@ -144,6 +145,8 @@ class Search:
             if age == NEW and fact[0] != Timer.ALL_SILENT.value and (long or fact[0] not in _LONG):
                 facts = (*shared.facts[:i], (fact, OVER), *shared.facts[i + 1 :])
                 yield Step(f"time passes: {fact[0]}", self._code(shared._replace(facts=facts), nodes))
+        if self.setup.window and any(1 in node.failures for node in nodes):
+            yield Step("time passes: the window", self._code(shared, window_passes(nodes)))
         for timer in {fact for node in nodes for fact, age in node.ages if age == NEW}:
             if long or timer[0] not in _LONG:
                 yield from self._time_of_agents_passes(shared, nodes, timer)

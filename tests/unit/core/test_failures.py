@@ -42,10 +42,10 @@ def test_the_failure_that_exhausts_the_budget_is_there_too() -> None:
 
 def test_only_the_last_ones_are_kept() -> None:
     scenario = two()
-    for _ in range(names.MAX_FAILURES + 2):
+    for _ in range(names.MAX_HISTORY + 2):
         crash(scenario, "a", "b")
     rounds = [failure.round for failure in scenario.status.failures]
-    assert rounds == [*range(3, names.MAX_FAILURES + 3)]
+    assert rounds == [*range(3, names.MAX_HISTORY + 3)]
 
 
 def test_the_next_run_begins_without_any() -> None:

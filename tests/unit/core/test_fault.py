@@ -344,6 +344,16 @@ def fails_all_the_time(scenario: Scenario, rounds: int) -> None:
         scenario.all_join_again()
 
 
+def test_a_budget_that_lists_more_failures_remembers_no_more_crashes() -> None:
+    scenario = with_x(max_restarts=50, restarts_per_node=50)
+    crash(scenario)
+    fails_all_the_time(scenario, names.MAX_HISTORY)
+    assert [failure.node for failure in scenario.status.failures] == ["x", *"a" * names.MAX_HISTORY]
+    comes_back(scenario)
+    crash(scenario)
+    assert scenario.held_out == {}
+
+
 def test_where_all_rounds_fail_a_crash_loop_costs_restarts() -> None:
     """Else hold-outs would hide that nothing gets better."""
     scenario = with_x()
@@ -373,7 +383,7 @@ def test_a_crash_is_known_from_the_hold_out_when_its_failure_is_not_listed_any_m
     comes_back(scenario)
     crash(scenario)
     assert scenario.held_out == {"x": (CRASH_LOOP, 1)}
-    fails_all_the_time(scenario, names.MAX_FAILURES)
+    fails_all_the_time(scenario, names.MAX_HISTORY)
     assert {failure.node for failure in scenario.status.failures} == {"a"}
     comes_back(scenario)
     crash(scenario)

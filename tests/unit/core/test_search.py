@@ -28,6 +28,8 @@ SEARCHES = [
     (Setup("joins, re-entries, deaths", 2, 3), 2_000),
     (Setup("the operator is replaced", 2, 3, leaders=True), 2_500),
     (Setup("the restart budget", 2, 2, max_restarts=1), 4_500),
+    (Setup("a restart budget with a window", 2, 2, runs=TWO, max_restarts=1, window=True), 300),
+    (Setup("restarts of one node", 1, 2, runs=TWO, max_restarts=9, per_node=1), 300),
     (Setup("the user closes and opens", 2, 3, spec_closed=True), 15_000),
     (Setup("the user suspends and resumes", 2, 3, suspends=True), 5_000),
     (Setup("the user suspends, closes and opens", 1, 2, runs=TWO, suspends=True, spec_closed=True), 1_000),
@@ -48,6 +50,21 @@ SEARCHES = [
 SLOW_SEARCHES = [
     (Setup("ends and leaves", 2, 2, ends=True), 30_000),
     (Setup("ends and leaves", 2, 3, ends=True), 40_000),
+    (
+        Setup(
+            "a window, restarts of one node, another leader",
+            2,
+            2,
+            max_restarts=2,
+            window=True,
+            per_node=1,
+            leaders=True,
+        ),
+        1_000,
+    ),
+    (Setup("a window and agents that end", 1, 2, runs=TWO, max_restarts=1, window=True, ends=True), 1_000),
+    (Setup("restarts of one node and suspension", 2, 2, runs=TWO, max_restarts=9, per_node=1, suspends=True), 1_000),
+    (Setup("a window and silence", 1, 2, runs=TWO, max_restarts=1, window=True, silence=True), 1_000),
     (Setup("silence and lost paths", 2, 3, silence=True), 350_000),
     (Setup("known pods", 2, 3, pods=True), 350_000),
     # With three nodes these have many millions of states.

@@ -10,11 +10,11 @@ all have joined again.
 from collections.abc import Sequence
 
 from rendezvous_api import names
+from rendezvous_api.node_names import place_in_job, place_of
 from rendezvous_api.reasons import FAILURES, HeldOutReason, RoundEndReason
 from rendezvous_operator.core import check_in, failures
 from rendezvous_operator.core.blocking import blocking
 from rendezvous_operator.core.check_in import FailedCheckIn
-from rendezvous_operator.core.node_names import place_in_job, place_of
 from rendezvous_operator.core.nodes import MemberState, MemberView
 from rendezvous_operator.core.rank import store_host
 from rendezvous_operator.core.select import held_out
@@ -128,7 +128,9 @@ def _crashes_again(s: Situation, timers: Timers, view: MemberView) -> bool:
     lasted = timers.began(Timer.ASKED, number) - held_out.round_began(s, timers)
     if view.member.attempt != 1 or lasted > held_out.SOON_SECONDS:
         return False
-    before = (failure for failure in s.run.failures if failure.round != number and failure.reason in _CRASHES)
+    # Only as many as are listed without a budget that counts more of them.
+    last = s.run.failures[-names.MAX_HISTORY :]
+    before = (failure for failure in last if failure.round != number and failure.reason in _CRASHES)
     place = place_of(view.name, view.member.pod_index)
     if any(failure.node == view.name or (place and place_in_job(failure.node) == place) for failure in before):
         return True

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from rendezvous_api.reasons import ClosedReason, EventReason, RoundEndReason
-from rendezvous_operator.core import failures
+from rendezvous_api.restart_budget import Count
+from rendezvous_operator.core import budget, failures
 from rendezvous_operator.core.end import (
-    budget,
     fault,
     member_evicted,
     member_failed,
@@ -23,6 +23,7 @@ from rendezvous_operator.core.runs import close, refuse
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.timers import Timers
 from rendezvous_operator.core.verdict import Cause, first_cause
+from rendezvous_operator.core.words import budget_is_spent
 from rendezvous_operator.core.world import Event
 
 EndRule = Callable[[Situation, Timers], Iterable[Cause[RoundEndReason]]]
@@ -60,8 +61,9 @@ def end_if_due(s: Situation, timers: Timers) -> Situation:
     found = first_cause((rule(s, timers) for rule in rules_for(s)), s.now.monotonic)
     if found.cause is None:
         return s.with_run(s.run.checked_again_at(found.until))
-    if budget.is_spent(s, found.cause) and not fault.may_be_excused(s, timers, found.cause):
-        return _closed(s, found.cause)
+    spent = _spent_by(s, found.cause)
+    if spent is not None and not fault.may_be_excused(s, timers, found.cause):
+        return _closed(s, found.cause, spent)
     return _asked(s, found.cause)
 
 
@@ -74,8 +76,16 @@ def find_fault(s: Situation, timers: Timers) -> Situation:
     if failure is None:
         return s
     _, message = s.why_ended
-    cause = Cause(failure.reason, message, node=failure.node)
-    return _closed(s, cause) if budget.is_spent(s, cause) else s
+    spent = budget.spent(s)
+    return _closed(s, Cause(failure.reason, message, node=failure.node), spent) if spent is not None else s
+
+
+def _spent_by(s: Situation, cause: Cause[RoundEndReason]) -> Count | None:
+    """The limit that this cause exceeds, whoever it turns out to have been: only such a limit is judged at once."""
+    if not cause.failure:
+        return None
+    spent = budget.spent(failures.with_current(s, fault.node_of(s, cause), cause.reason))
+    return spent if spent is not None and not spent.of else None
 
 
 def _asked(s: Situation, cause: Cause[RoundEndReason]) -> Situation:
@@ -92,10 +102,10 @@ def _asked(s: Situation, cause: Cause[RoundEndReason]) -> Situation:
     return failures.with_current(s, cause.node, cause.reason) if listed else s
 
 
-def _closed(s: Situation, cause: Cause[RoundEndReason]) -> Situation:
+def _closed(s: Situation, cause: Cause[RoundEndReason], count: Count) -> Situation:
     spent = Cause(
         ClosedReason.RESTART_BUDGET_EXHAUSTED, f"{cause.reason}: {cause.message}", last_heard=cause.last_heard
     )
     s = failures.with_current(s, fault.node_of(s, cause), cause.reason)
-    s = s.with_run(close.closed(s.run, spent))
+    s = s.with_run(close.closed(s.run, spent, because=budget_is_spent(s.spec.restarts, count)))
     return s.with_run(refuse.answer_all(s))

@@ -69,9 +69,10 @@ def _was_not_needed(s: Situation, node: Node) -> bool:
     return node.object.spec.attempt_reason is not AttemptReason.WORKER_FAILURE or node.name in s.run.spares
 
 
-def closed(run: Run, cause: Cause[ClosedReason], spares: tuple[str, ...] = ()) -> Run:
-    """The run closed for that cause, with its Event."""
-    event = Event(EventReason.RUN_CLOSED, f"run {run.id!r} is closed: {cause.reason}: {cause.message}")
+def closed(run: Run, cause: Cause[ClosedReason], spares: tuple[str, ...] = (), *, because: str = "") -> Run:
+    """The run closed for that cause, with its Event, which has more to say than the cause if `because` is given."""
+    message = f"{cause.message}; {because}" if because else cause.message
+    event = Event(EventReason.RUN_CLOSED, f"run {run.id!r} is closed: {cause.reason}: {message}")
     return run.when_closed(cause, spares).with_event(event)
 
 

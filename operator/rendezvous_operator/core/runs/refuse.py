@@ -8,6 +8,7 @@ from typing import NamedTuple
 from rendezvous_api import names
 from rendezvous_api.reasons import AttemptReason, ClosedReason, ConditionReason, EventReason, RefusalReason
 from rendezvous_api.rendezvous import Refusal
+from rendezvous_operator.core import budget
 from rendezvous_operator.core.nodes import MemberView, Node
 from rendezvous_operator.core.run import Run
 from rendezvous_operator.core.run_names import launch_of
@@ -158,7 +159,7 @@ def _answer(s: Situation, node: Node) -> _Answer | None:
     if closed is not None:
         because = str(closed)
         if closed is ClosedReason.RESTART_BUDGET_EXHAUSTED and node.run_id == run.id:
-            because = f"{closed}: {budget_is_spent(run.restarts)}"
+            because = f"{closed}: {budget_is_spent(s.spec.restarts, budget.spent(s))}"
         message = f"run {node.run_id!r} is closed ({because}); {_another_run(node)}"
         return _Answer(RefusalReason.RUN_CLOSED, message, str(closed))
     if node.has_wrong_address:

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 
 from rendezvous_api import names
 from rendezvous_api.meta import moment_of
+from rendezvous_api.node_names import place_in_job, place_of
 from rendezvous_api.reasons import EventReason, HeldOutReason
 from rendezvous_api.rendezvous import LONGEST_HOLD_OUT_SECONDS, HeldOut, Missing
 from rendezvous_operator.core.blocking import blocking
-from rendezvous_operator.core.node_names import place_in_job, place_of
 from rendezvous_operator.core.nodes import Node
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.timers import Timer, Timers

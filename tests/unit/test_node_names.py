@@ -2,7 +2,7 @@
 
 import pytest
 
-from rendezvous_operator.core.node_names import Place, place_in_job, place_of
+from rendezvous_api.node_names import Place, place_in_job, place_of
 
 
 def test_a_pod_of_an_indexed_job_stands_for_its_place() -> None:
