@@ -1,0 +1,3 @@
+"""Writes docs/detection.md."""
+from pathlib import Path
+RESULTS = Path(__file__).with_name("results")
