@@ -100,51 +100,45 @@ class Measurements:
             for name, run, outage in runs:
                 threads.submit(self._write, name, run, groups, partial(self._small, name, ROWS[name], run, outage))
 
-    def _write(self, name: str, run: int, at_once: int, measure: Callable[[], tuple[float, Outcome]]) -> None:
+    def _write(self, name: str, run: int, at_once: int, measure: Callable[[Outcome], None]) -> None:
+        about = {"row": name, "run": run, **machine.short(), "at_once": at_once, "noise": machine.noise()}
+        found = Outcome()
         try:
-            found: dict[str, Any] = {
-                "row": name,
-                "run": run,
-                **machine.short(),
-                "at_once": at_once,
-                "noise": machine.noise(),
-            }
-            load, outcome = measure()
-            seconds = {"told": outcome.told, "new_round": outcome.new_round, **outcome.more}
-            rounded = {key: round(value, 2) if isinstance(value, float) else value for key, value in seconds.items()}
-            found |= {"load": load, "load_after": _load(), **rounded, "missed": judged(ROWS[name], outcome)}
+            measure(found)
         except (NotSeenError, NotFinishedError, TimeoutError, threading.BrokenBarrierError) as error:
-            found |= {"load": _load(), "missed": [f"{type(error).__name__}: {error}"]}
+            found.missed.append(str(error) or type(error).__name__)
         except BaseException:
             traceback.print_exc()  # an error of this program; a thread would keep it for itself
             raise
-        (self._results / f"{name}-{run}.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-        words = "; ".join(found["missed"]) or "as wanted"
-        told, new = found.get("told"), found.get("new_round")
-        print(f"{name}, run {run}: told {told} s, new round {new} s, load {found['load']}: {words}", flush=True)
+        seconds = {"told": found.told, "new_round": found.new_round, **found.more}
+        rounded = {key: round(value, 2) if isinstance(value, float) else value for key, value in seconds.items()}
+        result: dict[str, Any] = {**about, **rounded, "load_after": _load(), "missed": judged(ROWS[name], found)}
+        (self._results / f"{name}-{run}.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        words = "; ".join(result["missed"]) or "as wanted"
+        print(f"{name}, run {run}: told {result['told']} s, new round {result['new_round']} s: {words}", flush=True)
 
-    def _small(self, name: str, row: Row, run: int, outage: _Outage | None) -> tuple[float, Outcome]:
+    def _small(self, name: str, row: Row, run: int, outage: _Outage | None, found: Outcome) -> None:
         try:
             with begun(self._host, f"{name}-{run}", _folder(name, run), pods=row.pods) as group:
-                load = _load()
-                if outage is not None and row.outage is not None:
+                found.more["load"] = _load()
+                if row.small is not None:
+                    row.small(group, found)
+                if row.outage is not None and outage is not None:
                     outage.begin()
-                    return load, row.outage(group, outage.end)
-                assert row.small is not None
-                return load, row.small(group)
+                    row.outage(group, found, outage.end)
         except BaseException:
             if outage is not None:
                 outage.abort()
             raise
 
-    def _large(self, name: str, row: Row, run: int) -> tuple[float, Outcome]:
+    def _large(self, name: str, row: Row, run: int, found: Outcome) -> None:
         assert row.large is not None
-        group = LargeGroup(
-            self._host.cluster, f"{name}-{run}", Machine(next(_large_machines), self._host.cluster.plane.port), row.lonely
-        )
+        cluster = self._host.cluster
+        group = LargeGroup(cluster, f"{name}-{run}", Machine(next(_large_machines), cluster.plane.port), row.lonely)
         try:
             group.begin()
-            return _load(), row.large(group)
+            found.more["load"] = _load()
+            row.large(group, found)
         finally:
             group.close()
 

@@ -1,17 +1,17 @@
 """The rows of a group of 256: light agents (`benchmarks.members`), of which some are on a machine of their own.
 
-Those that something happens to are alone in a process, on that machine. All others are in four processes, in the network
-of this program.
+Those that something happens to are alone in a process, on that machine. All others are in four processes, in the
+network of this program.
 """
 
 import signal
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from benchmarks.cluster import NAMESPACE, Cluster
 from benchmarks.detection.network import HERE, Machine
 from benchmarks.detection.rows import Outcome
-from benchmarks.group import Group, NotFinishedError
+from benchmarks.group import Group, NotFinishedError, Seen
 
 from rendezvous_api import names
 
@@ -82,49 +82,39 @@ class LargeGroup:
         self.machine.way.refuse()
 
 
-def killed(large: LargeGroup) -> Outcome:
+def killed(large: LargeGroup, found: Outcome) -> None:
     """SIGKILL to an agent."""
-    return _lost(large, large.group.kill_the_lonely())
+    _lost(large, found, large.group.kill_the_lonely())
 
 
-def power_cut(large: LargeGroup) -> Outcome:
+def power_cut(large: LargeGroup, found: Outcome) -> None:
     """The machine of those that are alone loses its power."""
     at = time.monotonic()
     large.machine.unplug()
     large.group.kill_the_lonely()
-    return _lost(large, at)
+    _lost(large, found, at)
 
 
-def stopped(large: LargeGroup) -> Outcome:
+def stopped(large: LargeGroup, found: Outcome) -> None:
     """SIGSTOP to an agent, until the others are in a round; then it must come back."""
     at = large.group.signal_the_lonely(signal.SIGSTOP)
-    found = _lost(large, at)
+    _lost(large, found, at)
     woken_at = large.group.signal_the_lonely(signal.SIGCONT)
-    if found.new_round is None:
-        return found
     everyone = [*large.others, *large.lonely]
     large.group.run(large.others, rejoin=True)
-    try:
-        back = large.group.await_all("joined", everyone, woken_at, _LIMIT_SECONDS)
-        found.more["back"] = max(seen.at for seen in back.values()) - woken_at
-        sizes = {seen.fields["nodes"] for seen in back.values()}
-        if sizes != {SIZE}:
-            found.missed.append(f"members disagree about the round after it woke: {sizes} nodes")
-    except NotFinishedError as error:
-        found.missed.append(f"it did not come back: {error}")
-    return found
+    back = large.group.await_all("joined", everyone, woken_at, _LIMIT_SECONDS)
+    found.more["back"] = max(seen.at for seen in back.values()) - woken_at
+    found.missed += _disagreement(back.values(), SIZE)
 
 
-def _lost(large: LargeGroup, at: float) -> Outcome:
-    found = Outcome()
-    try:
-        known = large.group.await_all("told", large.others, at, _LIMIT_SECONDS)
-        found.told = max(seen.at for seen in known.values()) - at
-        joined = large.group.await_all("joined", large.others, at, _LIMIT_SECONDS)
-        found.new_round = max(seen.at for seen in joined.values()) - at
-        sizes = {seen.fields["nodes"] for seen in joined.values()}
-        if sizes != {len(large.others)}:
-            found.missed.append(f"members disagree about the new round: {sizes} nodes")
-    except NotFinishedError as error:
-        found.missed.append(str(error))
-    return found
+def _lost(large: LargeGroup, found: Outcome, at: float) -> None:
+    known = large.group.await_all("told", large.others, at, _LIMIT_SECONDS)
+    found.told = max(seen.at for seen in known.values()) - at
+    joined = large.group.await_all("joined", large.others, at, _LIMIT_SECONDS)
+    found.new_round = max(seen.at for seen in joined.values()) - at
+    found.missed += _disagreement(joined.values(), len(large.others))
+
+
+def _disagreement(joined: Iterable[Seen], wanted: int) -> list[str]:
+    sizes = {seen.fields["nodes"] for seen in joined}
+    return [] if sizes == {wanted} else [f"the round has {sizes} nodes, and {wanted} were there"]

@@ -1,8 +1,8 @@
 """Machines that are network namespaces, in a network of this program's own.
 
-All of them are connected to one switch. By it the members reach each other, and nothing else. The way of a machine to the
-API server is another one: a proxy at the same port of the machine's own loopback. So each way can be cut by itself, and
-a machine whose power is cut sends nothing any more, not even the end of its connections.
+All of them are connected to one switch. By it the members reach each other, and nothing else. The way of a machine to
+the API server is another one: a proxy at the same port of the machine's own loopback. So each way can be cut by itself,
+and a machine whose power is cut sends nothing any more, not even the end of its connections.
 """
 
 import os
@@ -14,11 +14,11 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from testcluster.programs import ensure_debian
 from tests.support.fork_server import enter_network
 from tests.support.proxy import Proxy
 
 from rendezvous_controlplane import Report
-from testcluster.programs import ensure_debian
 
 HERE = "198.18.0.1"
 """The address of this program's own network, for members that have no machine."""

@@ -23,21 +23,21 @@ class Row:
     """Seconds until all others must be told; None: that is not measured."""
     round_limit: float | None = None
     """Seconds until the others must be in a new round."""
-    small: Callable[[Group], Outcome] | None = None
-    large: Callable[[LargeGroup], Outcome] | None = None
+    small: Callable[[Group, Outcome], None] | None = None
+    large: Callable[[LargeGroup, Outcome], None] | None = None
     lonely: tuple[int, ...] = ()
     """In a group of 256, the numbers of the members that something happens to; number 0 has rank 0."""
     pods: bool = False
     filtered: bool = False
     """Whether the switch must drop packets."""
-    outage: Callable[[Group, Callable[[], float]], Outcome] | None = None
+    outage: Callable[[Group, Outcome, Callable[[], float]], None] | None = None
     """Like ``small``, but the API server is stopped before; what it is given starts it again, and returns when."""
     runs: int | None = None
     """How often at most it is measured; None: as often as the command line says."""
 
 
-def _without_api(cut: Callable[[Group], tuple[str, ...]]) -> Callable[[Group], Outcome]:
-    return lambda group: rows.without_api(group, WITHOUT_API_SECONDS, cut(group))
+def _without_api(cut: Callable[[Group], tuple[str, ...]]) -> Callable[[Group, Outcome], None]:
+    return lambda group, found: rows.without_api(group, found, WITHOUT_API_SECONDS, cut(group))
 
 
 _LAST = large.SIZE - 1
