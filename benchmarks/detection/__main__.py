@@ -1,6 +1,6 @@
 """Measures how soon the others of a group know that a member is lost, and that no healthy member is dropped.
 
-``python -m benchmarks.detection [--rows NAMES] [--runs 5] [--at-once 5] [--again]``. Each run is a file of its own, and
+``python -m benchmarks.detection [--rows NAMES] [--runs 5] [--at-once 2] [--again]``. Each run is a file of its own, and
 what is there is not measured again: a program that was interrupted goes on where it was. It needs root, and Linux.
 """
 
@@ -169,7 +169,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.detection", description=__doc__)
     parser.add_argument("--rows", default=",".join(ROWS), help=f"with commas between them: {', '.join(ROWS)}")
     parser.add_argument("--runs", type=int, default=5, help="how often each is measured (default: 5)")
-    parser.add_argument("--at-once", type=int, default=5, help="how many groups of three at a time (default: 5)")
+    parser.add_argument("--at-once", type=int, default=2, help="how many groups of three at a time (default: 2)")
     parser.add_argument("--again", action="store_true", help="forget the results of these, and measure them again")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the results")
     arguments = parser.parse_args()

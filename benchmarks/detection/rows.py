@@ -49,9 +49,7 @@ def power_cut(group: Group, found: Outcome, *, rank_0: bool = False) -> None:
 def stopped(group: Group, found: Outcome, *, rank_0: bool = False) -> None:
     """SIGSTOP to an agent and its workers, until the others train again; then it must come back."""
     node = group.rank_0 if rank_0 else group.others[0]
-    at = time.monotonic()
-    group.agents[node].freeze()
-    _lost(group, found, at, {node}, but={node})
+    _lost(group, found, group.stop(node), {node}, but={node})
     woken_at = time.monotonic()
     group.agents[node].thaw()
     back = group.until(f"{node} with the others", lambda: _round(group, group.machines, 1), _LIMIT_SECONDS)

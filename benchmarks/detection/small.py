@@ -1,6 +1,7 @@
 """A group of three real torchrun agents, each on a machine of its own, on the real API server."""
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -131,9 +132,11 @@ class Group:
 
     def kill(self, node: str) -> float:
         """SIGKILL to an agent and its workers at once. Returns when."""
-        at = time.monotonic()
-        self.agents[node].kill()
-        return at
+        return self._signal(node, signal.SIGSTOP, signal.SIGKILL)
+
+    def stop(self, node: str) -> float:
+        """SIGSTOP to an agent and its workers. Returns when."""
+        return self._signal(node, signal.SIGSTOP)
 
     def cut_power(self, *nodes: str) -> float:
         """These machines have no power any more. Returns when."""
@@ -141,7 +144,15 @@ class Group:
         for node in nodes:
             self.machines[node].unplug()
         for node in nodes:
-            self.agents[node].kill()
+            self.kill(node)
+        return at
+
+    def _signal(self, node: str, *numbers: signal.Signals) -> float:
+        pids = self.agents[node].family()
+        at = time.monotonic()
+        for number in numbers:
+            for pid in pids:
+                os.kill(pid, number)
         return at
 
     def close(self) -> None:

@@ -41,44 +41,50 @@ def _without_api(cut: Callable[[Group], tuple[str, ...]]) -> Callable[[Group, Ou
 
 
 _LAST = large.SIZE - 1
-_ALIVE = "nobody restarts, nobody is dropped; a worker that fails then is told apart"
+_ALIVE = "no node restarts, none is dropped; a worker that fails then is reported as that"
 
 ROWS: Mapping[str, Row] = {
-    "kill": Row("SIGKILL of an agent and its worker", "told in 3 s", 3, small=rows.killed),
-    "kill-rank-0": Row("the same of rank 0", "told in 3 s", 3, small=partial(rows.killed, rank_0=True)),
-    "power": Row("power cut of two of three machines", "told in 15 s", 15, small=rows.power_cut),
+    "kill": Row("SIGKILL of an agent and its worker", "asked in 3 s", 3, small=rows.killed),
+    "kill-rank-0": Row(
+        "SIGKILL of the agent of rank 0 and its worker", "asked in 3 s", 3, small=partial(rows.killed, rank_0=True)
+    ),
+    "power": Row("power cut of two of three machines", "asked in 15 s", 15, small=rows.power_cut),
     "power-rank-0": Row(
-        "power cut of the machine of rank 0", "told in 15 s", 15, small=partial(rows.power_cut, rank_0=True)
+        "power cut of the machine of rank 0", "asked in 15 s", 15, small=partial(rows.power_cut, rank_0=True)
     ),
-    "stop": Row("SIGSTOP of an agent and its worker", "told in 15 s; it comes back", 15, small=rows.stopped),
+    "stop": Row("SIGSTOP of an agent and its worker", "asked in 15 s; it comes back", 15, small=rows.stopped),
     "stop-rank-0": Row(
-        "the same of rank 0", "told in 15 s; it comes back", 15, small=partial(rows.stopped, rank_0=True)
+        "SIGSTOP of the agent of rank 0 and its worker", "asked in 15 s; it comes back", 15,
+        small=partial(rows.stopped, rank_0=True),
     ),
-    "kill-256": Row("SIGKILL of an agent, 256 agents", "told in 6 s", 6, large=large.killed, lonely=(_LAST,)),
-    "kill-rank-0-256": Row("the same of rank 0", "told in 6 s", 6, large=large.killed, lonely=(0,)),
+    "kill-256": Row("SIGKILL of an agent, 256 agents", "asked in 6 s", 6, large=large.killed, lonely=(_LAST,)),
+    "kill-rank-0-256": Row(
+        "SIGKILL of the agent of rank 0, 256 agents", "asked in 6 s", 6, large=large.killed, lonely=(0,)
+    ),
     "power-256": Row(
-        "power cut of a machine with two of 256", "told in 18 s", 18, large=large.power_cut, lonely=(_LAST - 1, _LAST)
+        "power cut of a machine with two of 256", "asked in 18 s", 18, large=large.power_cut, lonely=(_LAST - 1, _LAST)
     ),
     "power-rank-0-256": Row(
-        "power cut of the machine of rank 0, 256 agents", "told in 18 s", 18, large=large.power_cut, lonely=(0,)
+        "power cut of the machine of rank 0, 256 agents", "asked in 18 s", 18, large=large.power_cut, lonely=(0,)
     ),
     "stop-256": Row(
-        "SIGSTOP of an agent, 256 agents", "told in 18 s; it comes back", 18, large=large.stopped, lonely=(_LAST,)
+        "SIGSTOP of an agent, 256 agents", "asked in 18 s; it comes back", 18, large=large.stopped, lonely=(_LAST,)
     ),
     "stop-rank-0-256": Row(
-        "the same of rank 0", "told in 18 s; it comes back", 18, large=large.stopped, lonely=(0,)
+        "SIGSTOP of the agent of rank 0, 256 agents", "asked in 18 s; it comes back", 18,
+        large=large.stopped, lonely=(0,),
     ),
     "path-of-rank-0": Row(
         "the path of rank 0 to all others breaks; a minute later a worker fails",
-        "training goes on, Degraded; then another host, and nobody is blamed",
+        "training goes on, Degraded; then another host, and no node is blamed",
         small=rows.path_of_rank_0, filtered=True,
     ),
     "pulsing-rank-0": Row(
-        "the agent of rank 0 is stopped for 3 s of each 5 s, for a minute", "nobody is dropped",
+        "the agent of rank 0 is stopped for 3 s of each 5 s, for a minute", "no node is dropped",
         small=rows.pulsing_rank_0,
     ),
     "loss": Row(
-        "a member loses 20 % of the packets to and from its peers, 10 minutes", "nobody is dropped",
+        "a member loses 20 % of the packets to and from its peers, 10 minutes", "no node is dropped",
         small=partial(rows.lossy, seconds=LOSSY_SECONDS), filtered=True,
     ),
     "no-api-all": Row(
@@ -96,7 +102,7 @@ ROWS: Mapping[str, Row] = {
         outage=rows.failed_while_away,
     ),
     "pod-lost": Row(
-        "a member is lost for good, labelled pods, nobody makes another", "new round in 8 s", round_limit=8,
+        "a member is lost permanently, labelled pods, no other pod is made", "new round in 8 s", round_limit=8,
         small=rows.pod_lost, pods=True,
     ),
 }  # fmt: skip
@@ -106,7 +112,7 @@ def judged(row: Row, found: Outcome) -> list[str]:
     """All that is not as the row wants it."""
     missed = list(found.missed)
     for what, limit, seconds in (
-        ("told", row.told_limit, found.told),
+        ("asked", row.told_limit, found.told),
         ("new round", row.round_limit, found.new_round),
     ):
         if limit is not None and (seconds is None or seconds > limit):
