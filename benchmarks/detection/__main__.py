@@ -75,10 +75,11 @@ class Measurements:
         results: folder of the results.
         host: what all small groups share.
         at_once: how many small groups there are at a time.
+        commit: of this program, when it began; files may change while it runs.
     """
 
-    def __init__(self, results: Path, host: Host, at_once: int) -> None:
-        self._results, self._host, self._at_once = results, host, at_once
+    def __init__(self, results: Path, host: Host, at_once: int, commit: str) -> None:
+        self._results, self._host, self._at_once, self._commit = results, host, at_once, commit
 
     def all_of(self, plan: Mapping[str, Sequence[int]]) -> None:
         """Measure these runs of these rows: small groups side by side, then outages, then large groups."""
@@ -101,7 +102,8 @@ class Measurements:
                 threads.submit(self._write, name, run, groups, partial(self._small, name, ROWS[name], run, outage))
 
     def _write(self, name: str, run: int, at_once: int, measure: Callable[[Outcome], None]) -> None:
-        about = {"row": name, "run": run, **machine.short(), "at_once": at_once, "noise": machine.noise()}
+        here = {**machine.short(), "commit": self._commit}
+        about = {"row": name, "run": run, **here, "at_once": at_once, "noise": machine.noise()}
         found = Outcome()
         try:
             measure(found)
@@ -182,6 +184,7 @@ def main() -> int:
     in_own_network("benchmarks.detection", sys.argv[1:])
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that all servers and agents end, too
     results: Path = arguments.results
+    commit = machine.short()["commit"]
     results.mkdir(parents=True, exist_ok=True)
     plan = {name: list(range(1, min(arguments.runs, ROWS[name].runs or arguments.runs) + 1)) for name in wanted}
     for name, runs in plan.items():
@@ -190,7 +193,7 @@ def main() -> int:
                 (results / f"{name}-{run}.json").unlink(missing_ok=True)
         plan[name] = [run for run in runs if not (results / f"{name}-{run}.json").exists()]
     with _host(any(ROWS[name].filtered for name in wanted)) as host:
-        Measurements(results, host, arguments.at_once).all_of(plan)
+        Measurements(results, host, arguments.at_once, commit).all_of(plan)
     print("`python -m benchmarks.detection.report` writes the page", file=sys.stderr)
     return 0
 
