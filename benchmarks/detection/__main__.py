@@ -100,6 +100,12 @@ class Measurements:
         with ThreadPoolExecutor(max(1, groups)) as threads:
             for name, run, outage in runs:
                 threads.submit(self._write, name, run, groups, partial(self._small, name, ROWS[name], run, outage))
+            try:
+                threads.shutdown()
+            except BaseException:
+                self._host.ending.set()
+                threads.shutdown(cancel_futures=True)
+                raise
 
     def _write(self, name: str, run: int, at_once: int, measure: Callable[[Outcome], None]) -> None:
         here = {**machine.short(), "commit": self._commit}
@@ -112,6 +118,8 @@ class Measurements:
         except BaseException:
             traceback.print_exc()  # an error of this program; a thread would keep it for itself
             raise
+        if self._host.ending.is_set():
+            return
         seconds = {"told": found.told, "new_round": found.new_round, **found.more}
         rounded = {key: round(value, 2) if isinstance(value, float) else value for key, value in seconds.items()}
         result: dict[str, Any] = {**about, **rounded, "load_after": _load(), "missed": judged(ROWS[name], found)}

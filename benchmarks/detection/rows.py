@@ -173,7 +173,7 @@ def _stays(
     workers = {record.pid for record in group.records("start")}
     others, until, was_named = set(group.machines) - set(but), time.monotonic() + seconds, False
     while time.monotonic() < until:
-        time.sleep(min(2.0, seconds / 10))
+        group.sleep(min(2.0, seconds / 10))
         if named is not None and not was_named:
             was_named = _is_degraded(group, named)
         if {record.pid for record in group.records("start")} != workers:

@@ -47,6 +47,8 @@ class Host:
     filter: Filter | None
     forking: threading.Lock = field(default_factory=threading.Lock)
     """A fork server answers one at a time."""
+    ending: threading.Event = field(default_factory=threading.Event)
+    """The program shall end, and so all waits."""
 
 
 class Group:
@@ -87,7 +89,7 @@ class Group:
             self._start(node, cluster.create_pod(pod, self.name) if self._pods else cluster.kubeconfig)
         self.round, _ = self.until("the first round", lambda: self._trains(0), _BEGIN_SECONDS)
         [self.rank_0] = {one.node for one in self.records("start") if one.round == self.round and one.rank == 0}
-        time.sleep(SETTLE_SECONDS)
+        self.sleep(SETTLE_SECONDS)
 
     def pod(self, node: str) -> str:
         """The pod of a node."""
@@ -122,8 +124,13 @@ class Group:
         while (found := seen()) is None:
             if time.monotonic() > deadline:
                 raise NotSeenError(f"{what}: not in {seconds:.0f} s")
-            time.sleep(_POLL_SECONDS)
+            self.sleep(_POLL_SECONDS)
         return found
+
+    def sleep(self, seconds: float) -> None:
+        """Wait for so long; raises NotSeenError when the program shall end."""
+        if self.host.ending.wait(seconds):
+            raise NotSeenError("the program was ended")
 
     def crash(self, node: str) -> float:
         """Let the worker of a node fail at its next step; returns when it has."""
@@ -147,14 +154,6 @@ class Group:
             self.kill(node)
         return at
 
-    def _signal(self, node: str, *numbers: signal.Signals) -> float:
-        pids = self.agents[node].family()
-        at = time.monotonic()
-        for number in numbers:
-            for pid in pids:
-                os.kill(pid, number)
-        return at
-
     def close(self) -> None:
         """End all processes, and take the machines away."""
         for agent in self.agents.values():
@@ -163,6 +162,14 @@ class Group:
                 agent.kill()
         for machine in self.machines.values():
             machine.remove()
+
+    def _signal(self, node: str, *numbers: signal.Signals) -> float:
+        pids = self.agents[node].family()
+        at = time.monotonic()
+        for number in numbers:
+            for pid in pids:
+                os.kill(pid, number)
+        return at
 
     def _start(self, node: str, kubeconfig: Path) -> None:
         machine = self.machines[node]
