@@ -160,7 +160,7 @@ _HOW = """
 - **A pod that is lost.** The pods are objects without a kubelet. The benchmark writes that the pod has failed at
   once, which takes a kubelet about a second.
 - **No way to the API server.** The proxies of these members take packets and pass nothing on. After 30 minutes one
-  worker fails, and then the way is mended. If one member can reach the API server, the others must be asked before that.
+  worker fails, and then the way is mended. If one member can reach the API server, the others must be asked before.
 - **No split.** All steps of all workers are in journals. After the first step of a round, no worker may make a step
   in an older one. A worker that was stopped is the exception: it may step until its agent has read the Rendezvous.
 """
