@@ -11,9 +11,11 @@ from collections.abc import Collection, Iterable
 from benchmarks.cluster import NAMESPACE, Cluster
 from benchmarks.detection.network import HERE, Machine
 from benchmarks.detection.rows import Outcome
+from benchmarks.detection.small import RENDEZVOUSES, status_of
 from benchmarks.group import Group, NotFinishedError, Seen
 
 from rendezvous_api import names
+from rendezvous_api.rendezvous import RendezvousStatus
 
 SIZE = 256
 SETTLE_SECONDS = 15.0
@@ -21,7 +23,6 @@ SETTLE_SECONDS = 15.0
 
 _FIRST, _LAST = 0, SIZE - 1
 _JOIN_SECONDS, _LIMIT_SECONDS = 240.0, 180.0
-_COLLECTION = f"/apis/{names.API_VERSION}/namespaces/{NAMESPACE}"
 
 
 class LargeGroup:
@@ -53,7 +54,7 @@ class LargeGroup:
             # The default times but for one: on a busy machine the last of so many agents comes late.
             "spec": {"minNodes": 1, "maxNodes": SIZE, "timeouts": {"lastCallSeconds": round(_JOIN_SECONDS)}},
         }
-        self._cluster.request("POST", f"{_COLLECTION}/{names.RENDEZVOUS_PLURAL}", body)
+        self._cluster.request("POST", RENDEZVOUSES, body)
         for ids, alone, address in ((self.others, False, HERE), (self.lonely, True, self.machine.address)):
             parameters = {
                 "backend": "kubernetes",
@@ -77,6 +78,11 @@ class LargeGroup:
         self.group.run(everyone, rejoin=True)
         time.sleep(SETTLE_SECONDS)
 
+    @property
+    def status(self) -> RendezvousStatus:
+        """That of the Rendezvous as it is now."""
+        return status_of(self._cluster, self._name)
+
     def close(self) -> None:
         """End all members."""
         self.group.close()
@@ -90,7 +96,7 @@ def killed(large: LargeGroup, found: Outcome) -> None:
 
 def power_cut(large: LargeGroup, found: Outcome) -> None:
     """The machine of those that are alone loses its power."""
-    at = time.monotonic()
+    at = large.group.signal_the_lonely(signal.SIGSTOP)  # see `small.Group.cut_power`
     large.machine.unplug()
     large.group.kill_the_lonely()
     _lost(large, found, at)
@@ -109,11 +115,14 @@ def stopped(large: LargeGroup, found: Outcome) -> None:
 
 
 def _lost(large: LargeGroup, found: Outcome, at: float) -> None:
+    first = large.status.round
     known = large.group.await_all("told", large.others, at, _LIMIT_SECONDS)
     found.told = max(seen.at for seen in known.values()) - at
     joined = large.group.await_all("joined", large.others, at, _LIMIT_SECONDS)
     found.new_round = max(seen.at for seen in joined.values()) - at
     found.missed += _disagreement(joined.values(), len(large.others))
+    record = next(record for record in large.status.history if record.round == first)
+    found.more |= {"reason": record.reason, "message": record.message}
 
 
 def _disagreement(joined: Iterable[Seen], wanted: int) -> list[str]:

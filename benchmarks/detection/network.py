@@ -121,10 +121,9 @@ class Machine:
 
     def unplug(self) -> None:
         """Nothing comes out of it any more, and nothing reaches it; it is not told."""
-        # By a system call, not by the program ip: on a busy machine that takes seconds to start.
+        self.way.swallow()
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
             fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sh14x", self.port.encode(), _DOWN))
-        self.way.swallow()
 
     def remove(self) -> None:
         """Take it away; no process may be in it any more."""

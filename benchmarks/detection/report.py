@@ -1,6 +1,7 @@
 """Writes docs/detection.md from the results beside this file: ``python -m benchmarks.detection.report [--check]``."""
 
 import json
+import re
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -48,11 +49,11 @@ def page(results: Sequence[Result], findings: str) -> str:
 
 def lost_rows(results: Sequence[Result], names: Sequence[str]) -> Iterator[Cells]:
     """The seconds of each row in which a member is lost."""
-    yield ["What happens", "Wanted", "Runs as wanted", "All others asked", "Their new round", "It is back"]
+    yield ["What happens", "Wanted", "Runs as wanted", "All others asked", "Their new round", "It is back", "Evidence"]
     for name in names:
         runs = _of(results, name)
         times = [_times(runs, key) for key in ("told", "new_round", "back")]
-        yield [ROWS[name].what, ROWS[name].wanted, _as_wanted(runs), *times]
+        yield [ROWS[name].what, ROWS[name].wanted, _as_wanted(runs), *times, _evidence(runs)]
 
 
 def healthy_rows(results: Sequence[Result], names: Sequence[str]) -> Iterator[Cells]:
@@ -118,6 +119,12 @@ def _median(values: Sequence[float]) -> str:
     return median if len(values) == 1 else f"{median} ({min(values):.1f} to {max(values):.1f})"
 
 
+def _evidence(runs: Sequence[Result]) -> str:
+    """What the Rendezvous of the first run says of the loss, with the names of nodes alone."""
+    words = next((str(run["message"]) for run in runs if run.get("message")), "-")
+    return re.sub(r"[a-z0-9-]+-\d+\.", "", words)
+
+
 def _also(runs: Sequence[Result], key: str) -> str:
     values = [run[key] for run in runs if run.get(key) is not None]
     if not values:
@@ -137,6 +144,7 @@ _LOST = """
 Times are seconds from what happens: median (least to most). *All others asked*: the agents of all other members have
 got the order to join again, and end their workers. *Their new round*: their workers run in a round without the lost
 members. Without pods they wait first for a replacement. *It is back*: from its waking until all train in one round.
+*Evidence*: the words of the Rendezvous in the first run.
 """
 
 _HEALTHY = """
@@ -149,8 +157,8 @@ _HOW = """
   namespace with a cable to a switch. The worker steps each 0.2 s by itself, so it never fails because of another one.
   API server, etcd and operator run on the same cores.
 - **Two ways.** The agents reach each other by the switch, and the API server by a proxy of each machine. A power cut
-  takes the cable and the proxy away, and then kills all processes: the others get no packet any more, not even the
-  end of a connection. SIGKILL and SIGSTOP are sent to an agent and its worker.
+  stops all processes, takes the cable and the proxy away, and then kills the processes: the others get no packet any
+  more, not even the end of a connection. SIGKILL and SIGSTOP are sent to an agent and its worker.
 - **256 nodes.** The agents are the handlers of this project without torchrun, many in a process. Those that something
   happens to are alone in a process, on a machine of their own. They have no workers: an agent is asked when
   `num_nodes_waiting` says so, and it is in a new round when `next_rendezvous` returns. So the rows about workers

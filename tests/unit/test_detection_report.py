@@ -32,8 +32,10 @@ LATE = result(run=2, told=16.04, missed=["asked: 16.0 s, and 15 s wanted"])
 
 
 def test_times_are_medians_with_least_and_most() -> None:
-    [found] = rows(table_of(lost_rows([result(), LATE, result(run=3, told=13.0)], ["power"])))
-    assert found[2:] == ["**2 of 3**", "13.0 (12.0 to 16.0)", "27.0 (27.0 to 27.0)", "-"]
+    words = {"message": "power-3.node-1: no beats at power-3.node-0 (rank 0) for 13 s"}
+    [found] = rows(table_of(lost_rows([result(), LATE, result(run=3, told=13.0, **words)], ["power"])))
+    evidence = "node-1: no beats at node-0 (rank 0) for 13 s"
+    assert found[2:] == ["**2 of 3**", "13.0 (12.0 to 16.0)", "27.0 (27.0 to 27.0)", "-", evidence]
 
 
 def test_each_run_that_is_not_as_wanted_is_named_with_its_load() -> None:
