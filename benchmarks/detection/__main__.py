@@ -24,6 +24,7 @@ from typing import Any
 from benchmarks import machine
 from benchmarks.cluster import ROOT, running_cluster
 from benchmarks.detection.large import LargeGroup
+from benchmarks.detection.lateness import Lateness
 from benchmarks.detection.network import Filter, Machine, in_own_network
 from benchmarks.detection.report import RESULTS
 from benchmarks.detection.rows import Outcome
@@ -80,6 +81,7 @@ class Measurements:
 
     def __init__(self, results: Path, host: Host, at_once: int, commit: str) -> None:
         self._results, self._host, self._at_once, self._commit = results, host, at_once, commit
+        self._lateness = Lateness()
 
     def all_of(self, plan: Mapping[str, Sequence[int]]) -> None:
         """Measure these runs of these rows: small groups side by side, then outages, then large groups."""
@@ -110,7 +112,7 @@ class Measurements:
     def _write(self, name: str, run: int, at_once: int, measure: Callable[[Outcome], None]) -> None:
         here = {**machine.short(), "commit": self._commit}
         about = {"row": name, "run": run, **here, "at_once": at_once, "noise": machine.noise()}
-        found = Outcome()
+        found, began = Outcome(), time.monotonic()
         try:
             measure(found)
         except (NotSeenError, NotFinishedError, TimeoutError, threading.BrokenBarrierError) as error:
@@ -122,7 +124,8 @@ class Measurements:
             return
         seconds = {"told": found.told, "new_round": found.new_round, **found.more}
         rounded = {key: round(value, 2) if isinstance(value, float) else value for key, value in seconds.items()}
-        result: dict[str, Any] = {**about, **rounded, "load_after": _load(), "missed": judged(ROWS[name], found)}
+        result: dict[str, Any] = {**about, **rounded, "load_after": _load()}
+        result |= {"late": round(self._lateness.most_since(began), 2), "missed": judged(ROWS[name], found)}
         (self._results / f"{name}-{run}.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
         words = "; ".join(result["missed"]) or "as wanted"
         print(f"{name}, run {run}: told {result['told']} s, new round {result['new_round']} s: {words}", flush=True)
