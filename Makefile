@@ -146,6 +146,11 @@ bench-recovery: setup .venv-recovery/.environment ## Measure how long a group is
 	@$(BIN)/python -m benchmarks.recovery
 	@$(BIN)/python -m benchmarks.recovery.report
 
+.PHONY: bench-detection
+bench-detection: setup ## Measure how soon the others know that a member is lost, as root: about two hours
+	@$(BIN)/python -m benchmarks.detection
+	@$(BIN)/python -m benchmarks.detection.report
+
 .PHONY: chaos
 chaos: setup ## Do random faults to real processes and check what follows (SECONDS=120 SEED=1 SCHEDULES=1)
 	@$(BIN)/python -m chaos --seconds $(or $(SECONDS),120) --seed $(or $(SEED),1) --schedules $(or $(SCHEDULES),1)

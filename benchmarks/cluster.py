@@ -132,8 +132,13 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def running_cluster(further_objects: Sequence[Path] = (), *, operator: bool = True) -> Iterator[Cluster]:
-    """A control plane with the CRDs and a running operator, if it is wanted; it and the agents are service accounts."""
+def running_cluster(
+    further_objects: Sequence[Path] = (), *, operator: bool = True, log: Path | None = None
+) -> Iterator[Cluster]:
+    """A control plane with the CRDs and a running operator, if it is wanted; it and the agents are service accounts.
+
+    What the operator prints is in the file ``log``, if one is given; else it goes with the cluster.
+    """
     with tempfile.TemporaryDirectory() as folder, LocalControlPlane(start_timeout=_START_SECONDS) as plane:
         plane.apply([ROOT / "crds", *further_objects])
         plane.kubectl("create", "namespace", NAMESPACE)
@@ -149,7 +154,7 @@ def running_cluster(further_objects: Sequence[Path] = (), *, operator: bool = Tr
         if not operator:
             yield Cluster(plane, kubeconfigs["agents"], tokens["agents"])
             return
-        log = Path(folder) / "operator.log"
+        log = log or Path(folder) / "operator.log"
         with log.open("w") as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", "rendezvous_operator.app"],

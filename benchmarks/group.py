@@ -2,6 +2,7 @@
 
 import json
 import queue
+import signal
 import subprocess
 import sys
 import tempfile
@@ -35,10 +36,10 @@ class Seen:
 
 
 class _Process:
-    def __init__(self) -> None:
+    def __init__(self, starter: Sequence[str] = ()) -> None:
         self._errors = tempfile.TemporaryFile(mode="w+", encoding="utf-8", errors="replace")  # noqa: SIM115
         self._popen = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.members"],
+            [*starter, sys.executable, "-m", "benchmarks.members"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -59,15 +60,23 @@ class _Process:
         self._errors.seek(0)
         return self._errors.read()[-2000:]
 
+    def signal(self, number: signal.Signals) -> None:
+        self._popen.send_signal(number)
+
     def kill(self) -> None:
         self._popen.kill()
         self._popen.wait()
 
 
 class Group:
-    """Members by number. Those in ``alone`` are in the process of their own, all others are spread evenly."""
+    """Members by number. Those in ``alone`` are in the process of their own, all others are spread evenly.
 
-    def __init__(self) -> None:
+    Args:
+        starter: a program and its arguments that becomes that process of their own, such as nsenter.
+    """
+
+    def __init__(self, starter: Sequence[str] = ()) -> None:
+        self._starter = starter
         self._events: queue.SimpleQueue[tuple[_Process, dict[str, Any]]] = queue.SimpleQueue()
         self._processes: list[_Process] = []
         self._seen: list[Seen] = []
@@ -76,7 +85,8 @@ class Group:
 
     def start(self) -> None:
         """Start the processes that are missing; takes as long as the import of torch."""
-        new = [self._start_one() for _ in range(PROCESSES + 1 - len(self._processes))]
+        numbers = range(len(self._processes), PROCESSES + 1)
+        new = [self._start_one(self._starter if number == PROCESSES else ()) for number in numbers]
         self._await_all(new, "ready", _READY_SECONDS)
 
     def close(self) -> None:
@@ -137,6 +147,12 @@ class Group:
         self._homes = {i: home for i, home in self._homes.items() if home is not process}
         return at
 
+    def signal_the_lonely(self, number: signal.Signals) -> float:
+        """Send a signal to the process of those that are alone. Returns when."""
+        at = time.monotonic()
+        self._processes[-1].signal(number)
+        return at
+
     def shut_down(self, limit: float) -> None:
         """Let all members leave in an orderly way; kills the processes of those that do not within the limit."""
         ids = list(self._homes)
@@ -149,8 +165,8 @@ class Group:
         self._homes.clear()
         self.start()
 
-    def _start_one(self) -> _Process:
-        process = _Process()
+    def _start_one(self, starter: Sequence[str]) -> _Process:
+        process = _Process(starter)
         self._processes.append(process)
 
         def read() -> None:

@@ -52,15 +52,7 @@ class Programs:
     @property
     def environment(self) -> dict[str, str]:
         """The environment of every program of the cluster: Debian's programs come first, nothing of the caller's."""
-        folders = [self.debian / "usr" / "sbin", self.debian / "usr" / "bin"]
-        system = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-        libraries = [str(folder) for folder in (self.debian / "usr" / "lib").glob("*-linux-gnu*")]
-        return {
-            "PATH": ":".join([*map(str, folders), system]),
-            "LD_LIBRARY_PATH": ":".join(libraries),
-            "HOME": "/root",
-            "LANG": "C.UTF-8",
-        }
+        return _environment_of(self.debian)
 
 
 def ensure_programs(report: Report) -> Programs:
@@ -78,6 +70,26 @@ def ensure_programs(report: Report) -> Programs:
         kubernetes=_ensure_node_programs(report),
         debian=_ensure_debian(report),
     )
+
+
+def ensure_debian(report: Report) -> dict[str, str]:
+    """The environment in which Debian's programs are found, nft among them; they are downloaded the first time.
+
+    Raises ClusterError when that fails.
+    """
+    return _environment_of(_ensure_debian(report))
+
+
+def _environment_of(debian: Path) -> dict[str, str]:
+    folders = [debian / "usr" / "sbin", debian / "usr" / "bin"]
+    system = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    libraries = [str(folder) for folder in (debian / "usr" / "lib").glob("*-linux-gnu*")]
+    return {
+        "PATH": ":".join([*map(str, folders), system]),
+        "LD_LIBRARY_PATH": ":".join(libraries),
+        "HOME": "/root",
+        "LANG": "C.UTF-8",
+    }
 
 
 def ensure_helm(report: Report | None = None) -> Path:

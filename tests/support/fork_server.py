@@ -10,6 +10,7 @@ are therefore not forked; see `Job.agent`.
 """
 
 import contextlib
+import ctypes
 import gc
 import json
 import os
@@ -26,6 +27,7 @@ from typing import IO, Any
 
 _REQUEST_BYTES = 1 << 17
 _STATUS_BYTES = 64
+_CLONE_NEWNET = 0x40000000
 
 
 class ForkedProcess:
@@ -101,15 +103,37 @@ class ForkServer:
         self._requests.close()
         self._popen.wait(30)
 
-    def start(self, command: Sequence[str], log: IO[bytes], environment: Mapping[str, str]) -> ForkedProcess:
-        """Run a script of Python, or ``-m`` and a module, in a session of its own; it prints to the log."""
-        request = json.dumps({"command": list(command), "environment": dict(environment)}).encode()
+    def start(
+        self, command: Sequence[str], log: IO[bytes], environment: Mapping[str, str], network: Path | None = None
+    ) -> ForkedProcess:
+        """Run a script of Python, or ``-m`` and a module, in a session of its own; it prints to the log.
+
+        ``network`` is the file of a network namespace; without it the process is in that of the server.
+        """
+        where = {} if network is None else {"network": str(network)}
+        request = json.dumps({"command": list(command), "environment": dict(environment), **where}).encode()
         answers, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             socket.send_fds(self._requests, [request], [log.fileno(), theirs.fileno()])
         pid = answers.recv(_STATUS_BYTES)
         assert pid, "the fork server has ended"
         return ForkedProcess(int(pid), answers)
+
+
+def enter_network(file: str | Path) -> None:
+    """Let this thread, and what it starts, be in a network namespace; sockets stay in that of their creation.
+
+    Raises:
+        OSError: the file is no network namespace, or this user may not enter it.
+    """
+    # os.setns is new in Python 3.12.
+    libc = ctypes.CDLL(None, use_errno=True)
+    namespace = os.open(file, os.O_RDONLY)
+    try:
+        if libc.setns(namespace, _CLONE_NEWNET) != 0:
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(file))
+    finally:
+        os.close(namespace)
 
 
 # What follows runs in the server.
@@ -165,6 +189,8 @@ def _become(request: Any, log: int) -> list[str]:
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.close(log)
+    if "network" in request:
+        enter_network(request["network"])
     os.environ.clear()
     os.environ.update(request["environment"])
     command: list[str] = request["command"]

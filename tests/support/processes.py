@@ -26,16 +26,23 @@ class Process:
         log: what it prints is appended to this file.
         environment: all variables that it has.
         server: forks it, so that it need not import its libraries.
+        network: the file of a network namespace that it is in; only with a server.
     """
 
     def __init__(
-        self, command: Sequence[str], log: Path, environment: Mapping[str, str], server: ForkServer | None = None
+        self,
+        command: Sequence[str],
+        log: Path,
+        environment: Mapping[str, str],
+        server: ForkServer | None = None,
+        network: Path | None = None,
     ) -> None:
+        assert server is not None or network is None, "only a server puts a process into a network"
         self.log_path = log
         self.popen: subprocess.Popen[bytes] | ForkedProcess
         with log.open("ab") as output:
             if server is not None:
-                self.popen = server.start(command, output, environment)
+                self.popen = server.start(command, output, environment, network)
             else:
                 self.popen = subprocess.Popen(
                     command, env=dict(environment), stdout=output, stderr=subprocess.STDOUT, start_new_session=True

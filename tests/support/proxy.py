@@ -12,14 +12,14 @@ _HOST = "127.0.0.1"
 class Proxy:
     """Passes bytes between its clients and a loopback port, until it is told not to."""
 
-    def __init__(self, target: int) -> None:
-        """Listen at a free port, `port`, for who wants to reach ``target``."""
+    def __init__(self, target: int, listener: socket.socket | None = None) -> None:
+        """Listen at a free port, `port`, for who wants to reach ``target``; or take the connections of a listener."""
         self._target = target
         self._lock = threading.Lock()
         self._links: set[_Link] = set()
         self._refusing = False
         self._silent = False
-        self._listener = socket.create_server((_HOST, 0))
+        self._listener = listener or socket.create_server((_HOST, 0))
         self.port = int(self._listener.getsockname()[1])
         threading.Thread(target=self._accept, name="proxy", daemon=True).start()
 

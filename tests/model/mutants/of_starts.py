@@ -109,8 +109,18 @@ MUTANTS = [
         ("take no host that has failed more often", "if failed[other.name] > failed[host.name]:", "if False:"),
         (
             "try those that have failed after the others",
+            "(failed[member.name], member.name in cut_off, steps[member.rank])",
+            "(0, member.name in cut_off, steps[member.rank])",
+        ),
+        (
+            "try those that reached the last store before the others",
+            "(failed[member.name], member.name in cut_off, steps[member.rank])",
             "(failed[member.name], steps[member.rank])",
-            "(0, steps[member.rank])",
+        ),
+        (
+            "do so only if half of the others reached it",
+            "return seen.not_reached if 2 * seen.reached >= seen.others else ()",
+            "return seen.not_reached",
         ),
         (
             "go on from the host before",

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+from tests.unit.core.peer_worlds import peers
 from tests.unit.core.started import trains_and_x_comes, x_is_held_out
 from tests.unit.core.worlds import Scenario
 
@@ -48,6 +50,42 @@ def test_in_a_group_of_three_another_host_is_tried_before_one_is_held_out() -> N
     assert scenario.group == ["b", "a"]
     assert scenario.held_out == {"x": (STORE_NOT_REACHED, 1)}
     assert scenario.status.restarts == 1
+
+
+@pytest.mark.parametrize("cut_off", [*"bcde"])
+def test_a_node_that_half_of_the_others_are_without_is_not_the_next_host(cut_off: str) -> None:
+    """More than half of the group reach the first host, and so each other."""
+    scenario = Scenario(2, 5)
+    scenario.join("a", "b", "c", "d", "e")
+    another = "c" if cut_off in "bd" else "b"
+    away = {cut_off, another}
+    scenario.fail_to_check_in(*away)
+    assert scenario.group[0] not in {"a", *away}
+    scenario.fail_to_check_in(*away)
+    assert {*scenario.group} == {*"abcde"} - away, "two check-ins have failed, and no third one"
+
+
+def test_where_fewer_than_half_reach_the_host_the_next_one_may_be_elsewhere() -> None:
+    scenario = Scenario(2, 5)
+    scenario.join("a", "b", "c", "d", "e")
+    scenario.fail_to_check_in("b", "c", "d")
+    assert scenario.group[0] == "b", "it may reach most of the others, and e reaches no more than a does"
+
+
+def test_the_old_host_is_not_tried_again_before_one_that_is_reached() -> None:
+    """Of three nodes the host loses its path to the others while they train, and their round ends for another reason."""
+    scenario = peers("a", "b", "c", min_nodes=2)
+    scenario.view("Missed", "b", "c")
+    scenario.at(20)
+    scenario.reenter("c", reason=AttemptReason.WORKER_FAILURE)
+    scenario.all_join_again()
+    hosts = [scenario.group[0]]
+    while len(scenario.group) == 3:
+        scenario.fail_to_check_in("a")
+        hosts.append(scenario.group[0])
+    assert hosts[:2] == ["b", "c"]
+    assert len(hosts) == 3
+    assert {*scenario.held_out} == {"a"}
 
 
 def test_the_larger_part_goes_on_when_every_host_has_been_tried() -> None:

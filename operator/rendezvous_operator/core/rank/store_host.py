@@ -1,6 +1,7 @@
 """Rule "store host": a node whose store cannot be reached does not stay rank 0.
 
-The member with the fewest failed check-ins at its store changes ranks with it: at once if the others say that they did
+The member with the fewest failed check-ins at its store changes ranks with it, and of equals one that reached the last
+store, if half of the others did. It does so at once if the others say that they did
 not reach the store, else after the second failure. `status.failures` has them, so a new leader counts them, too. A host
 from which most of the others got no answers in the last round is not taken again either: that is nobody's fault.
 """
@@ -43,11 +44,21 @@ def moved_if_unfit(s: Situation, ranked: tuple[Member, ...]) -> tuple[Member, ..
     came_from = ranks.get(before[-1], 0) if before else 0
     step = _step(len(ranked))
     steps = {(came_from + number * step) % len(ranked): number for number in range(1, len(ranked) + 1)}
-    other = min(others, key=lambda member: (failed[member.name], steps[member.rank]))
+    cut_off = _cut_off(s)
+    other = min(others, key=lambda member: (failed[member.name], member.name in cut_off, steps[member.rank]))
     if failed[other.name] > failed[host.name]:
         return ranked
     changed = {0: _at(other, 0), other.rank: _at(host, other.rank)}
     return tuple(changed.get(member.rank, member) for member in ranked)
+
+
+def _cut_off(s: Situation) -> tuple[str, ...]:
+    """Who did not reach the last store, if half of the others did, and so most of the group reach each other.
+
+    If fewer did, more nodes may meet at a store that is elsewhere.
+    """
+    seen = check_in.seen_together(s)
+    return seen.not_reached if 2 * seen.reached >= seen.others else ()
 
 
 def _step(size: int) -> int:
