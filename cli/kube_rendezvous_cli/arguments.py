@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from kube_rendezvous_cli.injection import PARTS
-from kube_rendezvous_cli.times import parse
 from kube_rendezvous_cli.version import SITE, VERSION
+from rendezvous_api.meta import parse_time
 
 PROGRAM = "kubectl rdzv"
 
@@ -295,7 +295,7 @@ def _add_yes(command: argparse.ArgumentParser) -> None:
 
 
 def _moment(text: str) -> datetime:
-    found = parse(text)
+    found = parse_time(text)
     if found is None:
         raise argparse.ArgumentTypeError(f"{text!r} is no time such as 2030-01-01T12:05:31Z")
     return found

@@ -4,7 +4,7 @@ import copy
 import json
 import pkgutil
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from kube_rendezvous_cli.kubectl import CommandError
@@ -29,15 +29,7 @@ def read(value: Any) -> RendezvousSpec:
     Raises:
         CommandError: the API server would not accept it; the message names the field and its value.
     """
-    whole = schema()
-    spec = _checked("spec", copy.deepcopy(value), whole)
-    for rule in whole["x-kubernetes-validations"]:
-        if not RULES[rule["message"]](spec):
-            path = rule["fieldPath"]
-            found: Any = spec
-            for step in path.strip(".").split("."):
-                found = found[step]
-            raise CommandError(f"spec{path}: {found!r}: {rule['message']}", checks.WRONG)
+    spec = _checked("spec", copy.deepcopy(value), schema())
     return decode(RendezvousSpec, spec, "spec")
 
 
@@ -80,6 +72,9 @@ def _checked(path: str, value: Any, form: Json) -> Any:
         for name in form.get("required", ()):
             if name not in value:
                 raise CommandError(f"{path}.{name}: is required", checks.WRONG)
+        if len(value) < form.get("minProperties", 0):
+            checks.fail(path, value, f"must have at least {form['minProperties']} field")
+        _keeps_rules(path, value, form.get("x-kubernetes-validations", ()))
     elif kind == "array":
         if not isinstance(value, list):
             checks.fail(path, value, "is no list")
@@ -105,6 +100,15 @@ def _checked(path: str, value: Any, form: Json) -> Any:
     return value
 
 
+def _keeps_rules(path: str, value: Json, rules: Sequence[Json]) -> None:
+    for rule in rules:
+        if not RULES[rule["message"]](value):
+            found: Any = value
+            for step in rule["fieldPath"].strip(".").split("."):
+                found = found[step]
+            raise CommandError(f"{path}{rule['fieldPath']}: {found!r}: {rule['message']}", checks.WRONG)
+
+
 def _step(spec: Mapping[str, Any]) -> int:
     return int(spec.get("sizes", {}).get("step", 1))
 
@@ -120,6 +124,18 @@ def _suspected_after_silent(spec: Mapping[str, Any]) -> bool:
     return bool(heartbeat["maxMissed"] * interval <= spec["timeouts"]["suspectSeconds"])
 
 
+def _has_max(field: str) -> Callable[[Mapping[str, Any]], bool]:
+    return lambda restarts: field not in restarts or "max" in restarts
+
+
+def _can_be_listed(restarts: Mapping[str, Any]) -> bool:
+    return restarts.get("max", 0) <= 100 or not {"windowSeconds", "perNode", "perReason"} & {*restarts}
+
+
+def _at_most_max(restarts: Mapping[str, Any], limits: Iterable[int]) -> bool:
+    return "max" not in restarts or all(limit <= restarts["max"] for limit in limits)
+
+
 RULES: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
     "`minNodes` must be less than or equal to `maxNodes`": lambda spec: spec["minNodes"] <= spec["maxNodes"],
     "`sizes` must have exactly one of `step` and `list`": _sizes_say_one,
@@ -132,5 +148,16 @@ RULES: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
     "heartbeats, which is the greater of `heartbeat.intervalSeconds` and `maxNodes` / 50, rounded up": (
         _suspected_after_silent
     ),
+    "`restarts.windowSeconds` must have `restarts.max` beside it": _has_max("windowSeconds"),
+    "`restarts.perNode` must have `restarts.max` beside it": _has_max("perNode"),
+    "`restarts.perReason` must have `restarts.max` beside it": _has_max("perReason"),
+    "`restarts.max` must be at most 100 beside `restarts.windowSeconds`, `restarts.perNode` or "
+    "`restarts.perReason`": _can_be_listed,
+    "`restarts.perNode` must be at most `restarts.max`": lambda restarts: _at_most_max(
+        restarts, [restarts.get("perNode", 0)]
+    ),
+    "each of `restarts.perReason` must be at most `restarts.max`": lambda restarts: _at_most_max(
+        restarts, restarts.get("perReason", {}).values()
+    ),
 }
-"""The rules of the schema (CEL), by their messages; a test sees that these are all of them."""
+"""The rules of the schema (CEL), by their messages, each for the object that has it; a test sees that these are all."""

@@ -67,6 +67,14 @@ def line(play: Play, what: str) -> str:
             {"spec": {"minNodes": 1, "maxNodes": 2, "timeouts": {"joinSecond": 2}}},
             "spec.timeouts.joinSecond: is no known field; did you mean joinSeconds?",
         ),
+        (
+            {"spec": {"minNodes": 1, "maxNodes": 2, "restarts": {"perNode": 2}}},
+            "spec.restarts.perNode: 2: `restarts.perNode` must have `restarts.max` beside it",
+        ),
+        (
+            {"spec": {"minNodes": 1, "maxNodes": 2, "restarts": {"max": 3, "perReason": {}}}},
+            "spec.restarts.perReason: {} must have at least 1 field",
+        ),
         ({"agents": {"pods": "no"}}, "agents.pods: 'no' is neither true nor false"),
         (
             {"agents": {"owner": "jobset"}},
@@ -117,8 +125,13 @@ def test_the_schema_is_that_of_the_crd_and_all_its_rules_are_known() -> None:
     assert all(
         path.read_text(encoding="utf-8") == text for path, text in generate_spec_schema.generated_files().items()
     )
-    schema = root_schema(Rendezvous)["properties"]["spec"]
-    assert {rule["message"] for rule in schema["x-kubernetes-validations"]} == {*spec.RULES}
+    assert rules_of(root_schema(Rendezvous)["properties"]["spec"]) == {*spec.RULES}
+
+
+def rules_of(schema: dict[str, Any]) -> set[str]:
+    """The messages of the rules of an object, and of all objects in it."""
+    inner = [rules_of(each) for each in schema.get("properties", {}).values()]
+    return {rule["message"] for rule in schema.get("x-kubernetes-validations", ())}.union(*inner)
 
 
 def test_the_defaults_are_those_of_the_api_types() -> None:
