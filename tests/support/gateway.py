@@ -23,6 +23,8 @@ PATHS = ("read", "write", "watch")
 """The kinds of requests that can be cut or fail apart from the others."""
 _ERRORS = {"429": ("Too Many Requests", "TooManyRequests"), "500": ("Internal Server Error", "InternalError")}
 _READING = {"GET", "HEAD"}
+_LOOP_SECONDS = 120.0
+"""For what the thread of the gateways does at once where it gets the processor."""
 
 Target = Callable[[], tuple[int, str]]
 """Port and token of the API server; raises OSError while it is not started."""
@@ -219,7 +221,7 @@ class Gateways:
         """The gateway of that node or operator; made if there is none."""
         if name not in self.all:
             self.all[name] = gateway = Gateway(target)
-            asyncio.run_coroutine_threadsafe(gateway.serve(), self._loop).result(10)
+            asyncio.run_coroutine_threadsafe(gateway.serve(), self._loop).result(_LOOP_SECONDS)
         return self.all[name]
 
     def fail(
@@ -236,15 +238,15 @@ class Gateways:
             dice: for chance.
         """
         failing = Failing(paths, (way,) if isinstance(way, str) else way, share, dice)
-        asyncio.run_coroutine_threadsafe(self.all[name].fail(failing), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self.all[name].fail(failing), self._loop).result(_LOOP_SECONDS)
 
     def heal(self, name: str) -> None:
         """Let all through again. What was silent breaks now, as after a cable was plugged in again."""
-        asyncio.run_coroutine_threadsafe(self.all[name].fail(None), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self.all[name].fail(None), self._loop).result(_LOOP_SECONDS)
 
     def close(self) -> None:
         """End them all."""
-        asyncio.run_coroutine_threadsafe(_cancel_all(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(_cancel_all(), self._loop).result(_LOOP_SECONDS)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
 
