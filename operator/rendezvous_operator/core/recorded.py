@@ -223,7 +223,7 @@ def difference(before: Any, after: Any, same: T) -> Any | T:
                 if patch is not _SAME:
                     found[name] = patch
         return found or same
-    if isinstance(before, dict) and isinstance(after, dict) and not (_has_facts(before) or _has_facts(after)):
+    if isinstance(before, Mapping) and isinstance(after, Mapping) and not (_has_facts(before) or _has_facts(after)):
         return _difference_of_mappings(before, after, same)
     if before == after:
         return same
