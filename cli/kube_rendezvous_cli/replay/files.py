@@ -36,14 +36,23 @@ class Recording:
         left_out: how many decisions were made and not recorded, as far as was read.
         releases: that have written the files.
         cut: what is said of lines that an operator was writing when it ended.
-        problems: what cannot be read, and why.
     """
 
     folder: Path
     left_out: int = 0
     releases: list[str] = field(default_factory=list)
     cut: list[str] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
+    _unread: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+    """The numbers of the lines that cannot be read, by file and cause."""
+
+    @property
+    def problems(self) -> list[str]:
+        """What cannot be read, and why."""
+        found = []
+        for (name, why), lines in self._unread.items():
+            others = f" and {len(lines) - 1} more" if len(lines) > 1 else ""
+            found.append(f"{name}, line {lines[0]}{others}, cannot be read: {why}" if lines[0] else f"{name}: {why}")
+        return found
 
     def decisions(self) -> Iterator[Decided]:
         """Read all of them, one after the other.
@@ -65,33 +74,38 @@ class Recording:
 
     def _of_file(self, path: Path) -> Iterator[tuple[str, Recorded]]:
         reader, release = Reader(), ""
-        for place, line in self._lines(path):
+        for number, line in self._lines(path):
             try:
-                if not release:
+                if line is None:
+                    reader = Reader()  # whatever it has said, no line that builds on it can be read
+                elif release:
+                    recorded, left_out = reader.read(line)
+                    self.left_out += left_out
+                    yield release, recorded
+                else:
                     release = release_of(line)
                     self.releases += [release] if release not in self.releases else []
-                    continue
-                recorded, left_out = reader.read(line)
             except DecodeError as error:
-                of = f"written by release {release}, " if release else ""
-                self.problems.append(f"{place}, {of}cannot be read: {error}")
+                self._note(path, number, f"{error}, written by release {release}" if release else str(error))
                 if not release:
                     return
-                continue
-            self.left_out += left_out
-            yield release, recorded
 
-    def _lines(self, path: Path) -> Iterator[tuple[str, Any]]:
+    def _lines(self, path: Path) -> Iterator[tuple[int, Any]]:
+        """The lines with their numbers; None for one that is no JSON."""
         try:
             with path.open("rb") as opened:
                 for number, text in enumerate(opened, 1):
-                    place = f"{path.name}, line {number}"
                     try:
-                        yield place, json.loads(text)
+                        line = json.loads(text)
                     except ValueError:
                         if not text.endswith(b"\n"):
-                            self.cut.append(f"{place}, is cut: its operator ended while it wrote it")
-                        else:
-                            self.problems.append(f"{place}, cannot be read: it is no JSON")
+                            self.cut.append(f"{path.name}, line {number}, is cut: its operator ended while it wrote it")
+                            return
+                        self._note(path, number, "it is no JSON")
+                        line = None
+                    yield number, line
         except OSError as error:
-            self.problems.append(f"{path.name} cannot be read: {error.strerror}")
+            self._note(path, 0, str(error.strerror))
+
+    def _note(self, path: Path, line: int, why: str) -> None:
+        self._unread.setdefault((path.name, why), []).append(line)

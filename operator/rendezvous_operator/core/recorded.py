@@ -113,19 +113,17 @@ class Reader:
         """The decision of the next line, and how many were left out right before it.
 
         Raises:
-            DecodeError: a field is missing or has another type; the message names its path. The lines of the same
-                Rendezvous after this one cannot be read either, up to one that is whole.
+            DecodeError: a field is missing or has another type; the message names its path. Lines after it can be read.
         """
         if not isinstance(line, dict) or not isinstance(line.get("rendezvous"), str):
             raise DecodeError("rendezvous: is required")
         name, whole = line["rendezvous"], line.get("whole") is True
-        before = {} if whole else self._before.pop(name, None)
+        before = {} if whole else self._before.get(name)
         if before is None:
             raise DecodeError(f"whole: the line of {name} before this one is missing")
-        tree = patched(before, line.get("seen", {}))
+        tree = self._before[name] = patched(before, line.get("seen", {}))
         now, seen = _decoded(Now, line.get("now"), "now"), _decoded(Seen, tree, "seen")
         outcome = _outcome_of(seen, line.get("outcome"))
-        self._before[name] = tree
         return Recorded(name, now, *seen, outcome), _decoder(int)(line.get("leftOut", 0), "leftOut")
 
 
@@ -225,7 +223,7 @@ def difference(before: Any, after: Any, same: T) -> Any | T:
                 if patch is not _SAME:
                     found[name] = patch
         return found or same
-    if isinstance(before, dict) and isinstance(after, dict) and not (_has_facts(before) or _has_facts(after)):
+    if isinstance(before, Mapping) and isinstance(after, Mapping) and not (_has_facts(before) or _has_facts(after)):
         return _difference_of_mappings(before, after, same)
     if before == after:
         return same

@@ -231,19 +231,36 @@ def test_a_line_that_cannot_be_read_names_file_field_and_release_and_the_others_
     assert code == 1
     notes = err.splitlines()
     assert notes[0] == (
-        "note: decisions-1.jsonl, line 3, written by release 0.9.0, cannot be read: "
-        "now.monotonic: \"{'of': 'tomorrow'}\" is no number"
-    )
-    assert (
-        "decisions-1.jsonl, line 4, written by release 0.9.0, cannot be read: whole: the line of ns/train" in notes[1]
+        "note: decisions-1.jsonl, line 3, cannot be read: "
+        "now.monotonic: \"{'of': 'tomorrow'}\" is no number, written by release 0.9.0"
     )
     assert (
         "note: decisions-3.jsonl, line 1, cannot be read: format: 'rdzv.dev/decisions-9' of release 7.0.0 is not "
         "'rdzv.dev/decisions-1'"
     ) in notes
-    assert "note: decisions-4.jsonl, line 1, cannot be read: it is no JSON" in notes
-    assert f"{len(decisions) + 1} decisions about 1 Rendezvous" in out
+    assert "note: decisions-4.jsonl, line 1 and 1 more, cannot be read: it is no JSON" in notes
+    assert len(notes) == 3
+    assert f"{2 * len(decisions) - 1} decisions about 1 Rendezvous" in out
     assert "release 0.9.0, 0.1.0." in out
+
+
+def test_no_line_is_read_that_builds_on_one_that_is_damaged(
+    tmp_path: Path, decisions: list[Recorded], replay: Replay
+) -> None:
+    """Such as by a disk that has lost a block: what the next lines say is only what had changed since."""
+    _put(tmp_path, _lines(decisions, "0.1.0"))
+    path = tmp_path / "decisions-1.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    lines[10] = bytes(len(lines[10]) - 1) + b"\n"
+    path.write_bytes(b"".join(lines))
+    code, out, err = replay()
+    assert code == 1
+    assert err.splitlines() == [
+        "note: decisions-1.jsonl, line 11, cannot be read: it is no JSON",
+        f"note: decisions-1.jsonl, line 12 and {len(lines) - 12} more, cannot be read: whole: the line of ns/train "
+        "before this one is missing, written by release 0.1.0",
+    ]
+    assert out.startswith("9 decisions about 1 Rendezvous")
 
 
 def test_nothing_that_a_recording_says_reaches_the_terminal_as_a_command(
