@@ -2,14 +2,15 @@
 
 S1: no round is published beside one that can still train. S2: a round ends only for a true reason. S3: one member list
 for each (uid, round). S4: only objects of dead agents are deleted. S5: restarts count true failures only. S6: no node
-trains in two rounds. S7: nobody is held out for a store that it has reached. And what the spec asks for holds for each
-round that is published.
+trains in two rounds. S7: nobody is held out for a store that it has reached. S8: a run is closed by the failure that
+exceeds its restart budget, and by no other one. And what the spec asks for holds for each round that is published.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -82,6 +83,8 @@ class Safety:
             reason = _reason(status, old.round)
             self._expect(reason in _FAILURES, "S5", f"{reason} counts as a failure")
             self._expect(status.restarts == old.restarts + 1, "S5", "one end counts twice")
+        if {*status.closed_runs} - {*old.closed_runs} or status.round > old.round:
+            self._budget(new, old)
 
     def deleted(self, item: Json) -> None:
         """An object was deleted by an operator."""
@@ -105,6 +108,25 @@ class Safety:
     def restored(self, uid: str, number: int) -> None:
         """The status has this round again; what followed may be given out once more."""
         self.rounds = {key: known for key, known in self.rounds.items() if key[0] != uid or key[1] <= number}
+
+    def _budget(self, new: Rendezvous, old: RendezvousStatus) -> None:
+        """S8: the run is closed by the first failure that exceeds a limit, and by no other one."""
+        limits, failures = new.spec.restarts, new.status.failures
+        if limits.max is None or limits.window_seconds is None or limits.per_node is None or not failures:
+            return
+        newest, times = failures[-1], [datetime.fromisoformat(failure.time) for failure in failures]
+        recent = [
+            failure
+            for failure, time in zip(failures, times, strict=True)
+            if (times[-1] - time).total_seconds() < limits.window_seconds
+        ]
+        of_node = sum(failure.node == newest.node for failure in recent)
+        spent = len(recent) > limits.max or of_node > limits.per_node
+        closed = {run for run in new.status.closed_runs if run.reason is ClosedReason.RESTART_BUDGET_EXHAUSTED}
+        if new.status.round > old.round:
+            self._expect(not spent or newest.round < old.round, "S8", f"round {new.status.round} follows {failures}")
+        if closed - {*old.closed_runs}:
+            self._expect(spent and newest.round == new.status.round, "S8", f"the run is closed after {failures}")
 
     # S1, S6 and the spec.
 

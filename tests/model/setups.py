@@ -6,6 +6,7 @@ TWO = Setup()
 RELEASES = ("this", "older", "newer", "unreadable")
 USUAL = frozenset({"lags", "fails"})
 TIMES = (("last_call_seconds", 5), ("replacement_seconds", 5))
+BUDGET = (("max_restarts", 4), ("restarts_window_seconds", 300), ("restarts_per_node", 2))
 PEERS = frozenset({"deafens", "powers", "bars"})
 
 WALKS = {
@@ -27,6 +28,9 @@ WALKS = {
     ),
     "a leader whose clock stands still": Setup(
         agents=4, operators=2, elects=True, may=USUAL | {"sleeps", "restarts", "requests"}
+    ),
+    "a restart budget with all its limits": Setup(
+        agents=4, operators=2, max_nodes=3, may=USUAL | {"pods", "cuts", "restarts"}, spec=(*TIMES, *BUDGET)
     ),
     "two runs that end": Setup(agents=5, runs=("run", "run", "other"), may=USUAL | {"ends", "pods"}),
     "other releases": Setup(agents=4, max_nodes=3, releases=RELEASES, may=USUAL | {"edits"}),
