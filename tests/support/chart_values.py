@@ -91,6 +91,7 @@ COMBINATIONS: dict[str, Values] = {
         "dnsPolicy": "ClusterFirst",
         "dnsConfig": {"options": [{"name": "ndots", "value": "2"}]},
         "trainJobs.enabled": True,
+        "machines.enabled": True,
         "imagePullSecrets": [{"name": "registry"}],
         "serviceAccount.name": "rendezvous",
         "serviceAccount.annotations": {"note": "b"},
