@@ -94,6 +94,7 @@ COMBINATIONS: dict[str, Values] = {
         "recording.enabled": True,
         "recording.megabytes": 8,
         "recording.volume": {"emptyDir": {"medium": "Memory"}},
+        "machines.enabled": True,
         "imagePullSecrets": [{"name": "registry"}],
         "serviceAccount.name": "rendezvous",
         "serviceAccount.annotations": {"note": "b"},

@@ -7,6 +7,7 @@ from tests.model.mutants import (
     of_faults,
     of_handlers,
     of_hold_outs,
+    of_machines,
     of_names,
     of_nodes,
     of_peers,
@@ -21,6 +22,7 @@ from tests.model.mutants import (
 MUTANTS = [
     *of_nodes.MUTANTS,
     *of_peers.MUTANTS,
+    *of_machines.MUTANTS,
     *of_situations.MUTANTS,
     *of_runs.MUTANTS,
     *of_names.MUTANTS,

@@ -1,0 +1,79 @@
+"""The guards of machines as evidence."""
+
+from tests.model.mutants.mutant import of
+
+_OF_MACHINES = ["core/test_machines.py"]
+
+MUTANTS = [
+    *of(
+        "operator/rendezvous_operator/core/machines.py",
+        _OF_MACHINES,
+        ("look only at machines of silent members", "now - seen.beat_at >= silent_seconds(seen.object, spec)", "True"),
+        (
+            "look at no machine of who has said its last word",
+            " or seen.object.spec.state is ParticipantState.LEFT:",
+            ":",
+        ),
+        ("look at few machines at a time", "            if len(found) == MOST:\n                break\n", ""),
+        ("shorten nothing if the machine is well", "    if not why_down(world, seen):\n        return longest\n", ""),
+        (
+            "let an agent be silent for its usual time",
+            "max(silent_seconds(seen.object, spec), confirm, down_since",
+            "max(confirm, down_since",
+        ),
+        (
+            "wait until no heartbeat has come for the time to confirm",
+            "silent_seconds(seen.object, spec), confirm, down_since",
+            "silent_seconds(seen.object, spec), down_since",
+        ),
+        ("count from when the machine was seen to be down", ", confirm, down_since + confirm - began)", ", confirm)"),
+        ("keep a shorter time to suspect", "return min(longest, max(", "return max(max("),
+    ),
+    *of(
+        "operator/rendezvous_operator/core/liveness.py",
+        _OF_MACHINES,
+        (
+            "look again for the machine of a silent member",
+            "            self.changes_at = earliest(self.changes_at, self._now + machines.LOOK_AGAIN_SECONDS)\n",
+            "            pass\n",
+        ),
+        (
+            "look again only while a round runs",
+            "if silence is Silence.SILENT and self._round_runs and",
+            "if silence is Silence.SILENT and",
+        ),
+        (
+            "say that the machine has shown a loss",
+            "if silence is Silence.LOST and self._now < began",
+            "if False and self._now < began",
+        ),
+        (
+            "say so only if silence alone has not",
+            "if silence is Silence.LOST and self._now < began + suspect_seconds(seen.object, self._spec):",
+            "if silence is Silence.LOST:",
+        ),
+    ),
+    *of(
+        "operator/rendezvous_operator/reconcile/machines.py",
+        ["test_reading_machines.py"],
+        ("read a machine once in a while", "        if name in self._answers:\n            return\n", ""),
+        (
+            "forget what was read a while ago",
+            "if now < one.at + LOOK_AGAIN_SECONDS}",
+            "}",
+        ),
+        ("take a machine that does not exist for one that is gone", 'problem = "is gone"', "problem = None"),
+        ("say once that machines cannot be read", "            if not self._failing:\n", "            if True:\n"),
+        ("say it again after an answer", "            self._failing = False\n", "            pass\n"),
+        ("take a name for no path", 'quote(name, safe="")', "name"),
+    ),
+    *of(
+        "operator/rendezvous_operator/reconcile/reader.py",
+        ["test_reading_machines.py"],
+        (
+            "read no machine without being asked to",
+            "if self._machines is not None else None\n        if self._machines is None or world is None:",
+            "\n        if world is None:",
+        ),
+    ),
+]
