@@ -51,8 +51,8 @@ def test_timers_run_although_requests_of_the_operator_fail(
 ) -> None:
     """Each failed request would restart them, if it were taken for an outage, and 5 % are enough for that.
 
-    One that is frozen closes no connection, and what its peers say of it is not confirmed: only the timer of its silence
-    finds it.
+    One that is frozen closes no connection, and what its peers say of it is not confirmed: only the timer of its
+    silence finds it.
     """
     job = quiet_job
     job.create(2, 3, lastCallSeconds=600, confirmSeconds=600, **TIMES)
