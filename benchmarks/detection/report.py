@@ -122,6 +122,11 @@ def _median(values: Sequence[float]) -> str:
 def _evidence(runs: Sequence[Result]) -> str:
     """What the Rendezvous of the first run says of the loss, with the names of nodes alone."""
     words = next((str(run["message"]) for run in runs if run.get("message")), "-")
+    return _plain(words)
+
+
+def _plain(words: str) -> str:
+    """Without the name of the Rendezvous before that of a node, which differs from run to run."""
     return re.sub(r"[a-z0-9-]+-\d+\.", "", words)
 
 
@@ -131,7 +136,7 @@ def _also(runs: Sequence[Result], key: str) -> str:
         return ""
     if all(isinstance(value, int) for value in values):
         return f"{key}: {min(values)} to {max(values)}"
-    return f"{key}: {', '.join(sorted(set(values)))}"
+    return f"{key}: {', '.join(sorted({_plain(value) for value in values}))}"
 
 
 _INTRODUCTION = """
