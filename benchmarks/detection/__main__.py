@@ -24,10 +24,10 @@ from typing import Any
 from benchmarks import machine
 from benchmarks.cluster import ROOT, running_cluster
 from benchmarks.detection.large import LargeGroup
-from benchmarks.detection.lateness import Lateness
 from benchmarks.detection.network import Filter, Machine, in_own_network
 from benchmarks.detection.report import RESULTS
 from benchmarks.detection.rows import Outcome
+from benchmarks.detection.slowness import Slowness
 from benchmarks.detection.small import Host, NotSeenError, begun
 from benchmarks.detection.table import ROWS, Row, judged
 from benchmarks.group import NotFinishedError
@@ -81,7 +81,7 @@ class Measurements:
 
     def __init__(self, results: Path, host: Host, at_once: int, commit: str) -> None:
         self._results, self._host, self._at_once, self._commit = results, host, at_once, commit
-        self._lateness = Lateness()
+        self._slowness = Slowness()
 
     def all_of(self, plan: Mapping[str, Sequence[int]]) -> None:
         """Measure these runs of these rows: small groups side by side, then outages, then large groups."""
@@ -111,7 +111,7 @@ class Measurements:
 
     def _write(self, name: str, run: int, at_once: int, measure: Callable[[Outcome], None]) -> None:
         here = {**machine.short(), "commit": self._commit}
-        about = {"row": name, "run": run, **here, "at_once": at_once, "noise": machine.noise()}
+        about = {"row": name, "run": run, **here, "at_once": at_once}
         found, began = Outcome(), time.monotonic()
         try:
             measure(found)
@@ -125,7 +125,7 @@ class Measurements:
         seconds = {"told": found.told, "new_round": found.new_round, **found.more}
         rounded = {key: round(value, 2) if isinstance(value, float) else value for key, value in seconds.items()}
         result: dict[str, Any] = {**about, **rounded, "load_after": _load()}
-        result |= {"late": round(self._lateness.most_since(began), 2), "missed": judged(ROWS[name], found)}
+        result |= {"loop": self._slowness.since(began), "missed": judged(ROWS[name], found)}
         (self._results / f"{name}-{run}.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
         words = "; ".join(result["missed"]) or "as wanted"
         print(f"{name}, run {run}: told {result['told']} s, new round {result['new_round']} s: {words}", flush=True)

@@ -73,7 +73,7 @@ def test_where_fewer_than_half_reach_the_host_the_next_one_may_be_elsewhere() ->
 
 
 def test_the_old_host_is_not_tried_again_before_one_that_is_reached() -> None:
-    """Of three nodes the host loses its path to the others while they train; their round ends for another reason."""
+    """The host of three nodes loses its path to the others while they train. Later a worker fails."""
     scenario = peers("a", "b", "c", min_nodes=2)
     scenario.view("Missed", "b", "c")
     scenario.at(20)
