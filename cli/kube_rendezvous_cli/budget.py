@@ -4,6 +4,7 @@ from datetime import datetime
 
 from kube_rendezvous_cli import times
 from kube_rendezvous_cli.group import Group
+from rendezvous_api.rendezvous import Failure
 from rendezvous_api.restart_budget import Count, counts, until_when
 
 SHOWN = 3
@@ -14,7 +15,7 @@ def used(group: Group, now: datetime) -> tuple[Count, ...]:
     """What each limit counts now, for each node and each kind of failure of which one counts."""
     status, restarts = group.status, group.rendezvous.spec.restarts
     total = status.restarts + sum(failure.round == status.round for failure in status.failures)
-    found = {}
+    found: dict[tuple[str, tuple[Failure, ...]], Count] = {}
     for failure in reversed(status.failures):
         for count in counts(restarts, status.failures, total, failure, now):
             # Pods that have replaced each other are one node.
