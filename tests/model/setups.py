@@ -6,8 +6,13 @@ TWO = Setup()
 RELEASES = ("this", "older", "newer", "unreadable")
 USUAL = frozenset({"lags", "fails"})
 TIMES = (("last_call_seconds", 5), ("replacement_seconds", 5))
-BUDGET = (("max_restarts", 4), ("restarts_window_seconds", 300), ("restarts_per_node", 2))
 PEERS = frozenset({"deafens", "powers", "bars"})
+
+
+def budget(most: int, of_node: int) -> tuple[tuple[str, int], ...]:
+    """The limits of failures within two minutes."""
+    return (("max_restarts", most), ("restarts_window_seconds", 120), ("restarts_per_node", of_node))
+
 
 WALKS = {
     "one operator whose watches lag": Setup(agents=4, may=USUAL | {"compacts"}),
@@ -29,8 +34,11 @@ WALKS = {
     "a leader whose clock stands still": Setup(
         agents=4, operators=2, elects=True, may=USUAL | {"sleeps", "restarts", "requests"}
     ),
-    "a restart budget with all its limits": Setup(
-        agents=4, operators=2, max_nodes=3, may=USUAL | {"pods", "cuts", "restarts"}, spec=(*TIMES, *BUDGET)
+    "a restart budget in a window": Setup(
+        agents=4, operators=2, max_nodes=3, may=USUAL | {"pods", "cuts", "restarts"}, spec=(*TIMES, *budget(1, 1))
+    ),
+    "a restart budget that no node may use": Setup(
+        agents=4, operators=2, max_nodes=3, may=USUAL | {"pods", "cuts", "restarts"}, spec=(*TIMES, *budget(9, 0))
     ),
     "two runs that end": Setup(agents=5, runs=("run", "run", "other"), may=USUAL | {"ends", "pods"}),
     "other releases": Setup(agents=4, max_nodes=3, releases=RELEASES, may=USUAL | {"edits"}),
