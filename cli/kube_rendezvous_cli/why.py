@@ -194,7 +194,8 @@ def _nodes(group: Group, found: list[Row], now: datetime) -> Iterator[str]:
         for row in listed[:SHOWN]:
             # The operator's message has named it, with the reason.
             if row.name not in said and (row.pod is None or row.pod not in said):
-                yield f"{row.pod or row.name} {text}: {'; '.join(filter(None, (row.state, row.evidence)))}."
+                known = "; ".join(filter(None, (row.state, row.evidence)))
+                yield f"{row.pod or row.name} {text}: {known.rstrip('.')}."
         if len(listed) > SHOWN:
             yield f"So it is with {len(listed) - SHOWN} more."
     if group.running:

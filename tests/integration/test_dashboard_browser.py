@@ -16,7 +16,7 @@ from tests.integration.dashboard_support import Dashboard
 from tests.integration.life import Life
 from tests.integration.operator_support import Group, Operators
 from tests.support import objects
-from tests.support.api import Api, Json
+from tests.support.api import Api, Json, create_namespace
 from tests.support.browser import Browser, program
 from tests.support.proxy import Proxy
 from tests.support.waiting import wait_until
@@ -32,6 +32,15 @@ TABLE = "[...document.querySelectorAll('#{} tr')].map((row) => [...row.children]
 MOST_KIB = 150
 """Of a picture."""
 AT_ONCE = 8
+
+
+_LETTERS = iter("abcdefghijklmnopqrstuvwxyz")
+
+
+@pytest.fixture
+def namespace(control_plane: LocalControlPlane) -> str:
+    """With a name that looks well in the pictures."""
+    return create_namespace(control_plane, f"team-{next(_LETTERS)}")
 
 
 @pytest.fixture
@@ -92,7 +101,8 @@ def text(browser: Browser, name: str) -> str:
 def picture(browser: Browser, name: str, tmp_path: Path, *, most: int = 1400) -> None:
     """Take one of at most that height, light and dark."""
     folder = ROOT / os.environ["PICTURES"] if os.environ.get("PICTURES") else tmp_path
-    height = min(most, browser.value("document.documentElement.scrollHeight"))
+    browser.look(size=(1100, 900))
+    height = min(most, browser.value("Math.ceil(document.getElementById('main').getBoundingClientRect().bottom)"))
     for dark in (False, True):
         browser.look(dark=dark, size=(1100, height))
         taken = browser.picture()

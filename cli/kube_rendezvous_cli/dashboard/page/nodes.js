@@ -6,7 +6,7 @@ const COLUMNS = [
   ["mark", "Rank", "number"],
   ["pod", "Pod", "name"],
   ["machine", "Machine", "name"],
-  ["state", "State", ""],
+  ["state", "State", "state"],
   ["heartbeat", "Heartbeat", "number"],
   ["evidence", "Evidence", "long"],
   ["peers", "Peers say", "long"],
