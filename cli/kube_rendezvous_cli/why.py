@@ -135,14 +135,13 @@ class Explanation:
 
 def why(group: Group, now: datetime) -> str:
     """One paragraph, what to do, and the page."""
-    said = explained(group, now)
+    said = explained(group, now, rows(group, now))
     lines = [said.paragraph, "", f"What to do: {said.to_do}", f"More: {said.page}"]
     return "\n".join([*lines, *(f"note: {problem}" for problem in group.problems)])
 
 
-def explained(group: Group, now: datetime) -> Explanation:
-    """The same in its parts."""
-    found = rows(group, now)
+def explained(group: Group, now: datetime, found: list[Row]) -> Explanation:
+    """The same in its parts; `found` are the rows of the group at that moment."""
     advice = advice_for(group, found, now)
     paragraph = " ".join([*_state(group, now), *_nodes(group, found, now), *_before(group, now)])
     return Explanation(paragraph, advice.text.format(name=group.name), advice.page)

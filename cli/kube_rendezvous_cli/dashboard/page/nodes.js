@@ -45,6 +45,7 @@ export function draw(newest) {
     look.checked = group.nodes.length > MANY;
     began = true;
   }
+  byId("nodes").classList.toggle("look", look.checked);
   text(byId("nodes-title"), `Nodes (${group.nodes.length})`);
   keyed(byId("counts"), group.counts, (each) => `${each.tone}/${each.what}`, count, (made, each) => text(made.lastChild, `${each.count} ${each.what}`));
   const words = filter.value.trim().toLowerCase();
