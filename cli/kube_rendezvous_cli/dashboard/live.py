@@ -19,8 +19,7 @@ TICK_SECONDS = 1.0
 TOGETHER_SECONDS = 0.5
 """Changes within this time are shown as one."""
 _SHARE = 5
-"""Times what it takes to compute a view: so long changes are collected for the next, so that the program needs a fifth of
-a processor at most."""
+"""Times what a view takes: so long changes are collected, and a large group costs a fifth of a processor at most."""
 _LONGEST_SECONDS = 5.0
 
 
