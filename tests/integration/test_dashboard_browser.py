@@ -23,7 +23,7 @@ from tests.support.waiting import wait_until
 
 from rendezvous_api import names
 from rendezvous_api.meta import micro_time
-from rendezvous_controlplane import LocalControlPlane
+from rendezvous_controlplane import ControlPlaneError, LocalControlPlane
 
 pytestmark = pytest.mark.browser
 
@@ -50,7 +50,7 @@ def rdzv(control_plane: LocalControlPlane, namespace: str, tmp_path: Path) -> Rd
 
 @pytest.fixture
 def browser(tmp_path: Path) -> Iterator[Browser]:
-    """One that has said nothing of an error at the end."""
+    """A browser without a screen."""
     try:
         program()
     except FileNotFoundError as error:
@@ -58,15 +58,15 @@ def browser(tmp_path: Path) -> Iterator[Browser]:
     with Browser(tmp_path) as started:
         started.look()
         yield started
-        assert started.said() == []
 
 
 @pytest.fixture
 def dashboard(rdzv: Rdzv, browser: Browser) -> Iterator[Dashboard]:
-    """One that serves the page that the browser shows; the page asks for nothing from elsewhere."""
+    """One that serves the page that the browser shows. The page asks for nothing from elsewhere, and has no error."""
     with Dashboard(rdzv) as started:
         browser.open(started.address)
         yield started
+        assert browser.said() == []
         assert [address for address in browser.asked() if not address.startswith(started.address)] == []
 
 
@@ -310,7 +310,6 @@ def test_what_is_not_live_is_said(group: Group, rdzv: Rdzv, browser: Browser, co
             until(browser, {"train.a": "waits", "train.b": "waits"})
             browser.wait("document.getElementById('banner').hidden", "all watches")
         browser.wait("document.getElementById('banner').textContent.includes('does not answer')", "the end of it")
-    browser.events.clear()  # that the connection is refused
 
 
 def test_a_connection_that_has_died_is_noticed_within_a_minute(
@@ -330,12 +329,20 @@ def test_a_connection_that_has_died_is_noticed_within_a_minute(
 
 
 def at_once(group: Group, do: Callable[[Api, int], object], count: int) -> None:
-    """Make many requests, some of them at a time."""
+    """Make many requests, some of them at a time; each may be made again."""
     made = [Api(group.control_plane, group.namespace) for _ in range(AT_ONCE)]
 
     def some(first: int) -> None:
         for number in range(first, count, AT_ONCE):
-            do(made[first], number)
+            for _ in range(10):
+                try:
+                    do(made[first], number)
+                    break
+                except ControlPlaneError as error:  # on a machine that is busy with something else
+                    if "timed out" not in str(error):
+                        raise
+            else:
+                raise AssertionError("the API server does not answer")
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         [*pool.map(some, range(AT_ONCE))]
@@ -347,7 +354,7 @@ def test_a_thousand_nodes_are_drawn_quickly(
     group.create(minNodes=2, maxNodes=1000, lastCallSeconds=600)
 
     def join(api: Api, number: int) -> None:
-        api.create(group.participant(f"n{number:04}", podIndex=number, nodeName=f"gpu-{number // 8:03}"))
+        api.apply(group.participant(f"n{number:04}", podIndex=number, nodeName=f"gpu-{number // 8:03}"))
 
     def beat(api: Api, rank: int, report: Json | None = None) -> None:
         status = {"incarnation": "aaaaaaaa", "attempt": 1, "round": 1, "rank": rank}
