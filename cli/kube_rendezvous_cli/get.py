@@ -101,8 +101,14 @@ def last_end(group: Group, now: datetime) -> str | None:
 
 def group_json(group: Group, now: datetime) -> Json:
     """One group for programs."""
-    condition, summary = group.condition, group.status.summary
     peers = peer_words(group)
+    nodes = [{**row_json(row), "peers": peers.get(row.name)} for row in rows(group, now)]
+    return {**head_json(group, now), "nodes": nodes, "problems": list(group.problems)}
+
+
+def head_json(group: Group, now: datetime) -> Json:
+    """The group without its nodes."""
+    condition, summary = group.condition, group.status.summary
     return {
         "namespace": group.namespace,
         "name": group.name,
@@ -121,8 +127,6 @@ def group_json(group: Group, now: datetime) -> Json:
             {"limit": count.limit, "of": count.of or None, "used": count.used, "allowed": count.allowed}
             for count in budget.used(group, now)
         ],
-        "nodes": [{**row_json(row), "peers": peers.get(row.name)} for row in rows(group, now)],
-        "problems": list(group.problems),
     }
 
 

@@ -135,14 +135,13 @@ class Explanation:
 
 def why(group: Group, now: datetime) -> str:
     """One paragraph, what to do, and the page."""
-    said = explained(group, now)
+    said = explained(group, now, rows(group, now))
     lines = [said.paragraph, "", f"What to do: {said.to_do}", f"More: {said.page}"]
     return "\n".join([*lines, *(f"note: {problem}" for problem in group.problems)])
 
 
-def explained(group: Group, now: datetime) -> Explanation:
-    """The same in its parts."""
-    found = rows(group, now)
+def explained(group: Group, now: datetime, found: list[Row]) -> Explanation:
+    """The same in its parts; `found` are the rows of the group at that moment."""
     advice = advice_for(group, found, now)
     paragraph = " ".join([*_state(group, now), *_nodes(group, found, now), *_before(group, now), *_budget(group, now)])
     return Explanation(paragraph, advice.text.format(name=group.name), advice.page)
@@ -194,7 +193,8 @@ def _nodes(group: Group, found: list[Row], now: datetime) -> Iterator[str]:
         for row in listed[:SHOWN]:
             # The operator's message has named it, with the reason.
             if row.name not in said and (row.pod is None or row.pod not in said):
-                yield f"{row.pod or row.name} {text}: {'; '.join(filter(None, (row.state, row.evidence)))}."
+                known = "; ".join(filter(None, (row.state, row.evidence)))
+                yield f"{row.pod or row.name} {text}: {known.rstrip('.')}."
         if len(listed) > SHOWN:
             yield f"So it is with {len(listed) - SHOWN} more."
     if group.running:

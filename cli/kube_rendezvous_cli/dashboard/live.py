@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -15,8 +16,11 @@ WHAT = {"rendezvous": "groups", "participants": "nodes", "pods": "pods"}
 
 TICK_SECONDS = 1.0
 """How often the ages are brought up to date."""
-TOGETHER_SECONDS = 0.4
-"""Changes within this time are shown as one, so that a large group costs a part of one processor only."""
+TOGETHER_SECONDS = 0.5
+"""Changes within this time are shown as one."""
+_SHARE = 5
+"""Times what a view takes: so long changes are collected, and a large group costs a fifth of a processor at most."""
+_LONGEST_SECONDS = 5.0
 
 
 class Live:
@@ -34,11 +38,12 @@ class Live:
         self._objects: Objects | None = None
         self._number = 0
         self._ended = False
+        self._took = 0.0
         self._texts: dict[Name | None, tuple[int, bytes]] = {}
 
     def follow(self) -> None:
         """Take in what happens within the next second, and let the views be computed again."""
-        self._watches.changes(TICK_SECONDS, TOGETHER_SECONDS)
+        self._watches.changes(TICK_SECONDS, min(max(TOGETHER_SECONDS, _SHARE * self._took), _LONGEST_SECONDS))
         objects = sorted_objects(self._watches.objects, self._watches.broken.values(), self._now(), WHAT)
         with self._changed:
             self._objects, self._number = objects, self._number + 1
@@ -75,8 +80,10 @@ class Live:
         with self._computing:
             known = self._texts.get(of)
             if known is None or known[0] < number:
+                began = time.monotonic()
                 shown = all_groups(objects) if of is None else one_group(objects, of)
                 text = json.dumps(_printable(shown), separators=(",", ":")).encode()
+                self._took = time.monotonic() - began
                 if len(self._texts) > 50:  # groups that no page shows any more
                     self._texts.clear()
                 known = self._texts[of] = (number, text)

@@ -12,7 +12,7 @@ from typing import Any
 
 from kube_rendezvous_cli import times
 from kube_rendezvous_cli.follow import Broken
-from kube_rendezvous_cli.get import group_json, in_order, line, row_json
+from kube_rendezvous_cli.get import head_json, in_order, line, row_json
 from kube_rendezvous_cli.group import Group, group_of, groups_of
 from kube_rendezvous_cli.history import goodput
 from kube_rendezvous_cli.peers import peer_words
@@ -114,15 +114,16 @@ def one_group(objects: Objects, name: Name) -> Json:
     shown: Json = {"stale": objects.stale, "clock": times.clock(now), "group": None}
     if group is None:
         return shown
-    said = explained(group, now)
     found = rows(group, now)
+    said = explained(group, now, found)
     peers = peer_words(group)
     rounds = timeline(group, now)
     shown["group"] = {
-        **group_json(group, now),
+        **head_json(group, now),
         **{"line": line(group, now), "tone": tone(group.state)},
         "why": {"paragraph": said.paragraph, "toDo": said.to_do, "page": said.page},
         "nodes": [_node(row, peers.get(row.name, "")) for row in found],
+        "problems": list(group.problems),
         "counts": _counts(found),
         "rounds": [_round(each, rounds) for each in reversed(rounds)],
         "axis": _axis(rounds),

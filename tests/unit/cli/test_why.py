@@ -185,3 +185,11 @@ def test_a_state_of_a_later_release_is_shown() -> None:
     assert "has been Hibernating" in text
     assert "because MoonPhase (MoonPhase)" in text
     assert "This release does not know that state" in text
+
+
+def test_what_others_have_written_gets_no_second_full_stop() -> None:
+    scenario = trains()
+    scenario.pending("train-3")
+    text = why(scenario.shown(), scenario.now)
+    assert "train-3 is missing: Pending" in text
+    assert ".." not in text.replace("https://", "")

@@ -25,6 +25,8 @@ filter.addEventListener("input", () => last && draw(last));
 
 export function begin(came) {
   wanted = came;
+  last = null;
+  body.closest(".card").hidden = byId("groups-none").hidden = true; // what was there before is not shown as if it were new
 }
 
 export function draw(view) {

@@ -6,7 +6,7 @@ const COLUMNS = [
   ["mark", "Rank", "number"],
   ["pod", "Pod", "name"],
   ["machine", "Machine", "name"],
-  ["state", "State", ""],
+  ["state", "State", "state"],
   ["heartbeat", "Heartbeat", "number"],
   ["evidence", "Evidence", "long"],
   ["peers", "Peers say", "long"],
@@ -45,6 +45,7 @@ export function draw(newest) {
     look.checked = group.nodes.length > MANY;
     began = true;
   }
+  byId("nodes").classList.toggle("look", look.checked);
   text(byId("nodes-title"), `Nodes (${group.nodes.length})`);
   keyed(byId("counts"), group.counts, (each) => `${each.tone}/${each.what}`, count, (made, each) => text(made.lastChild, `${each.count} ${each.what}`));
   const words = filter.value.trim().toLowerCase();
