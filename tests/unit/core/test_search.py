@@ -50,6 +50,10 @@ SEARCHES = [
 SLOW_SEARCHES = [
     (Setup("ends and leaves", 2, 2, ends=True), 30_000),
     (Setup("ends and leaves", 2, 3, ends=True), 40_000),
+    (
+        Setup("a window and another leader", 2, 2, runs=TWO, max_restarts=2, window=True, per_node=1, leaders=True),
+        10_000,
+    ),
     (Setup("silence and lost paths", 2, 3, silence=True), 350_000),
     (Setup("known pods", 2, 3, pods=True), 350_000),
     # With three nodes these have many millions of states.
