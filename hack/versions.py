@@ -32,6 +32,8 @@ _PLACES = (
     (r"cli/krew\.yaml", re.compile(rf"^  version: v{_VERSION}$", re.MULTILINE)),
     (r".*", re.compile(rf"\bkube[-_]rendezvous(?:[-_][a-z]+)*(?:==|:|-){_VERSION}")),
     (r".*", re.compile(rf"(?:\$IMAGE:|\bTAG=){_VERSION}")),
+    # What a recording was made with, and is read with.
+    (r"docs/kubectl-rdzv\.md", re.compile(rf"\b[Rr]elease {_VERSION}")),
     # What pods and logs show.
     (r"docs/.*", re.compile(rf'(?:\brdzv\.dev/injected: "|\bthe handler is ){_VERSION}')),
 )
