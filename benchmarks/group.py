@@ -87,7 +87,11 @@ class Group:
         """Start the processes that are missing; takes as long as the import of torch."""
         numbers = range(len(self._processes), PROCESSES + 1)
         new = [self._start_one(self._starter if number == PROCESSES else ()) for number in numbers]
-        self._await_all(new, "ready", _READY_SECONDS)
+        try:
+            self._await_all(new, "ready", _READY_SECONDS)
+        except NotFinishedError:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Kill all processes."""
