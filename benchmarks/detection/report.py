@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.detection.table import ROWS, Row
+from benchmarks.detection.table import ROWS
 from hack import generated
 
 ROOT = Path(__file__).parents[2]
@@ -70,32 +70,28 @@ def healthy_rows(results: Sequence[Result], names: Sequence[str]) -> Iterator[Ce
 
 def missed(results: Sequence[Result]) -> Iterator[str]:
     """A line for each run that was not as wanted."""
-    for name, row in ROWS.items():
+    for name in ROWS:
         for run in _of(results, name):
             if run["missed"]:
                 busy = f"a load of {run.get('load', '-')} to {run['load_after']} and a loop of {_loop(run):.0f} ms"
-                yield f"- {_title(name, row)}, run {run['run']}, with {busy}: {'; '.join(run['missed'])}"
+                yield f"- `{name}`, run {run['run']}, with {busy}: {'; '.join(run['missed'])}"
 
 
 def machine_rows(results: Sequence[Result]) -> Iterator[Cells]:
     """On what each row was measured, and how busy it was."""
     yield ["", "Dates", "Commits", "Cores", "Groups at once", "Load before", "Load after", "The same loop, ms"]
-    for name, row in ROWS.items():
+    for name in ROWS:
         if not (runs := _of(results, name)):
             continue
         days = sorted(run["date"] for run in runs)
         yield [
-            _title(name, row),
+            f"`{name}`",
             f"{days[0]} to {days[-1]}" if days[0] != days[-1] else days[0],
             ", ".join(sorted({f"`{run['commit']}`" for run in runs})),
             *(", ".join(sorted({str(run[key]) for run in runs})) for key in ("cores", "at_once")),
             *(_times(runs, key) for key in ("load", "load_after")),
             _median([_loop(run) for run in runs]),
         ]
-
-
-def _title(name: str, row: Row) -> str:
-    return f"`{name}`"
 
 
 def _of(results: Sequence[Result], name: str) -> list[Result]:

@@ -139,4 +139,5 @@ def _unknown(live: Live, gone: Sequence[str], options: Namespace) -> list[str]:
         )
     if any(text.startswith("machine=") for text in options.lose):
         told.append("when Kubernetes evicts the pods of a machine that is lost: it is assumed that it does not")
+        told.append("whether the operator reads machines (machines.enabled): it is assumed that it does not")
     return told

@@ -84,6 +84,7 @@ def test_a_lost_machine_takes_all_its_nodes_and_is_noticed_by_their_silence() ->
     assert [at for at, _ in told(start, "MemberSuspected", "RoundEnded")] == [15.0, 120.0]
     assert ranks(start) == ["train-0"]
     assert any("evicts the pods of a machine" in each for each in question.unknown)
+    assert any("whether the operator reads machines" in each for each in question.unknown)
 
 
 def test_a_lost_machine_is_noticed_by_beats_where_there_are_some() -> None:
