@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.detection.table import ROWS, Row
+from benchmarks.detection.table import ROWS
 from hack import generated
 
 ROOT = Path(__file__).parents[2]
@@ -70,12 +70,12 @@ def healthy_rows(results: Sequence[Result], names: Sequence[str]) -> Iterator[Ce
 
 def missed(results: Sequence[Result]) -> Iterator[str]:
     """A line for each run that was not as wanted."""
-    for name, row in ROWS.items():
+    for name in ROWS:
         for run in _of(results, name):
             if run["missed"]:
                 busy = f"a load of {run.get('load', '-')} to {run['load_after']} and a loop of {_loop(run):.0f} ms"
                 busy += f", at most {run['loop']['most_ms']:.0f} ms" if "loop" in run else ""
-                yield f"- {_title(name, row)}, run {run['run']}, with {busy}: {'; '.join(run['missed'])}"
+                yield f"- `{name}`, run {run['run']}, with {busy}: {'; '.join(run['missed'])}"
 
 
 def machine_rows(results: Sequence[Result]) -> Iterator[Cells]:
@@ -91,12 +91,12 @@ def machine_rows(results: Sequence[Result]) -> Iterator[Cells]:
         "The same loop, ms",
         "At most",
     ]
-    for name, row in ROWS.items():
+    for name in ROWS:
         if not (runs := _of(results, name)):
             continue
         days = sorted(run["date"] for run in runs)
         yield [
-            _title(name, row),
+            f"`{name}`",
             f"{days[0]} to {days[-1]}" if days[0] != days[-1] else days[0],
             ", ".join(sorted({f"`{run['commit']}`" for run in runs})),
             *(", ".join(sorted({str(run[key]) for run in runs})) for key in ("cores", "at_once")),
@@ -104,10 +104,6 @@ def machine_rows(results: Sequence[Result]) -> Iterator[Cells]:
             _median([_loop(run) for run in runs]),
             _median([run["loop"]["most_ms"] for run in runs if "loop" in run]),
         ]
-
-
-def _title(name: str, row: Row) -> str:
-    return f"`{name}`"
 
 
 def _of(results: Sequence[Result], name: str) -> list[Result]:

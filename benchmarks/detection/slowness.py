@@ -4,9 +4,9 @@ import statistics
 import threading
 import time
 
+from benchmarks.machine import PROBE_LOOPS
+
 _PAUSE_SECONDS = 0.25
-_LOOPS = 200_000
-"""As in `benchmarks.machine.noise`: about 4 ms of a processor."""
 
 
 class Slowness:
@@ -25,7 +25,7 @@ class Slowness:
     def _run(self) -> None:
         while True:
             began = time.monotonic()
-            sum(range(_LOOPS))
+            sum(range(PROBE_LOOPS))
             now = time.monotonic()
             self._took.append((now, (now - began) * 1000))
             time.sleep(_PAUSE_SECONDS)

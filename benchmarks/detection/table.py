@@ -76,7 +76,7 @@ ROWS: Mapping[str, Row] = {
     ),
     "path-of-rank-0": Row(
         "the path of rank 0 to all others breaks; a minute later a worker fails",
-        "training goes on, Degraded; then another host, and no node is blamed",
+        "training goes on, Degraded; then another host, and no other node is held out",
         small=rows.path_of_rank_0, filtered=True,
     ),
     "pulsing-rank-0": Row(

@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from datetime import datetime
 
+from kube_rendezvous_cli import times
 from kube_rendezvous_cli.injection import PARTS
 from kube_rendezvous_cli.version import SITE, VERSION
 from rendezvous_api.meta import parse_time
@@ -48,15 +49,13 @@ For clusters before Kubernetes 1.36, where no label may change a pod, and for ma
 Pods with the label rdzv.dev/rendezvous are changed, all else passes through. What a user has set stays as it is."""
 
 _WHATIF = """\
-It reads the objects, changes nothing, and plays the operator's decisions from now on until nothing more changes. Each
-option may be given several times; without one it shows what comes by itself. What it cannot know is said below.
+It reads the objects, changes nothing, and plays the operator's decisions from now on until nothing more changes.
+--lose, --drain and --spec may be given several times; without an option it shows what comes by itself. What it does
+not know is said below its answer.
 
   kubectl rdzv whatif train --drain machine=node-b
   kubectl rdzv whatif train --lose rank=0 --replacement-after 20s
   kubectl rdzv whatif train --spec maxNodes=6"""
-
-TIME = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|)")
-UNITS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -302,7 +301,7 @@ def _moment(text: str) -> datetime:
 
 
 def _seconds(text: str) -> float:
-    match = TIME.fullmatch(text)
-    if match is None:
+    found = times.seconds(text)
+    if found is None:
         raise argparse.ArgumentTypeError(f"{text!r} is no time such as 90s, 10m or 2h")
-    return float(match[1]) * UNITS[match[2]]
+    return found

@@ -4,7 +4,7 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from kube_rendezvous_cli import yaml_text
@@ -27,7 +27,7 @@ def run(kubectl: Kubectl, options: argparse.Namespace) -> int:
     Raises:
         CommandError: a file cannot be read, or the image is not known.
     """
-    found = read(kubectl, options)
+    found = read(kubectl, options.filename, recursive=options.recursive)
     settings = settings_of(kubectl, options)
     written = []
     for item in found:
@@ -58,20 +58,20 @@ def _changer(kubectl: Kubectl, item: Json, settings: Settings) -> Callable[[Json
     return lambda pod: inject(pod, settings, mounts_token)
 
 
-def read(kubectl: Kubectl, options: argparse.Namespace) -> list[Json]:
+def read(kubectl: Kubectl, names_of_files: Sequence[str], *, recursive: bool = False) -> list[Json]:
     """The objects in the files. It is kubectl that reads them, and it asks no server.
 
     Raises:
         CommandError: there is no such file, or it has no object.
     """
-    stdin = sys.stdin.read() if "-" in options.filename else None
-    files = [f"--filename={name}" for name in options.filename]
-    more = ["--recursive"] if options.recursive else []
+    stdin = sys.stdin.read() if "-" in names_of_files else None
+    files = [f"--filename={name}" for name in names_of_files]
+    more = ["--recursive"] if recursive else []
     # To remove an annotation that is not there is the one local command that knows all kinds.
     text = kubectl.run("annotate", "--local", *files, *more, _MARK, "--output=json", stdin=stdin)
     found = [*_values(text)]
     if not found:
-        raise CommandError(f"{', '.join(options.filename)}: there is no object in it")
+        raise CommandError(f"{', '.join(names_of_files)}: there is no object in it")
     for item in found:
         metadata = item.get("metadata")
         # kubectl adds it.

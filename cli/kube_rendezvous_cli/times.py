@@ -1,10 +1,22 @@
 """Moments and times as people read them. All times are in seconds."""
 
+import re
 from datetime import datetime
 
 from rendezvous_api.meta import parse_time
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
+
+_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|)")
+_PARTS = re.compile(f"(?:{_PART.pattern})+")
+_UNITS = {"ms": 0.001, "s": 1, "": 1, "m": MINUTE, "h": HOUR}
+
+
+def seconds(text: str) -> float | None:
+    """A time that a person has written, such as ``90s``, ``10m``, ``1h10m`` or ``90``. None: it is no such time."""
+    if _PARTS.fullmatch(text) is None:
+        return None
+    return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
 
 
 def since(text: str | None, now: datetime) -> float | None:

@@ -121,26 +121,27 @@ def open_group(browser: Browser, name: str = "train") -> None:
 
 
 def compared(browser: Browser, life: Life, rdzv: Rdzv) -> None:
-    """What is shown is what the objects say, and what the other commands say."""
-    said = rdzv("get", "train", "-o", "json").value
-    wanted = [
-        [node["pod"] or node["participant"], node["machine"] or "", node["evidence"] or ""]
-        for node in said["nodes"]
-        if node["kind"] != "heldOut"  # its evidence counts seconds
-    ]
+    """What is shown is what the objects say, and what the other commands say: soon, since both change meanwhile."""
 
     def equal() -> bool:
-        return [[row[1], row[2], row[5]] for row in table(browser) if row[0] != "x"] == wanted
+        said, status, rows = rdzv("get", "train", "-o", "json").value, life.group.status, table(browser)
+        nodes = [
+            [node["pod"] or node["participant"], node["machine"] or "", node["evidence"] or ""]
+            for node in said["nodes"]
+            if node["kind"] != "heldOut"  # its evidence counts seconds
+        ]
+        ranks = [(str(member.rank), member.name.removeprefix("train.")) for member in status.participants]
+        rounds = [str(each.round) for each in reversed(status.history)]
+        first = text(browser, "why-text").partition(" for ")[0]
+        return (
+            [[row[1], row[2], row[5]] for row in rows if row[0] != "x"] == nodes
+            and [(row[0], row[1].removeprefix("train.")) for row in rows if row[0].isdecimal()] == ranks
+            and text(browser, "group-state") == said["state"] == str(status.summary and status.summary.state)
+            and [row[0] for row in table(browser, "rounds-body")] == rounds
+            and rdzv("why", "train").out.startswith(first)
+        )
 
-    wait_until(equal, f"the rows {wanted}, and not {table(browser)}", timeout=10)
-    status = life.group.status
-    assert [(row[0], row[1].removeprefix("train.")) for row in table(browser) if row[0].isdecimal()] == [
-        (str(member.rank), member.name.removeprefix("train.")) for member in status.participants
-    ]
-    assert text(browser, "group-state") == said["state"] == str(status.summary and status.summary.state)
-    assert [row[0] for row in table(browser, "rounds-body")] == [str(each.round) for each in reversed(status.history)]
-    first = text(browser, "why-text").partition(" for ")[0]
-    assert rdzv("why", "train").out.startswith(first)
+    wait_until(equal, f"the page to show the objects; it has {table(browser)}", timeout=20)
 
 
 def says_check_in_failed(life: Life, name: str, reached: bool, *missing: str) -> None:

@@ -1,5 +1,6 @@
 """docs/checkpoints.md and docs/restart-budgets.md say what torch, the CRDs, the code and the examples do."""
 
+import dataclasses
 import inspect
 import re
 import signal
@@ -15,8 +16,13 @@ from torch.distributed.elastic.agent.server.local_elastic_agent import LocalElas
 from torch.distributed.elastic.multiprocessing.api import PContext
 from torch.distributed.run import get_args_parser
 
+from kube_rendezvous_cli.simulator import spec
 from rendezvous_api import names, reasons
+from rendezvous_api.codec import json_name
+from rendezvous_api.rendezvous import Restarts
+from rendezvous_api.restart_budget import Count
 from rendezvous_handler.join import errors
+from rendezvous_operator.core.words import budget_is_spent
 
 CHECKPOINTS, BUDGETS = "docs/checkpoints.md", "docs/restart-budgets.md"
 _TEST = re.compile(r"\[(?P<name>test_\w+)\]\((?P<path>[^)]+)\)")
@@ -94,6 +100,20 @@ def test_what_counts_in_the_budget_of_the_group_is_what_the_code_counts() -> Non
     ends = {row[0].strip("`"): row[2] for row in rows(section("docs/protocol/restarts.md", "## The end of a round"))}
     assert counts | does_not == {*ends}
     assert does_not == {reason for reason, failure in ends.items() if failure == "no"}
+
+
+def test_the_limits_of_the_group_are_those_of_the_spec_and_the_example_has_each() -> None:
+    text = section(BUDGETS, "## The limits of the group")
+    limits = [json_name(field.name) for field in dataclasses.fields(Restarts)]
+    assert [row[0].strip("`") for row in rows(text)] == limits
+    example = yaml.safe_load(text.partition("```yaml\n")[2].partition("```")[0])
+    assert [*example["spec"]["restarts"]] == limits
+    restarts = spec.read(example["spec"]).restarts
+    assert restarts.per_node is not None
+    one_too_many = Count("perNode", restarts.per_node, (), restarts.per_node + 1, of="train.train-2")
+    assert f"`{budget_is_spent(restarts, one_too_many)}`" in " ".join(text.split())
+    judged = rows(section("docs/protocol/restarts.md", "## Restart budget"))
+    assert [row[0].strip("`") for row in judged] == [limit for limit in limits if limit != "windowSeconds"]
 
 
 def test_defaults_and_ends_are_those_of_the_code() -> None:

@@ -5,7 +5,7 @@ from typing import Any, cast
 import pytest
 from tests.unit.reconciler_support import ROUND, Answers, Place, play, reconciles
 
-from rendezvous_operator.core.recorded import Failure, Recorded
+from rendezvous_operator.core.recorded import DecisionFailed, Recorded
 from rendezvous_operator.core.world import Decision, Memory, Now, World
 from rendezvous_operator.reconcile import reconciler as module
 from rendezvous_operator.reconcile.recording import Recording
@@ -38,9 +38,9 @@ def test_each_decision_is_recorded_with_its_input(monkeypatch: pytest.MonkeyPatc
         await reconciles(place, 3)
 
     play(lambda: Place(Answers(), [ROUND]), scenario, monkeypatch)
-    found = [decision for decision in noted.decisions if not isinstance(decision.outcome, Failure)]
+    found = [decision for decision in noted.decisions if not isinstance(decision.outcome, DecisionFailed)]
     assert len(found) >= 2
     assert found == given[: len(found)]
-    (failed,) = [decision for decision in noted.decisions if isinstance(decision.outcome, Failure)]
-    assert failed.outcome == Failure("KeyError: 'a defect'")
+    (failed,) = [decision for decision in noted.decisions if isinstance(decision.outcome, DecisionFailed)]
+    assert failed.outcome == DecisionFailed("KeyError: 'a defect'")
     assert (failed.memory.grace_from, failed.world.rendezvous.status.round) == (1.0, 1)

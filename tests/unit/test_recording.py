@@ -18,7 +18,7 @@ from tests.unit.recording_support import MEBIBYTE, decisions_of, lost_and_replac
 from kube_rendezvous_cli.replay.files import Decided
 from kube_rendezvous_cli.replay.files import Recording as Read
 from rendezvous_api.backoff import Backoff
-from rendezvous_operator.core.recorded import Failure, Recorded
+from rendezvous_operator.core.recorded import DecisionFailed, Recorded
 from rendezvous_operator.reconcile import recording as module
 from rendezvous_operator.reconcile.recording import MOST_QUEUED, Files, Recording
 
@@ -268,7 +268,7 @@ def test_a_defect_in_one_decision_keeps_no_other_from_being_recorded(
     monkeypatch.setattr(module, "BACKOFF", Backoff(first=0.0, longest=0.0))
     recording = Recording(tmp_path, 8, "0.1.0")
     recording.start()
-    wrong = decisions[1]._replace(outcome=Failure(object()))  # type: ignore[arg-type]
+    wrong = decisions[1]._replace(outcome=DecisionFailed(object()))  # type: ignore[arg-type]
     for decision in (decisions[0], wrong, wrong, decisions[2]):
         recording.note(decision)
     recording.stop(30)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from rendezvous_operator.core.decide import decide
-from rendezvous_operator.core.recorded import Failure, Outcome, Recorded, encode
+from rendezvous_operator.core.recorded import DecisionFailed, Outcome, Recorded, encode
 from rendezvous_operator.core.world import Decision, Evidence
 
 
@@ -23,7 +23,7 @@ def decided_again(recorded: Recorded) -> Outcome:
     try:
         return decide(recorded.now, recorded.world, recorded.memory)
     except Exception as error:  # noqa: BLE001 - a decision that fails, whatever the defect is, is an outcome, too
-        return Failure(f"{type(error).__name__}: {error}")
+        return DecisionFailed(f"{type(error).__name__}: {error}")
 
 
 def differences(recorded: Outcome, now: Outcome) -> list[Difference]:
@@ -37,7 +37,7 @@ def differences(recorded: Outcome, now: Outcome) -> list[Difference]:
 
 def in_words(outcome: Outcome) -> str:
     """One line for people."""
-    if isinstance(outcome, Failure):
+    if isinstance(outcome, DecisionFailed):
         return f"the decision fails: {outcome.error}"
     return outcome.explanation if isinstance(outcome, (Decision, Evidence)) else ""
 

@@ -13,7 +13,7 @@ from kube_rendezvous_cli.text import table
 from rendezvous_operator.core.decide import Steps, steps
 from rendezvous_operator.core.end.rules import rules_for
 from rendezvous_operator.core.nodes import Node
-from rendezvous_operator.core.recorded import Failure, Outcome
+from rendezvous_operator.core.recorded import DecisionFailed, Outcome
 from rendezvous_operator.core.runs.close import CLOSE_RULES
 from rendezvous_operator.core.start.rules import START_RULES
 from rendezvous_operator.core.verdict import Cause, Waits
@@ -41,7 +41,7 @@ def explained(decided: Decided) -> Json:
         "now": _outcome(now, again),
         "differences": [difference._asdict() for difference in differences(recorded.outcome, again)],
     }
-    found = None if isinstance(again, Failure) else steps(now, recorded.world, recorded.memory)
+    found = None if isinstance(again, DecisionFailed) else steps(now, recorded.world, recorded.memory)
     if isinstance(found, Steps):
         told["nodes"] = [*_members(found), *_others(found)]
         told["facts"] = list(_facts(found))

@@ -8,9 +8,7 @@ from typing import Any, NamedTuple
 
 from kube_rendezvous_cli.kubectl import CommandError
 from rendezvous_api.codec import DecodeError
-from rendezvous_operator.core.recorded import Reader, Recorded, release_of
-
-FILES = "decisions-*.jsonl"
+from rendezvous_operator.core.recorded import FILES, Reader, Recorded, release_of
 
 
 class Decided(NamedTuple):

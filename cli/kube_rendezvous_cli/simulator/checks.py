@@ -1,14 +1,11 @@
 """What is wrong with a file: errors name the field and its value, and for an unknown field the nearest known one."""
 
-import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
-from kube_rendezvous_cli.arguments import TIME, UNITS
+from kube_rendezvous_cli import times
 from kube_rendezvous_cli.kubectl import CommandError
-
-_TIMES = re.compile(f"(?:{TIME.pattern})+")
 
 WRONG = 2
 """The exit code: the command line is wrong, or what it names."""
@@ -47,9 +44,10 @@ def seconds(path: str, value: Any) -> float:
     """A time: a number of seconds, or a text such as ``30s`` or ``5m``."""
     if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < float("inf"):
         return float(value)
-    if not isinstance(value, str) or not _TIMES.fullmatch(value):
+    found = times.seconds(value) if isinstance(value, str) else None
+    if found is None:
         fail(path, value, "is no time such as 30s, 5m or 1h10m")
-    return sum(float(number) * UNITS[unit] for number, unit in TIME.findall(value))
+    return found
 
 
 def names(path: str, value: Any) -> list[str]:

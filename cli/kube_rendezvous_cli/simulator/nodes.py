@@ -20,7 +20,7 @@ class Habits:
     stop_seconds: float = 2
     """From the call to join again until the workers have stopped and the agent joins."""
     check_in_seconds: float = 60
-    """After this time a member gives up to wait for the others of its round."""
+    """After this time a member no longer waits for the others of its round."""
     workers_fail_seconds: float | None = None
     """After a member dies, the workers of the others fail so much later. None: they hang."""
     beats: bool = True

@@ -355,7 +355,7 @@ class Play:
         held_out = any(entry.name == node.name for entry in status.held_out)
         if node.name in status.spares or gathered or held_out or suspended:
             return
-        self.happens(node.name, "gives up to wait", "give up to wait", Who.NODES)
+        self.happens(node.name, "gives up waiting", "give up waiting", Who.NODES)
         self.leave(node, LeaveReason.TIMED_OUT)
 
     def _last_run(self, node: Node, mine: Participant) -> str | None:

@@ -1,6 +1,5 @@
 """A scenario: a file that says who joins a group, and what happens when."""
 
-from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
@@ -16,6 +15,7 @@ from rendezvous_api import names
 from rendezvous_api.meta import ObjectMeta, timestamp
 from rendezvous_api.reasons import HostState, LeaveReason
 from rendezvous_api.rendezvous import Owner, Rendezvous
+from rendezvous_operator.core.recorded import patched
 
 Json = dict[str, Any]
 
@@ -62,7 +62,7 @@ def load(kubectl: Kubectl, path: str) -> Scenario:
     Raises:
         CommandError: there is no such file, or something in it is wrong.
     """
-    found = inject.read(kubectl, Namespace(filename=[path], recursive=False))
+    found = inject.read(kubectl, [path])
     if len(found) != 1:
         raise CommandError(f"{path}: has {len(found)} objects, and not one {KIND}", checks.WRONG)
     try:
@@ -198,7 +198,7 @@ class _Stage:
 
     def _edit(self, each: Happening) -> None:
         play = self._play
-        self._given = spec.changed(self._given, each.value)
+        self._given = patched(self._given, each.value)
         try:
             read = spec.read(self._given)
         except CommandError as error:

@@ -8,7 +8,7 @@ from typing import Any
 from kube_rendezvous_cli import times
 from kube_rendezvous_cli.group import Group
 from kube_rendezvous_cli.history import goodput
-from kube_rendezvous_cli.simulator.play import Play
+from kube_rendezvous_cli.simulator.play import Play, state_of
 from kube_rendezvous_cli.simulator.record import Entry, Who
 from kube_rendezvous_cli.text import count, listing, table
 from kube_rendezvous_cli.timeline import time_lost, timeline
@@ -66,7 +66,7 @@ def _state(play: Play) -> str:
     if play.operator.finished:
         return "deleted"
     status = play.operator.status
-    state = str(status.summary.state) if status.summary is not None else "Unknown"
+    state, _ = state_of(status)
     return f"{state}, in round {status.round} with {count(status.nodes, 'node')}" if status.round else state
 
 
@@ -78,7 +78,7 @@ def end(play: Play) -> Iterator[str]:
         yield f"At {at} the operator has deleted the Rendezvous."
         return
     status = operator.status
-    state = status.summary.state if status.summary is not None else "Unknown"
+    state, _ = state_of(status)
     yield f"At {at}: {state}, round {status.round}, {count(status.nodes, 'node')}."
     rounds = timeline(group_of(play), operator.wall(play.now))
     if rounds:

@@ -43,20 +43,6 @@ def known(given: Json, form: Json | None = None) -> Json:
     }
 
 
-def changed(before: Json, changes: Json, *, keep_null: bool = False) -> Json:
-    """A spec after an edit; what is null is removed, as in a merge patch, unless it is kept for a later one."""
-    merged = dict(before)
-    for name, value in changes.items():
-        if value is None and not keep_null:
-            merged.pop(name, None)
-        elif isinstance(value, dict):
-            inner = merged.get(name)
-            merged[name] = changed(inner if isinstance(inner, dict) else {}, value, keep_null=keep_null)
-        else:
-            merged[name] = value
-    return merged
-
-
 def _checked(path: str, value: Any, form: Json) -> Any:
     kind = form["type"]
     if kind == "object":

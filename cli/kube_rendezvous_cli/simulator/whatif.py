@@ -2,7 +2,7 @@
 
 import json
 from argparse import Namespace
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,7 @@ from kube_rendezvous_cli.simulator import checks, scenario, spec
 from kube_rendezvous_cli.simulator.live import Live
 from kube_rendezvous_cli.text import count, listing
 from rendezvous_api.reasons import HostState
+from rendezvous_operator.core.recorded import patched
 
 Json = dict[str, Any]
 
@@ -108,9 +109,9 @@ def _who(live: Live, names: Sequence[str]) -> str:
     return f"{count(len(names), 'node')}: {listing(told)}"
 
 
-def _changed(given: Json, settings: Iterable[str]) -> Any:
+def _changed(given: Json, settings: Sequence[str]) -> Any:
     """The spec with all settings; None: there are none."""
-    changes: Json = {}
+    changed = spec.known(given)
     for text in settings:
         path, separator, value = text.partition("=")
         if not separator or not path:
@@ -121,8 +122,8 @@ def _changed(given: Json, settings: Iterable[str]) -> Any:
             read = value
         for step in reversed(path.split(".")):
             read = {step: read}
-        changes = spec.changed(changes, read, keep_null=True)
-    return spec.read(spec.changed(spec.known(given), changes)) if changes else None
+        changed = patched(changed, read)
+    return spec.read(changed) if settings else None
 
 
 def _unknown(live: Live, gone: Sequence[str], options: Namespace) -> list[str]:
@@ -138,4 +139,5 @@ def _unknown(live: Live, gone: Sequence[str], options: Namespace) -> list[str]:
         )
     if any(text.startswith("machine=") for text in options.lose):
         told.append("when Kubernetes evicts the pods of a machine that is lost: it is assumed that it does not")
+        told.append("whether the operator reads machines (machines.enabled): it is assumed that it does not")
     return told

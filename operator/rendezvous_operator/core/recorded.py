@@ -26,17 +26,19 @@ T = TypeVar("T")
 
 FORMAT: Final = f"{GROUP}/decisions-1"
 """What the first line of a file says. Another one if files can no longer be read as this module does."""
+FILES: Final = "decisions-*.jsonl"
+"""The names of the files. Each has the time when it was begun, so their order is that of the decisions."""
 
 
 @dataclass(frozen=True)
-class Failure:
+class DecisionFailed:
     """The decision failed: nothing was written."""
 
     error: str
     """Kind and message of the exception."""
 
 
-Outcome = Decision | Evidence | Failure
+Outcome = Decision | Evidence | DecisionFailed
 
 
 class Recorded(NamedTuple):
@@ -154,7 +156,7 @@ def _outcome_of(seen: Seen, tree: Any) -> Outcome:
     if kind == "evidence":
         return _decoded(Evidence, content, path)
     if kind == "failure":
-        return _decoded(Failure, content, path)
+        return _decoded(DecisionFailed, content, path)
     if not isinstance(content, dict):
         raise DecodeError(f"{path}: {content!r} is no object")
     whole = dict(content)

@@ -11,7 +11,7 @@ from rendezvous_api.api_errors import ApiError, ConflictError, UnreachableError
 from rendezvous_operator.background import Background
 from rendezvous_operator.core import garbage, relevance
 from rendezvous_operator.core.decide import decide
-from rendezvous_operator.core.recorded import Failure, Recorded
+from rendezvous_operator.core.recorded import DecisionFailed, Recorded
 from rendezvous_operator.core.world import Decision, Deletion, Evidence, Memory, Now, Target, World
 from rendezvous_operator.kube.client import KINDS, Json
 from rendezvous_operator.kube.event_recorder import EventTarget, Recorder
@@ -250,7 +250,7 @@ class Reconciler:
         try:
             decision = decide(now, world, memory)
         except Exception as error:
-            self._record(Recorded(str(key), now, world, memory, Failure(f"{type(error).__name__}: {error}")))
+            self._record(Recorded(str(key), now, world, memory, DecisionFailed(f"{type(error).__name__}: {error}")))
             raise
         self._record(Recorded(str(key), now, world, memory, decision))
         return decision

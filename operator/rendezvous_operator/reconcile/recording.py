@@ -18,12 +18,10 @@ from pathlib import Path
 from typing import Final
 
 from rendezvous_api.backoff import Backoff, Failures
-from rendezvous_operator.core.recorded import Lines, Recorded, header
+from rendezvous_operator.core.recorded import FILES, Lines, Recorded, header
 
 logger = logging.getLogger(__name__)
 
-FILES: Final = "decisions-*.jsonl"
-"""Their names have the time when they were begun, so the order of the names is that of the decisions."""
 PARTS: Final = 8
 """In about that many files lies what is kept: so much of it is deleted at once."""
 BACKOFF: Final = Backoff(first=5.0, longest=300.0)

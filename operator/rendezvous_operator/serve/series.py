@@ -10,6 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from rendezvous_api import names
+from rendezvous_api.meta import moment_of
 from rendezvous_api.participant import Participant
 from rendezvous_api.reasons import ClosedReason, HeldOutReason, HostState, ParticipantState, RoundEndReason
 from rendezvous_api.rendezvous import RendezvousStatus
@@ -171,7 +172,7 @@ class RendezvousSeries(Collector):
         now = self._wall()
         for key, view in views.items():
             # An entry stays after its time, because the next hold-out would be longer.
-            entries = (entry for entry in view.status.held_out if datetime.fromisoformat(entry.until) > now)
+            entries = (entry for entry in view.status.held_out if moment_of(entry.until) > now)
             count = Totals(entry.reason for entry in entries)
             for reason in HeldOutReason:
                 gauge.add_metric((*key, reason.value), count[reason])

@@ -202,6 +202,11 @@ def test_options_of_kubectl_are_handed_on() -> None:
     assert arguments.of_kubectl(options) == ["--context=prod", "--as=ann", "--as-group=a", "--as-group=b"]
 
 
+@pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("90s", 90), ("1.5m", 90), ("1h10m", 4200), ("250ms", 0.25)])
+def test_a_time_is_read_with_its_units(text: str, seconds: float) -> None:
+    assert arguments.parsed(["wait", "train", f"--timeout={text}"]).timeout == seconds
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [

@@ -14,7 +14,7 @@ from tests.unit.recording_support import decisions_of, lost_and_replaced, write
 from kube_rendezvous_cli.__main__ import main
 from kube_rendezvous_cli.version import VERSION
 from rendezvous_operator.core.end import member_evicted, rules
-from rendezvous_operator.core.recorded import Failure, Lines, Recorded, header
+from rendezvous_operator.core.recorded import DecisionFailed, Lines, Recorded, header
 from rendezvous_operator.core.world import Decision, Evidence, World
 
 Replay = Callable[..., tuple[int, str, str]]
@@ -131,7 +131,7 @@ def test_a_decision_that_must_read_first_says_what(tmp_path: Path, decisions: li
 
 
 def test_a_decision_that_has_failed_is_shown(tmp_path: Path, decisions: list[Recorded], replay: Replay) -> None:
-    write(tmp_path, decisions[0]._replace(outcome=Failure("InvariantError: a former round runs")))
+    write(tmp_path, decisions[0]._replace(outcome=DecisionFailed("InvariantError: a former round runs")))
     code, out, _ = replay()
     assert code == 3
     now = decisions[0].outcome

@@ -140,12 +140,6 @@ def test_the_defaults_are_those_of_the_api_types() -> None:
     assert spec.read(given) == decode(RendezvousSpec, given)
 
 
-def test_an_edit_is_a_merge_patch() -> None:
-    before = {"minNodes": 2, "timeouts": {"joinSeconds": 5, "lastCallSeconds": 1}, "runID": "a"}
-    changed = spec.changed(before, {"timeouts": {"joinSeconds": 7}, "runID": None})
-    assert changed == {"minNodes": 2, "timeouts": {"joinSeconds": 7, "lastCallSeconds": 1}}
-
-
 # ---- the scenarios of the documentation
 
 

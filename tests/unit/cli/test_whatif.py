@@ -84,6 +84,7 @@ def test_a_lost_machine_takes_all_its_nodes_and_is_noticed_by_their_silence() ->
     assert [at for at, _ in told(start, "MemberSuspected", "RoundEnded")] == [15.0, 120.0]
     assert ranks(start) == ["train-0"]
     assert any("evicts the pods of a machine" in each for each in question.unknown)
+    assert any("whether the operator reads machines" in each for each in question.unknown)
 
 
 def test_a_lost_machine_is_noticed_by_beats_where_there_are_some() -> None:
@@ -257,3 +258,12 @@ def test_a_question_costs_few_decisions(monkeypatch: pytest.MonkeyPatch) -> None
         start, _ = asked(scenario, "--lose=rank=0")
         assert start.play.operator.status.round == 2
         assert 3 < len(decisions) <= 20
+
+
+def test_edits_of_one_part_of_the_spec_are_made_one_after_the_other() -> None:
+    start, _ = asked(
+        trains(max_restarts=5), "--spec=restarts.max=null", "--spec=restarts.max=3", "--spec=timeouts.joinSeconds=7"
+    )
+    after = start.play.operator.rendezvous.spec
+    assert (after.restarts.max, after.timeouts.join_seconds) == (3, 7)
+    assert after.timeouts.last_call_seconds == 1

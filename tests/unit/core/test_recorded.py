@@ -17,7 +17,16 @@ from rendezvous_api.codec import DecodeError
 from rendezvous_api.names import ANNOTATION_LAST_APPLIED, ANNOTATION_RETRY_AT
 from rendezvous_api.reasons import RoundEndReason
 from rendezvous_operator.core.decide import decide
-from rendezvous_operator.core.recorded import FORMAT, Failure, Lines, Reader, Recorded, header, patched, release_of
+from rendezvous_operator.core.recorded import (
+    FORMAT,
+    DecisionFailed,
+    Lines,
+    Reader,
+    Recorded,
+    header,
+    patched,
+    release_of,
+)
 from rendezvous_operator.core.timers import Timer
 from rendezvous_operator.core.world import Decision, Evidence, Memory, Now, Target, World
 
@@ -84,8 +93,10 @@ def test_entries_in_another_order_are_recorded_as_a_whole() -> None:
     assert list(reader.read(found)[0].world.participants) == [*(name for name, _ in others), first[0]]
 
 
-@pytest.mark.parametrize("outcome", [Evidence(frozenset({Target("Pod", "a", "u"), Target("Pod", "b")})), Failure("no")])
-def test_other_outcomes_are_kept(outcome: Evidence | Failure) -> None:
+@pytest.mark.parametrize(
+    "outcome", [Evidence(frozenset({Target("Pod", "a", "u"), Target("Pod", "b")})), DecisionFailed("no")]
+)
+def test_other_outcomes_are_kept(outcome: Evidence | DecisionFailed) -> None:
     recorded = decision()._replace(outcome=outcome)
     assert is_read(line(recorded)) == recorded
 
@@ -210,7 +221,7 @@ def _records(hint: Any, found: dict[Any, Any]) -> dict[Any, Any]:
 def test_what_is_left_out_has_that_value_as_its_default() -> None:
     """Of each type that a line may have; otherwise another value would be read."""
     records: dict[Any, Any] = {}
-    for cls in (Now, World, Memory, Decision, Evidence, Failure):
+    for cls in (Now, World, Memory, Decision, Evidence, DecisionFailed):
         _records(cls, records)
     assert len(records) > 30
     wrong = []
