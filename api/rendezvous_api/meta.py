@@ -80,7 +80,10 @@ def moment_of(text: str) -> datetime:
     # Up to Python 3.10, fromisoformat wants exactly 3 or 6 digits, and no Z.
     digits = (fraction or ".0")[1:7].ljust(6, "0")
     moment = datetime.fromisoformat(f"{whole}.{digits}{'+00:00' if zone == 'Z' else zone}")
-    return moment.astimezone(timezone.utc)
+    try:
+        return moment.astimezone(timezone.utc)
+    except OverflowError:
+        raise ValueError(f"{text!r} is before the year 1 or after the year 9999 in UTC") from None
 
 
 def parse_time(text: str | None) -> datetime | None:

@@ -27,7 +27,20 @@ def test_parts_of_a_second_and_zones(text: str, later: float) -> None:
     assert moment_of(text) == MOMENT + timedelta(seconds=later)
 
 
-@pytest.mark.parametrize("text", ["", "soon", "2030-01-02", "2030-01-02T03:04:05", "2030-13-02T03:04:05Z"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "soon",
+        "2030-01-02",
+        "2030-01-02T03:04:05",
+        "2030-13-02T03:04:05Z",
+        "0001-01-01T00:00:00+10:00",
+        "9999-12-31T23:59:59-10:00",
+    ],
+)
 def test_what_is_no_time_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"2030-13|month|is no time of the Kubernetes API"):
+    with pytest.raises(
+        ValueError, match=r"2030-13|month|is no time of the Kubernetes API|is before the year 1 or after"
+    ):
         moment_of(text)

@@ -53,7 +53,7 @@ def _facts(found: Steps) -> Iterator[Json]:
     now = found.observed.now
     for (timer, key), since in found.timers.since.items():
         yield {
-            "fact": timer.value, "key": _key(key), "since": now.clock_time(since), "seconds": now.monotonic - since
+            "fact": timer.value, "key": _key(key), "since": _clock_time(now, since), "seconds": now.monotonic - since
         }  # fmt: skip
 
 
@@ -101,7 +101,7 @@ def _seen(found: Steps, node: Node | None, why: str) -> Json:
     if accused is not None:
         words = " and ".join(word.value for word in accused.words)
         contradicted = ", which its heartbeat contradicts" if accused.contradicted else ""
-        said.append(f"{accused.by} says {words} since {now.clock_time(accused.since)}{contradicted}")
+        said.append(f"{accused.by} says {words} since {_clock_time(now, accused.since)}{contradicted}")
     if node.name in found.observed.liveness.by_peers_only:
         said.append("its peers vouch for it")
     if node.leaving is not None and node.leaving != why:
@@ -124,7 +124,7 @@ def _rules(found: Steps) -> Iterator[Json]:
             "list": "liveness",
             "rule": "silence",
             "answer": "will count",
-            "until": now.clock_time(observed.liveness.changes_at),
+            "until": _clock_time(now, observed.liveness.changes_at),
             "message": "a node that sends no heartbeat reaches its next limit",
         }
     if observed.run.open:
@@ -142,7 +142,7 @@ def _rules(found: Steps) -> Iterator[Json]:
             rule = start.__module__.rpartition(".")[2]
             answer: Json = {"list": "start", "rule": rule, "answer": "is met", "until": None, "message": ""}
             if isinstance(verdict, Waits):
-                until = None if verdict.until is None else now.clock_time(verdict.until)
+                until = None if verdict.until is None else _clock_time(now, verdict.until)
                 answer |= {"answer": "waits", "until": until, "message": f"{verdict.reason}: {verdict.message}"}
             yield answer
 
@@ -153,7 +153,7 @@ def _causes(of: str, rule: str, now: Now, causes: Iterable[Cause[Any]]) -> Itera
             "list": of,
             "rule": rule,
             "answer": "counts" if cause.at <= now.monotonic else "will count",
-            "until": None if cause.at <= now.monotonic else now.clock_time(cause.at),
+            "until": None if cause.at <= now.monotonic else _clock_time(now, cause.at),
             "message": f"{cause.reason}: {cause.message}",
         }
         for cause in causes
@@ -175,9 +175,16 @@ def _outcome(now: Now, outcome: Outcome) -> Json:
                 for name, reason in outcome.lost.items()
                 for found in [outcome.detected.get(name)]
             },
-            "decidesAgain": None if outcome.wake_at is None else now.clock_time(outcome.wake_at),
+            "decidesAgain": None if outcome.wake_at is None else _clock_time(now, outcome.wake_at),
         }
     return told
+
+
+def _clock_time(now: Now, moment: float) -> str:
+    try:
+        return now.clock_time(moment)
+    except (OverflowError, ValueError):  # a moment that no clock shows, such as one in a file that was changed
+        return f"{moment:g} s"
 
 
 def _key(key: Any) -> str:

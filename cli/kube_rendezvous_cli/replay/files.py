@@ -10,6 +10,9 @@ from kube_rendezvous_cli.kubectl import CommandError
 from rendezvous_api.codec import DecodeError
 from rendezvous_operator.core.recorded import FILES, Reader, Recorded, release_of
 
+_DAMAGED = object()
+"""A line that is no JSON."""
+
 
 class Decided(NamedTuple):
     """One decision, and where it was found."""
@@ -74,7 +77,7 @@ class Recording:
         reader, release = Reader(), ""
         for number, line in self._lines(path):
             try:
-                if line is None:
+                if line is _DAMAGED:
                     reader = Reader()  # whatever it has said, no line that builds on it can be read
                 elif release:
                     recorded, left_out = reader.read(line)
@@ -83,24 +86,30 @@ class Recording:
                 else:
                     release = release_of(line)
                     self.releases += [release] if release not in self.releases else []
+            except RecursionError:
+                reader = Reader()
+                self._note(path, number, "it has too many values in each other")
             except DecodeError as error:
                 self._note(path, number, f"{error}, written by release {release}" if release else str(error))
                 if not release:
                     return
 
     def _lines(self, path: Path) -> Iterator[tuple[int, Any]]:
-        """The lines with their numbers; None for one that is no JSON."""
+        """The lines with their numbers; `_DAMAGED` for one that is no JSON."""
         try:
+            if not path.is_file():  # a pipe would never end
+                self._note(path, 0, "it is no file")
+                return
             with path.open("rb") as opened:
                 for number, text in enumerate(opened, 1):
                     try:
                         line = json.loads(text)
-                    except ValueError:
+                    except (ValueError, RecursionError):  # the latter for lists in lists without end
                         if not text.endswith(b"\n"):
                             self.cut.append(f"{path.name}, line {number}, is cut: its operator ended while it wrote it")
                             return
                         self._note(path, number, "it is no JSON")
-                        line = None
+                        line = _DAMAGED
                     yield number, line
         except OSError as error:
             self._note(path, 0, str(error.strerror))

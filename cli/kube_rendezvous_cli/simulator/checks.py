@@ -7,6 +7,12 @@ from typing import Any, NoReturn
 from kube_rendezvous_cli import times
 from kube_rendezvous_cli.kubectl import CommandError
 
+MOST_SECONDS = 7 * 24 * 3600
+"""The longest time. All decisions up to then are made, so a longer one is hardly meant, and would take hours."""
+
+MOST_LETTERS = 253
+"""Of a name, as in the Kubernetes API."""
+
 WRONG = 2
 """The exit code: the command line is wrong, or what it names."""
 
@@ -43,10 +49,16 @@ def mapping(path: str, value: Any, known: Iterable[str], needed: Iterable[str] =
 def seconds(path: str, value: Any) -> float:
     """A time: a number of seconds, or a text such as ``30s`` or ``5m``."""
     if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < float("inf"):
-        return float(value)
+        return _not_too_long(path, value, float(value))
     found = times.seconds(value) if isinstance(value, str) else None
     if found is None:
         fail(path, value, "is no time such as 30s, 5m or 1h10m")
+    return _not_too_long(path, value, found)
+
+
+def _not_too_long(path: str, value: Any, found: float) -> float:
+    if found > MOST_SECONDS:
+        fail(path, value, f"is more than {MOST_SECONDS // 86400} days")
     return found
 
 
@@ -55,6 +67,9 @@ def names(path: str, value: Any) -> list[str]:
     found = value if isinstance(value, list) else [value]
     if not found or not all(isinstance(each, str) and each for each in found):
         fail(path, value, "is no name, and no list of names")
+    for each in found:
+        if len(each) > MOST_LETTERS:
+            fail(path, each, f"has more than {MOST_LETTERS} characters")
     return found
 
 

@@ -118,12 +118,14 @@ class Reader:
             DecodeError: a field is missing or has another type; the message names its path. Lines after it can be read.
         """
         if not isinstance(line, dict) or not isinstance(line.get("rendezvous"), str):
+            self._before.clear()  # whose line it was is not known, and others may build on it
             raise DecodeError("rendezvous: is required")
         name, whole = line["rendezvous"], line.get("whole") is True
-        before = {} if whole else self._before.get(name)
+        before = self._before.pop(name, None)
+        before = {} if whole else before
         if before is None:
             raise DecodeError(f"whole: the line of {name} before this one is missing")
-        tree = self._before[name] = patched(before, line.get("seen", {}))
+        tree = self._before[name] = patched(before, _object(line.get("seen"), "seen"))
         now, seen = _decoded(Now, line.get("now"), "now"), _decoded(Seen, tree, "seen")
         outcome = _outcome_of(seen, line.get("outcome"))
         return Recorded(name, now, *seen, outcome), _decoder(int)(line.get("leftOut", 0), "leftOut")
@@ -161,7 +163,7 @@ def _outcome_of(seen: Seen, tree: Any) -> Outcome:
         raise DecodeError(f"{path}: {content!r} is no object")
     whole = dict(content)
     for field, before in (("status", seen.world.rendezvous.status), ("memory", seen.memory)):
-        whole[field] = {**encode(before), **content.get(field, {})}
+        whole[field] = {**encode(before), **_object(content.get(field, {}), f"{path}.{field}")}
     return _decoded(Decision, whole, path)
 
 
@@ -305,7 +307,7 @@ def _decoder(hint: Any) -> _Decoder:
     if hint is float:
         return _checked(lambda value: value if isinstance(value, (int, float)) else float(str(value)), "number")
     if hint is datetime:
-        return _checked(datetime.fromisoformat, "time")
+        return _checked(_time, "time with its zone")
     if origin is tuple:
         return lambda value, path: tuple(_items(_decoder(arguments[0]), value, path))
     if origin is frozenset:
@@ -371,13 +373,22 @@ def _facts(value: Any, path: str) -> Mapping[Fact, float]:
     for fact in _items(lambda fact, _: fact, value, path):
         if not isinstance(fact, list) or len(fact) != 3:
             raise DecodeError(f"{path}: {str(fact)[:200]!r} is no fact with a key and a moment")
-        timer, key, moment = fact
-        if timer in known:
-            found[known[timer], _key_of(key)] = _decoder(float)(moment, path)
+        name, key, moment = fact
+        if (timer := known.get(str(name))) is not None:
+            found[timer, _key_of(key, path)] = _decoder(float)(moment, path)
     return found
 
 
-def _key_of(tree: Any) -> Hashable:
+def _key_of(tree: Any, path: str) -> Hashable:
     if isinstance(tree, list):
-        return tuple(_key_of(item) for item in tree)
-    return frozenset(tree["set"]) if isinstance(tree, dict) else tree
+        return tuple(_key_of(item, path) for item in tree)
+    if isinstance(tree, dict):
+        return frozenset(_key_of(item, path) for item in _items(lambda item, _: item, tree.get("set"), f"{path}.set"))
+    return cast(Hashable, tree)
+
+
+def _time(text: str) -> datetime:
+    found = datetime.fromisoformat(text)
+    if found.tzinfo is None:
+        raise ValueError(text)  # it cannot be compared with others
+    return found

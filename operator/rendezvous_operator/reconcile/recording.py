@@ -10,10 +10,11 @@ import json
 import logging
 import os
 import queue
+import stat
 import threading
 import time
-from collections.abc import Iterator
-from datetime import datetime, timezone
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,11 @@ from rendezvous_operator.core.recorded import FILES, Lines, Recorded, header
 
 logger = logging.getLogger(__name__)
 
+_TIME: Final = "%Y%m%dT%H%M%S.%fZ"
+"""In the name of a file: when it was begun.
+
+If the clock goes back, a name is later than its time: the newest decisions are not to be the first that are deleted.
+"""
 PARTS: Final = 8
 """In about that many files lies what is kept: so much of it is deleted at once."""
 BACKOFF: Final = Backoff(first=5.0, longest=300.0)
@@ -153,13 +159,33 @@ class Files:
         if size > self._most:
             raise OSError(errno.EFBIG, f"a decision of {size} bytes is larger than --record-megabytes allows")
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        kept = sorted(self._folder.glob(FILES))
-        sizes = {path: path.stat().st_size for path in kept}
+        sizes = self._sizes()
+        kept = sorted(sizes)
         while kept and sum(sizes[path] for path in kept) + size > self._most:
             kept.pop(0).unlink(missing_ok=True)
-        name = FILES.replace("*", f"{datetime.now(timezone.utc):%Y%m%dT%H%M%S.%fZ}")
+        name = FILES.replace("*", f"{_time_after(sizes):{_TIME}}")
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         self._file, self._size = os.open(self._folder / name, flags, 0o600), 0
+
+    def _sizes(self) -> dict[Path, int]:
+        """The files that are there. What is no file is somebody's else, and another operator may delete, too."""
+        found = {}
+        for path in self._folder.glob(FILES):
+            with contextlib.suppress(FileNotFoundError):
+                status = path.lstat()
+                if stat.S_ISREG(status.st_mode):
+                    found[path] = status.st_size
+        return found
+
+
+def _time_after(paths: Iterable[Path]) -> datetime:
+    """Now, or right after the newest of these files."""
+    latest = datetime.now(timezone.utc)
+    for path in paths:
+        with contextlib.suppress(ValueError, OverflowError):  # a file of another name
+            begun = datetime.strptime(path.name, FILES.replace("*", _TIME)).replace(tzinfo=timezone.utc)
+            latest = max(latest, begun + timedelta(microseconds=1))
+    return latest
 
 
 def _line(value: object) -> bytes:
