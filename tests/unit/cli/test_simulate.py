@@ -229,7 +229,7 @@ def test_a_run_ends_when_its_nodes_have_succeeded_and_spares_leave() -> None:
 
 def test_an_agent_gives_up_to_wait_after_its_time() -> None:
     play = played(nodes=1, spec={"minNodes": 2, "maxNodes": 2, "timeouts": {"joinSeconds": 40}})
-    assert (40.0, "gives up to wait") in [(entry.at, entry.what) for entry in play.record]
+    assert (40.0, "gives up waiting") in [(entry.at, entry.what) for entry in play.record]
 
 
 def test_a_node_that_was_away_finds_another_round_and_joins_again() -> None:
