@@ -98,7 +98,10 @@ def _since(status: RendezvousStatus, now: datetime) -> Mapping[Fact, float]:
 def _ages(mine: Mapping[str, Participant], rendezvous: Rendezvous, now: datetime) -> Mapping[str, float]:
     """Seconds since the last heartbeat of each node. Their clocks, and that of this machine, may differ a little."""
     beats = {name: parse_time(each.status.heartbeat_time) for name, each in mine.items()}
-    newest = max((beat for beat in beats.values() if beat is not None), default=now)
+    known = sorted(beat for beat in beats.values() if beat is not None)
+    # One clock that is far ahead must not make all other nodes silent.
+    usual = max(now, known[(len(known) - 1) // 2]) if known else now
+    newest = max((beat for beat in known if (beat - usual) / timedelta(seconds=1) < _OTHER_CLOCKS_SECONDS), default=now)
     late = (now - newest) / timedelta(seconds=1) - rendezvous.silent_seconds
     reference = newest if late < _OTHER_CLOCKS_SECONDS else now
     return {

@@ -118,7 +118,7 @@ def _changed(given: Json, settings: Sequence[str]) -> Any:
             raise CommandError(f"--spec: {text!r} is not FIELD=VALUE, such as maxNodes=6", checks.WRONG)
         try:
             read = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             read = value
         for step in reversed(path.split(".")):
             read = {step: read}

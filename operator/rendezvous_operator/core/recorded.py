@@ -307,7 +307,7 @@ def _decoder(hint: Any) -> _Decoder:
     if hint is float:
         return _checked(lambda value: value if isinstance(value, (int, float)) else float(str(value)), "number")
     if hint is datetime:
-        return _checked(_time, "time with its zone")
+        return _checked(_time, "time")
     if origin is tuple:
         return lambda value, path: tuple(_items(_decoder(arguments[0]), value, path))
     if origin is frozenset:

@@ -41,7 +41,7 @@ def _facts(*fact: Any) -> Callable[[Json], object]:
         (lambda line: line.pop("seen"), "seen: 'None' is no object"),
         (
             lambda line: line["now"].update(wall="2030-01-01T00:00:00"),
-            "now.wall: '2030-01-01T00:00:00' is no time with",
+            "now.wall: '2030-01-01T00:00:00' is no time",
         ),
         (_facts("round", {"set": 1}, 1.0), "seen.memory.since.set: '1' is no list"),
         (_facts("round", {"x": 1}, 1.0), "seen.memory.since.set: 'None' is no list"),

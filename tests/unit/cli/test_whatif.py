@@ -53,6 +53,18 @@ def ranks(start: Live) -> list[str]:
     return [member.name.removeprefix("train.") for member in start.play.operator.status.participants]
 
 
+@pytest.mark.parametrize("ahead", ["2031-01-01T00:00:00.000000Z", "9999-12-31T23:59:59.000000Z"])
+@pytest.mark.parametrize("behind", [0.0, -300.0])
+def test_one_clock_that_is_far_ahead_makes_no_other_node_silent(ahead: str, behind: float) -> None:
+    scenario = trains()
+    found = objects(scenario)
+    found["participants"][0]["status"]["heartbeatTime"] = ahead
+    start = live.read(found, scenario.now + timedelta(seconds=behind))
+    assert all(node.heard for node in start.play.nodes.values())
+    whatif.ask(start, arguments.parsed(["whatif", "train"]), found["rendezvous"][0]["spec"])
+    assert show.forecast(start.play) == "Nothing changes: the group is Running, in round 1 with 3 nodes."
+
+
 def test_nothing_changes_by_itself_while_a_round_runs() -> None:
     start, question = asked(trains())
     assert show.forecast(start.play) == "Nothing changes: the group is Running, in round 1 with 3 nodes."
