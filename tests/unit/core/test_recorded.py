@@ -146,7 +146,7 @@ def test_what_a_later_release_says_is_tolerated() -> None:
         (["rendezvous"], 1, "rendezvous: is required"),
         (["whole"], False, "whole: the line of ns/train before this one is missing"),
         (["now", "monotonic"], "soon", "now.monotonic: 'soon' is no number"),
-        (["now", "wall"], "noon", "now.wall: 'noon' is no time with its zone"),
+        (["now", "wall"], "noon", "now.wall: 'noon' is no time"),
         (["now"], None, "now: 'None' is no object"),
         (["seen", "world", "complete"], "yes", "seen.world.complete: 'yes' is no bool"),
         (["seen", "world", "rendezvous", "spec", "minNodes"], None, "seen.world.rendezvous.spec.minNodes: is required"),
