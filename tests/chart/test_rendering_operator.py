@@ -1,5 +1,8 @@
 """The Deployment of the operator as the values want it."""
 
+import json
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -206,3 +209,29 @@ def test_a_spread_constraint_gets_the_selector_unless_it_has_one() -> None:
     first, second = deployment["spec"]["template"]["spec"]["topologySpreadConstraints"]
     assert first == own
     assert second == {**default, "labelSelector": deployment["spec"]["selector"]}
+
+
+def test_no_large_number_loses_its_digits() -> None:
+    """Helm reads each number as a float, and writes those from a million on with an exponent."""
+    schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
+    large = {path: most for path, most in largest(schema) if most >= 1_000_000}
+    assert "recording.megabytes" in large
+    for document in render({**large, "recording.enabled": True}):
+        assert not re.search(r"\d(\.\d+)?e\+\d", json.dumps(document)), document["kind"]
+        assert not [number for number in numbers(document) if isinstance(number, float)], document["kind"]
+
+
+def largest(schema: Json, path: str = "") -> Iterator[tuple[str, int]]:
+    """The whole numbers among the values, with the largest that each may be."""
+    for name, inner in schema.get("properties", {}).items():
+        if "integer" in (inner["type"] if isinstance(inner.get("type"), list) else [inner.get("type")]):
+            yield path + name, inner.get("maximum", 10_000_000)
+        yield from largest(inner, f"{path}{name}.")
+
+
+def numbers(value: Any) -> Iterator[float]:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    if isinstance(value, (int, float)):
+        yield value
+    for each in inner:
+        yield from numbers(each)
