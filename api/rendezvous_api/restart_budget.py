@@ -86,8 +86,7 @@ def counts(
 
 def until_when(restarts: Restarts, failure: Failure) -> datetime | None:
     """Until when a failure counts; None: as long as the run lasts."""
-    began = parse_time(failure.time)
-    if restarts.window_seconds is None or began is None:
+    if restarts.window_seconds is None or (began := parse_time(failure.time)) is None:
         return None
     return began + timedelta(seconds=restarts.window_seconds)
 

@@ -21,6 +21,8 @@ from rendezvous_operator.core.timers import Timers
 from rendezvous_operator.core.words import budget_is_spent, cut, listing, with_listing
 
 Answer = tuple[bool, Reason, str]
+Closed = tuple[ClosedReason, str]
+"""Why the run is closed, also in words."""
 
 _NOT_ENDED: Answer = (False, ConditionReason.NOT_ENDED, "")
 _AS_EXPECTED: Answer = (False, ConditionReason.AS_EXPECTED, "")
@@ -31,12 +33,13 @@ def with_conditions(s: Situation, timers: Timers, status: RendezvousStatus) -> R
     # A round may have been published with a node that is held out, since the others were too few.
     members = {member.name for member in status.participants}
     absent = held_out.as_missing(entry for entry in held_out.active(s, timers) if entry.name not in members)
-    failed = _failed(s, status)
+    closed = _closed(s, status)
+    failed = _failed(closed)
     found = (
-        (names.CONDITION_RUNNING, _running(s, status, absent)),
-        (names.CONDITION_COMPLETE, _complete(s, status)),
+        (names.CONDITION_RUNNING, _running(s, status, absent, closed)),
+        (names.CONDITION_COMPLETE, _complete(closed)),
         (names.CONDITION_FAILED, failed),
-        (names.CONDITION_SUSPENDED, _suspended(s, status)),
+        (names.CONDITION_SUSPENDED, _suspended(s, status, closed)),
         (names.CONDITION_DEGRADED, _degraded(s, status, absent)),
         (names.CONDITION_RECONCILING, _reconciling(s, status)),
         (names.CONDITION_STALLED, failed if failed[0] else _AS_EXPECTED),
@@ -50,10 +53,9 @@ def explanation(status: RendezvousStatus) -> str:
     return f"{running.reason}: {running.message}" if running else "not evaluated yet"
 
 
-def _running(s: Situation, status: RendezvousStatus, absent: Sequence[Missing]) -> Answer:
-    ended = status.closed_reason(status.run_id)
-    if ended is not None:
-        return False, ended, _why_closed(s, status, ended)
+def _running(s: Situation, status: RendezvousStatus, absent: Sequence[Missing], closed: Closed | None) -> Answer:
+    if closed is not None:
+        return False, *closed
     if Run.of(status).round_runs:
         return True, ConditionReason.RUNNING, _what_runs(s, status, absent)
     if s.spec.closed:
@@ -66,24 +68,20 @@ def _running(s: Situation, status: RendezvousStatus, absent: Sequence[Missing]) 
     return False, FormationReason.WAITING_FOR_NODES, with_listing(message, s.known_but_missing)
 
 
-def _complete(s: Situation, status: RendezvousStatus) -> Answer:
-    ended = status.closed_reason(status.run_id)
-    if ended is None:
-        return _NOT_ENDED
-    return ended is ClosedReason.RUN_SUCCEEDED, ended, _why_closed(s, status, ended)
+def _complete(closed: Closed | None) -> Answer:
+    return _NOT_ENDED if closed is None else (closed[0] is ClosedReason.RUN_SUCCEEDED, *closed)
 
 
-def _failed(s: Situation, status: RendezvousStatus) -> Answer:
-    ended = status.closed_reason(status.run_id)
-    if ended is None:
-        return _NOT_ENDED
-    return ended is not ClosedReason.RUN_SUCCEEDED, ended, _why_closed(s, status, ended)
+def _failed(closed: Closed | None) -> Answer:
+    return _NOT_ENDED if closed is None else (closed[0] is not ClosedReason.RUN_SUCCEEDED, *closed)
 
 
-def _suspended(s: Situation, status: RendezvousStatus) -> Answer:
+def _suspended(s: Situation, status: RendezvousStatus, closed: Closed | None) -> Answer:
     """Whether the user has suspended it, and all members of the last round have stopped."""
-    holds, reason, message = _running(s, status, ())
-    if holds or not s.spec.suspend or not isinstance(reason, FormationReason):
+    if not s.spec.suspend:
+        return False, ConditionReason.NOT_SUSPENDED, ""
+    holds, reason, message = _running(s, status, (), closed)
+    if holds or not isinstance(reason, FormationReason):
         return False, ConditionReason.NOT_SUSPENDED, ""
     return reason is FormationReason.SUSPENDED, reason, message
 
@@ -136,13 +134,16 @@ def _goes_on(s: Situation, status: RendezvousStatus) -> bool:
     return status.round == s.status.round and Run.of(status).round_runs
 
 
-def _why_closed(s: Situation, status: RendezvousStatus, reason: ClosedReason) -> str:
+def _closed(s: Situation, status: RendezvousStatus) -> Closed | None:
+    reason = status.closed_reason(status.run_id)
+    if reason is None:
+        return None
     text = f"run {status.run_id!r} is closed"
     if reason is ClosedReason.RESTART_BUDGET_EXHAUSTED:
         text += f": {budget_is_spent(s.spec.restarts, budget.spent(s))}"
     elif reason is ClosedReason.RUN_SUCCEEDED:
         text += ": it has succeeded"
-    return text
+    return reason, text
 
 
 def _condition(s: Situation, name: str, answer: Answer) -> Condition:

@@ -28,12 +28,13 @@ def answer_all(s: Situation) -> Run:
     """
     answers: dict[str, Refusal] = {}
     before = {refusal.name: refusal for refusal in s.run.refused}
+    budget_spent = _budget_spent(s)
     for node in s.all_waiting:
         old = before.get(node.name)
         if old is not None and _is_final(old, node):
             answers[node.name] = old
             continue
-        answer = _answer(s, node)
+        answer = _answer(s, node, budget_spent)
         if answer is not None and not _must_be_read(s, node):
             spec = node.object.spec
             answers[node.name] = Refusal(
@@ -143,7 +144,14 @@ class _Answer(NamedTuple):
     closed_reason: str | None = None
 
 
-def _answer(s: Situation, node: Node) -> _Answer | None:
+def _budget_spent(s: Situation) -> str:
+    """Why the present run is closed, if that is since its restart budget is used up; the same for all its nodes."""
+    if s.run.closed_reason(s.run.id) is not ClosedReason.RESTART_BUDGET_EXHAUSTED:
+        return ""
+    return budget_is_spent(s.spec.restarts, budget.spent(s))
+
+
+def _answer(s: Situation, node: Node, budget_spent: str = "") -> _Answer | None:
     run, name = s.run, s.metadata.name
     if s.spec.closed:
         message = f"Rendezvous {name!r} is closed (spec.closed is true)"
@@ -159,7 +167,7 @@ def _answer(s: Situation, node: Node) -> _Answer | None:
     if closed is not None:
         because = str(closed)
         if closed is ClosedReason.RESTART_BUDGET_EXHAUSTED and node.run_id == run.id:
-            because = f"{closed}: {budget_is_spent(s.spec.restarts, budget.spent(s))}"
+            because = f"{closed}: {budget_spent}"
         message = f"run {node.run_id!r} is closed ({because}); {_another_run(node)}"
         return _Answer(RefusalReason.RUN_CLOSED, message, str(closed))
     if node.has_wrong_address:
