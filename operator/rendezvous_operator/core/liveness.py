@@ -21,7 +21,7 @@ A member for which its peers vouch is not silent. Its silence begins with the la
 it. A member that is dead by what its peers say counts as one that was silent for too long (see `peers`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rendezvous_api import names
@@ -272,11 +272,10 @@ class _Measurement:
             self.by_machine[name] = machines.why_down(self._world, seen)
         return silence
 
-    def _limits(self, seen: SeenParticipant, began: float) -> tuple[tuple[Silence, float], tuple[Silence, float]]:
-        return (
-            (Silence.SILENT, silent_seconds(seen.object, self._spec)),
-            (Silence.LOST, machines.lost_seconds(self._now, began, seen, self._world, self._since)),
-        )
+    def _limits(self, seen: SeenParticipant, began: float) -> Iterator[tuple[Silence, float]]:
+        yield Silence.SILENT, silent_seconds(seen.object, self._spec)
+        # Most are not silent, and never ask for it.
+        yield Silence.LOST, machines.lost_seconds(self._now, began, seen, self._world, self._since)
 
     def _is_vouched_for(self, seen: SeenParticipant) -> bool:
         name = seen.object.metadata.name
