@@ -206,7 +206,8 @@ class Host(PeerThread):
                 self._judge_at = now
                 return
         if must_answer:
-            if self._report is None or is_unanswered or guest.rank in self._accused:
+            accuses_now = is_unanswered and guest.rank not in self._accusers
+            if self._report is None or accuses_now or guest.rank in self._accused:
                 self._judge_at = now
             self._answer(guest)
 
