@@ -1,12 +1,13 @@
 """All guards that are removed, one after the other."""
 
 from tests.model.mutants import (
+    of_agents,
     of_caches,
     of_connections,
     of_ends,
     of_faults,
-    of_handlers,
     of_hold_outs,
+    of_joins,
     of_machines,
     of_names,
     of_nodes,
@@ -33,7 +34,8 @@ MUTANTS = [
     *of_statuses.MUTANTS,
     *of_caches.MUTANTS,
     *of_reconciles.MUTANTS,
-    *of_handlers.MUTANTS,
+    *of_joins.MUTANTS,
+    *of_agents.MUTANTS,
     *of_reports.MUTANTS,
     *of_connections.MUTANTS,
 ]
