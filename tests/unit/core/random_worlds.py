@@ -15,10 +15,10 @@ from tests.unit.core.small_world import (
     TIMED_OUT,
     UNHEARD,
     Node,
-    Setup,
     Shared,
 )
 from tests.unit.core.small_world_objects import NOW, world_of
+from tests.unit.core.small_world_setup import Setup
 
 from rendezvous_api.participant import Participant
 from rendezvous_api.rendezvous import RankOwner

@@ -15,14 +15,11 @@ silent. The number of re-entries, restarts and rounds is not bounded.
 """
 
 from collections.abc import Hashable, Iterator
-from dataclasses import dataclass
 from itertools import permutations
 from typing import NamedTuple
 
 from tests.unit.core.small_world_path import Second
-from tests.unit.core.write_rules import is_allowed
-
-from rendezvous_api.rendezvous import AllowedSizes
+from tests.unit.core.small_world_setup import Setup
 
 SUCCEEDED, FAILED, TIMED_OUT, JOINED = "succeeded", "failed", "timed out", "joined"
 """What a participant object says; "" is no object."""
@@ -118,70 +115,6 @@ class Shared(NamedTuple):
     """Which of the limits of the setup the user has set now."""
     facts: tuple[tuple[tuple[str, Hashable], int], ...] = ()
     """Timers that are not about one agent: name and key, and age."""
-
-
-@dataclass(frozen=True)
-class Setup:
-    """What may happen in one search."""
-
-    name: str
-    min_nodes: int
-    max_nodes: int
-    runs: tuple[str, ...] = ("A", "A", "A")
-    peers: str = ""
-    """Members have a second path to their host, which breaks and heals. "report": the host says what it knows of them;
-    "words": they say what they know of it; "both"."""
-    silence: bool = False
-    """Paths to the API server break and heal, and processes die without a trace."""
-    deletion: bool = True
-    """Objects vanish with their pods."""
-    failing: bool = True
-    """Workers fail, and check-ins."""
-    pods: bool = False
-    """Pods are known: evicted, deleted, recreated."""
-    ends: bool = False
-    """Agents finish, fail for good, or run out of time."""
-    closes: bool = False
-    """Agents ask to close their run."""
-    spec_closed: bool = False
-    """The user closes the Rendezvous and opens it again."""
-    suspends: bool = False
-    """The user suspends the Rendezvous and takes it back."""
-    leaders: bool = False
-    """The operator is replaced by one that remembers nothing."""
-    max_restarts: int | None = None
-    window: bool = False
-    """A failure counts for a time only."""
-    per_node: int | None = None
-    """The restarts of one node."""
-    requests: bool = False
-    """The user asks for a new round by the annotation."""
-    other_limits: tuple[tuple[int, int], ...] = ()
-    """Other minNodes and maxNodes that the user may set."""
-    retention: bool = False
-    """Time goes on until what has left or is silent is deleted."""
-    sizes: AllowedSizes | None = None
-    """The sizes that a round may have."""
-
-    @property
-    def limits(self) -> tuple[tuple[int, int], ...]:
-        """All minNodes and maxNodes that may be set, the first ones first."""
-        return ((self.min_nodes, self.max_nodes), *self.other_limits)
-
-    def fitting(self, limits: int, nodes: int) -> int:
-        """The largest round that this many nodes can form under these limits; 0 if there is none."""
-        fewest, most = self.limits[limits]
-        sizes = range(fewest, min(most, nodes) + 1)
-        return max((size for size in sizes if is_allowed(self.sizes, size)), default=0)
-
-    @property
-    def reasons_matter(self) -> bool:
-        return self.ends or self.max_restarts is not None
-
-    @property
-    def lists_failures(self) -> bool:
-        """Whether the budget counts from the list of failures, so that it is a part of a state."""
-        return self.window or self.per_node is not None
 
 
 def start(setup: Setup) -> tuple[Shared, tuple[Node, ...]]:

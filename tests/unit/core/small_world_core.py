@@ -17,7 +17,6 @@ from tests.unit.core.small_world import (
     UNHEARD,
     Ages,
     Node,
-    Setup,
     Shared,
     start,
     vanished,
@@ -33,6 +32,7 @@ from tests.unit.core.small_world_objects import (
 )
 from tests.unit.core.small_world_path import Second
 from tests.unit.core.small_world_peers import check_losses
+from tests.unit.core.small_world_setup import Setup
 from tests.unit.core.write_rules import check_write
 
 from rendezvous_api import names
@@ -40,9 +40,7 @@ from rendezvous_api.reasons import (
     FAILURES,
     ClosedReason,
 )
-from rendezvous_api.rendezvous import (
-    RendezvousStatus,
-)
+from rendezvous_api.rendezvous import RendezvousStatus
 from rendezvous_operator.core.decide import decide
 from rendezvous_operator.core.timers import Fact, Timer
 from rendezvous_operator.core.world import Decision, Evidence, Memory, Now, World

@@ -20,10 +20,10 @@ from tests.unit.core.small_world import (
     TIMED_OUT,
     UNHEARD,
     Node,
-    Setup,
     Shared,
 )
 from tests.unit.core.small_world_peers import evidence_of, holders
+from tests.unit.core.small_world_setup import Setup
 
 from rendezvous_api import names
 from rendezvous_api.meta import ObjectMeta, OwnerReference
@@ -45,13 +45,12 @@ from rendezvous_api.rendezvous import (
     Owner,
     Refusal,
     Rendezvous,
-    RendezvousSpec,
     RendezvousStatus,
-    Restarts,
     RoundRecord,
     RunReference,
     Store,
 )
+from rendezvous_api.rendezvous_spec import RendezvousSpec, Restarts
 from rendezvous_operator.core.timers import Fact, Timer
 from rendezvous_operator.core.world import (
     Concluded,

@@ -12,10 +12,10 @@ from tests.unit.core.small_world import (
     TRAINS,
     WAITS,
     Node,
-    Setup,
     Shared,
 )
 from tests.unit.core.small_world_peers import PEERS_ACT
+from tests.unit.core.small_world_setup import Setup
 
 from rendezvous_api.reasons import ClosedReason
 from rendezvous_operator.core.timers import Timer

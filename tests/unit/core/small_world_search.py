@@ -15,7 +15,6 @@ from tests.unit.core.small_world import (
     UNHEARD,
     WAITS,
     Node,
-    Setup,
     Shared,
     Surroundings,
     all_checked_in,
@@ -28,6 +27,7 @@ from tests.unit.core.small_world import (
 from tests.unit.core.small_world_core import Watch, check_exclusive, decided
 from tests.unit.core.small_world_peers import forget_vouching, steps_of_peers
 from tests.unit.core.small_world_schedule import DECIDES, DIES, HEALS, closed_for_good, is_good, takes_nodes_of
+from tests.unit.core.small_world_setup import Setup
 
 from rendezvous_operator.core.invariants import InvariantError
 from rendezvous_operator.core.timers import Timer

@@ -4,10 +4,10 @@ import os
 from typing import Any
 
 import pytest
-from tests.unit.core.small_world import Setup
 from tests.unit.core.small_world_search import Search
+from tests.unit.core.small_world_setup import Setup
 
-from rendezvous_api.rendezvous import AllowedSizes
+from rendezvous_api.rendezvous_spec import AllowedSizes
 
 TWO = ("A", "A")
 """Two nodes of one run."""
