@@ -29,7 +29,8 @@ from rendezvous_api.participant import (
     PeerReport,
 )
 from rendezvous_api.reasons import AttemptReason, HostState, ParticipantState
-from rendezvous_api.rendezvous import Rendezvous, RendezvousSpec, RendezvousStatus
+from rendezvous_api.rendezvous import Rendezvous, RendezvousStatus
+from rendezvous_api.rendezvous_spec import RendezvousSpec
 from rendezvous_handler.agent.request_thread import SHORTEST_INTERVAL
 from rendezvous_handler.join.join import RETRY_SECONDS
 from rendezvous_handler.peers.haste import spread

@@ -12,7 +12,7 @@ from demo.timeline import Happening, table, timeline
 from rendezvous_api import names
 from rendezvous_api.codec import json_name
 from rendezvous_api.reasons import ClosedReason, RoundEndReason
-from rendezvous_api.rendezvous import RendezvousSpec
+from rendezvous_api.rendezvous_spec import RendezvousSpec
 
 NODES = ["node-0", "node-1", "node-2", "node-3"]
 

@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 from rendezvous_api.codec import json_name
 from rendezvous_api.meta import parse_time
 from rendezvous_api.node_names import place_of
-from rendezvous_api.rendezvous import Failure, Restarts
+from rendezvous_api.rendezvous import Failure
+from rendezvous_api.rendezvous_spec import Restarts
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rendezvous_api import names
 from rendezvous_api.codec import json_name
-from rendezvous_api.rendezvous import Heartbeat, RendezvousSpec, Timeouts
+from rendezvous_api.rendezvous_spec import Heartbeat, RendezvousSpec, Timeouts
 from rendezvous_api.text import fingerprint
 
 if TYPE_CHECKING:

@@ -38,7 +38,8 @@ from kube_rendezvous_cli.simulator import spec as simulated
 from rendezvous_api import names
 from rendezvous_api.codec import decode, encode
 from rendezvous_api.participant import ParticipantStatus
-from rendezvous_api.rendezvous import RendezvousSpec, RendezvousStatus, RoundRecord
+from rendezvous_api.rendezvous import RendezvousStatus, RoundRecord
+from rendezvous_api.rendezvous_spec import RendezvousSpec
 from rendezvous_controlplane import LocalControlPlane
 
 ROOT = Path(__file__).parents[2]

@@ -22,7 +22,8 @@ from tests.model.operator import Reads
 from rendezvous_api import names
 from rendezvous_api.codec import decode
 from rendezvous_api.reasons import FAILURES, AttemptReason, ClosedReason, HeldOutReason, LeaveReason, RoundEndReason
-from rendezvous_api.rendezvous import Member, Rendezvous, RendezvousSpec, RendezvousStatus
+from rendezvous_api.rendezvous import Member, Rendezvous, RendezvousStatus
+from rendezvous_api.rendezvous_spec import RendezvousSpec
 
 if TYPE_CHECKING:
     from tests.model.system import System

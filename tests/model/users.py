@@ -10,7 +10,7 @@ from tests.model.operator import KEY
 
 from rendezvous_api import names
 from rendezvous_api.codec import decode
-from rendezvous_api.rendezvous import RendezvousSpec
+from rendezvous_api.rendezvous_spec import RendezvousSpec
 
 if TYPE_CHECKING:
     from tests.model.system import System

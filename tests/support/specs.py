@@ -10,7 +10,7 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 from rendezvous_api.codec import json_name
-from rendezvous_api.rendezvous import RendezvousSpec
+from rendezvous_api.rendezvous_spec import RendezvousSpec
 
 _GROUPS = ("timeouts", "scale_up", "heartbeat", "restarts")
 _OWN_NAMES = {

@@ -9,16 +9,8 @@ import pytest
 from rendezvous_api.codec import DecodeError, decode, encode, json_name
 from rendezvous_api.participant import CheckIn
 from rendezvous_api.reasons import AttemptReason, HeldOutReason
-from rendezvous_api.rendezvous import (
-    AllowedSizes,
-    HeldOut,
-    Member,
-    RankOwner,
-    Rendezvous,
-    RendezvousSpec,
-    RendezvousStatus,
-    Restarts,
-)
+from rendezvous_api.rendezvous import HeldOut, Member, RankOwner, Rendezvous, RendezvousStatus
+from rendezvous_api.rendezvous_spec import AllowedSizes, RendezvousSpec, Restarts
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from demo.stage import RENDEZVOUS_FILE, ROOT
 from demo.story import differences
 
 from rendezvous_api.codec import decode
-from rendezvous_api.rendezvous import Rendezvous, RendezvousSpec
+from rendezvous_api.rendezvous import Rendezvous
+from rendezvous_api.rendezvous_spec import RendezvousSpec
 
 
 def test_every_time_that_the_example_sets_is_named_with_its_default() -> None:

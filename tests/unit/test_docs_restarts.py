@@ -19,7 +19,7 @@ from torch.distributed.run import get_args_parser
 from kube_rendezvous_cli.simulator import spec
 from rendezvous_api import names, reasons
 from rendezvous_api.codec import json_name
-from rendezvous_api.rendezvous import Restarts
+from rendezvous_api.rendezvous_spec import Restarts
 from rendezvous_api.restart_budget import Count
 from rendezvous_handler.join import errors
 from rendezvous_operator.core.words import budget_is_spent

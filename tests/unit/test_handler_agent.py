@@ -7,7 +7,8 @@ import pytest
 from tests.support.specs import spec_of
 
 from rendezvous_api.meta import ObjectMeta
-from rendezvous_api.rendezvous import Rendezvous, RendezvousSpec, RendezvousStatus
+from rendezvous_api.rendezvous import Rendezvous, RendezvousStatus
+from rendezvous_api.rendezvous_spec import RendezvousSpec
 from rendezvous_handler.agent.agent import Agent
 
 

@@ -22,12 +22,12 @@ from rendezvous_api.rendezvous import (
     Missing,
     Refusal,
     Rendezvous,
-    RendezvousSpec,
     RendezvousStatus,
     RoundRecord,
     RunReference,
     Store,
 )
+from rendezvous_api.rendezvous_spec import RendezvousSpec
 from rendezvous_handler.agent.rendezvous_watch import is_newer
 from rendezvous_handler.join.answer import (
     Attempt,

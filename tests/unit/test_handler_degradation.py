@@ -6,7 +6,8 @@ import pytest
 
 from rendezvous_api import names
 from rendezvous_api.meta import Condition, ObjectMeta
-from rendezvous_api.rendezvous import Rendezvous, RendezvousSpec, RendezvousStatus
+from rendezvous_api.rendezvous import Rendezvous, RendezvousStatus
+from rendezvous_api.rendezvous_spec import RendezvousSpec
 from rendezvous_handler.agent.degradation import Degradation
 
 SILENT = "train.node-3 is silent since 2030-01-01T00:00:00Z"

@@ -11,16 +11,8 @@ from rendezvous_api.codec import decode
 from rendezvous_api.meta import ObjectMeta
 from rendezvous_api.participant import CheckIn, ParticipantSpec
 from rendezvous_api.reasons import AttemptReason, ParticipantState, RefusalReason
-from rendezvous_api.rendezvous import (
-    Member,
-    Refusal,
-    Rendezvous,
-    RendezvousSpec,
-    RendezvousStatus,
-    RoundRecord,
-    RunReference,
-    Store,
-)
+from rendezvous_api.rendezvous import Member, Refusal, Rendezvous, RendezvousStatus, RoundRecord, RunReference, Store
+from rendezvous_api.rendezvous_spec import RendezvousSpec
 from rendezvous_handler.agent.agent import Agent
 from rendezvous_handler.agent.rendezvous_watch import WatchState
 from rendezvous_handler.join.answer import Membership

@@ -11,7 +11,8 @@ from torch.distributed.elastic.rendezvous import RendezvousGracefulExitError, Re
 
 from rendezvous_api.meta import ObjectMeta
 from rendezvous_api.reasons import LeaveReason
-from rendezvous_api.rendezvous import Rendezvous, RendezvousSpec
+from rendezvous_api.rendezvous import Rendezvous
+from rendezvous_api.rendezvous_spec import RendezvousSpec
 from rendezvous_handler.settings import read_settings
 from rendezvous_handler.torchrun.handler import KubernetesRendezvousHandler
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from torch.distributed.elastic.rendezvous import RendezvousParameters
 
-from rendezvous_api.rendezvous import RendezvousSpec
+from rendezvous_api.rendezvous_spec import RendezvousSpec
 from rendezvous_handler.settings import Settings, differences, read_settings, requested_spec
 
 # What torch makes of an empty id, and decimals that are none of these.

@@ -10,7 +10,8 @@ from tests.support.specs import spec_of
 from rendezvous_api.api_errors import ForbiddenError, UnreachableError
 from rendezvous_api.meta import Condition, ObjectMeta
 from rendezvous_api.reasons import AttemptReason, HeldOutReason
-from rendezvous_api.rendezvous import HeldOut, Rendezvous, RendezvousSpec, RendezvousStatus
+from rendezvous_api.rendezvous import HeldOut, Rendezvous, RendezvousStatus
+from rendezvous_api.rendezvous_spec import RendezvousSpec
 from rendezvous_handler.agent.agent import Agent
 from rendezvous_handler.join.answer import Waiting
 from rendezvous_handler.join.clock import HoldOutClock, JoinClock, Unchanged

@@ -13,7 +13,8 @@ from tests.support.without_torch import WITHOUT_TORCH
 import kube_rendezvous
 from kube_rendezvous import worker
 from rendezvous_api.meta import ObjectMeta
-from rendezvous_api.rendezvous import Rendezvous, RendezvousSpec, RendezvousStatus
+from rendezvous_api.rendezvous import Rendezvous, RendezvousStatus
+from rendezvous_api.rendezvous_spec import RendezvousSpec
 from rendezvous_handler.agent.rendezvous_watch import WatchState
 from rendezvous_handler.join.answer import fence_of
 

@@ -4,7 +4,7 @@ import pytest
 from tests.support.specs import changed, spec_of
 
 from rendezvous_api import names
-from rendezvous_api.rendezvous import RendezvousSpec
+from rendezvous_api.rendezvous_spec import RendezvousSpec
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ import pytest
 
 from rendezvous_api.meta import micro_time
 from rendezvous_api.reasons import FAILURES, RoundEndReason
-from rendezvous_api.rendezvous import Failure, Restarts, RestartsPerReason
+from rendezvous_api.rendezvous import Failure
+from rendezvous_api.rendezvous_spec import Restarts, RestartsPerReason
 from rendezvous_api.restart_budget import LIMITS, Count, counts, until_when
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=timezone.utc)

@@ -7,7 +7,8 @@ import pytest
 from tests.support.without_torch import WITHOUT_TORCH
 
 from rendezvous_api.meta import ObjectMeta
-from rendezvous_api.rendezvous import Member, Rendezvous, RendezvousSpec, RendezvousStatus, RoundRecord
+from rendezvous_api.rendezvous import Member, Rendezvous, RendezvousStatus, RoundRecord
+from rendezvous_api.rendezvous_spec import RendezvousSpec
 from rendezvous_handler.selftest.__main__ import main
 from rendezvous_handler.selftest.member import runs_without
 

@@ -10,7 +10,7 @@ from typing import Any
 from kube_rendezvous_cli.kubectl import CommandError
 from kube_rendezvous_cli.simulator import checks
 from rendezvous_api.codec import decode
-from rendezvous_api.rendezvous import RendezvousSpec
+from rendezvous_api.rendezvous_spec import RendezvousSpec
 
 Json = dict[str, Any]
 

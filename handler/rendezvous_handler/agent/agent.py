@@ -8,7 +8,8 @@ from typing import TypeVar
 from rendezvous_api.api_errors import ApiError
 from rendezvous_api.participant import CheckIn, ParticipantSpec
 from rendezvous_api.reasons import AttemptReason, LeaveReason, ParticipantState
-from rendezvous_api.rendezvous import Rendezvous, Timeouts
+from rendezvous_api.rendezvous import Rendezvous
+from rendezvous_api.rendezvous_spec import Timeouts
 from rendezvous_handler.agent.identity import bound_pod, identify, new_incarnation, node_address
 from rendezvous_handler.agent.life import container_name, life
 from rendezvous_handler.agent.participant import OwnParticipant

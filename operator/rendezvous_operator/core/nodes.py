@@ -7,7 +7,8 @@ from typing import NamedTuple
 from rendezvous_api import names
 from rendezvous_api.participant import Participant
 from rendezvous_api.reasons import LeaveReason, ParticipantState
-from rendezvous_api.rendezvous import Member, RendezvousSpec
+from rendezvous_api.rendezvous import Member
+from rendezvous_api.rendezvous_spec import RendezvousSpec
 from rendezvous_operator.core.run_of_node import KnownRuns, RunOfNode, run_of
 from rendezvous_operator.core.world import Concluded, ContainerEnd, Pod, SeenParticipant, Target, World
 

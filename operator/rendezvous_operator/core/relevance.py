@@ -7,7 +7,8 @@ of its agents, so what no agent waits for may wait: else each coming and going o
 from dataclasses import replace
 
 from rendezvous_api.participant import Participant
-from rendezvous_api.rendezvous import RendezvousSpec, RendezvousStatus
+from rendezvous_api.rendezvous import RendezvousStatus
+from rendezvous_api.rendezvous_spec import RendezvousSpec
 from rendezvous_operator.core.nodes import silent_seconds
 from rendezvous_operator.core.world import SeenParticipant
 

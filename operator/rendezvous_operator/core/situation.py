@@ -8,7 +8,8 @@ from functools import cached_property
 from rendezvous_api import names
 from rendezvous_api.meta import ObjectMeta
 from rendezvous_api.reasons import LeaveReason, RoundEndReason
-from rendezvous_api.rendezvous import Member, Missing, RendezvousSpec, RendezvousStatus
+from rendezvous_api.rendezvous import Member, Missing, RendezvousStatus
+from rendezvous_api.rendezvous_spec import RendezvousSpec
 from rendezvous_operator.core.liveness import Liveness, silence_begins
 from rendezvous_operator.core.nodes import MemberState, MemberView, Node
 from rendezvous_operator.core.run import Run

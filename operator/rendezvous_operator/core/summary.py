@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from rendezvous_api import names
 from rendezvous_api.reasons import ConditionReason, FormationReason, State
-from rendezvous_api.rendezvous import RendezvousSpec, RendezvousStatus, Summary
+from rendezvous_api.rendezvous import RendezvousStatus, Summary
+from rendezvous_api.rendezvous_spec import RendezvousSpec
 from rendezvous_operator.core.situation import Situation
 
 _OF_CONDITION = (

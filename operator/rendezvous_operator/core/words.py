@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from rendezvous_api import names
-from rendezvous_api.rendezvous import Missing, Restarts
+from rendezvous_api.rendezvous import Missing
+from rendezvous_api.rendezvous_spec import Restarts
 from rendezvous_api.restart_budget import Count
 
 SHOWN = 3

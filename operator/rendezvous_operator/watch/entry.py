@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from rendezvous_api import names
 from rendezvous_api.meta import version_number
 from rendezvous_api.participant import Participant
-from rendezvous_api.rendezvous import Rendezvous, RendezvousSpec
+from rendezvous_api.rendezvous import Rendezvous
+from rendezvous_api.rendezvous_spec import RendezvousSpec
 from rendezvous_operator.core.world import Pod, SeenParticipant, Target
 from rendezvous_operator.watch.pods import with_moments
 

@@ -14,7 +14,8 @@ from kube_rendezvous_cli.plot import plot
 from kube_rendezvous_cli.simulator import scenario, show, spec
 from kube_rendezvous_cli.simulator.play import Play
 from rendezvous_api.codec import decode
-from rendezvous_api.rendezvous import Rendezvous, RendezvousSpec
+from rendezvous_api.rendezvous import Rendezvous
+from rendezvous_api.rendezvous_spec import RendezvousSpec
 
 Json = dict[str, Any]
 

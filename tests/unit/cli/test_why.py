@@ -15,7 +15,8 @@ from kube_rendezvous_cli.version import SITE, TROUBLESHOOTING
 from kube_rendezvous_cli.why import BY_END, BY_STATE, Advice, why
 from rendezvous_api.codec import encode
 from rendezvous_api.reasons import AttemptReason, ClosedReason, LeaveReason, RoundEndReason, State
-from rendezvous_api.rendezvous import Rendezvous, RestartsPerReason
+from rendezvous_api.rendezvous import Rendezvous
+from rendezvous_api.rendezvous_spec import RestartsPerReason
 
 ADVICE = [value for value in vars(module).values() if isinstance(value, Advice)] + [*BY_STATE.values()]
 

@@ -7,7 +7,7 @@ from tests.unit.core.started import running
 from tests.unit.core.worlds import Scenario
 
 from rendezvous_api.reasons import FormationReason
-from rendezvous_api.rendezvous import AllowedSizes, RendezvousSpec
+from rendezvous_api.rendezvous_spec import AllowedSizes, RendezvousSpec
 from rendezvous_operator.core.sizes.sizes import sizes_of
 
 PAIRS = AllowedSizes(step=2)

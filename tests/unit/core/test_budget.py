@@ -8,7 +8,7 @@ from tests.unit.core.worlds import Scenario
 
 from rendezvous_api import names
 from rendezvous_api.reasons import AttemptReason, LeaveReason, RefusalReason
-from rendezvous_api.rendezvous import RestartsPerReason
+from rendezvous_api.rendezvous_spec import RestartsPerReason
 
 WORKER_FAILURE = AttemptReason.WORKER_FAILURE
 

@@ -9,7 +9,8 @@ from tests.unit.core.worlds import Scenario
 
 from rendezvous_api import names
 from rendezvous_api.reasons import AttemptReason, HeldOutReason, LeaveReason
-from rendezvous_api.rendezvous import LONGEST_HOLD_OUT_SECONDS, AllowedSizes, HeldOut
+from rendezvous_api.rendezvous import LONGEST_HOLD_OUT_SECONDS, HeldOut
+from rendezvous_api.rendezvous_spec import AllowedSizes
 from rendezvous_operator.core.select.held_out import SOON_SECONDS
 
 STORE_NOT_REACHED, CRASH_LOOP = HeldOutReason.STORE_NOT_REACHED, HeldOutReason.CRASH_LOOP

@@ -8,7 +8,7 @@ from tests.unit.core.started import running, three
 from tests.unit.core.worlds import Scenario
 
 from rendezvous_api.reasons import AttemptReason, LeaveReason, RefusalReason
-from rendezvous_api.rendezvous import RendezvousSpec
+from rendezvous_api.rendezvous_spec import RendezvousSpec
 
 WORKER_FAILURE = AttemptReason.WORKER_FAILURE
 

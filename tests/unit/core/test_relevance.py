@@ -9,15 +9,8 @@ from tests.unit.core.worlds import Scenario
 from rendezvous_api.meta import Condition, ObjectMeta
 from rendezvous_api.participant import Participant, ParticipantSpec, ParticipantStatus
 from rendezvous_api.reasons import AttemptReason, ClosedReason, FormationReason, ParticipantState, RefusalReason
-from rendezvous_api.rendezvous import (
-    ClosedRun,
-    Formation,
-    Missing,
-    Refusal,
-    RendezvousSpec,
-    RendezvousStatus,
-    RoundRecord,
-)
+from rendezvous_api.rendezvous import ClosedRun, Formation, Missing, Refusal, RendezvousStatus, RoundRecord
+from rendezvous_api.rendezvous_spec import RendezvousSpec
 from rendezvous_operator.core.relevance import is_heartbeat, is_urgent, matters
 from rendezvous_operator.core.world import SeenParticipant
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rendezvous_api.rendezvous import RendezvousSpec
+from rendezvous_api.rendezvous_spec import RendezvousSpec
 from rendezvous_operator.core.sizes.sizes import Sizes, sizes_of
 
 

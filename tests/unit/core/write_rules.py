@@ -3,7 +3,8 @@
 from tests.support.round_rules import broken
 
 from rendezvous_api import names
-from rendezvous_api.rendezvous import AllowedSizes, RendezvousSpec, RendezvousStatus
+from rendezvous_api.rendezvous import RendezvousStatus
+from rendezvous_api.rendezvous_spec import AllowedSizes, RendezvousSpec
 
 
 def is_allowed(sizes: AllowedSizes | None, size: int) -> bool:

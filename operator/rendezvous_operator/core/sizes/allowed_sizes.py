@@ -4,7 +4,7 @@ Training that is split into stages or slices of N nodes runs only in groups of a
 same as ``node_unit`` in DLRover, and asks the same of the size as ``segment`` in NVIDIA's NVRx.
 """
 
-from rendezvous_api.rendezvous import RendezvousSpec
+from rendezvous_api.rendezvous_spec import RendezvousSpec
 
 
 def among_the_sizes(spec: RendezvousSpec, size: int) -> bool:

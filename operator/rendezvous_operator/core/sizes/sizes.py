@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from rendezvous_api.rendezvous import RendezvousSpec
+from rendezvous_api.rendezvous_spec import RendezvousSpec
 from rendezvous_operator.core.sizes.allowed_sizes import among_the_sizes
 
 SizeRule = Callable[[RendezvousSpec, int], bool]
