@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from tests.integration.operator_support import Group
+from tests.integration.operator_support import Group, Operators
 from tests.support import judges, objects
 from tests.support.objects import Json
 from tests.support.waiting import wait_until
@@ -27,6 +27,20 @@ class Seen:
     """The health of each participant in Argo CD."""
     printed: str
     """What ``kubectl get rdzv,rdzvp`` printed."""
+
+
+MEMBERS = ("train-0", "train-1", "train-2")
+
+
+def three_run(group: Group, operators: Operators, **spec: Any) -> "Life":
+    """An operator has started, and a round of `MEMBERS` runs; the group has no place for another node."""
+    operators.start("--namespace", group.namespace)
+    life = Life(group)
+    group.create(maxNodes=3, **spec)
+    life.start("train", 0, 1, 2)
+    life.until("Running")
+    life.beat(*MEMBERS, round_number=1)
+    return life
 
 
 class Life:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 from tests.integration.cli_support import Rdzv
-from tests.integration.life import Life
+from tests.integration.life import MEMBERS, Life, three_run
 from tests.integration.operator_support import Group, Operators
 from tests.support import objects
 from tests.support.waiting import wait_until
@@ -20,8 +20,6 @@ from rendezvous_controlplane import LocalControlPlane
 ONE_WORKER = pytest.mark.xdist_group("kubectl rdzv")
 pytestmark = ONE_WORKER
 
-MEMBERS = ("train-0", "train-1", "train-2")
-
 
 @pytest.fixture
 def rdzv(control_plane: LocalControlPlane, namespace: str, tmp_path: Path) -> Rdzv:
@@ -31,13 +29,7 @@ def rdzv(control_plane: LocalControlPlane, namespace: str, tmp_path: Path) -> Rd
 @pytest.fixture
 def life(group: Group, operators: Operators) -> Life:
     """A round of three runs."""
-    operators.start("--namespace", group.namespace)
-    life = Life(group)
-    group.create(maxNodes=3, lastCallSeconds=60, replacementSeconds=3600)
-    life.start("train", 0, 1, 2)
-    life.until("Running")
-    life.beat(*MEMBERS, round_number=1)
-    return life
+    return three_run(group, operators, lastCallSeconds=60, replacementSeconds=3600)
 
 
 def test_what_is_shown_is_what_the_objects_say(life: Life, rdzv: Rdzv) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hack import generate_scenarios
 from tests.integration.cli_support import Rdzv
-from tests.integration.life import Life
+from tests.integration.life import MEMBERS, Life, three_run
 from tests.integration.operator_support import Group, Operators
 from tests.support.waiting import wait_until
 
@@ -18,8 +18,6 @@ from rendezvous_controlplane import LocalControlPlane
 
 FILE = generate_scenarios.FOLDER / "lost-rank-0.yaml"
 
-
-MEMBERS = ("train-0", "train-1", "train-2")
 
 pytestmark = pytest.mark.xdist_group("kubectl rdzv simulator")
 
@@ -59,13 +57,7 @@ def test_a_wrong_file_is_named_with_what_is_wrong_in_it(rdzv: Rdzv, tmp_path: Pa
 @pytest.fixture
 def life(group: Group, operators: Operators) -> Life:
     """A round of three runs; a group waits for 3 s for replacements."""
-    operators.start("--namespace", group.namespace)
-    life = Life(group)
-    group.create(maxNodes=3, lastCallSeconds=1, replacementSeconds=3)
-    life.start("train", 0, 1, 2)
-    life.until("Running")
-    life.beat(*MEMBERS, round_number=1)
-    return life
+    return three_run(group, operators, lastCallSeconds=1, replacementSeconds=3)
 
 
 def predicted(rdzv: Rdzv, *options: str) -> tuple[Any, float, Any]:

@@ -101,15 +101,7 @@ class _Client(Client):
         found: Json | None = await _send(Request(f"a read of {kind} {name}", carry_out))
         return found
 
-    async def request(
-        self,
-        method: str,
-        path: str,
-        query: dict[str, str] | None = None,
-        *,
-        body: Json | None = None,
-        content_type: str = "",
-    ) -> Json:
+    async def request(self, method: str, path: str, query: dict[str, str] | None = None, **_: Any) -> Json:
         def carry_out() -> Json:
             assert self._around.machines is not None
             return self._around.machines.read(path.rpartition("/")[2])

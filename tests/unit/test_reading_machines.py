@@ -3,15 +3,15 @@
 import asyncio
 import logging
 from collections.abc import Mapping
-from typing import Any
 
 import pytest
 from tests.unit.cache_support import KEY, participant, rendezvous
+from tests.unit.one_answer import OneAnswer
 
 from rendezvous_api import names
 from rendezvous_api.api_errors import ApiError, ForbiddenError, NotFoundError, UnreachableError
 from rendezvous_operator.core.machines import LOOK_AGAIN_SECONDS
-from rendezvous_operator.kube.client import Client, Json
+from rendezvous_operator.kube.client import Json
 from rendezvous_operator.reconcile.machines import Machines, problem_of
 from rendezvous_operator.reconcile.reader import Reader
 from rendezvous_operator.watch.cache import Cache
@@ -21,23 +21,9 @@ DOWN = {"status": {"conditions": [{"type": "Ready", "status": "False"}]}}
 WELL = {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}
 
 
-class _Nodes(Client):
-    """An API server that answers each read in the same way, until a test changes that."""
-
-    def __init__(self, answer: Json | Exception) -> None:
-        self.answer = answer
-        self.paths: list[str] = []
-
-    async def request(self, method: str, path: str, query: dict[str, str] | None = None, **_: Any) -> Json:
-        self.paths.append(f"{method} {path}")
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        return self.answer
-
-
 class Place:
     def __init__(self, answer: Json | Exception) -> None:
-        self.client = _Nodes(answer)
+        self.client = OneAnswer(answer)
         self.now = 100.0
         self.machines = Machines(self.client, lambda: self.now)
 

@@ -2,10 +2,10 @@
 
 import asyncio
 import logging
-from typing import Any
 
 import pytest
 from tests.unit.cache_support import KEY
+from tests.unit.one_answer import OneAnswer
 
 from rendezvous_api.api_errors import (
     ApiError,
@@ -15,7 +15,7 @@ from rendezvous_api.api_errors import (
     UnreachableError,
 )
 from rendezvous_operator.core.train_jobs import TrainJob
-from rendezvous_operator.kube.client import Client, Json
+from rendezvous_operator.kube.client import Json
 from rendezvous_operator.reconcile.train_jobs import PATIENCE_SECONDS, TrainJobs
 
 OWNER = {
@@ -25,20 +25,6 @@ OWNER = {
     "uid": "trainjob-1",
     "controller": True,
 }
-
-
-class _JobSets(Client):
-    """An API server that answers each read in the same way, until a test changes that."""
-
-    def __init__(self, answer: Json | Exception) -> None:
-        self.answer = answer
-        self.paths: list[str] = []
-
-    async def request(self, method: str, path: str, query: dict[str, str] | None = None, **_: Any) -> Json:
-        self.paths.append(f"{method} {path}")
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        return self.answer
 
 
 def jobset(uid: str = "jobset-1", *owners: Json) -> Json:
@@ -51,7 +37,7 @@ def failed(error: type[ApiError]) -> ApiError:
 
 class Place:
     def __init__(self, answer: Json | Exception) -> None:
-        self.client = _JobSets(answer)
+        self.client = OneAnswer(answer)
         self.now = 100.0
         self.train_jobs = TrainJobs(self.client, lambda: self.now)
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+from tests.unit.core.started import together
 from tests.unit.core.worlds import Scenario
 
 from rendezvous_api import names, ranks
@@ -94,9 +95,4 @@ def peers(*nodes: str, **spec: Any) -> PeerScenario:
     nodes = nodes or ("a", "b", "c", "d")
     fewest = spec.pop("min_nodes", 2)
     scenario = PeerScenario(fewest, spec.pop("max_nodes", len(nodes)), **{"replacement_seconds": 0, **spec})
-    scenario.complete = False
-    scenario.join(*nodes)
-    scenario.complete = True
-    scenario.settle()
-    assert scenario.group == [*nodes]
-    return scenario
+    return together(scenario, *nodes)

@@ -1,6 +1,6 @@
 """Scenarios in which a round runs already."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 from tests.unit.core.worlds import Scenario
 
@@ -8,6 +8,18 @@ from rendezvous_api.reasons import HeldOutReason
 
 CHECK_IN_SECONDS = 61
 """More than the check-in of a round takes."""
+
+S = TypeVar("S", bound=Scenario)
+
+
+def together(scenario: S, *nodes: str) -> S:
+    """The scenario after these nodes have come in one moment: one round takes them all, with ranks in this order."""
+    scenario.complete = False
+    scenario.join(*nodes)
+    scenario.complete = True
+    scenario.settle()
+    assert scenario.group == [*nodes]
+    return scenario
 
 
 def running(*nodes: str, min_nodes: int = 2, max_nodes: int = 4, **spec: Any) -> Scenario:
@@ -43,10 +55,7 @@ def three(**spec: Any) -> Scenario:
 def trains_and_x_comes(**spec: object) -> Scenario:
     """The round of a, b and c has trained for ten minutes when x joins, which reaches the API server but no store."""
     scenario = Scenario(2, 4, **{"last_call_seconds": 0, "replacement_seconds": 30, **spec})
-    scenario.complete = False
-    scenario.join("a", "b", "c")
-    scenario.complete = True
-    scenario.settle()
+    together(scenario, "a", "b", "c")
     scenario.after(600)
     scenario.join("x")
     scenario.meets = False

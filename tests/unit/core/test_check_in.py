@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 from tests.unit.core.builders import now
+from tests.unit.core.started import together
 from tests.unit.core.worlds import Scenario
 
 from rendezvous_api.participant import CheckIn, ParticipantSpec
@@ -19,12 +20,7 @@ CHECK_IN_FAILED = AttemptReason.CHECK_IN_FAILED
 
 def group(*who: str) -> Scenario:
     """A round of these nodes was published; from now on nothing is decided."""
-    scenario = Scenario(1, len(who))
-    scenario.complete = False
-    scenario.join(*who)
-    scenario.complete = True
-    scenario.settle()
-    assert scenario.group == [*who]
+    scenario = together(Scenario(1, len(who)), *who)
     scenario.complete = False
     return scenario
 

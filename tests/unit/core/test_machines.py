@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from tests.unit.core.peer_worlds import PeerScenario
+from tests.unit.core.started import together
 from tests.unit.core.worlds import Scenario
 
 from rendezvous_api.participant import Participant
@@ -52,13 +53,8 @@ class _WithPeersAndMachines(_WithMachines, PeerScenario):
 def running(*nodes: str, kind: Callable[..., _WithMachines] = _WithMachines, **spec: Any) -> _WithMachines:
     """A round of these nodes runs, of a to c if none are given."""
     nodes = nodes or ("a", "b", "c")
-    scenario = kind(2, len(nodes), **{"last_call_seconds": 0, "replacement_seconds": 0, **spec})
-    scenario.complete = False
-    scenario.join(*nodes)
-    scenario.complete = True
-    scenario.settle()
-    assert scenario.group == [*nodes]
-    return scenario
+    times = {"last_call_seconds": 0, "replacement_seconds": 0}
+    return together(kind(2, len(nodes), **{**times, **spec}), *nodes)
 
 
 def lost_at(scenario: _WithMachines, until: int = 200) -> int | None:
