@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from kube_rendezvous_cli import arguments, commands
 from kube_rendezvous_cli.kubectl import CommandError
+from kube_rendezvous_cli.session import Session
 from kube_rendezvous_cli.text import safe
 
 _INTERRUPTED = 130
@@ -15,7 +16,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code, which `kubectl rdzv --help` explains."""
     options = arguments.parsed(argv)
     try:
-        return commands.COMMANDS[options.command](commands.Session(options))
+        return commands.COMMANDS[options.command](Session(options))
     except CommandError as error:
         print(f"error: {safe(str(error))}", file=sys.stderr)
         return error.code

@@ -1,23 +1,20 @@
 """What each command does: read the objects, show what follows from them, or make one request."""
 
-import argparse
-import json
-import os
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any
 
-from kube_rendezvous_cli import actions, arguments, core, yaml_text
+from kube_rendezvous_cli import actions, core
 from kube_rendezvous_cli.follow import Watches
 from kube_rendezvous_cli.get import group_json, groups_table, tree
 from kube_rendezvous_cli.group import Group, group_of, groups_of
-from kube_rendezvous_cli.kubectl import PARTICIPANTS, RENDEZVOUS, CommandError, Kubectl, KubectlError
-from kube_rendezvous_cli.text import painted, safe
-from rendezvous_api import names
+from kube_rendezvous_cli.kubectl import PARTICIPANTS, RENDEZVOUS, CommandError
+from kube_rendezvous_cli.session import Session, now, one_group, selected
+from kube_rendezvous_cli.text import safe
 
 Json = dict[str, Any]
 
@@ -25,76 +22,6 @@ DONE, FAILED, WRONG_USE, OTHERWISE, TIMED_OUT, DECLINED = range(6)
 
 _TICK_SECONDS = 1.0
 """How often the ages of a live view are brought up to date, on a terminal."""
-
-
-class Session:
-    """One call of the program: how it reaches the cluster, and how it shows what it has found."""
-
-    def __init__(self, options: argparse.Namespace) -> None:
-        self.options = options
-        self.kubectl = Kubectl(arguments.of_kubectl(options), options.namespace)
-        self.terminal = sys.stdout.isatty()
-        self.colours = self.terminal and not options.no_color and "NO_COLOR" not in os.environ
-
-    def show(self, text: str) -> None:
-        """Print a text that may have parts which others have written."""
-        text = safe(text)
-        print(painted(text) if self.colours else text, flush=True)
-
-    def show_value(self, value: Any, form: str) -> None:
-        """Print a value for a program."""
-        print(json.dumps(value, indent=2) if form == "json" else yaml_text.dump(value).rstrip("\n"), flush=True)
-
-    @property
-    def now(self) -> datetime:
-        """The moment, by the clock of this machine."""
-        return now()
-
-    def group(self, name: str) -> Group:
-        """One group with all its objects.
-
-        Raises:
-            CommandError: there is none, or it may not be read.
-        """
-        return _group(*self.objects(name))
-
-    def objects(self, name: str) -> tuple[dict[str, list[Json]], list[str]]:
-        """The objects of a group by their kind, and what could not be listed.
-
-        Raises:
-            CommandError: there is no such group, or it may not be read.
-        """
-        calls = selected(name)
-        found, participants, pods = self.kubectl.all_of(*(("get", *arguments) for arguments in calls.values()))
-        if isinstance(found, KubectlError):
-            if found.not_found:
-                raise CommandError(f"there is no Rendezvous {name!r} in the namespace {self.kubectl.where()}")
-            raise found
-        problems = [
-            f"{what} cannot be listed: {answer}"
-            for what, answer in (("nodes", participants), ("pods", pods))
-            if isinstance(answer, KubectlError)
-        ]
-        return {"rendezvous": [found], "participants": _items(participants), "pods": _items(pods)}, problems
-
-
-def selected(name: str) -> dict[str, tuple[str, ...]]:
-    """For each kind of objects of a group the arguments of ``kubectl get``."""
-    mine = f"--selector={names.LABEL_RENDEZVOUS}={name}"
-    return {"rendezvous": (RENDEZVOUS, name), "participants": (PARTICIPANTS, mine), "pods": ("pods", mine)}
-
-
-def _group(objects: Mapping[str, list[Json]], problems: Iterable[str]) -> Group:
-    return group_of(objects["rendezvous"][0], objects["participants"], objects["pods"], problems)
-
-
-def _items(answer: Json | KubectlError) -> list[Json]:
-    return [] if isinstance(answer, KubectlError) else list(answer["items"])
-
-
-def now() -> datetime:
-    """The moment, by the clock of this machine."""
-    return datetime.now(timezone.utc)
 
 
 def get(session: Session) -> int:
@@ -107,7 +34,7 @@ def get(session: Session) -> int:
     if options.name is None:
         return _get_all(session)
     found, problems = session.objects(options.name)
-    group = _group(found, problems)
+    group = one_group(found, problems)
     wide = options.output == "wide"
     if options.output in ("json", "yaml"):
         session.show_value(group_json(group, now()), options.output)
@@ -118,7 +45,7 @@ def get(session: Session) -> int:
 
             def view(moment: datetime) -> str | None:
                 objects = {kind: [*found.values()] for kind, found in watches.objects.items()}
-                return tree(_group(objects, problems), moment, wide=wide) if objects["rendezvous"] else None
+                return tree(one_group(objects, problems), moment, wide=wide) if objects["rendezvous"] else None
 
             _follow(session, watches, view, f"{options.name} is gone: it was deleted")
     return DONE

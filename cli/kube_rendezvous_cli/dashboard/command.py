@@ -6,12 +6,12 @@ import signal
 import sys
 import threading
 import webbrowser
-from datetime import datetime, timezone
 
 from kube_rendezvous_cli.dashboard.live import WHAT, Live
 from kube_rendezvous_cli.dashboard.server import LOOPBACK, Server
 from kube_rendezvous_cli.follow import Watches
 from kube_rendezvous_cli.kubectl import PARTICIPANTS, RENDEZVOUS, CommandError, Kubectl, KubectlError
+from kube_rendezvous_cli.session import now
 from kube_rendezvous_cli.text import safe
 from rendezvous_api import names
 
@@ -38,7 +38,7 @@ def run(kubectl: Kubectl, options: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGHUP, _interrupt)
     watches = Watches(kubectl, asked, "" if everywhere else None)
-    live = Live(watches, _now)
+    live = Live(watches, now)
     with _server(live, options.port) as server:
         _say(f"Waiting for kubectl, which lists groups, nodes and pods {where} ...")
         serving = threading.Thread(target=server.serve_forever, args=(_END_SECONDS,), daemon=True)
@@ -87,10 +87,6 @@ def _has_browser() -> bool:
 
 def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
-
-
-def _now() -> datetime:
-    return datetime.now(timezone.utc)
 
 
 def _say(text: str) -> None:

@@ -1,17 +1,11 @@
 """The commands ``kubectl rdzv simulate`` and ``whatif``."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 from kube_rendezvous_cli.plot import plot, save
+from kube_rendezvous_cli.session import Session
 from kube_rendezvous_cli.simulator import scenario, show
 from kube_rendezvous_cli.simulator.live import Live, read
 from kube_rendezvous_cli.simulator.play import Play
 from kube_rendezvous_cli.simulator.whatif import Question, ask
-
-if TYPE_CHECKING:
-    from kube_rendezvous_cli.commands import Session
 
 
 def simulate(session: Session) -> int:
