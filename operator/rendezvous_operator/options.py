@@ -123,7 +123,8 @@ OPTIONS: Final = (
         "",
         _yes_or_no,
         False,
-        "Lose a silent member sooner if its machine is NotReady, unreachable or out of service; needs `get` on nodes",
+        "Lose a silent member sooner if its machine is NotReady, unreachable or out of service; "
+        "needs `get` and `list` on nodes",
     ),
     Option("--log-format", "FORMAT", _log_format, "text", "`text`, for people, or `json`, for programs"),
     Option("--verbose", "", _yes_or_no, False, "Log each object that is seen, too"),

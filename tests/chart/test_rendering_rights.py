@@ -37,7 +37,7 @@ def test_the_operator_may_get_jobsets_only_where_it_names_runs_by_train_jobs(val
 def test_the_operator_may_get_machines_only_where_they_are_evidence() -> None:
     name = f"{RELEASE}-operator.{SYSTEM}"
     without, told = (rules(only(render({"machines.enabled": value}), "ClusterRole", name)) for value in (False, True))
-    assert told - without == {("", "nodes", "get")}
+    assert told - without == {("", "nodes", verb) for verb in ("get", "list")}
     with pytest.raises(HelmError, match=r"machines\.enabled needs a right on nodes"):
         render({"machines.enabled": True, "watchNamespace": "team"})
 

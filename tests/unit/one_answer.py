@@ -6,14 +6,18 @@ from rendezvous_operator.kube.client import Client, Json
 
 
 class OneAnswer(Client):
-    """An API server that answers each read in the same way, until a test changes that."""
+    """An API server that answers each read in the same way, until a test changes that, or has other answers before."""
 
     def __init__(self, answer: Json | Exception) -> None:
         self.answer = answer
+        self.answers: list[Json | Exception] = []
+        """The next ones, in their order."""
         self.paths: list[str] = []
 
     async def request(self, method: str, path: str, query: dict[str, str] | None = None, **_: Any) -> Json:
-        self.paths.append(f"{method} {path}")
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        return self.answer
+        asked = "&".join(f"{key}={value}" for key, value in (query or {}).items())
+        self.paths.append(f"{method} {path}" + (f"?{asked}" if asked else ""))
+        answer = self.answers.pop(0) if self.answers else self.answer
+        if isinstance(answer, Exception):
+            raise answer
+        return answer

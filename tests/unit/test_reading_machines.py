@@ -1,8 +1,8 @@
-"""Which machines are down: what is read, how often, and what counts when it cannot be read."""
+"""Machines: what is read of them, how often, and what counts when they cannot be read."""
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pytest
 from tests.unit.cache_support import KEY, participant, rendezvous
@@ -11,8 +11,9 @@ from tests.unit.one_answer import OneAnswer
 from rendezvous_api import names
 from rendezvous_api.api_errors import ApiError, ForbiddenError, NotFoundError, UnreachableError
 from rendezvous_operator.core.machines import LOOK_AGAIN_SECONDS
+from rendezvous_operator.core.world import Machine, Taint
 from rendezvous_operator.kube.client import Json
-from rendezvous_operator.reconcile.machines import Machines, problem_of
+from rendezvous_operator.reconcile.machines import LIST_AGAIN_SECONDS, MOST_SINGLE_READS, Machines, machine_of
 from rendezvous_operator.reconcile.reader import Reader
 from rendezvous_operator.watch.cache import Cache
 from rendezvous_operator.watch.seen import Shown
@@ -28,8 +29,9 @@ class Place:
         self.machines = Machines(self.client, lambda: self.now)
 
     def read(self, name: str = "gpu-7") -> str | None:
-        asyncio.run(self.machines.read(name))
-        return self.machines.down([name]).get(name)
+        asyncio.run(self.machines.read([name]))
+        machine = self.machines.known([name]).get(name)
+        return None if machine is None else machine.problem
 
 
 def failed(error: type[ApiError]) -> ApiError:
@@ -50,7 +52,69 @@ def failed(error: type[ApiError]) -> ApiError:
 )
 def test_what_a_machine_says(item: Json, problem: str | None) -> None:
     """A machine that is cordoned, or that has said nothing yet, is not down."""
-    assert problem_of(item) == problem
+    assert machine_of(item).problem == problem
+
+
+def test_what_else_decisions_need_of_a_machine() -> None:
+    taints = [
+        {"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"},
+        {"key": "bare", "effect": "NoExecute"},
+    ]
+    item = {
+        "metadata": {"labels": {"zone": "a"}},
+        "spec": {"taints": taints, "unschedulable": True},
+        "status": {
+            "conditions": [{"type": "Ready", "status": "True"}, {"type": "FrequentRestarts", "status": "Unknown"}]
+        },
+    }
+    assert machine_of(item) == Machine(
+        labels={"zone": "a"},
+        taints=(Taint("nvidia.com/gpu", "present", "NoSchedule"), Taint("bare", "", "NoExecute")),
+        conditions={"Ready": "True", "FrequentRestarts": "Unknown"},
+        cordoned=True,
+    )
+
+
+def listed(names: Sequence[str], item: Json = WELL, more: str = "") -> Json:
+    return {"metadata": {"continue": more}, "items": [{"metadata": {"name": name}, **item} for name in names]}
+
+
+def test_many_machines_are_listed_page_by_page() -> None:
+    place = Place(WELL)
+    names = [f"gpu-{number}" for number in range(MOST_SINGLE_READS + 1)]
+    place.client.answers = [listed(["other", *names[:9]], DOWN, "page 2"), listed(names[9:-1])]
+    asyncio.run(place.machines.read(names))
+    assert place.client.paths == ["GET /api/v1/nodes?limit=500", "GET /api/v1/nodes?limit=500&continue=page 2"]
+    known = place.machines.known([*names, "other"])
+    assert [known[name].problem for name in names] == ["is NotReady"] * 9 + [None] * 11 + ["is gone"]
+    assert "other" not in known
+
+
+def test_a_list_counts_for_longer_than_single_reads_and_a_failed_one_does_not() -> None:
+    place = Place(failed(UnreachableError))
+    names = [f"gpu-{number}" for number in range(MOST_SINGLE_READS + 1)]
+
+    def known() -> int:
+        asyncio.run(place.machines.read(names))
+        return len(place.machines.known(names))
+
+    assert known() == 0
+    place.client.answer = listed(names)
+    place.now += LOOK_AGAIN_SECONDS
+    assert known() == len(names)
+    place.client.answer = failed(UnreachableError)
+    place.now += LIST_AGAIN_SECONDS - 0.1
+    assert known() == len(names)
+    place.now += 0.2
+    assert known() == 0
+
+
+def test_few_machines_are_read_one_by_one() -> None:
+    place = Place(WELL)
+    names = [f"gpu-{number}" for number in range(MOST_SINGLE_READS)]
+    asyncio.run(place.machines.read(names))
+    asyncio.run(place.machines.read([*names, "gpu-new"]))
+    assert place.client.paths == [f"GET /api/v1/nodes/{name}" for name in (*names, "gpu-new")]
 
 
 def test_an_answer_counts_for_a_short_time() -> None:
@@ -109,13 +173,13 @@ def test_the_machines_of_silent_members_are_read_if_that_is_asked_for(asked: boo
     cache.take(Shown(names.PARTICIPANT_KIND, participant(nodeName="gpu-7", beat="2030-01-01T00:00:00Z")))
     reader = Reader(place.client, cache, None, machines=place.machines if asked else None)
 
-    def down() -> Mapping[str, str] | None:
+    def known() -> Mapping[str, Machine] | None:
         world = asyncio.run(reader.world(KEY))
         assert world is not None
         return world.machines
 
-    assert down() == ({} if asked else None)
+    assert known() == ({} if asked else None)
     assert place.client.paths == []
     place.now += 1000.0
-    assert down() == ({"gpu-7": "is NotReady"} if asked else None)
+    assert known() == ({"gpu-7": machine_of(DOWN)} if asked else None)
     assert place.client.paths == (["GET /api/v1/nodes/gpu-7"] if asked else [])

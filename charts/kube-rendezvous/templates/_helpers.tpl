@@ -122,11 +122,12 @@ true
   verbs: [get]
 {{- end -}}
 
-{{/* What it may do beside that with `machines.enabled`, to learn whether the machine of a silent member is down. */}}
+{{/* What it may do beside that with `machines.enabled`, to learn whether the machine of a silent member is down, and to choose nodes
+by their machines. */}}
 {{- define "kube-rendezvous.machineRules" -}}
 - apiGroups: [""]
   resources: [nodes]
-  verbs: [get]
+  verbs: [get, list]
 {{- end -}}
 
 {{/* What an agent may do in the namespace of its Rendezvous. */}}

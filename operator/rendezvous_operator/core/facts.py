@@ -36,8 +36,9 @@ def _peers(s: Situation) -> Iterator[Fact]:
 
 
 def _machines(s: Situation) -> Iterator[Fact]:
-    for name in s.world.machines or ():
-        yield machines.fact(name)
+    for name, machine in (s.world.machines or {}).items():
+        if machine.problem is not None:
+            yield machines.fact(name)
 
 
 def _replacements(s: Situation) -> Iterator[Fact]:

@@ -1,15 +1,17 @@
-"""The machine of a silent member as evidence that the member is lost (rule "liveness").
+"""The machines that a decision needs, and the machine of a silent member as evidence of its loss (rule "liveness").
 
 A member is lost by its silence alone only after a long time, since its path to the API server may be broken. If its
 machine is down, too, it is lost sooner. A machine that is down says nothing of a member that is not silent: its kubelet
 may have stopped while its containers run. And both are by one path, so a round that is isolated is kept.
 
-Only the machines of silent members are read, and only a few at a time: the first loss ends the round.
+Of silent members only a few machines are read at a time: the first loss ends the round. Those of other nodes are read
+only for a policy that chooses nodes by their machines.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from rendezvous_api.reasons import ParticipantState
+from rendezvous_api.rendezvous_spec import RendezvousSpec
 from rendezvous_operator.core.nodes import silent_seconds, suspect_seconds
 from rendezvous_operator.core.timers import Fact, Timer
 from rendezvous_operator.core.world import SeenParticipant, World
@@ -20,13 +22,30 @@ LOOK_AGAIN_SECONDS = 5.0
 """While a member is silent, and how long an answer counts."""
 
 
+CHOOSE_BY_MACHINE: tuple[Callable[[RendezvousSpec], bool], ...] = ()
+"""Whether a policy chooses nodes by their machines: a line for each such policy."""
+
+
 def to_know(now: float, world: World) -> tuple[str, ...]:
-    """The names of the machines of members of which no heartbeat was received for so long that they may be silent.
+    """The names of the machines that the decision needs.
 
     Args:
         now: monotonic seconds.
         world: what is seen.
     """
+    return tuple(dict.fromkeys((*_of_silent_members(now, world), *_of_all_nodes(world))))
+
+
+def _of_all_nodes(world: World) -> Iterator[str]:
+    """Those of all nodes that have not left, if nodes are chosen by their machines."""
+    if any(chooses(world.rendezvous.spec) for chooses in CHOOSE_BY_MACHINE):
+        for seen in world.participants.values():
+            if seen.object.spec.state is not ParticipantState.LEFT and seen.object.spec.node_name is not None:
+                yield seen.object.spec.node_name
+
+
+def _of_silent_members(now: float, world: World) -> tuple[str, ...]:
+    """Those of members of which no heartbeat was received for so long that they may be silent."""
     spec, found = world.rendezvous.spec, dict[str, None]()
     shortest = spec.heartbeat.interval_seconds * spec.heartbeat.max_missed
     for member in world.rendezvous.status.participants:
@@ -44,8 +63,8 @@ def to_know(now: float, world: World) -> tuple[str, ...]:
 def why_down(world: World, seen: SeenParticipant) -> str:
     """Why the machine of a participant is down, for people; empty: it is not, as far as is known."""
     name = seen.object.spec.node_name
-    problem = (world.machines or {}).get(name) if name is not None else None
-    return "" if problem is None else f"its machine {name} {problem}"
+    machine = (world.machines or {}).get(name) if name is not None else None
+    return "" if machine is None or machine.problem is None else f"its machine {name} {machine.problem}"
 
 
 def lost_seconds(now: float, began: float, seen: SeenParticipant, world: World, since: Mapping[Fact, float]) -> float:

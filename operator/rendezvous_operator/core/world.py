@@ -96,6 +96,28 @@ class Pod:
         return not self.over and self.leaving is None
 
 
+class Taint(NamedTuple):
+    """A taint of a machine."""
+
+    key: str
+    value: str = ""
+    effect: str = ""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A machine, a Node of Kubernetes: only what decisions depend on."""
+
+    problem: str | None = None
+    """Why it is down, for people: ``is NotReady``. None: it is not."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    taints: tuple[Taint, ...] = ()
+    conditions: Mapping[str, str] = field(default_factory=dict)
+    """By type: ``True``, ``False`` or ``Unknown``."""
+    cordoned: bool = False
+    """``spec.unschedulable``."""
+
+
 @dataclass(frozen=True, slots=True)
 class SeenParticipant:
     """A participant, and when it last changed and was last read, on the operator's monotonic clock."""
@@ -138,9 +160,8 @@ class World:
     ended_at: Mapping[str, float] = field(default_factory=dict)
     """By the UID of a pod: when its last end, or that of one of its containers, was seen first; or, of a pod that does
     not exist, when that was known (monotonic seconds)."""
-    machines: Mapping[str, str] | None = None
-    """Of the machines of silent members those that are down, by name, and why, for people: ``is NotReady``. None:
-    machines are no evidence."""
+    machines: Mapping[str, Machine] | None = None
+    """Those that the decision needs (`machines.to_know`) and that could be read, by name. None: none may be read."""
     complete: bool = True
     """Whether all kinds have been listed. Nothing is decided before."""
 

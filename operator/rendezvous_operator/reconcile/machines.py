@@ -1,36 +1,49 @@
-"""Which machines are down: read from the API server while a member on one of them is silent, and not watched.
+"""Machines, the Nodes of Kubernetes: read from the API server when a decision needs them, and not watched.
 
 A cluster may have thousands of machines, and most never matter. Without the right to read them, or without an answer,
 they are no evidence, and nothing waits for them.
 """
 
+import asyncio
 import logging
-from collections.abc import Callable, Collection, Mapping
-from typing import NamedTuple
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import NamedTuple, TypeVar
 from urllib.parse import quote
 
 from rendezvous_api.api_errors import ApiError, NotFoundError
 from rendezvous_operator.core.machines import LOOK_AGAIN_SECONDS
+from rendezvous_operator.core.world import Machine, Taint
 from rendezvous_operator.kube.client import Client, Json
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
-PATH = "/api/v1/nodes/{name}"
+PATH = "/api/v1/nodes"
 OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"
 """A taint by which people, or their tools, say that a machine is shut down."""
 
 TIMEOUT_SECONDS = 2.0
 """Of one read: the decision that needs it waits."""
+MOST_SINGLE_READS = 20
+"""For more machines all are listed."""
+PAGE = 500
+"""So many are listed by one request."""
+LIST_AGAIN_SECONDS = 30.0
+"""How long the answer of a list counts: it may be large, and is asked for where no member is lost by it."""
+
+GONE = Machine(problem="is gone")
 
 
 class _Answer(NamedTuple):
-    at: float
-    problem: str | None
-    """None: it is well, or that is not known."""
+    until: float
+    """It counts before this moment."""
+    machine: Machine | None
+    """None: nothing is known of it."""
 
 
 class Machines:
-    """What the API server says of the machines of silent members."""
+    """What the API server says of the machines that decisions need."""
 
     def __init__(self, client: Client, clock: Callable[[], float]) -> None:
         """Nothing is known yet.
@@ -45,33 +58,72 @@ class Machines:
         self._answers: dict[str, _Answer] = {}
         self._failing = False
 
-    def down(self, names: Collection[str]) -> Mapping[str, str]:
-        """Those of these machines that are down, and why, for people."""
+    def known(self, names: Collection[str]) -> Mapping[str, Machine]:
+        """Those of these machines of which something is known."""
         found = ((name, self._answers.get(name)) for name in names)
-        return {name: answer.problem for name, answer in found if answer is not None and answer.problem is not None}
+        return {name: answer.machine for name, answer in found if answer is not None and answer.machine is not None}
 
-    async def read(self, name: str) -> None:
-        """Read a machine, if that was not done a short time ago. One that cannot be read counts as not known."""
+    async def read(self, names: Collection[str]) -> None:
+        """Read machines of which that was not done a short time ago. One that cannot be read counts as not known."""
         now = self._clock()
-        self._answers = {name: one for name, one in self._answers.items() if now < one.at + LOOK_AGAIN_SECONDS}
-        if name in self._answers:
-            return
-        problem = None
+        self._answers = {name: one for name, one in self._answers.items() if now < one.until}
+        unread = [name for name in names if name not in self._answers]
+        if len(unread) > MOST_SINGLE_READS:
+            listed = await self._answered(self._listed())
+            until = self._clock() + (LOOK_AGAIN_SECONDS if listed is None else LIST_AGAIN_SECONDS)
+            self._answers |= {
+                name: _Answer(until, None if listed is None else listed.get(name, GONE)) for name in unread
+            }
+        else:
+            await asyncio.gather(*(self._read_one(name) for name in unread))
+
+    async def _read_one(self, name: str) -> None:
+        machine = await self._answered(self._one(name))
+        self._answers[name] = _Answer(self._clock() + LOOK_AGAIN_SECONDS, machine)
+
+    async def _one(self, name: str) -> Machine:
         try:
-            problem = problem_of(await self._client.request("GET", PATH.format(name=quote(name, safe=""))))
+            return machine_of(await self._client.request("GET", f"{PATH}/{quote(name, safe='')}"))
         except NotFoundError:
-            problem = "is gone"
+            return GONE
+
+    async def _listed(self) -> Mapping[str, Machine]:
+        found: dict[str, Machine] = {}
+        query = {"limit": str(PAGE)}
+        while True:
+            page = await self._client.request("GET", PATH, query)
+            found |= {item["metadata"]["name"]: machine_of(item) for item in page["items"]}
+            token = page["metadata"].get("continue")
+            if not token:
+                return found
+            query = {"limit": str(PAGE), "continue": token}
+
+    async def _answered(self, read: Awaitable[T]) -> T | None:
+        try:
+            answer = await read
         except ApiError as error:
             if not self._failing:
                 logger.warning("machines are no evidence, since they cannot be read: %s", error.describe())
             self._failing = True
-        else:
-            self._failing = False
-        self._answers[name] = _Answer(self._clock(), problem)
+            return None
+        self._failing = False
+        return answer
+
+
+def machine_of(item: Json) -> Machine:
+    """A Node of Kubernetes as decisions see it."""
+    spec = item.get("spec", {})
+    taints = (Taint(one.get("key", ""), one.get("value", ""), one.get("effect", "")) for one in spec.get("taints", []))
+    conditions = {
+        condition.get("type", ""): condition.get("status", "")
+        for condition in item.get("status", {}).get("conditions", [])
+    }
+    labels = item.get("metadata", {}).get("labels", {})
+    return Machine(problem_of(item), labels, tuple(taints), conditions, spec.get("unschedulable", False))
 
 
 def problem_of(item: Json) -> str | None:
-    """Why a machine, a Node of Kubernetes, is down, for people; None: it is not."""
+    """Why a machine is down, for people; None: it is not."""
     taints = item.get("spec", {}).get("taints", [])
     if any(taint.get("key") == OUT_OF_SERVICE for taint in taints):
         return "is out of service"

@@ -10,7 +10,7 @@ from rendezvous_api.api_errors import ApiError
 from rendezvous_api.backoff import Backoff, Failures
 from rendezvous_operator.core import machines
 from rendezvous_operator.core.train_jobs import with_train_jobs
-from rendezvous_operator.core.world import Target, World
+from rendezvous_operator.core.world import Machine, Target, World
 from rendezvous_operator.kube.client import Client
 from rendezvous_operator.reconcile.machines import Machines
 from rendezvous_operator.reconcile.train_jobs import TrainJobs
@@ -47,7 +47,7 @@ class Reader:
             cache: see above.
             namespace: the one that is served; None: all.
             train_jobs: that are the workloads of their pods; None: JobSets are.
-            machines: what is known of those of silent members; None: machines are no evidence.
+            machines: reads those that a decision needs; None: none may be read.
         """
         self._client = client
         self.cache = cache
@@ -61,18 +61,18 @@ class Reader:
         Raises:
             ApiError: the owner of a JobSet was not read.
         """
-        down = await self._down(key)
+        known = await self._known_machines(key)
         world = await self._with_workloads(key)
-        return world if world is None or down is None else replace(world, machines=down)
+        return world if world is None or known is None else replace(world, machines=known)
 
-    async def _down(self, key: Key) -> Mapping[str, str] | None:
-        """The machines of silent members that are down, by name, and why."""
+    async def _known_machines(self, key: Key) -> Mapping[str, Machine] | None:
+        """The machines that the decision needs, as far as they can be read."""
         world = self.cache.world(key) if self._machines is not None else None
         if self._machines is None or world is None:
             return None
         names_to_know = machines.to_know(self.cache.clock(), world)
-        await asyncio.gather(*(self._machines.read(name) for name in names_to_know))
-        return self._machines.down(names_to_know)
+        await self._machines.read(names_to_know)
+        return self._machines.known(names_to_know)
 
     async def _with_workloads(self, key: Key) -> World | None:
         world, train_jobs = self.cache.world(key), self._train_jobs

@@ -56,16 +56,38 @@ MUTANTS = [
     *of(
         "operator/rendezvous_operator/reconcile/machines.py",
         ["test_reading_machines.py"],
-        ("read a machine once in a while", "        if name in self._answers:\n            return\n", ""),
+        ("read a machine once in a while", " if name not in self._answers]", "]"),
         (
             "forget what was read a while ago",
-            "if now < one.at + LOOK_AGAIN_SECONDS}",
+            "if now < one.until}",
             "}",
         ),
-        ("take a machine that does not exist for one that is gone", 'problem = "is gone"', "problem = None"),
+        (
+            "take a machine that does not exist for one that is gone",
+            "            return GONE\n",
+            "            return Machine()\n",
+        ),
         ("say once that machines cannot be read", "            if not self._failing:\n", "            if True:\n"),
-        ("say it again after an answer", "            self._failing = False\n", "            pass\n"),
-        ("take a name for no path", 'quote(name, safe="")', "name"),
+        (
+            "say it again after an answer",
+            "        self._failing = False\n        return answer",
+            "        return answer",
+        ),
+        ("list machines if they are many", "if len(unread) > MOST_SINGLE_READS:", "if False:"),
+        ("read single machines if they are few", "if len(unread) > MOST_SINGLE_READS:", "if True:"),
+        ("take a machine that a list lacks for one that is gone", "listed.get(name, GONE)", "listed.get(name)"),
+        ("list the next page, too", "            if not token:\n", "            if True:\n"),
+        (
+            "list again soon after a list without an answer",
+            "(LOOK_AGAIN_SECONDS if listed is None else LIST_AGAIN_SECONDS)",
+            "LIST_AGAIN_SECONDS",
+        ),
+        (
+            "do not list again soon after an answer",
+            "(LOOK_AGAIN_SECONDS if listed is None else LIST_AGAIN_SECONDS)",
+            "LOOK_AGAIN_SECONDS",
+        ),
+        ("take a name for no path", "quote(name, safe='')", "name"),
     ),
     *of(
         "operator/rendezvous_operator/reconcile/reader.py",
