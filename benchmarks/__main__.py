@@ -33,7 +33,7 @@ from benchmarks.backends import (
 from benchmarks.cluster import ROOT, Cluster, running_cluster
 from benchmarks.costs import Costs, counted
 from benchmarks.footprint import footprint
-from benchmarks.group import Group
+from benchmarks.group import Group, NotFinishedError
 from benchmarks.plan import COST_SIZES, IDLE_SECONDS, QUICK_COST_SIZES, QUICK_IDLE_SECONDS, Entry, plan
 from benchmarks.report import table
 from benchmarks.scenarios import ALL, measure
@@ -80,20 +80,28 @@ class Run:
         backend = self._backends[KUBERNETES]
         for nodes in sizes:
             self._say(f"[costs, {self._elapsed()}] {nodes} nodes join, join again, and train for {idle:.0f} s")
-            members = range(nodes)
-            backend.open(self._group, Shape(nodes, nodes, nodes))
-            time.sleep(2)
-            for phase in ("join", "restart", "idle"):
-                costs = Costs()
-                with counted(cluster, costs):
-                    if phase == "idle":
-                        time.sleep(idle)
-                    else:
-                        began = self._group.join(members)
-                        self._group.await_all("joined", members, began, _COST_LIMIT_SECONDS)
-                self._found["costs"].append({"nodes": nodes, "phase": phase, **asdict(costs)})
+            try:
+                self._found["costs"] += list(self._costs_of(cluster, nodes, idle))
+            except NotFinishedError as error:
+                self._say(f"[costs, {self._elapsed()}] {nodes} nodes: {error}")
+                self._found["costs_not_finished"].append({"nodes": nodes, "why": str(error)})
+                self._group.close()
             self._group.shut_down(limit=60)
             backend.close()
+
+    def _costs_of(self, cluster: Cluster, nodes: int, idle: float) -> Iterator[dict[str, Any]]:
+        members = range(nodes)
+        self._backends[KUBERNETES].open(self._group, Shape(nodes, nodes, nodes))
+        time.sleep(2)
+        for phase in ("join", "restart", "idle"):
+            costs = Costs()
+            with counted(cluster, costs):
+                if phase == "idle":
+                    time.sleep(idle)
+                else:
+                    began = self._group.join(members)
+                    self._group.await_all("joined", members, began, _COST_LIMIT_SECONDS)
+            yield {"nodes": nodes, "phase": phase, **asdict(costs)}
 
     def _elapsed(self) -> str:
         minutes, seconds = divmod(int(time.monotonic() - self._began), 60)
@@ -127,6 +135,7 @@ def run(quick: bool, lookups: str) -> dict[str, Any]:
             "footprint": [footprint() for _ in range(3)],
             "results": [],
             "costs": [],
+            "costs_not_finished": [],
         }
         kubernetes = Kubernetes(cluster)
         backends: dict[str, Backend] = {

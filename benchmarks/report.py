@@ -81,6 +81,7 @@ def page(runs: Sequence[Found], findings: str) -> str:
             _COSTS,
             generated.table_of(_costs(runs)),
             "",
+            *_costs_not_finished(runs),
             "Requests of one restart (verb and resource as the API server counts them), per node:",
             "",
             generated.table_of(_requests(runs)),
@@ -209,6 +210,13 @@ def _costs(runs: Sequence[Found]) -> Iterator[Row]:
                 *(_median(one["cpu_seconds"][server] for one in costs) for server in servers),
                 *(_median((one["memory_megabytes"][server] for one in costs), 0) for server in servers),
             ]
+
+
+def _costs_not_finished(runs: Sequence[Found]) -> Iterator[str]:
+    for number, run in enumerate(runs, start=1):
+        for one in run.get("costs_not_finished", ()):
+            yield f"Not in run {number}: {one['nodes']} nodes ({one['why']})."
+            yield ""
 
 
 def _requests(runs: Sequence[Found]) -> Iterator[Row]:
