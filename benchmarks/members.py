@@ -180,8 +180,8 @@ class Members:
 def main() -> None:
     """Carry out commands until standard input ends."""
     logging.disable(logging.CRITICAL)  # a thousand agents in one process would log what nobody reads
-    # Hundreds of threads that wait for Python's global lock each ask for it every so often, 5 ms by default. With 750 of
-    # them in each of four processes that alone kept both processors busy at 20 ms. In a cluster no two agents share a
+    # Hundreds of threads that wait for Python's global lock each ask for it every so often, 5 ms by default. That alone
+    # kept two processors busy with 750 of them in each process, even at 20 ms. In a cluster no two agents share a
     # process, and a thread that waits for an answer gives the lock away at once.
     sys.setswitchinterval(0.2)
     # The kernel shares its processors among threads, and here are some thousand: a server would get next to nothing.
