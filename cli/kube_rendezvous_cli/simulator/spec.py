@@ -68,7 +68,7 @@ def _checked(path: str, value: Any, form: Json) -> Any:
             checks.fail(path, value, f"must have {form['minItems']} to {form['maxItems']} items")
         value = [_checked(f"{path}[{number}]", item, form["items"]) for number, item in enumerate(value)]
         for number, item in enumerate(value):
-            if item in value[:number]:
+            if form["x-kubernetes-list-type"] == "set" and item in value[:number]:
                 checks.fail(f"{path}[{number}]", item, "is there twice")
     elif kind == "integer":
         if not isinstance(value, int) or isinstance(value, bool):
