@@ -27,6 +27,7 @@ TITLES = {
     "lost-member": "A member and its machine are lost, and replaced",
     "lost-for-good": "A member is lost, and comes back late",
     "lost-rank-0": "Rank 0 is lost",
+    "topology": "Ranks by racks, and whole segments",
     "below-min-nodes": "Fewer nodes than the minimum",
     "drain": "A machine is drained",
     "held-out": "A node does not reach the others",

@@ -37,6 +37,10 @@ LABEL_JOBSET_NAME = "jobset.sigs.k8s.io/jobset-name"
 LABEL_JOB_COMPLETION_INDEX = "batch.kubernetes.io/job-completion-index"
 """Set by Kubernetes on the pods of an indexed Job."""
 
+LABEL_ZONE = "topology.kubernetes.io/zone"
+LABEL_REGION = "topology.kubernetes.io/region"
+"""On a machine, and from Kubernetes 1.35 on, also on its pods."""
+
 ANNOTATION_RESTART_REQUESTED_AT = f"{GROUP}/restart-requested-at"
 """On a Rendezvous: any new value asks for a new round (compare ``kubectl rollout restart``)."""
 
@@ -65,3 +69,5 @@ MAX_FAILURES = 101
 MAX_MISSING = 10
 MAX_MESSAGE_LENGTH = 1024
 MAX_NODES = 2000
+MAX_TOPOLOGY_KEYS = 16
+"""As many as Kueue's Topology has levels."""

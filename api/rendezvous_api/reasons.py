@@ -149,6 +149,15 @@ class FormationReason(Reason):
     """The round runs; newcomers wait until a scale-up is due."""
 
 
+class RanksPolicy(Reason):
+    """Rendezvous ``spec.ranks.policy``: which node gets which rank."""
+
+    STABLE = "Stable"
+    """Every node keeps its rank, wherever it is."""
+    TOPOLOGY = "Topology"
+    """The ranks of nodes that are close to each other follow each other."""
+
+
 class ConditionReason(Reason):
     """Reasons of conditions beside those of `FormationReason` and `ClosedReason`."""
 

@@ -77,6 +77,26 @@ class Member:
     """Set while the group is smaller than it was and this member fills the rank of one that was lost."""
 
 
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """``status.topology.domains[]``: members of the current round whose machines are in one place."""
+
+    values: tuple[str, ...]
+    """Of the keys, outermost first; empty where a machine has no such label, or it is not known."""
+    nodes: int
+    """So many of them, with ranks that follow each other."""
+
+
+@dataclass(frozen=True)
+class Topology:
+    """``status.topology``: where the members of the current round are, remembered for when labels cannot be read."""
+
+    keys: tuple[str, ...] = ()
+    """The labels of machines, by their full names."""
+    domains: tuple[Domain, ...] = ()
+    """In the order of ranks."""
+
+
 @dataclass(frozen=True)
 class Store:
     """``status.store``: the address at which rank 0 serves the TCPStore of the current round."""
@@ -201,6 +221,8 @@ class RendezvousStatus:
     round: int = 0
     nodes: int = 0
     participants: tuple[Member, ...] = ()
+    topology: Topology | None = None
+    """None: the ranks of the current round do not depend on it."""
     spares: tuple[str, ...] = ()
     store: Store | None = None
     round_start_time: str | None = None

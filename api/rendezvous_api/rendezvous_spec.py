@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from rendezvous_api.reasons import RoundEndReason
+from rendezvous_api import names
+from rendezvous_api.reasons import RanksPolicy, RoundEndReason
 
 HEARTBEATS_PER_SECOND = 50
 """The most of all agents of one Rendezvous together, on average, if there are no more of them than maxNodes.
@@ -17,6 +18,19 @@ class AllowedSizes:
 
     step: int | None = None
     list: tuple[int, ...] = ()
+
+
+_SHORT_KEYS = {"zone": names.LABEL_ZONE, "region": names.LABEL_REGION}
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """``spec.ranks``: which node gets which rank. The schema refuses keys and segments without the policy Topology."""
+
+    policy: RanksPolicy
+    keys: tuple[str, ...] = ()
+    segment_size: int | None = None
+    """None: a domain may have any number of members."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +115,8 @@ class RendezvousSpec:
     max_nodes: int
     sizes: AllowedSizes | None = None
     """None: every size from ``min_nodes`` to ``max_nodes``."""
+    ranks: Ranks | None = None
+    """None: those of the policy Stable."""
     run_id: str | None = None
     suspend: bool = False
     closed: bool = False
@@ -109,6 +125,18 @@ class RendezvousSpec:
     scale_up: ScaleUp = ScaleUp()
     heartbeat: Heartbeat = Heartbeat()
     restarts: Restarts = Restarts()
+
+    @property
+    def topology_labels(self) -> tuple[str, ...]:
+        """The labels of machines that make the domains, outermost first; empty: ranks do not depend on machines."""
+        if self.ranks is None or self.ranks.policy is not RanksPolicy.TOPOLOGY:
+            return ()
+        return tuple(_SHORT_KEYS.get(key, key) for key in self.ranks.keys)
+
+    @property
+    def segment_size(self) -> int | None:
+        """Of how many nodes of one domain each segment is; None: there are no segments."""
+        return self.ranks.segment_size if self.ranks is not None and self.topology_labels else None
 
     @property
     def heartbeat_seconds(self) -> int:

@@ -69,15 +69,18 @@ def tree(group: Group, now: datetime, *, wide: bool = False) -> str:
         lines.append(said)
     found = rows(group, now)
     if found:
-        header = ["RANK", "POD", "MACHINE", "STATE", "HEARTBEAT", "EVIDENCE"]
-        lines += ["", *table([*header, "PARTICIPANT"] if wide else header, [_cells(row, wide) for row in found])]
+        placed = any(row.domain is not None for row in found)
+        header = ["RANK", "POD", "MACHINE", *(["DOMAIN"] if placed else []), "STATE", "HEARTBEAT", "EVIDENCE"]
+        cells = [_cells(row, wide, placed) for row in found]
+        lines += ["", *table([*header, "PARTICIPANT"] if wide else header, cells)]
     lines += [f"note: {problem}" for problem in group.problems]
     return "\n".join(lines)
 
 
-def _cells(row: Row, wide: bool) -> list[str]:
+def _cells(row: Row, wide: bool, placed: bool) -> list[str]:
     heartbeat = times.age(row.heartbeat) if row.heartbeat is not None else ""
-    cells = [row.mark, row.pod or row.name, row.machine or NOTHING, row.state, heartbeat, row.evidence]
+    domain = [row.domain or ""] if placed else []
+    cells = [row.mark, row.pod or row.name, row.machine or NOTHING, *domain, row.state, heartbeat, row.evidence]
     return [*cells, row.name] if wide else cells
 
 
@@ -138,6 +141,7 @@ def row_json(row: Row) -> Json:
         "rank": row.rank,
         "pod": row.pod,
         "machine": row.machine,
+        "domain": row.domain,
         "state": row.state,
         "heartbeatSeconds": row.heartbeat,
         "evidence": row.evidence or None,

@@ -31,6 +31,8 @@ class Row:
     rank: int | None = None
     pod: str | None = None
     machine: str | None = None
+    domain: str | None = None
+    """Of a member whose rank follows its machine: the values of the labels, ``east/b1/r2``."""
     heartbeat: float | None = None
     """Seconds since its last heartbeat, by the clock of its agent."""
     evidence: str = ""
@@ -64,7 +66,7 @@ def rows(group: Group, now: datetime) -> list[Row]:
 
 
 def _members(group: Group, now: datetime) -> Iterator[Row]:
-    store = group.status.store
+    store, domains = group.status.store, _domains(group)
     for member in group.status.participants:
         participant = group.participants.get(member.name)
         evidence = f"stands in for {member.stands_in_for.name}" if member.stands_in_for is not None else ""
@@ -73,7 +75,16 @@ def _members(group: Group, now: datetime) -> Iterator[Row]:
         beat = _heartbeat(participant, now)
         state = _state_of_member(group, member, participant, now)
         row = _row(MEMBER, member.name, state, participant, rank=member.rank, heartbeat=beat, evidence=evidence)
+        row = replace(row, domain=domains.get(member.rank))
         yield row if participant is not None else replace(row, pod=_pod_of(group, member.name))
+
+
+def _domains(group: Group) -> dict[int, str]:
+    """By rank; a value that the operator did not know is a question mark."""
+    topology = group.status.topology
+    domains = topology.domains if topology is not None else ()
+    names_of = ("/".join(value or "?" for value in domain.values) for domain in domains for _ in range(domain.nodes))
+    return dict(enumerate(names_of))
 
 
 def _pod_of(group: Group, participant: str) -> str | None:

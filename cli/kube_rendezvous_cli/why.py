@@ -63,6 +63,16 @@ APART = Advice(
 GATHERED = Advice(
     "Nothing has to be done. To take in the new nodes now: kubectl rdzv restart {name}", "a-new-node-is-not-taken-in"
 )
+UNPLACED = Advice(
+    "Put the labels that are missing on the machines that the message names, or let the operator read machines "
+    "(machines.enabled of the chart). They count from the next round on: kubectl rdzv restart {name}",
+    "ranks-do-not-follow-the-machines",
+)
+NO_SEGMENTS = Advice(
+    "Add nodes on machines that are in one domain with those that wait, or label these machines: only whole segments "
+    "(spec.ranks.segmentSize) of one domain take part.",
+    "ranks-do-not-follow-the-machines",
+)
 NOTHING = Advice("Nothing has to be done.", "it-runs-but")
 UNKNOWN = Advice("This release does not know that state. Read the message, and the page.", "troubleshooting")
 
@@ -159,11 +169,16 @@ def advice_for(group: Group, found: list[Row], now: datetime) -> Advice:
         return APART
     if state is State.WAITING_FOR_NODES and any(row.kind == HELD_OUT for row in found):
         return HELD
+    said = message(group)
+    if state is State.WAITING_FOR_NODES and " of them in whole segments of " in said:
+        return NO_SEGMENTS
     if state is State.WAITING_FOR_NODES and not group.pods:
         return NO_PODS
     formation = group.status.formation
     if state is State.RUNNING and formation is not None and formation.reason == FormationReason.GATHERING:
         return GATHERED
+    if state is State.RUNNING and "; not in the order of machines: " in said:
+        return UNPLACED
     return BY_STATE.get(state, UNKNOWN)
 
 
@@ -204,7 +219,8 @@ def _nodes(group: Group, found: list[Row], now: datetime) -> Iterator[str]:
         spares = [row.pod or row.name for row in found if row.kind == SPARE]
         if spares:
             verb = "is a spare and takes" if len(spares) == 1 else "are spares and take"
-            yield f"{listing(spares)} {verb} the place of a lost member at once."
+            of = "" if group.rendezvous.spec.segment_size is None else " of its domain"
+            yield f"{listing(spares)} {verb} the place of a lost member{of} at once."
     waits = [row.pod or row.name for row in found if row.kind == WAITING]
     if waits and group.running:
         yield f"{listing(waits)} {'waits' if len(waits) == 1 else 'wait'} for the next round."

@@ -65,9 +65,22 @@ LISTED = (
 )
 PER_NODE = ("spec.restarts.perNode", "`restarts.perNode` must be at most `restarts.max`")
 PER_REASON = ("spec.restarts.perReason", "each of `restarts.perReason` must be at most `restarts.max`")
+POLICY = ("spec.ranks.policy", "`ranks.policy` must be `Stable` or `Topology`")
+KEYS = ("spec.ranks.policy", "`ranks.keys` must be set with `Topology`, and may not be set otherwise")
+SEGMENT_ALONE = ("spec.ranks.segmentSize", "`ranks.segmentSize` may be set only with `Topology`")
+MIN_SEGMENT = ("spec.minNodes", "`minNodes` must be a multiple of `ranks.segmentSize`")
+MAX_SEGMENT = ("spec.maxNodes", "`maxNodes` must be a multiple of `ranks.segmentSize`")
+LIST_SEGMENT = ("spec.sizes.list", "each of `sizes.list` must be a multiple of `ranks.segmentSize`")
+BLOCK, RACK, HOST = "cloud.provider.com/topology-block", "cloud.provider.com/topology-rack", "kubernetes.io/hostname"
+"""The levels of the Topology in the documentation of Kueue."""
+TWICE = ("spec.ranks.keys", "`ranks.keys` may not have a key twice")
 NO_FAILURE = ("spec.restarts.perReason", "at least 1")
 """The API server leaves an unknown field out, and then nothing is left."""
 ALL_KINDS = {"memberLost": 3, "memberFailed": 0, "workerFailed": 1, "checkInFailed": 2}
+
+
+def topology(*keys: str, segment: int | None = None) -> Json:
+    return {"ranks": {"policy": "Topology", "keys": [*keys], **({} if segment is None else {"segmentSize": segment})}}
 
 
 def alone(field: str) -> Refusal:
@@ -149,6 +162,29 @@ SPEC_CASES = table(
     ("sizes by an empty list", {"sizes": {"list": []}}, ("spec.sizes.list", "should have at least 1 items")),
     ("sizes twice", {"sizes": {"list": [2, 4, 2]}}, ("spec.sizes.list[2]", "Duplicate value")),
     ("sizes by words", {"sizes": {"list": ["2"]}}, ("spec.sizes.list[0]", "must be of type integer")),
+    ("stable ranks", {"ranks": {"policy": "Stable"}}, None),
+    ("ranks by the levels of a Topology of Kueue", topology(BLOCK, RACK, HOST), None),
+    ("ranks by short names", topology("region", "zone", "rack", segment=2), None),
+    ("ranks by as many levels as Kueue has", topology(*(f"example.com/level-{n}" for n in range(16))), None),
+    (
+        "ranks by more levels",
+        topology(*(f"level-{n}" for n in range(17))),
+        ("spec.ranks.keys", "at most 16 items"),
+    ),
+    ("ranks without a policy", {"ranks": {}}, ("spec.ranks.policy", "Required value")),
+    ("ranks by a policy of a later release", {"ranks": {"policy": "Later"}}, POLICY),
+    ("ranks by no keys", {"ranks": {"policy": "Topology"}}, KEYS),
+    ("keys that have no effect", {"ranks": {"policy": "Stable", "keys": ["rack"]}}, KEYS),
+    ("ranks by an empty list", topology(), ("spec.ranks.keys", "should have at least 1 items")),
+    ("ranks by a key twice", topology("rack", "zone", "rack"), TWICE),
+    ("ranks by what is no label", topology("a rack"), ("spec.ranks.keys[0]", "should match")),
+    ("a segment that has no effect", {"ranks": {"policy": "Stable", "segmentSize": 2}}, SEGMENT_ALONE),
+    ("a segment of no nodes", topology("rack", segment=0), ("spec.ranks.segmentSize", "greater than or equal to 1")),
+    ("segments that min does not fit", {"minNodes": 2, "maxNodes": 3, **topology("rack", segment=3)}, MIN_SEGMENT),
+    ("segments that max does not fit", {"maxNodes": 5, **topology("rack", segment=2)}, MAX_SEGMENT),
+    ("segments that a size does not fit", {"sizes": {"list": [2, 3]}, **topology("rack", segment=2)}, LIST_SEGMENT),
+    ("segments beside a step", {"maxNodes": 4, "sizes": {"step": 1}, **topology("rack", segment=2)}, None),
+    ("segments that fit each size", {"sizes": {"list": [2, 4]}, **topology("rack", segment=2)}, None),
     ("most sizes", {"maxNodes": 200, "sizes": {"list": [*range(2, 102)]}}, None),
     ("more sizes", {"maxNodes": 200, "sizes": {"list": [*range(2, 103)]}}, ("spec.sizes.list", "at most 100 items")),
 )
@@ -193,6 +229,8 @@ def history(**changes: Any) -> Json:
     return {"history": [without_removed({**encode(RECORD), **changes})]}
 
 
+DOMAINS = {"keys": [BLOCK], "domains": [{"values": ["b1"], "nodes": 1}, {"values": [""], "nodes": 1}]}
+
 STATUS_CASES = table(
     # name, the statuses before, the next one, what is expected of it
     ("nothing yet", [], {"waitingNodes": 1}, None),
@@ -233,6 +271,8 @@ STATUS_CASES = table(
     ("other store", [published(1, 2)], published(1, 2, store={**STORE, "port": 29501}), STORE_CHANGED),
     ("other store in a new round", [published(1, 2)], published(2, 2, store={**STORE, "port": 29501}), None),
     ("next run claims", [published(1, 2)], published(1, 2, run={"id": "run-2"}), None),
+    ("where the members are", [], published(1, 2, topology=DOMAINS), None),
+    ("longest value of a label", [], published(1, 2, topology={"domains": [{"values": ["v" * 63], "nodes": 2}]}), None),
     ("history of a round", [], history(), None),
     ("round that runs", [], history(**dict.fromkeys(("lastHeard", "asked", "ended", "reason", "message"))), None),
     ("round never formed", [], history(formed=REMOVED), ("status.history[0].formed", "Required value")),

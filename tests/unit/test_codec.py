@@ -8,9 +8,9 @@ import pytest
 
 from rendezvous_api.codec import DecodeError, decode, encode, json_name
 from rendezvous_api.participant import CheckIn
-from rendezvous_api.reasons import AttemptReason, HeldOutReason
-from rendezvous_api.rendezvous import HeldOut, Member, RankOwner, Rendezvous, RendezvousStatus
-from rendezvous_api.rendezvous_spec import AllowedSizes, RendezvousSpec, Restarts
+from rendezvous_api.reasons import AttemptReason, HeldOutReason, RanksPolicy
+from rendezvous_api.rendezvous import Domain, HeldOut, Member, RankOwner, Rendezvous, RendezvousStatus, Topology
+from rendezvous_api.rendezvous_spec import AllowedSizes, Ranks, RendezvousSpec, Restarts
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,18 @@ def test_the_sizes_of_a_spec(found: dict[str, object], sizes: AllowedSizes | Non
     assert spec == RendezvousSpec(2, 8, sizes=sizes)
     assert hash(spec) == hash(RendezvousSpec(2, 8, sizes=sizes)), "it is a key of a cache"
     assert encode(spec).get("sizes") == found.get("sizes")
+
+
+def test_the_ranks_of_a_spec_and_the_domains_of_a_status() -> None:
+    found = {"policy": "Topology", "keys": ["zone", "rack"], "segmentSize": 2}
+    spec = decode(RendezvousSpec, {"minNodes": 2, "maxNodes": 8, "ranks": found})
+    assert spec == RendezvousSpec(2, 8, ranks=Ranks(RanksPolicy.TOPOLOGY, ("zone", "rack"), 2))
+    assert hash(spec), "it is a key of a cache"
+    assert encode(spec)["ranks"] == found
+    told = {"keys": ["zone"], "domains": [{"values": [""], "nodes": 2}]}
+    status = decode(RendezvousStatus, {"topology": told})
+    assert status.topology == Topology(("zone",), (Domain(("",), 2),))
+    assert encode(status)["topology"] == told
 
 
 def test_unknown_fields_are_ignored() -> None:

@@ -164,5 +164,9 @@ def _assume(live: Live, silent: Sequence[str], left_out: Sequence[str]) -> None:
         live.assumed.append(
             "since when the group waits: what has no beginning in the status begins now, and may end sooner"
         )
+    if live.play.operator.rendezvous.spec.topology_labels:
+        live.assumed.append(
+            "where machines are: members are where they were when their round began, and nothing is known of the others"
+        )
     if left_out:
         live.assumed.append(f"what fields of another release mean: {listing(left_out)}")

@@ -80,7 +80,13 @@ def pod_after(before: Pod, number: int) -> Pod:
 
 
 def joins(
-    rendezvous: Rendezvous, name: str, incarnation: int, pod: Pod | None, created: str, before: Participant | None
+    rendezvous: Rendezvous,
+    name: str,
+    incarnation: int,
+    pod: Pod | None,
+    machine: str | None,
+    created: str,
+    before: Participant | None,
 ) -> Participant:
     """The participant of an agent that has just started.
 
@@ -89,6 +95,7 @@ def joins(
         name: of the node.
         incarnation: 1 for the first agent of that name, and so on.
         pod: in which it runs.
+        machine: on which it runs, if that is known.
         created: metav1.Time of the moment.
         before: that of an earlier agent of the name, if there was one.
     """
@@ -113,6 +120,7 @@ def joins(
         pod_name=pod.name if pod is not None else None,
         pod_uid=pod.uid if pod is not None else None,
         pod_index=index,
+        node_name=machine,
     )
     metadata = replace(metadata, owner_references=owners, creation_timestamp=created)
     return Participant(metadata, spec, before.status if before is not None else ParticipantStatus())

@@ -1,6 +1,6 @@
 """The operator of a simulation: what it sees, and the decisions that it takes on it. No time passes here."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -12,6 +12,7 @@ from rendezvous_operator.core.world import (
     Decision,
     Deletion,
     Evidence,
+    Machine,
     Memory,
     Now,
     Pod,
@@ -48,6 +49,8 @@ class Operator:
     seen: dict[str, SeenParticipant] = field(default_factory=dict)
     pods: dict[str, Pod] = field(default_factory=dict)
     """By UID."""
+    labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Of the machines, by the names of nodes; empty: no machine may be read."""
     memory: Memory = field(default_factory=Memory)
     wake_at: float | None = None
     """It decides again at this moment (seconds of the simulation)."""
@@ -59,6 +62,10 @@ class Operator:
     """Something has changed since the last decision."""
     _absent: set[Target] = field(default_factory=set)
     _ended_at: dict[str, float] = field(default_factory=dict)
+
+    def machine_of(self, node: str) -> str | None:
+        """The name of the machine of a node; None: it has none that is known."""
+        return f"machine-of-{node}" if node in self.labels else None
 
     @property
     def status(self) -> RendezvousStatus:
@@ -130,6 +137,7 @@ class Operator:
             self.pods,
             absent=frozenset(self._absent),
             ended_at=self._ended_at,
+            machines={f"machine-of-{node}": Machine(labels=labels) for node, labels in self.labels.items()} or None,
             complete=True,
         )
 

@@ -172,7 +172,8 @@ class Play:
         node = self.nodes[name] = Node(name, pod)
         created = timestamp(self.operator.wall(self.now))
         earlier = before.last if before is not None else None
-        self._write(nodes.joins(self.operator.rendezvous, name, number, pod, created, earlier))
+        machine = self.operator.machine_of(name)
+        self._write(nodes.joins(self.operator.rendezvous, name, number, pod, machine, created, earlier))
         self._gives_up_in_time(node)
 
     def goes_on(self, node: Node, participant: Participant) -> None:

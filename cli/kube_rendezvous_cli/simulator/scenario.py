@@ -26,7 +26,7 @@ AFTERWARDS_SECONDS = 300
 """After the last thing that happens, the scenario goes on for so long if the file does not say how long."""
 MOST_NODES = 2000
 
-_FIELDS = ("apiVersion", "kind", "metadata", "spec", "agents", "nodes", "events", "until")
+_FIELDS = ("apiVersion", "kind", "metadata", "spec", "agents", "nodes", "labels", "events", "until")
 _OWNERS = ("Job", "JobSet", "StatefulSet", "ReplicaSet", "none")
 _REQUESTS = {"restart": names.ANNOTATION_RESTART_REQUESTED_AT, "retry": names.ANNOTATION_RETRY_AT}
 
@@ -54,6 +54,8 @@ class Scenario:
     habits: Habits
     happenings: Sequence[Happening]
     until: float
+    labels: Mapping[str, Mapping[str, str]]
+    """Of the machines of nodes, by their names."""
 
 
 def load(kubectl: Kubectl, path: str) -> Scenario:
@@ -94,7 +96,8 @@ def read(item: Any) -> Scenario:
     ]
     last = max((each.at for each in happenings), default=0.0)
     until = checks.seconds("until", found["until"]) if "until" in found else last + AFTERWARDS_SECONDS
-    return Scenario(name, found["spec"], _habits(found.get("agents", {})), happenings, until)
+    labels = {node: _labels(node, given) for node, given in _object("labels", found.get("labels", {})).items()}
+    return Scenario(name, found["spec"], _habits(found.get("agents", {})), happenings, until, labels)
 
 
 def play(scenario: Scenario) -> Play:
@@ -107,7 +110,8 @@ def play(scenario: Scenario) -> Play:
         scenario.name, "default", uid=f"uid-of-{scenario.name}", resource_version="1", generation=1,
         creation_timestamp=timestamp(EPOCH),
     )  # fmt: skip
-    played = Play(Operator(Rendezvous(first, spec.read(scenario.spec)), EPOCH), scenario.habits)
+    operator = Operator(Rendezvous(first, spec.read(scenario.spec)), EPOCH, labels=scenario.labels)
+    played = Play(operator, scenario.habits)
     stage = _Stage(played, scenario.spec)
     for each in scenario.happenings:
         played.at(each.at, lambda each=each: stage.happens(each))  # type: ignore[misc]
@@ -118,6 +122,20 @@ def play(scenario: Scenario) -> Play:
 def _list(path: str, value: Any) -> list[Any]:
     if not isinstance(value, list):
         checks.fail(path, value, "is no list")
+    return value
+
+
+def _object(path: str, value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        checks.fail(path, value, "is no object")
+    return value
+
+
+def _labels(node: str, value: Any) -> Mapping[str, str]:
+    """Those of the machine of a node."""
+    for label, text in _object(f"labels.{node}", value).items():
+        if not isinstance(text, str):
+            checks.fail(f"labels.{node}.{label}", text, "is no text")
     return value
 
 

@@ -68,7 +68,7 @@ def _checked(path: str, value: Any, form: Json) -> Any:
             checks.fail(path, value, f"must have {form['minItems']} to {form['maxItems']} items")
         value = [_checked(f"{path}[{number}]", item, form["items"]) for number, item in enumerate(value)]
         for number, item in enumerate(value):
-            if item in value[:number]:
+            if form["x-kubernetes-list-type"] == "set" and item in value[:number]:
                 checks.fail(f"{path}[{number}]", item, "is there twice")
     elif kind == "integer":
         if not isinstance(value, int) or isinstance(value, bool):
@@ -97,6 +97,10 @@ def _keeps_rules(path: str, value: Json, rules: Sequence[Json]) -> None:
 
 def _step(spec: Mapping[str, Any]) -> int:
     return int(spec.get("sizes", {}).get("step", 1))
+
+
+def _segment(spec: Mapping[str, Any]) -> int:
+    return int(spec.get("ranks", {}).get("segmentSize", 1))
 
 
 def _sizes_say_one(spec: Mapping[str, Any]) -> bool:
@@ -129,6 +133,19 @@ RULES: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
     "`maxNodes` must be a multiple of `sizes.step`": lambda spec: spec["maxNodes"] % _step(spec) == 0,
     "each of `sizes.list` must be between `minNodes` and `maxNodes`": lambda spec: all(
         spec["minNodes"] <= size <= spec["maxNodes"] for size in spec.get("sizes", {}).get("list", ())
+    ),
+    "`ranks.policy` must be `Stable` or `Topology`": lambda ranks: ranks["policy"] in ("Stable", "Topology"),
+    "`ranks.keys` must be set with `Topology`, and may not be set otherwise": lambda ranks: (
+        (ranks["policy"] == "Topology") == ("keys" in ranks)
+    ),
+    "`ranks.segmentSize` may be set only with `Topology`": lambda ranks: (
+        ranks["policy"] == "Topology" or "segmentSize" not in ranks
+    ),
+    "`ranks.keys` may not have a key twice": lambda ranks: len({*ranks.get("keys", ())}) == len(ranks.get("keys", ())),
+    "`minNodes` must be a multiple of `ranks.segmentSize`": lambda spec: spec["minNodes"] % _segment(spec) == 0,
+    "`maxNodes` must be a multiple of `ranks.segmentSize`": lambda spec: spec["maxNodes"] % _segment(spec) == 0,
+    "each of `sizes.list` must be a multiple of `ranks.segmentSize`": lambda spec: all(
+        size % _segment(spec) == 0 for size in spec.get("sizes", {}).get("list", ())
     ),
     "`timeouts.suspectSeconds` must be greater than or equal to `heartbeat.maxMissed` times the time between two "
     "heartbeats, which is the greater of `heartbeat.intervalSeconds` and `maxNodes` / 50, rounded up": (

@@ -6,7 +6,7 @@ from dataclasses import replace
 from rendezvous_api import names
 from rendezvous_api.reasons import EventReason, FormationReason, RoundEndReason
 from rendezvous_api.rendezvous import Formation, RendezvousStatus, RoundRecord, Store
-from rendezvous_operator.core import budget, conditions, garbage, history, invariants, summary
+from rendezvous_operator.core import budget, conditions, garbage, history, invariants, summary, topology
 from rendezvous_operator.core.nodes import MemberState, MemberView
 from rendezvous_operator.core.rank.rank import rank
 from rendezvous_operator.core.run import Run
@@ -32,7 +32,7 @@ def build(s: Situation, timers: Timers, picked: Selection, outlook: Outlook | No
         status = _published(s, timers, picked)
         message = (
             f"round {status.round} of run {status.run_id!r}: {status.nodes} nodes, "
-            f"rank 0 is {status.participants[0].name}"
+            f"rank 0 is {status.participants[0].name}{topology.in_words(status.topology)}"
         )
         events = (*s.run.events, Event(EventReason.ROUND_PUBLISHED, message))
     else:
@@ -41,7 +41,12 @@ def build(s: Situation, timers: Timers, picked: Selection, outlook: Outlook | No
     invariants.check(s, timers, status)
     collected = garbage.collect(s, timers)
     # While all are silent no timer runs, so nothing that waits for one can change before the next heartbeat.
-    timed = (s.run.until, outlook.until if outlook is not None else None, history.changes_at(s, timers))
+    timed = (
+        s.run.until,
+        outlook.until if outlook is not None else None,
+        history.changes_at(s, timers),
+        topology.changes_at(s.where, s.waiting, s.world, s.now.monotonic),
+    )
     return Decision(
         status,
         Memory(
@@ -108,6 +113,7 @@ def _published(s: Situation, timers: Timers, picked: Selection) -> RendezvousSta
         round=record.round,
         nodes=len(members),
         participants=members,
+        topology=topology.of_round(members, s.where) if s.where is not None else None,
         spares=tuple(node.name for node in picked.queue if node.name not in chosen)[: names.MAX_NODES],
         store=Store(host.address, host.store_port),
         round_start_time=s.now.timestamp,

@@ -12,7 +12,7 @@ from rendezvous_api import names
 from rendezvous_api.meta import Condition
 from rendezvous_api.reasons import ClosedReason, ConditionReason, FormationReason, Reason
 from rendezvous_api.rendezvous import Missing, RendezvousStatus
-from rendezvous_operator.core import budget, suspects
+from rendezvous_operator.core import budget, suspects, topology
 from rendezvous_operator.core.nodes import MemberView
 from rendezvous_operator.core.run import Run
 from rendezvous_operator.core.select import held_out
@@ -57,15 +57,25 @@ def _running(s: Situation, status: RendezvousStatus, absent: Sequence[Missing], 
     if closed is not None:
         return False, *closed
     if Run.of(status).round_runs:
-        return True, ConditionReason.RUNNING, _what_runs(s, status, absent)
+        return True, ConditionReason.RUNNING, _what_runs(s, status, absent) + _unlabelled(s)
     if s.spec.closed:
         return False, ConditionReason.CLOSED_BY_SPEC, "spec.closed is true: no node may join"
     if status.formation is not None:
-        return False, status.formation.reason, status.formation.message
+        return False, status.formation.reason, status.formation.message + _unlabelled(s)
     if s.spec.suspend:
         return False, FormationReason.SUSPENDED, "spec.suspend is true"
     message = f"0 of at least {s.sizes.fewest} nodes"
     return False, FormationReason.WAITING_FOR_NODES, with_listing(message, s.known_but_missing)
+
+
+def _unlabelled(s: Situation) -> str:
+    """Whose machine has no place in the topology, as a part of a message; empty: all have one, or ranks go by none."""
+    if s.where is None:
+        return ""
+    shown = {*s.entries, *s.names_waiting}
+    nodes = [node for node in s.nodes.values() if node.present and node.name in shown]
+    found = topology.unlabelled(s.where, nodes, s.world)
+    return f"; not in the order of machines: {listing(found)}" if found else ""
 
 
 def _complete(closed: Closed | None) -> Answer:

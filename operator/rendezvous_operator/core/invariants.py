@@ -6,6 +6,7 @@ what was wrong.
 
 from rendezvous_api import names
 from rendezvous_api.rendezvous import RendezvousStatus
+from rendezvous_operator.core import topology
 from rendezvous_operator.core.blocking import unlisted_key
 from rendezvous_operator.core.nodes import Node
 from rendezvous_operator.core.select import held_out
@@ -29,10 +30,14 @@ def check(s: Situation, timers: Timers, after: RendezvousStatus) -> None:
     _expect(len(after.held_out) <= names.MAX_HELD_OUT, "too many are held out")
     _expect(not any(record.running for record in after.history[:-1]), "a former round runs")
     if after.round == before.round:
-        same = (after.participants, after.store) == (before.participants, before.store)
+        same = _of_round(after) == _of_round(before)
         _expect(same, "a published round has changed")
     else:
         _check_published(s, timers, after)
+
+
+def _of_round(status: RendezvousStatus) -> tuple[object, ...]:
+    return status.participants, status.store, status.topology
 
 
 def _check_published(s: Situation, timers: Timers, after: RendezvousStatus) -> None:
@@ -45,6 +50,10 @@ def _check_published(s: Situation, timers: Timers, after: RendezvousStatus) -> N
     _expect(len(members) == after.nodes, "a node is listed twice")
     _expect(members.keys().isdisjoint(refusal.name for refusal in after.refused), "a refused node is a member")
     _expect(members.keys().isdisjoint(after.spares), "a spare is a member")
+    if after.topology is not None and after.topology.domains:
+        _expect(sum(domain.nodes for domain in after.topology.domains) == after.nodes, "a member is in no domain")
+        wrong = topology.why_wrong(after.topology, s.spec.segment_size)
+        _expect(not wrong, wrong)
     passed_over = (entry.name for entry in held_out.passed_over(s, timers))
     _expect(members.keys().isdisjoint(passed_over), "a node that is held out is a member")
     for name, member in members.items():

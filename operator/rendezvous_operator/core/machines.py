@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from rendezvous_api.reasons import ParticipantState
 from rendezvous_api.rendezvous_spec import RendezvousSpec
+from rendezvous_operator.core import topology
 from rendezvous_operator.core.nodes import silent_seconds, suspect_seconds
 from rendezvous_operator.core.timers import Fact, Timer
 from rendezvous_operator.core.world import SeenParticipant, World
@@ -22,7 +23,7 @@ LOOK_AGAIN_SECONDS = 5.0
 """While a member is silent, and how long an answer counts."""
 
 
-CHOOSE_BY_MACHINE: tuple[Callable[[RendezvousSpec], bool], ...] = ()
+CHOOSE_BY_MACHINE: tuple[Callable[[RendezvousSpec], bool], ...] = (topology.by_machines,)
 """Whether a policy chooses nodes by their machines: a line for each such policy."""
 
 

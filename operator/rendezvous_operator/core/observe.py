@@ -10,6 +10,7 @@ from rendezvous_operator.core.run import Run
 from rendezvous_operator.core.run_of_node import KnownRuns
 from rendezvous_operator.core.runs.rules import unread
 from rendezvous_operator.core.situation import Situation
+from rendezvous_operator.core.topology import by_machines, whereabouts
 from rendezvous_operator.core.world import Evidence, Memory, Now, Target, World
 
 
@@ -39,7 +40,8 @@ def observe(now: Now, world: World, memory: Memory) -> Situation | Evidence:
         for name, member in known.members.items()
     )
     run = Run.of(world.rendezvous.status)
-    situation = Situation(now, world, nodes, all_waiting, views, liveness, run)
+    where = whereabouts(world, nodes) if by_machines(spec) else None
+    situation = Situation(now, world, nodes, all_waiting, views, liveness, run, where)
     unseen = {Target(names.PARTICIPANT_KIND, name) for name in known.members if name not in nodes} - world.absent
     vanished = {node.life_unread for node in nodes.values() if node.life_unread is not None}
     ended = {node.end_unread for node in nodes.values() if node.end_unread is not None}

@@ -15,6 +15,7 @@ from rendezvous_operator.core.nodes import MemberState, MemberView, Node
 from rendezvous_operator.core.run import Run
 from rendezvous_operator.core.run_names import launch_of
 from rendezvous_operator.core.sizes.sizes import Sizes, sizes_of
+from rendezvous_operator.core.topology import Whereabouts
 from rendezvous_operator.core.world import Now, Pod, World
 
 RETENTION_SECONDS = 3600
@@ -35,6 +36,8 @@ class Situation:
     """The members of the current round as long as nothing has ended it; rules read `members`."""
     liveness: Liveness
     run: Run
+    whereabouts: Whereabouts | None = None
+    """By the members of whatever run; None: no rank depends on it. Rules read `where`."""
 
     @property
     def spec(self) -> RendezvousSpec:
@@ -69,6 +72,12 @@ class Situation:
     def sizes(self) -> Sizes:
         """The sizes that a round may have."""
         return sizes_of(self.spec)
+
+    @cached_property
+    def where(self) -> Whereabouts | None:
+        """Where the nodes are, and where the members of the run's last round had their places."""
+        known = self.whereabouts
+        return known if known is None or self.run.has_round else replace(known, places={})
 
     @property
     def takes_nodes(self) -> bool:

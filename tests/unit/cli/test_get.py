@@ -15,7 +15,7 @@ from kube_rendezvous_cli.group import group_of
 from kube_rendezvous_cli.rows import HELD_OUT, MEMBER, MISSING, REFUSED, SPARE, WAITING, Row, rows
 from rendezvous_api.codec import encode
 from rendezvous_api.reasons import AttemptReason, LeaveReason, State
-from rendezvous_api.rendezvous import Rendezvous
+from rendezvous_api.rendezvous import Domain, Rendezvous, Topology
 
 
 def found(scenario: Played) -> dict[str, Row]:
@@ -206,3 +206,23 @@ def test_what_programs_get_is_what_people_see(scenario: type[Played]) -> None:
     assert json.loads(json.dumps(value)) == value
     yaml = pytest.importorskip("yaml")
     assert yaml.safe_load(yaml_text.dump(value)) == value
+
+
+def test_members_have_their_domain_where_ranks_follow_machines() -> None:
+    scenario = trains()
+    assert "DOMAIN" not in tree(scenario.shown(), scenario.now)
+    scenario.status = replace(
+        scenario.status, topology=Topology(("zone", "rack"), (Domain(("east", "r1"), 2), Domain(("east", ""), 1)))
+    )
+    lines = tree(scenario.shown(), scenario.now).splitlines()
+    assert [line.split()[:4] for line in lines[-4:]] == [
+        ["RANK", "POD", "MACHINE", "DOMAIN"],
+        ["0", "train-0", "gpu-a", "east/r1"],
+        ["1", "train-1", "gpu-b", "east/r1"],
+        ["2", "train-2", "gpu-b", "east/?"],
+    ]
+    assert [node["domain"] for node in group_json(scenario.shown(), scenario.now)["nodes"]] == [
+        "east/r1",
+        "east/r1",
+        "east/?",
+    ]

@@ -14,9 +14,9 @@ from kube_rendezvous_cli.group import group_of
 from kube_rendezvous_cli.version import SITE, TROUBLESHOOTING
 from kube_rendezvous_cli.why import BY_END, BY_STATE, Advice, why
 from rendezvous_api.codec import encode
-from rendezvous_api.reasons import AttemptReason, ClosedReason, LeaveReason, RoundEndReason, State
+from rendezvous_api.reasons import AttemptReason, ClosedReason, LeaveReason, RanksPolicy, RoundEndReason, State
 from rendezvous_api.rendezvous import Rendezvous
-from rendezvous_api.rendezvous_spec import RestartsPerReason
+from rendezvous_api.rendezvous_spec import Ranks, RestartsPerReason
 
 ADVICE = [value for value in vars(module).values() if isinstance(value, Advice)] + [*BY_STATE.values()]
 
@@ -194,3 +194,26 @@ def test_what_others_have_written_gets_no_second_full_stop() -> None:
     text = why(scenario.shown(), scenario.now)
     assert "train-3 is missing: Pending" in text
     assert ".." not in text.replace("https://", "")
+
+
+def test_a_node_without_a_place_among_the_machines_needs_labels() -> None:
+    scenario = trains(ranks=Ranks(RanksPolicy.TOPOLOGY, ("rack",)))
+    text = said(scenario)
+    assert "not in the order of machines: train.train-0" in text
+    assert "What to do: Put the labels that are missing on the machines" in text
+
+
+def test_nodes_that_fill_no_segment_need_others_of_their_domain() -> None:
+    scenario = Played(ranks=Ranks(RanksPolicy.TOPOLOGY, ("rack",), segment_size=2))
+    scenario.start("train-0", "train-1", "train-2")
+    text = said(scenario)
+    assert "3 of at least 2 nodes, 0 of them in whole segments of 2" in text
+    assert "What to do: Add nodes on machines that are in one domain" in text
+
+
+def test_a_spare_replaces_a_member_of_its_domain_where_there_are_segments() -> None:
+    scenario = trains(max_nodes=3)
+    scenario.start("train-3")
+    assert "train-3 is a spare and takes the place of a lost member at once." in said(scenario)
+    scenario.edit(ranks=Ranks(RanksPolicy.TOPOLOGY, ("rack",), segment_size=3))
+    assert "takes the place of a lost member of its domain at once." in why(scenario.shown(), scenario.now)

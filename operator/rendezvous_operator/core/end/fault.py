@@ -18,6 +18,7 @@ from rendezvous_operator.core.check_in import FailedCheckIn
 from rendezvous_operator.core.nodes import MemberState, MemberView
 from rendezvous_operator.core.rank import store_host
 from rendezvous_operator.core.select import held_out
+from rendezvous_operator.core.select.choose import fitting
 from rendezvous_operator.core.select.held_out import Blame
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.timers import Timer, Timers
@@ -59,7 +60,7 @@ def may_be_excused(s: Situation, timers: Timers, cause: Cause[RoundEndReason]) -
     suspects = {view.name for view in s.members if view.state not in stay and _crashes_again(s, timers, view)}
     others = {view.name for view in s.members if not _has_crashed(view)}
     others |= {node.name for node in held_out.eligible(s, held_out.passed_over(s, timers))}
-    return bool(suspects) and s.sizes.fitting(len(others - suspects)) > 0
+    return bool(suspects) and fitting(s, others - suspects) > 0
 
 
 def _of_check_in(s: Situation, timers: Timers) -> Situation:

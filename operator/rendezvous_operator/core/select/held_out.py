@@ -15,6 +15,7 @@ from rendezvous_api.reasons import EventReason, HeldOutReason
 from rendezvous_api.rendezvous import LONGEST_HOLD_OUT_SECONDS, HeldOut, Missing
 from rendezvous_operator.core.blocking import blocking
 from rendezvous_operator.core.nodes import Node
+from rendezvous_operator.core.select.choose import fitting
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.timers import Timer, Timers
 from rendezvous_operator.core.verdict import earliest
@@ -54,8 +55,8 @@ def hold_out(s: Situation, timers: Timers, blamed: Sequence[Blame]) -> Situation
     is not explained by those in the list must not look as if it were.
     """
     who = {blame.name for blame in blamed}
-    left = [node for node in eligible(s, passed_over(s, timers)) if node.name not in who]
-    if not who or not s.sizes.fitting(len(left)):
+    left = [node.name for node in eligible(s, passed_over(s, timers)) if node.name not in who]
+    if not who or not fitting(s, left):
         return None
     before = {entry.name: entry for entry in s.run.held_out}
     new = tuple(_entry(s, before.get(blame.name), blame) for blame in blamed)
@@ -81,8 +82,8 @@ def passed_over(s: Situation, timers: Timers) -> tuple[HeldOut, ...]:
     found = active(s, timers)
     if not found or s.round_runs:
         return found
-    left = len(eligible(s, found)) + len(blocking(s, timers))
-    return found if s.sizes.fitting(left) else ()
+    left = [*(node.name for node in eligible(s, found)), *(view.name for view in blocking(s, timers))]
+    return found if fitting(s, left) else ()
 
 
 def eligible(s: Situation, entries: Sequence[HeldOut]) -> tuple[Node, ...]:

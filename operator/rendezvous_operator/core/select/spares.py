@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from rendezvous_operator.core.nodes import Node
+from rendezvous_operator.core.select.choose import fitting
 from rendezvous_operator.core.situation import Situation
 
 
@@ -19,7 +20,9 @@ def while_running(queue: Sequence[Node], added: int) -> tuple[str, ...]:
     return names_of(queue) if added < len(queue) else ()
 
 
-def while_forming(s: Situation, queue: Sequence[Node], may_rejoin: int) -> tuple[str, ...]:
+def while_forming(
+    s: Situation, queue: Sequence[Node], chosen: Sequence[Node], may_rejoin: Sequence[str]
+) -> tuple[str, ...]:
     """The nodes that will get no rank in the round that is being formed.
 
     In a later round this list decides on the order of the queue. So it must not depend on which nodes would be chosen
@@ -28,13 +31,17 @@ def while_forming(s: Situation, queue: Sequence[Node], may_rejoin: int) -> tuple
     Args:
         s: the situation.
         queue: the waiting nodes, in order.
-        may_rejoin: the number of members of the current round that may still join again.
+        chosen: those of them that are chosen now. In a first round the list decides on nothing.
+        may_rejoin: the members of the current round that may still join again.
     """
     if not s.run.has_round:
-        return names_of(queue[s.sizes.most :])
-    expected = len(queue) + may_rejoin
-    size = s.sizes.fitting(expected)
-    if size in (0, expected):
+        if len(chosen) < s.sizes.most:
+            return ()
+        members = {*names_of(chosen)}
+        return tuple(node.name for node in queue if node.name not in members)
+    expected = [*names_of(queue), *may_rejoin]
+    size = fitting(s, expected)
+    if size in (0, len(expected)):
         return ()
     return tuple(node.name for node in queue if node.name not in s.entries)
 

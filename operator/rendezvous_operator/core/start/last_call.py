@@ -18,7 +18,7 @@ SETTLED_SECONDS = 5
 
 def verdict(s: Situation, timers: Timers, picked: Selection) -> Verdict:
     """Waits in a first round while more nodes may join. The rule `size` waits for the smallest number."""
-    if s.run.has_round or not picked.chosen or len(picked.queue) >= s.sizes.most:
+    if s.run.has_round or not picked.chosen or len(picked.chosen) == s.sizes.most:
         return Met()
     until = timers.began(Timer.ENOUGH, s.run.id) + s.spec.timeouts.last_call_seconds
     others = f"more nodes may join until {s.when(until)}"

@@ -13,7 +13,9 @@ from collections.abc import Container
 from rendezvous_api.reasons import FormationReason
 from rendezvous_operator.core.blocking import blocking
 from rendezvous_operator.core.nodes import MemberState
+from rendezvous_operator.core.select.choose import in_whole_segments
 from rendezvous_operator.core.select.selection import Selection
+from rendezvous_operator.core.select.spares import names_of
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.start.missing import missing
 from rendezvous_operator.core.timers import Timer, Timers
@@ -25,10 +27,10 @@ def verdict(s: Situation, timers: Timers, picked: Selection) -> Verdict:
     """Waits in a later round while fewer nodes wait than the round before had."""
     passed_over = {entry.name for entry in picked.held_out}
     members = sum(member.name not in passed_over for member in s.status.participants)
-    wanted = s.sizes.fitting(members) or members
-    if not s.run.has_round or len(picked.queue) >= wanted:
+    if not s.run.has_round or len(picked.chosen) >= s.sizes.fitting(members):
         return Met()
     joined = f"{len(picked.queue)} of {members} nodes have joined again"
+    joined += in_whole_segments(s, names_of(picked.queue))
     if blocking(s, timers):
         return Waits(FormationReason.WAITING_FOR_REPLACEMENTS, joined)
     until = _away_since(s, timers, passed_over) + s.spec.timeouts.replacement_seconds

@@ -1,7 +1,9 @@
 """Rule "size": a round has an allowed size, at least ``minNodes`` and at most ``maxNodes``."""
 
 from rendezvous_api.reasons import FormationReason
+from rendezvous_operator.core.select.choose import in_whole_segments
 from rendezvous_operator.core.select.selection import Selection
+from rendezvous_operator.core.select.spares import names_of
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.start.missing import missing
 from rendezvous_operator.core.timers import Timers
@@ -15,4 +17,5 @@ def verdict(s: Situation, _: Timers, picked: Selection) -> Verdict:
         return Met()
     absent = missing(s, picked)
     message = f"{len(picked.queue)} of at least {s.sizes.fewest} nodes"
+    message += in_whole_segments(s, names_of(picked.queue))
     return Waits(FormationReason.WAITING_FOR_NODES, with_listing(message, absent), absent)
