@@ -4,7 +4,8 @@ A member is lost by its silence alone only after a long time, since its path to 
 machine is down, too, it is lost sooner. A machine that is down says nothing of a member that is not silent: its kubelet
 may have stopped while its containers run. And both are by one path, so a round that is isolated is kept.
 
-Only the machines of silent members are read, and only a few at a time: the first loss ends the round.
+Only the machines of silent members are read, and only a few at a time: the first loss ends the round. Those come first
+whose pods ought to have ended (see `overdue`).
 """
 
 from collections.abc import Mapping
@@ -27,7 +28,7 @@ def to_know(now: float, world: World) -> tuple[str, ...]:
         now: monotonic seconds.
         world: what is seen.
     """
-    spec, found = world.rendezvous.spec, dict[str, None]()
+    spec, found, first = world.rendezvous.spec, dict[str, None](), dict[str, None]()
     shortest = spec.heartbeat.interval_seconds * spec.heartbeat.max_missed
     for member in world.rendezvous.status.participants:
         seen = world.participants.get(member.name)
@@ -35,10 +36,10 @@ def to_know(now: float, world: World) -> tuple[str, ...]:
             continue
         machine = seen.object.spec.node_name
         if machine is not None and now - seen.beat_at >= silent_seconds(seen.object, spec):
-            found[machine] = None
-            if len(found) == MOST:
-                break
-    return tuple(found)
+            pod = world.pods.get(seen.object.spec.pod_uid or "")
+            ought_to_end = pod is not None and pod.ends_by is not None
+            (first if ought_to_end else found)[machine] = None
+    return tuple(first | found)[:MOST]
 
 
 def why_down(world: World, seen: SeenParticipant) -> str:

@@ -1,69 +1,13 @@
 """Rule "liveness": a silent member whose machine is down is lost sooner. The times are since the start."""
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import pytest
-from tests.unit.core.peer_worlds import PeerScenario
-from tests.unit.core.started import together
-from tests.unit.core.worlds import Scenario
+from tests.unit.core.machine_worlds import WithPeersAndMachines, lost_at, running
 
-from rendezvous_api.participant import Participant
 from rendezvous_api.reasons import RoundEndReason
 from rendezvous_operator.core import machines
-from rendezvous_operator.core.world import Detection, LossEvidence, World
-
-
-class _WithMachines(Scenario):
-    """Each node has a machine of its name. The operator learns of a machine at its next look, if it wants to know."""
-
-    def __init__(self, *arguments: Any, **spec: Any) -> None:
-        self.down: dict[str, str] = {}
-        self.asked: list[tuple[str, ...]] = []
-        self.may_read = True
-        self.detected: dict[str, Detection] = {}
-        super().__init__(*arguments, **spec)
-
-    def world(self) -> World:
-        world = super().world()
-        if not self.may_read:
-            return world
-        self.asked.append(to_know := machines.to_know(self.clock, world))
-        return replace(world, machines={name: why for name, why in self.down.items() if name in to_know})
-
-    def look(self) -> Any:
-        answer = super().look()
-        self.detected |= getattr(answer, "detected", {})
-        return answer
-
-    def _put(self, written: Participant) -> None:
-        name = f"machine-of-{written.metadata.name}"
-        super()._put(replace(written, spec=replace(written.spec, node_name=written.spec.node_name or name)))
-
-    @property
-    def warning(self) -> str:
-        return self.condition("Degraded").message
-
-
-class _WithPeersAndMachines(_WithMachines, PeerScenario):
-    """And the members beat to the host."""
-
-
-def running(*nodes: str, kind: Callable[..., _WithMachines] = _WithMachines, **spec: Any) -> _WithMachines:
-    """A round of these nodes runs, of a to c if none are given."""
-    nodes = nodes or ("a", "b", "c")
-    times = {"last_call_seconds": 0, "replacement_seconds": 0}
-    return together(kind(2, len(nodes), **{**times, **spec}), *nodes)
-
-
-def lost_at(scenario: _WithMachines, until: int = 200) -> int | None:
-    """After how many seconds the members are asked to join again; None: not until then."""
-    for moment in range(round(scenario.clock) - 1000, until):
-        scenario.at(moment)
-        if scenario.asks or scenario.status.round > 1:
-            return moment
-    return None
+from rendezvous_operator.core.world import Detection, LossEvidence
 
 
 def test_a_silent_member_whose_machine_is_down_is_lost_in_the_time_to_confirm() -> None:
@@ -200,7 +144,7 @@ def test_an_isolated_round_is_kept_although_its_machines_are_down() -> None:
 
 
 def test_a_member_that_its_peers_hear_is_not_lost_with_its_machine() -> None:
-    scenario = running(kind=_WithPeersAndMachines)
+    scenario = running(kind=WithPeersAndMachines)
     scenario.down["machine-of-c"] = "is unreachable"
     scenario.silent("c")
     scenario.at(300)
