@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from tests.integration.operator_support import Group, Operators
 from tests.support.api import Api, Json
+from tests.support.objects import pod
 from tests.support.waiting import wait_until
 
 from rendezvous_api import names
@@ -20,6 +21,7 @@ OPERATOR_RULES: list[Json] = [
 ]
 CONFIRM_SECONDS = 3
 SILENT_SECONDS = 3
+GRACE_SECONDS = 2
 _NUMBERS = count()
 
 
@@ -52,10 +54,11 @@ def machine(group: Group) -> Iterator[Machine]:
     made.delete()
 
 
-def beat(group: Group, node: str, rank: int) -> None:
-    """One heartbeat of a member of the current round."""
+def beat(group: Group, node: str, rank: int | None = None) -> None:
+    """One heartbeat of a member of the first round; without a rank, of a node that waits."""
     written = f"2030-01-01T00:00:00.{next(_NUMBERS):06}Z"
-    status = {"incarnation": "aaaaaaaa", "attempt": 1, "round": 1, "rank": rank, "heartbeatTime": written}
+    runs = {"round": 0} if rank is None else {"round": 1, "rank": rank}
+    status = {"incarnation": "aaaaaaaa", "attempt": 1, "heartbeatTime": written, **runs}
     group.api.patch(names.PARTICIPANT_KIND, f"train.{node}", {"status": status}, "status")
 
 
@@ -100,6 +103,44 @@ def test_a_silent_member_on_a_machine_that_is_not_ready_is_lost(
     counted = 'kube_rendezvous_detection_seconds_count{evidence="Machine"}'
     wait_until(lambda: operator.metrics()[counted] == 1, "the loss in the metrics")
     assert "machines are no evidence" not in operator.process.log
+
+
+def spares_go_on(group: Group, seconds: float) -> bool:
+    """The nodes c and d send heartbeats until they are the members of a round. Returns whether they are."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        for node in "cd":
+            beat(group, node)
+        if [member.name for member in group.status.participants] == ["train.c", "train.d"]:
+            return True
+        time.sleep(0.3)
+    return False
+
+
+def test_an_isolated_round_is_over_when_a_pod_ought_to_have_ended_and_its_machine_is_down(
+    operators: Operators, group: Group, machine: Machine
+) -> None:
+    """There is no kubelet, so the API server shows the pod for ever."""
+    operators.serve("--namespace", group.namespace, "--machines")
+    long = {"suspectSeconds": 3600, "isolatedRoundSeconds": 3600, "reentrySeconds": 3600}
+    group.create(heartbeatIntervalSeconds=1, confirmSeconds=CONFIRM_SECONDS, **long)
+    labels = {names.LABEL_RENDEZVOUS: group.name}
+    made = group.api.create(pod("train-b", metadata={"labels": labels}, nodeName=machine.name))
+    group.join("a")
+    group.join("b", nodeName=machine.name, podName="train-b", podUID=made["metadata"]["uid"])
+    group.wait_for_round(1)
+    for rank, node in enumerate("ab"):
+        beat(group, node, rank)
+    group.join("c")
+    group.join("d")
+    assert not spares_go_on(group, SILENT_SECONDS + 2)
+    group.api.delete(names.POD_KIND, "train-b", grace_seconds=GRACE_SECONDS)
+    assert not spares_go_on(group, GRACE_SECONDS + 7), "the machine is well"
+    machine.reports("Unknown")
+    assert spares_go_on(group, 60)
+    found = group.api.read(names.POD_KIND, "train-b")["metadata"]
+    assert found["deletionGracePeriodSeconds"] == GRACE_SECONDS
+    assert group.status.history[0].reason == "MemberEvicted"
 
 
 def test_without_the_right_it_goes_by_silence_and_says_so_once(

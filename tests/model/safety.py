@@ -24,6 +24,7 @@ from rendezvous_api.codec import decode
 from rendezvous_api.reasons import FAILURES, AttemptReason, ClosedReason, HeldOutReason, LeaveReason, RoundEndReason
 from rendezvous_api.rendezvous import Member, Rendezvous, RendezvousStatus
 from rendezvous_api.rendezvous_spec import RendezvousSpec
+from rendezvous_operator.core.machines import LOOK_AGAIN_SECONDS
 
 if TYPE_CHECKING:
     from tests.model.system import System
@@ -159,10 +160,20 @@ class Safety:
         agents = [agent for member in known.members if (agent := self.agent(member)) is not None]
         if known.deleted or any(agent.alive and agent.pod_is_gone for agent in agents):
             return True
+        if any(self._ought_to_have_ended(agent, spec) for agent in agents):
+            return True
         silent = min(now - agent.last_beat_before(now) for agent in agents)
         isolated = spec.timeouts.isolated_round_seconds
         limit = spec.silent_seconds if known.given_up else ISOLATED_SECONDS if isolated is None else isolated
         return silent >= limit
+
+    def _ought_to_have_ended(self, agent: Agent, spec: RendezvousSpec) -> bool:
+        """Its pod was deleted, its machine was down after the grace period, and it is not heard."""
+        now, machines, ends_by = self._system.now, self._system.machines, self._system.ends_by.get(agent.pod_uid)
+        if machines is None or ends_by is None or now < ends_by:
+            return False
+        silent = now - agent.last_beat_before(now) >= spec.silent_seconds
+        return silent and machines.was_down(agent.name, ends_by - LOOK_AGAIN_SECONDS, now)
 
     def _can_meet(self, known: Round) -> bool:
         host = known.members[0].name

@@ -70,8 +70,15 @@ WALKS = {
     "machines that are reported as down": Setup(
         agents=4, max_nodes=3, may=USUAL | {"machines", "splits", "pauses", "powers"}
     ),
+    "pods that ought to have ended on machines that are reported as down": Setup(
+        agents=4, max_nodes=2, may=USUAL | {"machines", "evicts", "cuts"}, spec=(*TIMES, ("reentry_seconds", 600))
+    ),
     "machines that are reported as down, and a second path": Setup(
-        agents=4, operators=2, peers=True, max_nodes=4, may=USUAL | PEERS | {"machines", "cuts", "pauses", "restarts"}
+        agents=4,
+        operators=2,
+        peers=True,
+        max_nodes=4,
+        may=USUAL | PEERS | {"machines", "evicts", "cuts", "pauses", "restarts"},
     ),
     "all of it with a second path": Setup(
         agents=6,

@@ -82,6 +82,8 @@ class System:
         self.agents: dict[str, Agent] = {}
         self.ghosts: dict[str, Agent] = {}
         """Processes whose pods were deleted by force, by a name of their own."""
+        self.ends_by: dict[str, float] = {}
+        """By the UID of a pod that is deleted: when it ought to have ended."""
         self.requested = 0
         settings = {json_name(name): value for name, value in setup.spec}
         self.spec: Json = {"minNodes": setup.min_nodes, "maxNodes": setup.max_nodes, **in_groups(settings)}

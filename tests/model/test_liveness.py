@@ -5,9 +5,11 @@ from random import Random
 import pytest
 from tests.model import fair
 from tests.model.agent import OFF, STOPS, TRAINS, WAITS
+from tests.model.machines import DOWN
 from tests.model.operator import KEY
 from tests.model.search import play, started, walk
 from tests.model.system import Setup, System
+from tests.model.users import GRACE_SECONDS
 
 from rendezvous_api import names
 
@@ -86,6 +88,24 @@ def running(agents: int, joining: int, seed: int, **settings: int) -> System:
     spec = tuple({**dict(TIMES), **settings}.items())
     setup = Setup(agents=agents, max_nodes=max(2, joining), spec=spec)
     return play(setup, started(setup, setup.names[:joining]))
+
+
+@pytest.mark.parametrize("down", [True, False])
+def test_others_train_when_the_pods_of_an_isolated_round_ought_to_have_ended(down: bool) -> None:
+    """Where their machines are well, the kubelets would say so, and the time to join again has to pass."""
+    setup = Setup(agents=4, may=USUAL | {"machines", "evicts", "cuts"}, spec=(*TIMES[:2], ("reentry_seconds", 300)))
+    system = play(setup, started(setup, setup.names[:2]))
+    healthy = setup.names[2:]
+    for name in setup.names[:2]:
+        system.do(("is cut off", name))
+        if down:
+            system.do((DOWN, name))
+    fair.run(system, lambda _: False, 60, chance=Random(1), healthy=healthy)
+    for name in setup.names[:2]:
+        system.do(("is evicted", name))
+    took = fair.run(system, lambda system: fair.all_train(system, healthy), 400, chance=Random(1), healthy=healthy)
+    assert took is not None
+    assert took < GRACE_SECONDS + SOON if down else took >= 300
 
 
 SOON = 20

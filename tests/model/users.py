@@ -15,6 +15,9 @@ from rendezvous_api.rendezvous_spec import RendezvousSpec
 if TYPE_CHECKING:
     from tests.model.system import System
 
+GRACE_SECONDS = 30
+"""That a pod has which is deleted."""
+
 OF_PODS = (
     "loses its label",
     "gets its label back",
@@ -145,7 +148,10 @@ def _pod(system: System, what: str, name: str) -> None:
     elif what == "gets its label back" and not pod["metadata"]["labels"]:
         server.change_metadata(names.POD_KIND, name, labels={names.LABEL_RENDEZVOUS: KEY.name})
     elif what == "is evicted":
-        server.change_metadata(names.POD_KIND, name, deletionTimestamp="2030-01-01T00:00:00Z")
+        # The time is of a clock that nobody else has.
+        deletion = {"deletionTimestamp": "2030-01-01T00:00:00Z", "deletionGracePeriodSeconds": GRACE_SECONDS}
+        server.change_metadata(names.POD_KIND, name, **deletion)
+        system.ends_by.setdefault(pod["metadata"]["uid"], system.now + GRACE_SECONDS)
     elif what == "loses its pod":
         agent.dies()
         server.delete(names.POD_KIND, name)

@@ -183,7 +183,8 @@ def _evidence(s: Situation, view: MemberView) -> LossEvidence | None:
         return None
     if view.node.dead is not None:
         same_agent = view.node.object.spec.incarnation == view.member.incarnation
-        return LossEvidence.POD if same_agent else None
+        found = LossEvidence.MACHINE if view.name in s.liveness.overdue else LossEvidence.POD
+        return found if same_agent else None
     concluded = s.liveness.peers.concluded.get(view.name)
     if concluded is not None:
         return LossEvidence(concluded.word.value)

@@ -15,19 +15,20 @@ Otherwise, if all members of the current round are silent, whatever else is hear
 is cut off is *isolated* if its members may train on together: then none of them is lost by silence. The time in which a
 round is cut off is not counted as the silence of a member that stays silent after it.
 
-A member that is silent, and whose machine is down, is lost sooner (see `machines`).
+A member that is silent, and whose machine is down, is lost sooner (see `machines`). If its pod ought to have ended as
+well, it is dead (see `overdue`), and not one of those that are silent.
 
 A member for which its peers vouch is not silent. Its silence begins with the last heartbeat of the one that vouched for
 it. A member that is dead by what its peers say counts as one that was silent for too long (see `peers`).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from rendezvous_api import names
 from rendezvous_api.reasons import ClosedReason, RoundEndReason
-from rendezvous_operator.core import machines
-from rendezvous_operator.core.nodes import Node, Silence, silent_seconds, suspect_seconds
+from rendezvous_operator.core import machines, overdue
+from rendezvous_operator.core.nodes import Node, Silence, silence_begins, silent_seconds, suspect_seconds
 from rendezvous_operator.core.peer_words import Words
 from rendezvous_operator.core.peers import Peers, judge
 from rendezvous_operator.core.timers import Timer
@@ -80,12 +81,38 @@ class Liveness:
     """When that was last, by name; also of those for which that has ended."""
     by_machine: Mapping[str, str] = field(default_factory=dict)
     """The nodes that are silent for too long only since their machines are down, by name, and why, for people."""
+    overdue: Mapping[str, str] = field(default_factory=dict)
+    """The members that are dead since their pods ought to have ended, by name, and why, for people; see `overdue`."""
 
 
 def assess(now: Now, world: World, memory: Memory, nodes: Mapping[str, Node]) -> Liveness:
     """Measure the silence of all nodes that have not left and are not certainly dead."""
-    expected = [world.participants[node.name] for node in nodes.values() if node.left is None and not node.dead]
     words = Words(now.monotonic, world, nodes)
+    ended = overdue.judge(now.monotonic, world, nodes, memory, words)
+    nodes = with_dead(nodes, ended.dead)
+    expected = [world.participants[node.name] for node in nodes.values() if node.left is None and not node.dead]
+    found = _assess(now, world, memory, nodes, words, expected)
+    return replace(
+        found,
+        to_read=found.to_read | ended.to_read,
+        changes_at=earliest(found.changes_at, ended.changes_at),
+        overdue=ended.dead,
+    )
+
+
+def with_dead(nodes: Mapping[str, Node], dead: Mapping[str, str]) -> dict[str, Node]:
+    """The nodes, of which these are dead, too, and why."""
+    return {**nodes, **{name: nodes[name]._replace(dead=why) for name, why in dead.items()}}
+
+
+def _assess(
+    now: Now,
+    world: World,
+    memory: Memory,
+    nodes: Mapping[str, Node],
+    words: Words,
+    expected: Sequence[SeenParticipant],
+) -> Liveness:
     measured = _Measurement(now.monotonic, world, memory, memory.excused, words)
     silences = measured.silences(expected)
     only_others = memory.only_others and not _is_heard(world, nodes, memory.grace_from)
@@ -194,16 +221,6 @@ def _vouched(world: World, memory: Memory, now: Mapping[str, Vouched]) -> Mappin
         if name in seen and seen[name].beat_at == vouched.beat_at
     }
     return {**before, **now}
-
-
-def silence_begins(seen: SeenParticipant, excused: Excused | None, vouched: Vouched | None) -> float:
-    """When the silence after the last heartbeat begins to count (monotonic seconds), whatever all others do."""
-    began = seen.beat_at
-    if excused is not None and excused.beat_at == seen.beat_at:
-        began += excused.seconds
-    if vouched is not None and vouched.beat_at == seen.beat_at:
-        began = max(began, vouched.at)
-    return began
 
 
 class _Measurement:

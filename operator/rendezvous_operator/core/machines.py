@@ -4,8 +4,8 @@ A member is lost by its silence alone only after a long time, since its path to 
 machine is down, too, it is lost sooner. A machine that is down says nothing of a member that is not silent: its kubelet
 may have stopped while its containers run. And both are by one path, so a round that is isolated is kept.
 
-Of silent members only a few machines are read at a time: the first loss ends the round. Those of other nodes are read
-only for a policy that chooses nodes by their machines.
+Of silent members only a few machines are read at a time: the first loss ends the round. Those come first whose pods
+ought to have ended (see `overdue`). The machines of other nodes are read only for a policy that chooses by them.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -47,7 +47,7 @@ def _of_all_nodes(world: World) -> Iterator[str]:
 
 def _of_silent_members(now: float, world: World) -> tuple[str, ...]:
     """Those of members of which no heartbeat was received for so long that they may be silent."""
-    spec, found = world.rendezvous.spec, dict[str, None]()
+    spec, found, first = world.rendezvous.spec, dict[str, None](), dict[str, None]()
     shortest = spec.heartbeat.interval_seconds * spec.heartbeat.max_missed
     for member in world.rendezvous.status.participants:
         seen = world.participants.get(member.name)
@@ -55,10 +55,10 @@ def _of_silent_members(now: float, world: World) -> tuple[str, ...]:
             continue
         machine = seen.object.spec.node_name
         if machine is not None and now - seen.beat_at >= silent_seconds(seen.object, spec):
-            found[machine] = None
-            if len(found) == MOST:
-                break
-    return tuple(found)
+            pod = world.pods.get(seen.object.spec.pod_uid or "")
+            ought_to_end = pod is not None and pod.ends_by is not None
+            (first if ought_to_end else found)[machine] = None
+    return tuple(first | found)[:MOST]
 
 
 def why_down(world: World, seen: SeenParticipant) -> str:

@@ -10,7 +10,16 @@ from rendezvous_api.reasons import LeaveReason, ParticipantState
 from rendezvous_api.rendezvous import Member
 from rendezvous_api.rendezvous_spec import RendezvousSpec
 from rendezvous_operator.core.run_of_node import KnownRuns, RunOfNode, run_of
-from rendezvous_operator.core.world import Concluded, ContainerEnd, Pod, SeenParticipant, Target, World
+from rendezvous_operator.core.world import (
+    Concluded,
+    ContainerEnd,
+    Excused,
+    Pod,
+    SeenParticipant,
+    Target,
+    Vouched,
+    World,
+)
 
 _WHOLE_SECONDS = len("2026-01-01T00:00:00")
 
@@ -38,6 +47,16 @@ def silent_seconds(participant: Participant, spec: RendezvousSpec) -> int:
 def suspect_seconds(participant: Participant, spec: RendezvousSpec) -> int:
     """The time without a heartbeat after which that agent is lost, also in a round that runs."""
     return max(spec.suspect_seconds, silent_seconds(participant, spec))
+
+
+def silence_begins(seen: SeenParticipant, excused: Excused | None, vouched: Vouched | None) -> float:
+    """When the silence after the last heartbeat begins to count (monotonic seconds), whatever all others do."""
+    began = seen.beat_at
+    if excused is not None and excused.beat_at == seen.beat_at:
+        began += excused.seconds
+    if vouched is not None and vouched.beat_at == seen.beat_at:
+        began = max(began, vouched.at)
+    return began
 
 
 class Silence(IntEnum):

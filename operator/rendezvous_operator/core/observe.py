@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from rendezvous_api import names
-from rendezvous_operator.core.liveness import assess
+from rendezvous_operator.core.liveness import assess, with_dead
 from rendezvous_operator.core.nodes import MemberView, see_member, see_node
 from rendezvous_operator.core.peers import suspicion
 from rendezvous_operator.core.run import Run
@@ -24,6 +24,7 @@ def observe(now: Now, world: World, memory: Memory) -> Situation | Evidence:
     known = KnownRuns.of(world.rendezvous.status)
     nodes = {name: see_node(world, name, seen, known) for name, seen in world.participants.items()}
     liveness = assess(now, world, memory, nodes)
+    nodes = with_dead(nodes, liveness.overdue)
     nodes |= {name: nodes[name]._replace(silence=silent) for name, silent in liveness.silences.items()}
     all_waiting = tuple(node for node in nodes.values() if node.waits(known.members.get(node.name)))
     spec = world.rendezvous.spec

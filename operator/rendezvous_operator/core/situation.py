@@ -10,8 +10,8 @@ from rendezvous_api.meta import ObjectMeta
 from rendezvous_api.reasons import LeaveReason, RoundEndReason
 from rendezvous_api.rendezvous import Member, Missing, RendezvousStatus
 from rendezvous_api.rendezvous_spec import RendezvousSpec
-from rendezvous_operator.core.liveness import Liveness, silence_begins
-from rendezvous_operator.core.nodes import MemberState, MemberView, Node
+from rendezvous_operator.core.liveness import Liveness
+from rendezvous_operator.core.nodes import MemberState, MemberView, Node, silence_begins
 from rendezvous_operator.core.run import Run
 from rendezvous_operator.core.run_names import launch_of
 from rendezvous_operator.core.sizes.sizes import Sizes, sizes_of

@@ -68,6 +68,10 @@ class Pod:
     phase: str = "Running"
     leaving: str | None = None
     """Why it will end soon (deletionTimestamp, condition DisruptionTarget); None: it will not."""
+    grace_seconds: int | None = None
+    """It is being deleted, and its containers have that long to end; None: it is not."""
+    ends_by: float | None = None
+    """When that time is over, counted from when the deletion was first seen (monotonic seconds)."""
     workload: str | None = None
     """Of which the runs of its agents are launches: label ``rdzv.dev/run-id``, else ``owner_uid``."""
     owner_uid: str | None = None

@@ -25,6 +25,7 @@ def pod_from_object(item: Json) -> Pod:
         known=names.LABEL_RENDEZVOUS in labels,
         phase=phase,
         leaving=_leaving(metadata, status),
+        grace_seconds=metadata.get("deletionGracePeriodSeconds"),
         workload=labels.get(names.LABEL_RUN_ID) or owner_uid,
         owner_uid=owner_uid,
         owner=owner,
@@ -40,11 +41,18 @@ def pod_from_object(item: Json) -> Pod:
 def with_moments(pod: Pod, before: Pod | None, now: float) -> Pod:
     """The same pod; each end of a container has the moment at which it was first seen.
 
+    Of a pod that is being deleted, the grace period begins when that was first seen: the deletionTimestamp is its end
+    by the clock of the API server. A later deletion may make it shorter, and none makes it longer.
+
     Args:
         pod: as it is now.
         before: as it was last seen; None: never.
         now: monotonic seconds.
     """
+    if pod.grace_seconds is not None:
+        ends_by = now + pod.grace_seconds
+        known_by = before.ends_by if before is not None else None
+        pod = replace(pod, ends_by=ends_by if known_by is None else min(known_by, ends_by))
     if before is None:
         return pod
     known = {end._replace(seen_at=None): end for end in before.ended}

@@ -1,8 +1,9 @@
-"""The guards of machines as evidence."""
+"""The guards of machines as evidence, alone and beside the end of a pod."""
 
 from tests.model.mutants.mutant import of
 
 _OF_MACHINES = ["core/test_machines.py"]
+_OF_OVERDUE = ["core/test_overdue.py"]
 
 MUTANTS = [
     *of(
@@ -14,7 +15,8 @@ MUTANTS = [
             " or seen.object.spec.state is ParticipantState.LEFT:",
             ":",
         ),
-        ("look at few machines at a time", "            if len(found) == MOST:\n                break\n", ""),
+        ("look at few machines at a time", "tuple(first | found)[:MOST]", "tuple(first | found)"),
+        ("look first at machines of pods that are deleted", "tuple(first | found)", "tuple(found | first)"),
         ("shorten nothing if the machine is well", "    if not why_down(world, seen):\n        return longest\n", ""),
         (
             "let an agent be silent for its usual time",
@@ -28,6 +30,68 @@ MUTANTS = [
         ),
         ("count from when the machine was seen to be down", ", confirm, down_since + confirm - began)", ", confirm)"),
         ("keep a shorter time to suspect", "return min(longest, max(", "return max(max("),
+    ),
+    *of(
+        "operator/rendezvous_operator/core/overdue.py",
+        _OF_OVERDUE,
+        ("take nobody for dead whose machine is not read", " if world.machines is not None else ():", ":"),
+        ("take nobody for dead whose machine is well", "is not None or not why:", "is not None:"),
+        ("take nobody for dead for whom the peers vouch", "words.voucher(name) is not None or not why", "not why"),
+        ("let the grace period pass", "due_at = max(ends_by, ", "due_at = max(0.0, "),
+        ("take nobody for dead who is heard", "max(ends_by, heard_at + ", "max(ends_by, 0.0 * heard_at + "),
+        (
+            "decide again when that may be",
+            "            changes_at = earliest(changes_at, due_at)\n",
+            "            pass\n",
+        ),
+        (
+            "look again for the machine of a pod that ought to have ended",
+            "            changes_at = earliest(changes_at, now + machines.LOOK_AGAIN_SECONDS)\n",
+            "            pass\n",
+        ),
+        ("read it after that moment", "seen.read_at is None or seen.read_at < due_at", "seen.read_at is None"),
+        ("look at no node that has left", "is not None and node.lives and node.pod", "is not None and node.pod"),
+        (
+            "count from when the peers vouched for it last",
+            "silence_begins(seen, None, memory.vouched.get(name))",
+            "seen.beat_at",
+        ),
+        ("count from the newest heartbeat that vouches", ", words.vouched_at(name))\n", ", 0.0)\n"),
+    ),
+    *of(
+        "operator/rendezvous_operator/core/build.py",
+        _OF_OVERDUE,
+        (
+            "count a pod that ought to have ended as found by its machine",
+            "LossEvidence.MACHINE if view.name in s.liveness.overdue else LossEvidence.POD",
+            "LossEvidence.POD",
+        ),
+    ),
+    *of(
+        "operator/rendezvous_operator/core/observe.py",
+        _OF_OVERDUE,
+        ("take who ought to have ended for dead", "    nodes = with_dead(nodes, liveness.overdue)\n", ""),
+    ),
+    *of(
+        "operator/rendezvous_operator/core/liveness.py",
+        _OF_OVERDUE,
+        ("count who ought to have ended for none that is silent", "    nodes = with_dead(nodes, ended.dead)\n", ""),
+        ("read who ought to have ended", "to_read=found.to_read | ended.to_read", "to_read=found.to_read"),
+        (
+            "decide again when a member ought to have ended",
+            "changes_at=earliest(found.changes_at, ended.changes_at)",
+            "changes_at=found.changes_at",
+        ),
+    ),
+    *of(
+        "operator/rendezvous_operator/watch/pods.py",
+        ["watch/test_pods.py"],
+        (
+            "begin a grace period when it is first seen",
+            "ends_by if known_by is None else min(known_by, ends_by)",
+            "ends_by",
+        ),
+        ("let a grace period become shorter", "min(known_by, ends_by)", "known_by"),
     ),
     *of(
         "operator/rendezvous_operator/core/liveness.py",

@@ -149,6 +149,35 @@ def test_an_end_has_the_moment_at_which_it_was_first_seen() -> None:
     assert with_moments(pod_from_object(item), then, 30.0) == then
 
 
+def deleted(grace: int | None) -> dict[str, Any]:
+    """A pod that is being deleted; its deletionTimestamp is of a clock that is far behind."""
+    item = pod()
+    item["metadata"] |= {"deletionTimestamp": "2000-01-01T00:00:00Z"}
+    item["metadata"] |= {} if grace is None else {"deletionGracePeriodSeconds": grace}
+    return item
+
+
+def test_the_grace_period_begins_when_the_deletion_is_first_seen() -> None:
+    runs = with_moments(pod_from_object(pod()), None, 10.0)
+    assert (runs.grace_seconds, runs.ends_by) == (None, None)
+    seen = with_moments(pod_from_object(deleted(30)), runs, 20.0)
+    assert (seen.leaving, seen.ends_by) == ("its pod is being deleted", 50.0)
+    assert with_moments(pod_from_object(deleted(30)), seen, 40.0) == seen
+    # A new leader sees it for the first time.
+    assert with_moments(pod_from_object(deleted(30)), None, 100.0).ends_by == 130.0
+
+
+@pytest.mark.parametrize(("grace", "ends_by"), [(5, 45.0), (10, 50.0), (300, 50.0)])
+def test_a_later_deletion_can_only_make_it_shorter(grace: int, ends_by: float) -> None:
+    seen = with_moments(pod_from_object(deleted(30)), None, 20.0)
+    assert with_moments(pod_from_object(deleted(grace)), seen, 40.0).ends_by == ends_by
+
+
+def test_without_a_grace_period_nobody_knows_when_it_ends() -> None:
+    seen = with_moments(pod_from_object(deleted(None)), None, 20.0)
+    assert (seen.leaving, seen.ends_by) == ("its pod is being deleted", None)
+
+
 ALL = {"action": "RestartAllContainers", "exitCodes": {"operator": "In", "values": [42]}}
 RULE = {"action": "Restart", "exitCodes": {"operator": "In", "values": [137, 139]}}
 
