@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from tests.model.api_server import Json
 
 DOWN, WELL = "has a machine that is reported as down", "has a machine that is reported as well"
+OTHER_RACK, NO_RACK = "has a machine that gets the label of another rack", "has a machine that loses its label"
+RACK = "rack"
 
 
 @dataclass
@@ -18,6 +20,14 @@ class Machines:
 
     _down: dict[str, list[list[float]]] = field(default_factory=dict)
     """By name: from when to when; the last one without an end while that is so."""
+
+    racks: dict[str, list[str]] = field(default_factory=dict)
+    """By name: what its label says, and has said before; empty: it has no such label."""
+
+    def gets_label(self, name: str, *, lost: bool) -> None:
+        """Its label says another rack, or is lost, from now on."""
+        said = self.racks.setdefault(name, [""])
+        said.append("" if lost else "r" if said[-1] != "r" else "s")
 
     def is_down(self, name: str) -> bool:
         """Whether it is reported as down now."""
@@ -32,7 +42,10 @@ class Machines:
 
     def read(self, name: str) -> Json:
         """The Node, as the API server shows it."""
-        return {"status": {"conditions": [{"type": "Ready", "status": "Unknown" if self.is_down(name) else "True"}]}}
+        condition = {"type": "Ready", "status": "Unknown" if self.is_down(name) else "True"}
+        rack = self.racks.get(name, [""])[-1]
+        labels = {"kubernetes.io/hostname": name, **({RACK: rack} if rack else {})}
+        return {"metadata": {"labels": labels}, "status": {"conditions": [condition]}}
 
     def was_down(self, name: str, since: float, until: float) -> bool:
         """Whether it was reported as down at that moment, or before, and after some other one."""

@@ -20,7 +20,7 @@ from rendezvous_operator.core.world import Now
 from rendezvous_operator.kube.client import Client, ObjectList
 from rendezvous_operator.kube.event_recorder import Recorder
 from rendezvous_operator.kube.outage_clock import OutageClock
-from rendezvous_operator.reconcile import reader
+from rendezvous_operator.reconcile import machines, reader
 from rendezvous_operator.reconcile.fence import Fence
 from rendezvous_operator.reconcile.machines import Machines
 from rendezvous_operator.reconcile.reader import Reader
@@ -142,7 +142,7 @@ class _Client(Client):
 
 
 async def _one_after_the_other(*reads: Awaitable[Any]) -> list[Any]:
-    """In the place of `asyncio.gather`, the one thing for which the reader needs an event loop."""
+    """In the place of `asyncio.gather`, the one thing for which a read needs an event loop."""
     left = [*reads]
     try:
         return [await left.pop(0) for _ in reads]
@@ -155,12 +155,15 @@ async def _one_after_the_other(*reads: Awaitable[Any]) -> list[Any]:
 @contextlib.contextmanager
 def _without_an_event_loop() -> Iterator[None]:
     """The model goes on with what was stopped; no event loop does."""
-    before = cast(Any, reader).asyncio
-    cast(Any, reader).asyncio = types.SimpleNamespace(gather=_one_after_the_other)
+    modules = [cast(Any, module) for module in (reader, machines)]
+    before = [module.asyncio for module in modules]
+    for module in modules:
+        module.asyncio = types.SimpleNamespace(gather=_one_after_the_other)
     try:
         yield
     finally:
-        cast(Any, reader).asyncio = before
+        for module, usual in zip(modules, before, strict=True):
+            module.asyncio = usual
 
 
 class _NoMetrics:
@@ -203,8 +206,8 @@ class Operator:
         metrics = cast(Any, _NoMetrics())
         recorder = Recorder(client, "model", self.clock)
         fence = Fence(client, lambda: self.term)
-        machines = Machines(client, self.clock) if self._around.machines is not None else None
-        of_all = Reader(client, self.cache, None, machines=machines)
+        known = Machines(client, self.clock) if self._around.machines is not None else None
+        of_all = Reader(client, self.cache, None, machines=known)
         self.reconciler = _Reconciler(of_all, fence, self.queue, recorder, metrics)
         self.reconciler.seconds = lambda: self._around.now
         self.cursors = dict.fromkeys(KINDS, 0)

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from tests.model.agent import Agent
@@ -130,12 +131,28 @@ class Safety:
         if closed - {*old.closed_runs}:
             self._expect(spent and newest.round == new.status.round, "S8", f"the run is closed after {failures}")
 
+    def _in_racks(self, new: Rendezvous) -> None:
+        """Ranks follow what the label of each machine says, or has said, and fill whole segments."""
+        machines, topology, segment = self._system.machines, new.status.topology, new.spec.segment_size
+        if not new.spec.topology_labels or machines is None:
+            return
+        told = [domain.values[0] for domain in topology.domains for _ in range(domain.nodes)] if topology else []
+        self._expect(len(told) == new.status.nodes, "The spec", "the domains do not have all members")
+        for member, rack in zip(new.status.participants, told, strict=False):
+            known = rack in ("", *machines.racks.get(member.name, ()))
+            self._expect(known, "The spec", f"{member.name} was never in rack {rack!r}")
+        runs = [(rack, sum(1 for _ in inside)) for rack, inside in groupby(told)]
+        self._expect(len({*told}) == len(runs), "The spec", f"a rack is in two places: {told}")
+        whole = segment is None or not any(count % segment or not rack for rack, count in runs)
+        self._expect(whole, "The spec", f"the round has no whole segments: {told}")
+
     # S1, S6 and the spec.
 
     def _published(self, new: Rendezvous, old: RendezvousStatus) -> None:
         status, spec, key, now = new.status, new.spec, (new.metadata.uid, new.status.round), self._system.now
         fits = spec.min_nodes <= status.nodes <= spec.max_nodes and not spec.suspend and not spec.closed
         self._expect(fits, "The spec", f"round {status.round} has {status.nodes} nodes, and must not")
+        self._in_racks(new)
         former = self.rounds.get((new.metadata.uid, old.round))
         if former is not None:
             former.over_at = former.over_at or now

@@ -80,6 +80,12 @@ WALKS = {
         max_nodes=4,
         may=USUAL | PEERS | {"machines", "evicts", "cuts", "pauses", "restarts"},
     ),
+    "ranks by racks, machines that get other labels, and reads that fail": Setup(
+        agents=4, operators=2, max_nodes=3, racks=("r", "s"), may=USUAL | {"relabels", "restarts", "requests"}
+    ),
+    "whole segments of racks": Setup(
+        agents=5, max_nodes=4, racks=("r", "r", "s"), segment=2, may=USUAL | {"relabels", "pods", "cuts"}
+    ),
     "all of it with a second path": Setup(
         agents=6,
         operators=2,

@@ -12,7 +12,7 @@ from typing import Any
 from tests.model import users
 from tests.model.agent import CHECKS_IN, OFF, TRAINS, Agent
 from tests.model.api_server import KINDS, ApiServer, Json
-from tests.model.machines import DOWN, WELL, Machines
+from tests.model.machines import DOWN, NO_RACK, OTHER_RACK, RACK, WELL, Machines
 from tests.model.operator import DEFECTS, KEY, Operator, Reads
 from tests.model.peers import ACCUSES, VOUCHES, SecondPath
 from tests.model.safety import Safety
@@ -54,6 +54,10 @@ class Setup:
     """The same for the releases of their handlers: older, this, newer, unreadable."""
     peers: bool = False
     """The members of a round beat to its rank 0; an older handler does not know that."""
+    racks: tuple[str, ...] = ()
+    """The machines of the agents are in them in turn, and ranks are given by that; empty: machines have no racks."""
+    segment: int | None = None
+    """Only so many nodes of one rack together take part."""
     spec: tuple[tuple[str, int], ...] = (("last_call_seconds", 5), ("replacement_seconds", 5))
 
     @property
@@ -76,7 +80,7 @@ class System:
         self.safety = Safety(self)
         self.stores = Stores(self)
         self.path = SecondPath(self)
-        self.machines = Machines() if "machines" in setup.may else None
+        self.machines = Machines() if "machines" in setup.may or setup.racks else None
         self.parted: set[frozenset[str]] = set()
         """Pairs of nodes that do not reach each other."""
         self.agents: dict[str, Agent] = {}
@@ -87,6 +91,11 @@ class System:
         self.requested = 0
         settings = {json_name(name): value for name, value in setup.spec}
         self.spec: Json = {"minNodes": setup.min_nodes, "maxNodes": setup.max_nodes, **in_groups(settings)}
+        if setup.racks and self.machines is not None:
+            segment = {} if setup.segment is None else {"segmentSize": setup.segment}
+            self.spec["ranks"] = {"policy": "Topology", "keys": [RACK], **segment}
+            racks = (setup.racks[number % len(setup.racks)] for number in range(setup.agents))
+            self.machines.racks = {name: [rack] for name, rack in zip(setup.names, racks, strict=True)}
         self.server.create(names.RENDEZVOUS_KIND, KEY.name, {"spec": self.spec, "status": {}})
         for number, name in enumerate(setup.names):
             run, release = (of[number % len(of)] for of in (setup.runs, setup.releases))
@@ -160,6 +169,8 @@ class System:
             yield ("is terminated", key)
         if "pauses" in may:
             yield ("goes on" if agent.paused else "is paused", key)
+        if "relabels" in may:
+            yield from ((OTHER_RACK, key), (NO_RACK, key))
         if self.machines is not None:
             yield (WELL if self.machines.is_down(agent.name) else DOWN, key)
         if "powers" in may:
@@ -274,6 +285,9 @@ class System:
         elif what in (DOWN, WELL):
             if self.machines is not None:
                 self.machines.reports(agent.name, self.now, down=what == DOWN)
+        elif what in (OTHER_RACK, NO_RACK):
+            if self.machines is not None:
+                self.machines.gets_label(agent.name, lost=what == NO_RACK)
         elif what in ("loses its connections", "can connect again"):
             self.path.barred.discard(agent.name) if what == "can connect again" else self.path.bars(agent)
         elif what in (ACCUSES, VOUCHES, "says what it knows"):

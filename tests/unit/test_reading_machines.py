@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pytest
 from tests.unit.cache_support import KEY, participant, rendezvous
@@ -183,3 +184,26 @@ def test_the_machines_of_silent_members_are_read_if_that_is_asked_for(asked: boo
     place.now += 1000.0
     assert known() == ({"gpu-7": machine_of(DOWN)} if asked else None)
     assert place.client.paths == (["GET /api/v1/nodes/gpu-7"] if asked else [])
+
+
+def test_the_machine_of_a_node_that_joins_while_others_are_read_is_read_too() -> None:
+    """Otherwise its round might begin without its label."""
+    place = Place(WELL)
+    cache = Cache(lambda: place.now)
+    item = rendezvous()
+    item["spec"]["ranks"] = {"policy": "Topology", "keys": ["rack"]}
+    cache.take(Shown(names.RENDEZVOUS_KIND, item))
+    cache.take(Shown(names.PARTICIPANT_KIND, participant(nodeName="gpu-1")))
+
+    class Joins(OneAnswer):
+        async def request(self, method: str, path: str, query: dict[str, str] | None = None, **_: Any) -> Json:
+            cache.take(Shown(names.PARTICIPANT_KIND, participant("train.b", nodeName="gpu-2")))
+            return await super().request(method, path, query)
+
+    client = Joins(WELL)
+    reader = Reader(client, cache, None, machines=Machines(client, lambda: place.now))
+    world = asyncio.run(reader.world(KEY))
+    assert world is not None
+    assert {*world.participants} == {"train.a", "train.b"}
+    assert world.machines is not None
+    assert {*world.machines} == {"gpu-1", "gpu-2"}

@@ -63,11 +63,15 @@ class Machines:
         found = ((name, self._answers.get(name)) for name in names)
         return {name: answer.machine for name, answer in found if answer is not None and answer.machine is not None}
 
+    def unread(self, names: Collection[str]) -> list[str]:
+        """Those of these machines that were not read a short time ago."""
+        now = self._clock()
+        return [name for name in names if (found := self._answers.get(name)) is None or now >= found.until]
+
     async def read(self, names: Collection[str]) -> None:
         """Read machines of which that was not done a short time ago. One that cannot be read counts as not known."""
-        now = self._clock()
+        unread, now = self.unread(names), self._clock()
         self._answers = {name: one for name, one in self._answers.items() if now < one.until}
-        unread = [name for name in names if name not in self._answers]
         if len(unread) > MOST_SINGLE_READS:
             listed = await self._answered(self._listed())
             until = self._clock() + (LOOK_AGAIN_SECONDS if listed is None else LIST_AGAIN_SECONDS)

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from rendezvous_api import names
@@ -10,7 +10,7 @@ from rendezvous_api.api_errors import ApiError
 from rendezvous_api.backoff import Backoff, Failures
 from rendezvous_operator.core import machines
 from rendezvous_operator.core.train_jobs import with_train_jobs
-from rendezvous_operator.core.world import Machine, Target, World
+from rendezvous_operator.core.world import Target, World
 from rendezvous_operator.kube.client import Client
 from rendezvous_operator.reconcile.machines import Machines
 from rendezvous_operator.reconcile.train_jobs import TrainJobs
@@ -61,18 +61,14 @@ class Reader:
         Raises:
             ApiError: the owner of a JobSet was not read.
         """
-        known = await self._known_machines(key)
-        world = await self._with_workloads(key)
-        return world if world is None or known is None else replace(world, machines=known)
-
-    async def _known_machines(self, key: Key) -> Mapping[str, Machine] | None:
-        """The machines that the decision needs, as far as they can be read."""
-        world = self.cache.world(key) if self._machines is not None else None
-        if self._machines is None or world is None:
-            return None
-        names_to_know = machines.to_know(self.cache.clock(), world)
-        await self._machines.read(names_to_know)
-        return self._machines.known(names_to_know)
+        while True:
+            world = await self._with_workloads(key)
+            if world is None or self._machines is None:
+                return world
+            needed = machines.to_know(self.cache.clock(), world)
+            if not self._machines.unread(needed):
+                return replace(world, machines=self._machines.known(needed))
+            await self._machines.read(needed)  # meanwhile others may have joined
 
     async def _with_workloads(self, key: Key) -> World | None:
         world, train_jobs = self.cache.world(key), self._train_jobs

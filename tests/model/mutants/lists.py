@@ -18,6 +18,7 @@ from tests.model.mutants import (
     of_situations,
     of_starts,
     of_statuses,
+    of_topology,
 )
 
 MUTANTS = [
@@ -32,6 +33,7 @@ MUTANTS = [
     *of_faults.MUTANTS,
     *of_hold_outs.MUTANTS,
     *of_statuses.MUTANTS,
+    *of_topology.MUTANTS,
     *of_caches.MUTANTS,
     *of_reconciles.MUTANTS,
     *of_joins.MUTANTS,

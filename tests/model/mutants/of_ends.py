@@ -97,13 +97,13 @@ MUTANTS = [
             "waiting = held_out.eligible(s, held_out.passed_over(s, timers))",
             "waiting = s.waiting",
         ),
-        ("end no round if no more nodes fit", "    if grown(s, len(waiting)) <= s.status.nodes:\n        return\n", ""),
+        ("end no round if no more nodes fit", " or grown(s, waiting) <= s.status.nodes:", ":"),
         ("gather nodes that do not fill the group", "at = timers.now if fills else", "at = timers.now if True else"),
         ("gather no nodes that fill the group", "at = timers.now if fills else", "at = timers.now if False else"),
         (
             "fill no group with a node that was held out before",
-            "sum(node.name not in known for node in waiting)",
-            "len(waiting)",
+            "[node for node in waiting if node.name not in known]",
+            "waiting",
         ),
     ),
     *of(

@@ -120,7 +120,7 @@ MUTANTS = [
     *of(
         "operator/rendezvous_operator/reconcile/machines.py",
         ["test_reading_machines.py"],
-        ("read a machine once in a while", " if name not in self._answers]", "]"),
+        ("read a machine once in a while", " or now >= found.until]", " or True]"),
         (
             "forget what was read a while ago",
             "if now < one.until}",
@@ -158,8 +158,14 @@ MUTANTS = [
         ["test_reading_machines.py"],
         (
             "read no machine without being asked to",
-            "if self._machines is not None else None\n        if self._machines is None or world is None:",
-            "\n        if world is None:",
+            "if world is None or self._machines is None:",
+            "if world is None:",
+        ),
+        (
+            "read the machine of a node that joins meanwhile",
+            "            await self._machines.read(needed)  # meanwhile others may have joined\n",
+            "            await self._machines.read(needed)\n"
+            "            return replace(world, machines=self._machines.known(needed))\n",
         ),
     ),
 ]

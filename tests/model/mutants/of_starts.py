@@ -17,7 +17,12 @@ MUTANTS = [
         ],
         ("pass over those that are held out", "passed_over = held_out.passed_over(s, timers)", "passed_over = ()"),
         ("keep the spares of a closed run", "return Selection(spares=spares.of_a_closed_run(s))", "return Selection()"),
-        ("take in only as many as fit", "queue[: max(0, grown(s, len(queue)) - s.status.nodes)]", "queue"),
+        (
+            "take in only as many as fit",
+            "chosen = choose(s, [*s.entries, *spares.names_of(queue)])",
+            "chosen = [*s.entries, *spares.names_of(queue)]",
+        ),
+        ("take in none if no more fit", "if not queue or grown(s, queue) <= s.status.nodes:", "if not queue:"),
         (
             "choose the members again first",
             "    if s.run.has_round:\n        ordered =",
@@ -32,11 +37,16 @@ MUTANTS = [
             "return names_of(queue) if added < len(queue) else ()",
             "return names_of(queue)",
         ),
-        ("list no spares if all fit", "    if size in (0, expected):\n        return ()\n", ""),
+        ("list no spares if all fit", "    if size in (0, len(expected)):\n        return ()\n", ""),
         (
             "count members that may join again as expected",
-            "expected = len(queue) + may_rejoin",
-            "expected = len(queue)",
+            "expected = [*names_of(queue), *may_rejoin]",
+            "expected = names_of(queue)",
+        ),
+        (
+            "list no spares in a first round that is not full",
+            "        if len(chosen) < s.sizes.most:\n            return ()\n",
+            "",
         ),
         ("list no member as a spare", "for node in queue if node.name not in s.entries)", "for node in queue)"),
         (
@@ -199,10 +209,10 @@ MUTANTS = [
             "core/test_fault_of_check_in.py",
             "core/test_coming_pods.py",
         ],
-        ("wait for replacements", "if not s.run.has_round or len(picked.queue) >= wanted:", "if True:"),
+        ("wait for replacements", "or len(picked.chosen) >= s.sizes.fitting(members):", "or True:"),
         (
             "wait for none if as many are there",
-            "if not s.run.has_round or len(picked.queue) >= wanted:",
+            "if not s.run.has_round or len(picked.chosen) >= s.sizes.fitting(members):",
             "if not s.run.has_round:",
         ),
         (
@@ -210,7 +220,7 @@ MUTANTS = [
             "sum(member.name not in passed_over for member in s.status.participants)",
             "len(s.status.participants)",
         ),
-        ("wait for no more than fit", "wanted = s.sizes.fitting(members) or members", "wanted = members"),
+        ("wait for no more than fit", ">= s.sizes.fitting(members):", ">= members:"),
         (
             "stop to wait for replacements",
             "    if timers.passed(until):\n        return Met()\n    absent",
@@ -259,13 +269,13 @@ MUTANTS = [
         ["core/test_last_call.py", "core/test_replacements.py"],
         (
             "wait for the last call",
-            "if s.run.has_round or not picked.chosen or len(picked.queue) >= s.sizes.most:",
+            "if s.run.has_round or not picked.chosen or len(picked.chosen) == s.sizes.most:",
             "if True:",
         ),
         ("wait for it in a first round only", "if s.run.has_round or not picked.chosen or", "if not picked.chosen or"),
         (
             "wait no longer once all have come",
-            "or not picked.chosen or len(picked.queue) >= s.sizes.most:",
+            "or not picked.chosen or len(picked.chosen) == s.sizes.most:",
             "or not picked.chosen:",
         ),
         ("wait for less once all known pods wait", "    if s.all_known_wait:\n", "    if False:\n"),

@@ -58,6 +58,8 @@ class Node(NamedTuple):
     """One agent: its process, its object, and what the status and the operator's memory say of it by name."""
 
     run: str = "A"
+    rack: str = ""
+    """Of its machine."""
     pod: str = ""
     """"" where pods are left out, else "none", "live" or "leaving"."""
     member: bool = False
@@ -120,13 +122,15 @@ class Shared(NamedTuple):
 def start(setup: Setup) -> tuple[Shared, tuple[Node, ...]]:
     """Nobody has come yet."""
     pod = "none" if setup.pods else ""
-    return Shared(), tuple(Node(run=run, pod=pod) for run in setup.runs)
+    racks = setup.racks or ("",) * len(setup.runs)
+    return Shared(), tuple(Node(run=run, rack=rack, pod=pod) for run, rack in zip(setup.runs, racks, strict=True))
 
 
 def assignments(setup: Setup, shared: Shared, nodes: tuple[Node, ...]) -> Iterator[tuple[Node, ...]]:
     """Every way to give the names to the nodes, where names decide who gets a place; else one."""
     waiting = sum(node.object == JOINED and not node.current for node in nodes)
-    if waiting <= 1 or (setup.limits[shared.limits][1] >= len(nodes) and setup.sizes is None):
+    all_fit = setup.limits[shared.limits][1] >= len(nodes) and setup.sizes is None and setup.segment is None
+    if waiting <= 1 or all_fit:
         yield nodes
     else:
         yield from dict.fromkeys(permutations(nodes))
@@ -177,7 +181,9 @@ def joined(node: Node) -> Node:
     """A process starts under this name, whatever was there before."""
     pod = "live" if node.pod == "none" else node.pod
     entry = RESTARTED if node.member else ""
-    fresh = Node(run=node.run, pod=pod, member=node.member, checked_in=node.checked_in, spare=node.spare)
+    fresh = Node(
+        run=node.run, rack=node.rack, pod=pod, member=node.member, checked_in=node.checked_in, spare=node.spare
+    )
     return fresh._replace(entry=entry, object=JOINED, process=WAITS, host=node.host, failures=node.failures)
 
 
@@ -226,7 +232,7 @@ def died(node: Node) -> Node:
 
 def vanished(node: Node) -> Node:
     """The object goes, and with it what the operator remembered of it."""
-    gone = Node(run=node.run, pod=node.pod, member=node.member, checked_in=node.checked_in)
+    gone = Node(run=node.run, rack=node.rack, pod=node.pod, member=node.member, checked_in=node.checked_in)
     return gone._replace(spare=node.spare, host=node.host, failures=node.failures)
 
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from itertools import groupby
 
 from tests.unit.core.small_world import (
     FOR_HOURS,
@@ -73,6 +74,8 @@ def decided(
         # It takes some reconciles until one run has lost the Rendezvous and the next one has it.
         return decided(setup, *_state(setup, shared, nodes, first, published=False), watch)
     published = first.status.round > world.rendezvous.status.round
+    if published:
+        _check_places(setup, nodes, first.status)
     if published and _left_behind(shared, nodes, first):
         return _state(setup, shared, nodes, first, published=True)
     assert second.status == first.status, f"a write loop: {first.status} then {second.status}"
@@ -124,6 +127,16 @@ def _left_behind(shared: Shared, nodes: Sequence[Node], decision: Decision) -> b
         and (node.silence in (0, UNHEARD) or node_name(i) in _newly_excused(nodes, decision.memory))
         for i, node in enumerate(nodes)
     )
+
+
+def _check_places(setup: Setup, nodes: Sequence[Node], status: RendezvousStatus) -> None:
+    """Rule "topology ranks": the members of a rack have ranks that follow each other, and fill whole segments."""
+    racks = {node_name(i): node.rack for i, node in enumerate(nodes)}
+    runs = [
+        (rack, sum(1 for _ in inside)) for rack, inside in groupby(racks[each.name] for each in status.participants)
+    ]
+    assert len(runs) == len({rack for rack, _ in runs}), f"a rack is in two places: {runs}"
+    assert setup.segment is None or not any(count % setup.segment for _, count in runs), f"no whole segments: {runs}"
 
 
 def _check_asking(status: RendezvousStatus) -> None:

@@ -35,11 +35,13 @@ from rendezvous_api.reasons import (
     HostState,
     LeaveReason,
     ParticipantState,
+    RanksPolicy,
     RefusalReason,
     RoundEndReason,
 )
 from rendezvous_api.rendezvous import (
     ClosedRun,
+    Domain,
     Failure,
     Member,
     Owner,
@@ -49,12 +51,14 @@ from rendezvous_api.rendezvous import (
     RoundRecord,
     RunReference,
     Store,
+    Topology,
 )
-from rendezvous_api.rendezvous_spec import RendezvousSpec, Restarts
+from rendezvous_api.rendezvous_spec import Ranks, RendezvousSpec, Restarts
 from rendezvous_operator.core.timers import Fact, Timer
 from rendezvous_operator.core.world import (
     Concluded,
     Excused,
+    Machine,
     Memory,
     Now,
     Pod,
@@ -96,6 +100,7 @@ def world_of(setup: Setup, shared: Shared, nodes: Sequence[Node]) -> World:
         closed=shared.spec_closed,
         restarts=Restarts(setup.max_restarts, 100 if setup.window else None, setup.per_node),
         sizes=setup.sizes,
+        ranks=Ranks(RanksPolicy.TOPOLOGY, ("rack",), setup.segment) if setup.racks else None,
     )
     metadata = METADATA
     if setup.retention:
@@ -131,6 +136,7 @@ def world_of(setup: Setup, shared: Shared, nodes: Sequence[Node]) -> World:
             [Target(names.PARTICIPANT_KIND, node_name(i)) for i, node in enumerate(nodes) if not node.object]
             + [Target("Pod", f"pod-{i}", f"pod-{i}") for i, node in enumerate(nodes) if node.pod == "none"]
         ),
+        machines={machine_name(i): Machine(labels={"rack": node.rack}) for i, node in enumerate(nodes) if node.rack},
     )
 
 
@@ -156,6 +162,7 @@ def _status(shared: Shared, nodes: Sequence[Node]) -> RendezvousStatus:
         round=number,
         nodes=len(members),
         participants=members,
+        topology=_topology([nodes[i].rack for i in holders(nodes)]),
         spares=tuple(node_name(i) for _, i in spares),
         store=Store("host", 1) if shared.published else None,
         waiting_nodes=int(shared.waiting),
@@ -163,6 +170,11 @@ def _status(shared: Shared, nodes: Sequence[Node]) -> RendezvousStatus:
         failures=_failures(nodes, number, RoundEndReason(shared.ended) if ended_by_failure else None),
         history=history,
     )
+
+
+def _topology(racks: Sequence[str]) -> Topology | None:
+    """What the status remembers: one entry for each member, since nothing depends on who is in one together."""
+    return Topology(("rack",), tuple(Domain((rack,), 1) for rack in racks)) if any(racks) else None
 
 
 def _failures(nodes: Sequence[Node], number: int, ended: RoundEndReason | None) -> tuple[Failure, ...]:
@@ -194,6 +206,7 @@ def _participant(i: int, node: Node, shared: Shared, peers: PeerEvidence | None)
         run_id=node.run,
         pod_name=f"pod-{i}" if node.pod else None,
         pod_uid=f"pod-{i}" if node.pod else None,
+        node_name=machine_name(i) if node.rack else None,
         leave_reason=_LEFT.get(node.object),
         close_requested=node.close or None,
     )
@@ -254,6 +267,10 @@ def excused_of(nodes: Sequence[Node]) -> dict[str, Excused]:
 
 def node_name(i: int) -> str:
     return f"node-{i}"
+
+
+def machine_name(i: int) -> str:
+    return f"machine-{i}"
 
 
 def member_attempt() -> tuple[str, int]:

@@ -1,5 +1,7 @@
 """What may happen in one search of the small world."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tests.unit.core.write_rules import is_allowed
@@ -49,17 +51,23 @@ class Setup:
     """Time goes on until what has left or is silent is deleted."""
     sizes: AllowedSizes | None = None
     """The sizes that a round may have."""
+    racks: tuple[str, ...] = ()
+    """Where the machines of the nodes are, and by which ranks are given; empty: that does not matter."""
+    segment: int | None = None
+    """Only so many nodes of one rack together take part."""
 
     @property
     def limits(self) -> tuple[tuple[int, int], ...]:
         """All minNodes and maxNodes that may be set, the first ones first."""
         return ((self.min_nodes, self.max_nodes), *self.other_limits)
 
-    def fitting(self, limits: int, nodes: int) -> int:
-        """The largest round that this many nodes can form under these limits; 0 if there is none."""
+    def fitting(self, limits: int, racks: Sequence[str]) -> int:
+        """The largest round that nodes in these racks can form under these limits; 0 if there is none."""
         fewest, most = self.limits[limits]
-        sizes = range(fewest, min(most, nodes) + 1)
-        return max((size for size in sizes if is_allowed(self.sizes, size)), default=0)
+        segment = self.segment or 1
+        whole = sum(count - count % segment for count in Counter(racks).values())
+        sizes = range(fewest, min(most, whole) + 1)
+        return max((size for size in sizes if size % segment == 0 and is_allowed(self.sizes, size)), default=0)
 
     @property
     def reasons_matter(self) -> bool:

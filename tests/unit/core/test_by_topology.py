@@ -98,15 +98,32 @@ def test_a_new_rack_comes_after_those_of_its_zone() -> None:
 
 def test_the_place_of_a_lost_member_goes_to_a_spare_of_its_domain() -> None:
     scenario = placed("a1", "a2", "b1", "b2", max_nodes=4)
+    scenario.join("a9")
     scenario.join("c9")
     scenario.join("b9")
-    scenario.join("a9")
-    assert spares_of(scenario) == "c9 b9 a9"
+    assert spares_of(scenario) == "a9 c9 b9"
     scenario.gone("b1")
     assert goes_on(scenario) == "a1 a2 b9 b2"
-    assert spares_of(scenario) == "c9 a9"
+    assert spares_of(scenario) == "a9 c9"
     scenario.gone("a1")
     assert goes_on(scenario) == "a9 a2 b9 b2"
+
+
+def test_each_place_goes_to_one_node() -> None:
+    scenario = placed("a1", "b1", "b2", "c1")
+    for name in ("b8", "b9", "c9"):
+        scenario.join(name)
+    scenario.gone("b1", "c1")
+    assert goes_on(scenario) == "a1 b8 b2 c9"
+
+
+def test_a_node_of_its_rack_comes_before_others_of_its_zone() -> None:
+    labels = {**TWO_LEVELS, "c9": {ZONE: "east", "rack": "2"}, "a9": {ZONE: "east", "rack": "1"}}
+    scenario = placed(*TWO_LEVELS, labels=labels, ranks=LEVELS)
+    scenario.join("c9")
+    scenario.join("a9")
+    scenario.gone("e1")
+    assert goes_on(scenario) == "a1 a9 c1 b1 d1"
 
 
 def test_else_to_the_nearest_one() -> None:

@@ -10,7 +10,7 @@ from tests.unit.core.worlds import Scenario
 
 from rendezvous_api import names
 from rendezvous_api.reasons import AttemptReason, HeldOutReason, RefusalReason
-from rendezvous_api.rendezvous import HeldOut, Member, Refusal, RendezvousStatus, Store
+from rendezvous_api.rendezvous import Domain, HeldOut, Member, Refusal, RendezvousStatus, Store, Topology
 from rendezvous_operator.core import invariants
 from rendezvous_operator.core.facts import tick
 from rendezvous_operator.core.invariants import InvariantError
@@ -65,6 +65,7 @@ ALWAYS: dict[str, Tamper] = {
 WHILE_A_ROUND_IS: dict[str, Tamper] = {
     "other members": lambda status: with_members(status, *status.participants[:2]),
     "other ranks": lambda status: replace(status, participants=status.participants[::-1]),
+    "another place": lambda status: replace(status, topology=Topology(("rack",), (Domain(("a",), 3),))),
     "another store": lambda status: replace(status, store=Store("b.local", 1)),
 }
 A_NEW_ROUND: dict[str, tuple[str, Tamper]] = {
@@ -86,6 +87,14 @@ A_NEW_ROUND: dict[str, tuple[str, Tamper]] = {
         lambda status: with_members(status, *status.participants[:2], status.participants[0]),
     ),
     "a refused member": ("a refused node is a member", lambda status: replace(status, refused=(refusal("b"),))),
+    "a member in no domain": (
+        "a member is in no domain",
+        lambda status: replace(status, topology=Topology(("rack",), (Domain(("a",), 2),))),
+    ),
+    "a domain in two places": (
+        "the ranks of a domain by rack do not follow each other",
+        lambda status: replace(status, topology=Topology(("rack",), tuple(Domain((rack,), 1) for rack in "aba"))),
+    ),
     "a spare member": ("a spare is a member", lambda status: replace(status, spares=("b",))),
     "a stranger": (
         "d has not asked for this round",

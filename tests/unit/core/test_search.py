@@ -22,6 +22,9 @@ def name_of(setup: Setup) -> str:
     return f"{len(setup.runs)} nodes, {setup.min_nodes} to {setup.max_nodes}: {setup.name}"
 
 
+FOUR: dict[str, Any] = {"runs": ("A", "A", "A", "A"), "racks": ("r", "r", "s", "s")}
+ONE_OR_THREE = AllowedSizes(list=(1, 3))
+
 SOAK = bool(os.environ.get("SOAK"))
 SEARCHES = [
     (Setup("joins, re-entries, deaths", 2, 2), 1_500),
@@ -37,6 +40,8 @@ SEARCHES = [
     (Setup("the user asks for rounds", 2, 3, requests=True), 5_000),
     (Setup("the user edits minNodes and maxNodes", 2, 2, other_limits=((1, 3), (3, 3))), 12_000),
     (Setup("rounds of one node, two or four", 1, 4, sizes=AllowedSizes(list=(1, 2, 4))), 2_500),
+    (Setup("whole segments", 2, 2, racks=("r", "r", "s"), segment=2), 900),
+    (Setup("whole segments and an operator that is replaced", 2, 4, **FOUR, segment=2, leaders=True, **PLAIN), 1_000),
     (Setup("agents close their run", 2, 3, closes=True), 10_000),
     # Of what has many more states, two nodes.
     (Setup("ends and leaves", 1, 2, runs=TWO, ends=True), 4_000),
@@ -49,6 +54,8 @@ SEARCHES = [
 """Each kind of setup, in a size that takes some seconds; and how many states there are at least."""
 SLOW_SEARCHES = [
     (Setup("ends and leaves", 2, 2, ends=True), 30_000),
+    (Setup("ranks by racks", 1, 2, racks=("r", "r", "s")), 8_000),
+    (Setup("ranks by racks, and rounds of one node or three", 1, 3, racks=("r", "r", "s"), sizes=ONE_OR_THREE), 6_000),
     (Setup("ends and leaves", 2, 3, ends=True), 40_000),
     (
         Setup("a window and another leader", 2, 2, runs=TWO, max_restarts=2, window=True, per_node=1, leaders=True),

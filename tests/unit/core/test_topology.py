@@ -122,6 +122,27 @@ def test_a_pod_that_says_the_same_adds_nothing() -> None:
     assert goes_on(scenario) == "a1 a2 b1"
 
 
+def test_what_may_not_be_read_is_not_waited_for() -> None:
+    scenario = Placed(3, 3, ranks=by_labels("rack"))
+    scenario.join("a1")
+    assert scenario.wake_at == scenario.clock + 15, "it may be silent then"
+    scenario.labels["b1"] = {}
+    scenario.join("b1")
+    assert scenario.wake_at == scenario.clock + 5
+    scenario.may_read = False
+    scenario.join("c1", run="another")
+    assert scenario.wake_at != scenario.clock + 5
+
+
+def test_who_is_gone_is_not_named() -> None:
+    scenario = placed("a1", "b1", "c1", labels={"a1": {}, "c1": {}}, replacement_seconds=30)
+    scenario.silent("c1")
+    scenario.reenter("a1")
+    scenario.after(40)
+    assert "a1 is on machine on-a1" in scenario.message
+    assert "c1 is on machine" not in scenario.message
+
+
 # What must be true of every round.
 
 

@@ -58,6 +58,16 @@ def test_a_machine_without_the_innermost_label_fills_none() -> None:
     assert "x1 is on machine on-x1, which has no label rack" in scenario.message
 
 
+def test_nor_does_one_that_had_a_place_before_there_were_segments() -> None:
+    labels = {"a1": NO_LABELS, "a2": NO_LABELS}
+    scenario = placed("a1", "a2", "b1", "b2", labels=labels)
+    assert scenario.text == "b1 b2 a1 a2"
+    scenario.join("c1", "c2")
+    scenario.edit(ranks=by_labels("rack", segment=2))
+    assert goes_on_after(scenario, "b1") == "b1 b2 c1 c2"
+    assert spares_of(scenario) == "a1 a2"
+
+
 def test_a_label_that_comes_later_is_seen() -> None:
     labels = {"a1": NO_LABELS, "a2": NO_LABELS}
     scenario = in_segments("a1", "a2", labels=labels, max_nodes=2)
