@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from rendezvous_operator.core import coming_pods, machines
 from rendezvous_operator.core.blocking import blocking, may_run_unlisted, unlisted_key
 from rendezvous_operator.core.runs import close, refuse
+from rendezvous_operator.core.select.eligible import eligible
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.timers import Fact, Timer, Timers
 from rendezvous_operator.core.world import Memory
@@ -55,7 +56,7 @@ def _unlisted_nodes(s: Situation) -> Iterator[Fact]:
 
 
 def _first_round(s: Situation) -> Iterator[Fact]:
-    if s.may_publish and not s.run.has_round and s.sizes.fitting(len(s.waiting)):
+    if s.may_publish and not s.run.has_round and s.sizes.fitting(len(eligible(s, s.waiting).nodes)):
         yield Timer.ENOUGH, s.run.id
         if s.all_known_wait:
             yield Timer.SETTLED, s.names_waiting

@@ -94,16 +94,16 @@ MUTANTS = [
         ["core/test_scale_up.py", "core/test_held_out.py", "core/test_fault_of_check_in.py"],
         (
             "end no round for a node that is held out",
-            "waiting = held_out.eligible(s, held_out.passed_over(s, timers))",
+            "waiting = held_out.waiting_without(s, {entry.name for entry in held_out.passed_over(s, timers)})",
             "waiting = s.waiting",
         ),
-        ("end no round if no more nodes fit", "    if grown(s, len(waiting)) <= s.status.nodes:\n        return\n", ""),
+        ("end no round if no more nodes fit", "    if grown(s, waiting) <= s.status.nodes:\n        return\n", ""),
         ("gather nodes that do not fill the group", "at = timers.now if fills else", "at = timers.now if True else"),
         ("gather no nodes that fill the group", "at = timers.now if fills else", "at = timers.now if False else"),
         (
             "fill no group with a node that was held out before",
-            "sum(node.name not in known for node in waiting)",
-            "len(waiting)",
+            "grown(s, [node for node in waiting if node.name not in known])",
+            "grown(s, waiting)",
         ),
     ),
     *of(

@@ -108,12 +108,12 @@ MUTANTS = [
         ),
         (
             "judge the budget after a crash when all is known",
-            "return bool(suspects) and s.sizes.fitting(len(others - suspects)) > 0",
+            "return bool(suspects) and s.sizes.fitting(len(left)) > 0",
             "return False",
         ),
         (
             "excuse no crash if too few nodes would be left",
-            "return bool(suspects) and s.sizes.fitting(len(others - suspects)) > 0",
+            "return bool(suspects) and s.sizes.fitting(len(left)) > 0",
             "return bool(suspects)",
         ),
         ("suspect no member that has joined again", "view.state not in stay and _crashes_again", "_crashes_again"),

@@ -17,18 +17,22 @@ MUTANTS = [
             "if request is not None and request != s.run.retry_request:",
             "if request is not None:",
         ),
-        ("hold out no node if too few would be left", "if not who or not s.sizes.fitting(len(left)):", "if not who:"),
+        (
+            "hold out no node if too few would be left",
+            "if not who or not s.sizes.fitting(len(eligible(s, left).nodes)):",
+            "if not who:",
+        ),
         ("bound the hold-outs", "(*others, *new)[-names.MAX_HELD_OUT :]", "(*others, *new)"),
         ("end a hold-out", "if not timers.passed(ends_at(s, timers, entry)))", "if True)"),
         (
             "let no hold-out count while too few are left",
-            "return found if s.sizes.fitting(left) else ()",
+            "return found if s.sizes.fitting(len(eligible(s, left).nodes)) else ()",
             "return found",
         ),
         (
             "count members that may join again among those that are left",
-            "left = len(eligible(s, found)) + len(blocking(s, timers))",
-            "left = len(eligible(s, found))",
+            ", *nodes_of(blocking(s, timers))]",
+            "]",
         ),
         ("keep the hold-outs while a round runs", "if not found or s.round_runs:", "if not found:"),
         (

@@ -18,6 +18,7 @@ from rendezvous_operator.core.check_in import FailedCheckIn
 from rendezvous_operator.core.nodes import MemberState, MemberView
 from rendezvous_operator.core.rank import store_host
 from rendezvous_operator.core.select import held_out
+from rendezvous_operator.core.select.eligible import eligible
 from rendezvous_operator.core.select.held_out import Blame
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.timers import Timer, Timers
@@ -58,8 +59,10 @@ def may_be_excused(s: Situation, timers: Timers, cause: Cause[RoundEndReason]) -
     stay = (MemberState.REENTERED, MemberState.LEAVING)
     suspects = {view.name for view in s.members if view.state not in stay and _crashes_again(s, timers, view)}
     others = {view.name for view in s.members if not _has_crashed(view)}
-    others |= {node.name for node in held_out.eligible(s, held_out.passed_over(s, timers))}
-    return bool(suspects) and s.sizes.fitting(len(others - suspects)) > 0
+    passed_over = {entry.name for entry in held_out.passed_over(s, timers)}
+    others |= {node.name for node in held_out.waiting_without(s, passed_over)}
+    left = eligible(s, [s.nodes[name] for name in others - suspects]).nodes
+    return bool(suspects) and s.sizes.fitting(len(left)) > 0
 
 
 def _of_check_in(s: Situation, timers: Timers) -> Situation:

@@ -20,11 +20,11 @@ def causes(s: Situation, timers: Timers) -> Iterator[Cause[RoundEndReason]]:
     """At most one, which may count only later."""
     if s.liveness.by_peers_only:
         return  # they train well, but would not learn of the next round, so it would lose them
-    waiting = held_out.eligible(s, held_out.passed_over(s, timers))
-    if grown(s, len(waiting)) <= s.status.nodes:
+    waiting = held_out.waiting_without(s, {entry.name for entry in held_out.passed_over(s, timers)})
+    if grown(s, waiting) <= s.status.nodes:
         return
     # Who was held out before may fail again, so the others have at least the interval.
     known = {entry.name for entry in s.run.held_out}
-    fills = grown(s, sum(node.name not in known for node in waiting)) == s.sizes.most
+    fills = grown(s, [node for node in waiting if node.name not in known]) == s.sizes.most
     at = timers.now if fills else timers.began(Timer.ROUND, s.status.round) + s.spec.scale_up.interval_seconds
     yield Cause(RoundEndReason.SCALE_UP, f"{more_nodes(len(waiting))} joined", at=at)

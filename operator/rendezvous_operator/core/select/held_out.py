@@ -5,7 +5,7 @@ a new leader knows it, too. Nobody is held out if the nodes that are left could 
 nodes.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from rendezvous_api import names
@@ -14,7 +14,8 @@ from rendezvous_api.node_names import place_in_job, place_of
 from rendezvous_api.reasons import EventReason, HeldOutReason
 from rendezvous_api.rendezvous import LONGEST_HOLD_OUT_SECONDS, HeldOut, Missing
 from rendezvous_operator.core.blocking import blocking
-from rendezvous_operator.core.nodes import Node
+from rendezvous_operator.core.nodes import Node, nodes_of
+from rendezvous_operator.core.select.eligible import eligible
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.timers import Timer, Timers
 from rendezvous_operator.core.verdict import earliest
@@ -54,8 +55,8 @@ def hold_out(s: Situation, timers: Timers, blamed: Sequence[Blame]) -> Situation
     is not explained by those in the list must not look as if it were.
     """
     who = {blame.name for blame in blamed}
-    left = [node for node in eligible(s, passed_over(s, timers)) if node.name not in who]
-    if not who or not s.sizes.fitting(len(left)):
+    left = waiting_without(s, who.union(entry.name for entry in passed_over(s, timers)))
+    if not who or not s.sizes.fitting(len(eligible(s, left).nodes)):
         return None
     before = {entry.name: entry for entry in s.run.held_out}
     new = tuple(_entry(s, before.get(blame.name), blame) for blame in blamed)
@@ -81,14 +82,13 @@ def passed_over(s: Situation, timers: Timers) -> tuple[HeldOut, ...]:
     found = active(s, timers)
     if not found or s.round_runs:
         return found
-    left = len(eligible(s, found)) + len(blocking(s, timers))
-    return found if s.sizes.fitting(left) else ()
+    left = [*waiting_without(s, {entry.name for entry in found}), *nodes_of(blocking(s, timers))]
+    return found if s.sizes.fitting(len(eligible(s, left).nodes)) else ()
 
 
-def eligible(s: Situation, entries: Sequence[HeldOut]) -> tuple[Node, ...]:
-    """The nodes that wait for the next round of the run and may become its members, without those held out by these."""
-    who = {entry.name for entry in entries}
-    return tuple(node for node in s.waiting if node.name not in who) if who else s.waiting
+def waiting_without(s: Situation, who: Container[str]) -> tuple[Node, ...]:
+    """The nodes that wait for the next round of the run, without those that are held out."""
+    return tuple(node for node in s.waiting if node.name not in who)
 
 
 def ends_at(s: Situation, timers: Timers, entry: HeldOut) -> float:

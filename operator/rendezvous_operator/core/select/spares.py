@@ -1,8 +1,9 @@
-"""Rule "spares": nodes beyond the largest allowed size wait without a time limit, in the order of the list."""
+"""Rule "spares": nodes for which a round has no place wait without a time limit, in the order of the list."""
 
 from collections.abc import Sequence
 
 from rendezvous_operator.core.nodes import Node
+from rendezvous_operator.core.select.eligible import eligible
 from rendezvous_operator.core.situation import Situation
 
 
@@ -13,13 +14,13 @@ def while_running(queue: Sequence[Node], added: int) -> tuple[str, ...]:
     the next decision would choose these before the others.
 
     Args:
-        queue: the waiting nodes, in order.
+        queue: the waiting nodes, in order; last those that may not become members.
         added: the number of them for which the round will be ended.
     """
     return names_of(queue) if added < len(queue) else ()
 
 
-def while_forming(s: Situation, queue: Sequence[Node], may_rejoin: int) -> tuple[str, ...]:
+def while_forming(s: Situation, queue: Sequence[Node], may_rejoin: Sequence[Node]) -> tuple[str, ...]:
     """The nodes that will get no rank in the round that is being formed.
 
     In a later round this list decides on the order of the queue. So it must not depend on which nodes would be chosen
@@ -27,14 +28,14 @@ def while_forming(s: Situation, queue: Sequence[Node], may_rejoin: int) -> tuple
 
     Args:
         s: the situation.
-        queue: the waiting nodes, in order.
-        may_rejoin: the number of members of the current round that may still join again.
+        queue: the waiting nodes, in order; last those that may not become members.
+        may_rejoin: the members of the current round that may still join again.
     """
     if not s.run.has_round:
         return names_of(queue[s.sizes.most :])
-    expected = len(queue) + may_rejoin
-    size = s.sizes.fitting(expected)
-    if size in (0, expected):
+    expected = [*may_rejoin, *queue]
+    size = s.sizes.fitting(len(eligible(s, expected).nodes))
+    if size in (0, len(expected)):
         return ()
     return tuple(node.name for node in queue if node.name not in s.entries)
 

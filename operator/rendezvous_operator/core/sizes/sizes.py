@@ -7,11 +7,12 @@ from functools import lru_cache
 
 from rendezvous_api.rendezvous_spec import RendezvousSpec
 from rendezvous_operator.core.sizes.allowed_sizes import among_the_sizes
+from rendezvous_operator.core.sizes.whole_groups import of_whole_groups
 
 SizeRule = Callable[[RendezvousSpec, int], bool]
 
 
-SIZE_RULES: tuple[SizeRule, ...] = (among_the_sizes,)
+SIZE_RULES: tuple[SizeRule, ...] = (among_the_sizes, of_whole_groups)
 """All of them must allow a size from ``minNodes`` to ``maxNodes``; their order means nothing."""
 
 
