@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from rendezvous_api.reasons import Reason, RoundEndReason
+from rendezvous_api.reasons import RoundEndReason
 
 HEARTBEATS_PER_SECOND = 50
 """The most of all agents of one Rendezvous together, on average, if there are no more of them than maxNodes.
@@ -93,14 +93,10 @@ class Restarts:
 ESCALATION_SECONDS = 300
 """As in DLRover."""
 
-
-class GroupMode(Reason):
-    """``spec.nodes.mode``: what becomes of a replacement group that has lost a member."""
-
-    TOGETHER = "Together"
-    """It is left out at once."""
-    ESCALATE = "Escalate"
-    """One node may replace the lost one first; the replacement group is left out later."""
+TOGETHER = "Together"
+"""``spec.nodes.mode``: a replacement group that has lost a member is left out at once."""
+ESCALATE = "Escalate"
+"""``spec.nodes.mode``: one node may replace the lost one first; its replacement group is left out later."""
 
 
 @dataclass(frozen=True)
@@ -111,8 +107,8 @@ class NodePolicies:
     """The label of a pod that names its replacement group; None: there are none."""
     group_size: int | None = None
     """Set if, and only if, ``group_key`` is."""
-    mode: GroupMode | None = None
-    """None: Together."""
+    mode: str | None = None
+    """None, and a word of a later release: Together."""
     escalation_seconds: int | None = None
     """None: `ESCALATION_SECONDS`. Only with the mode Escalate."""
 
@@ -126,7 +122,7 @@ class NodePolicies:
     @property
     def kept_seconds(self) -> int:
         """For how long a replacement group that has lost a member waits for another node; 0: not at all."""
-        if self.groups is None or self.mode is not GroupMode.ESCALATE:
+        if self.groups is None or self.mode != ESCALATE:
             return 0
         return self.escalation_seconds or ESCALATION_SECONDS
 

@@ -154,7 +154,16 @@ def _habits(value: Any) -> Habits:
         checks.mapping(
             "agents",
             value,
-            ("startSeconds", "stopSeconds", "checkInSeconds", "workersFailSeconds", "beats", "pods", "owner"),
+            (
+                "startSeconds",
+                "stopSeconds",
+                "checkInSeconds",
+                "workersFailSeconds",
+                "beats",
+                "pods",
+                "owner",
+                "podLabels",
+            ),
         )
     )
     given: dict[str, Any] = {}
@@ -172,7 +181,25 @@ def _habits(value: Any) -> Habits:
     if "owner" in found:
         kind = checks.one_of("agents.owner", found["owner"], _OWNERS)
         given["owner"] = None if kind == "none" else Owner(kind, "train")
+    if "podLabels" in found:
+        given["pod_labels"] = _pod_labels("agents.podLabels", found["podLabels"])
     return Habits(**given)
+
+
+def _pod_labels(path: str, value: Any) -> dict[str, dict[str, str]]:
+    """The labels of pods by their names: the file has the names by label and value."""
+    labels: dict[str, dict[str, str]] = {}
+    for label, nodes_of in _object(path, value).items():
+        for text, given in _object(f"{path}.{label}", nodes_of).items():
+            for name in checks.names(f"{path}.{label}.{text}", given):
+                labels.setdefault(name, {})[str(label)] = str(text)
+    return labels
+
+
+def _object(path: str, value: Any) -> Json:
+    if not isinstance(value, dict):
+        checks.fail(path, value, "is no object")
+    return value
 
 
 class _Stage:

@@ -10,7 +10,7 @@ from typing import Any
 from kube_rendezvous_cli.kubectl import CommandError
 from kube_rendezvous_cli.simulator import checks
 from rendezvous_api.codec import decode
-from rendezvous_api.rendezvous_spec import GroupMode, RendezvousSpec
+from rendezvous_api.rendezvous_spec import ESCALATE, TOGETHER, RendezvousSpec
 
 Json = dict[str, Any]
 
@@ -153,10 +153,10 @@ RULES: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
     ),
     "`nodes.groupKey` must have `nodes.groupSize` beside it": _has_beside("groupKey", "groupSize"),
     "`nodes.groupSize` must have `nodes.groupKey` beside it": _has_beside("groupSize", "groupKey"),
-    "`nodes.mode` must be Together or Escalate": lambda nodes: nodes.get("mode", GroupMode.TOGETHER) in {*GroupMode},
+    "`nodes.mode` must be Together or Escalate": lambda nodes: nodes.get("mode", TOGETHER) in (TOGETHER, ESCALATE),
     "`nodes.mode` must have `nodes.groupKey` beside it": _has_beside("mode", "groupKey"),
     "`nodes.escalationSeconds` must have the `nodes.mode` Escalate beside it": lambda nodes: (
-        "escalationSeconds" not in nodes or nodes.get("mode") == GroupMode.ESCALATE
+        "escalationSeconds" not in nodes or nodes.get("mode") == ESCALATE
     ),
     "`minNodes` must be a multiple of `nodes.groupSize`": lambda spec: _of_groups(spec, [spec["minNodes"]]),
     "`maxNodes` must be a multiple of `nodes.groupSize`": lambda spec: _of_groups(spec, [spec["maxNodes"]]),

@@ -2,7 +2,7 @@
 
 from tests.model.mutants.mutant import of
 
-_TESTS = ["core/test_replacement_groups.py"]
+_TESTS = ["core/test_replacement_groups.py", "core/test_escalation.py"]
 
 MUTANTS = [
     *of(
@@ -181,12 +181,12 @@ MUTANTS = [
         ),
         (
             "keep a replacement group only if there are some",
-            "if self.groups is None or self.mode is not GroupMode.ESCALATE:",
-            "if self.mode is not GroupMode.ESCALATE:",
+            "if self.groups is None or self.mode != ESCALATE:",
+            "if self.mode != ESCALATE:",
         ),
         (
             "keep a replacement group with Escalate only, whatever the time says",
-            "if self.groups is None or self.mode is not GroupMode.ESCALATE:",
+            "if self.groups is None or self.mode != ESCALATE:",
             "if self.groups is None:",
         ),
     ),

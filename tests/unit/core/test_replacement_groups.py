@@ -1,14 +1,14 @@
 """Rule "replacement groups": nodes that belong together become members together, or not at all."""
 
-from typing import Any
+from dataclasses import replace
 
 import pytest
 from tests.unit.core.builders import now
+from tests.unit.core.racks import RACK, held_out, in_racks, join_together, labelled, lose, message, training
 from tests.unit.core.worlds import Scenario
 
 from rendezvous_api.reasons import AttemptReason, FormationReason, HeldOutReason, LeaveReason
-from rendezvous_api.rendezvous import HeldOut
-from rendezvous_api.rendezvous_spec import ESCALATION_SECONDS, AllowedSizes, GroupMode, NodePolicies, RendezvousSpec
+from rendezvous_api.rendezvous_spec import AllowedSizes, NodePolicies, RendezvousSpec
 from rendezvous_operator.core.decide import Steps, steps
 from rendezvous_operator.core.facts import tick
 from rendezvous_operator.core.invariants import InvariantError, check
@@ -18,56 +18,11 @@ from rendezvous_operator.core.select.held_out import Blame, hold_out, passed_ove
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.sizes.sizes import sizes_of
 from rendezvous_operator.core.timers import Timers
-from rendezvous_operator.core.verdict import Waits
-
-RACK = "example.com/rack"
-ESCALATE: dict[str, Any] = {"group_mode": GroupMode.ESCALATE}
-
-
-def in_racks(*nodes: str, size: int = 2, min_nodes: int = 2, max_nodes: int = 4, **spec: Any) -> Scenario:
-    """Pods of these names, each in the rack of its first letter; replacement groups are racks."""
-    settings = {"group_key": RACK, "group_size": size, "last_call_seconds": 0, **spec}
-    scenario = Scenario(min_nodes, max_nodes, **settings)
-    labelled(scenario, *nodes)
-    return scenario
-
-
-def labelled(scenario: Scenario, *nodes: str) -> None:
-    for name in nodes:
-        scenario.pod(name, labels={RACK: name[0]})
-
-
-def join_together(scenario: Scenario, *nodes: str) -> None:
-    """They come in one moment, so that one decision sees all of them."""
-    scenario.complete = False
-    scenario.join_from_pods(*nodes)
-    scenario.complete = True
-    scenario.settle()
-
-
-def training(*nodes: str, spares: tuple[str, ...] = (), **spec: Any) -> Scenario:
-    """A round of the first nodes runs, and the others wait."""
-    scenario = in_racks(*nodes, *spares, **spec)
-    join_together(scenario, *nodes)
-    assert scenario.group == [*nodes]
-    join_together(scenario, *spares)
-    assert not scenario.asks
-    return scenario
-
-
-def lose(scenario: Scenario, *nodes: str) -> None:
-    """These members are lost with their pods, and all others join again."""
-    scenario.pod_gone(*nodes)
-    scenario.all_join_again()
 
 
 def missing(scenario: Scenario) -> dict[str, str]:
     formation = scenario.status.formation
     return {} if formation is None else {item.name: item.message for item in formation.missing}
-
-
-def message(scenario: Scenario) -> str:
-    return scenario.condition("Running").message
 
 
 def found(scenario: Scenario) -> tuple[Situation, Timers]:
@@ -94,12 +49,10 @@ def test_nodes_of_one_that_is_not_whole_are_spares_and_the_message_says_why() ->
     join_together(scenario, "a1", "a2", "b1")
     assert scenario.group == ["a1", "a2"]
     assert scenario.status.spares == ("b1",)
-    assert message(scenario) == (
-        "round 1 runs with 2 nodes; b1 waits for its replacement group 'b', of which 1 of 2 nodes are there"
-    )
+    assert message(scenario) == ("round 1 runs with 2 nodes; b1 waits for its replacement group 'b' (1 of 2 nodes)")
     assert scenario.condition("Degraded").status == "False", "nothing is wrong with the round"
     event = next(event for event in scenario.events if event.reason == "NodesLeftOut")
-    assert event.message == "b1 waits for its replacement group 'b', of which 1 of 2 nodes are there"
+    assert event.message == "b1 waits for its replacement group 'b' (1 of 2 nodes)"
     assert event.warning
     assert scenario.messages().count("NodesLeftOut") == 1
 
@@ -213,7 +166,7 @@ def test_a_lost_member_takes_its_replacement_group_out_at_once_and_nobody_waits_
     assert scenario.clock == began
     assert scenario.group == ["b1", "b2"]
     assert scenario.status.spares == ("a2",)
-    assert "a2 waits for its replacement group 'a', of which 1 of 2 nodes are there" in message(scenario)
+    assert "a2 waits for its replacement group 'a' (1 of 2 nodes)" in message(scenario)
 
 
 def test_a_whole_one_that_waits_takes_the_ranks() -> None:
@@ -283,7 +236,7 @@ def test_too_few_that_are_left_wait_for_it() -> None:
     scenario = training("a1", "a2", "b1", "b2", min_nodes=4, replacement_seconds=0)
     lose(scenario, "a1")
     assert message(scenario).startswith("2 of at least 4 nodes may become members; a1 was lost")
-    assert missing(scenario)["a2"] == "waits for its replacement group 'a', of which 1 of 2 nodes are there"
+    assert missing(scenario)["a2"] == "waits for its replacement group 'a' (1 of 2 nodes)"
     scenario.after(3600)
     labelled(scenario, "a3")
     scenario.join_from_pods("a3")
@@ -317,108 +270,7 @@ def test_a_suspended_group_says_how_many_wait() -> None:
     assert message(scenario) == "spec.suspend is true; 3 nodes wait"
 
 
-# ---- a member is lost: Escalate
-
-
-def test_one_node_may_replace_the_lost_one_before_its_replacement_group_is_left_out() -> None:
-    scenario = training("a1", "a2", "b1", "b2", spares=("c1", "c2"), replacement_seconds=0, **ESCALATE)
-    lose(scenario, "a1")
-    assert scenario.condition("Running").reason == FormationReason.WAITING_FOR_REPLACEMENTS
-    assert message(scenario).startswith(
-        "replacement group 'a' waits for another node until 2030-01-01T00:21:40Z; a1 was lost (its pod a1 is gone), a2"
-    )
-    scenario.after(ESCALATION_SECONDS - 1)
-    labelled(scenario, "a3")
-    scenario.join_from_pods("a3")
-    assert scenario.group == ["a3", "a2", "b1", "b2"]
-
-
-def test_after_the_time_another_one_takes_the_ranks() -> None:
-    scenario = training("a1", "a2", "b1", "b2", spares=("c1", "c2"), escalation_seconds=60, **ESCALATE)
-    lose(scenario, "a1")
-    scenario.after(59)
-    assert scenario.status.round == 1
-    scenario.after(1)
-    assert scenario.group == ["c1", "c2", "b1", "b2"]
-    assert scenario.status.spares == ("a2",)
-
-
-def test_after_the_time_the_group_goes_on_without_it() -> None:
-    scenario = training("a1", "a2", "b1", "b2", "c1", "c2", max_nodes=6, escalation_seconds=60, **ESCALATE)
-    lose(scenario, "a1", "b1")
-    assert "replacement group 'a' waits for another node until 2030-01-01T00:17:40Z (and 1 more)" in message(scenario)
-    labelled(scenario, "b3")
-    scenario.join_from_pods("b3")
-    assert scenario.status.round == 1
-    assert "(and 1 more)" not in message(scenario)
-    scenario.after(60)
-    assert {*scenario.group} == {"b2", "b3", "c1", "c2"}
-
-
-def test_one_of_which_no_node_is_left_is_not_waited_for() -> None:
-    scenario = training("a1", "a2", "b1", "b2", **ESCALATE)
-    lose(scenario, "a1", "a2")
-    assert scenario.group == ["b1", "b2"]
-
-
-def test_it_is_kept_only_after_a_loss() -> None:
-    scenario = in_racks("a1", "a2", "b1", **ESCALATE)
-    join_together(scenario, "a1", "a2", "b1")
-    assert scenario.group == ["a1", "a2"], "a first round waits for the last call only"
-    scenario.request_restart("now")
-    scenario.all_join_again()
-    assert scenario.status.round == 2, "b1 was no member"
-
-
-def test_it_is_not_kept_for_the_members_of_another_run() -> None:
-    scenario = training("a1", "a2", "b1", "b2", **ESCALATE)
-    scenario.leave("a1", "a2", "b1", "b2", reason=LeaveReason.SUCCEEDED)
-    scenario.complete = False
-    for name in ("a1", "a2", "b1"):
-        scenario.restart(name, run_id="second")
-    scenario.complete = True
-    scenario.settle()
-    assert (scenario.status.run_id, scenario.group) == ("second", ["a1", "a2"])
-
-
-def test_a_member_beyond_its_size_is_waited_for_by_nobody() -> None:
-    scenario = Scenario(2, 4, last_call_seconds=0)
-    labelled(scenario, "a1", "a2", "a3")
-    join_together(scenario, "a1", "a2", "a3")
-    scenario.edit(group_key=RACK, group_size=2, **ESCALATE)
-    scenario.request_restart("now")
-    scenario.all_join_again()
-    assert scenario.group == ["a1", "a2"]
-
-
-def test_a_member_without_one_is_waited_for_by_nobody() -> None:
-    scenario = Scenario(2, 4, last_call_seconds=0)
-    labelled(scenario, "a1", "a2")
-    scenario.pod("x")
-    join_together(scenario, "a1", "a2", "x")
-    scenario.edit(group_key=RACK, group_size=2, **ESCALATE)
-    scenario.request_restart("now")
-    scenario.all_join_again()
-    assert scenario.group == ["a1", "a2"]
-    assert scenario.status.spares == ("x",)
-
-
-def test_the_time_that_is_usual_counts_only_with_escalate() -> None:
-    policy = NodePolicies(group_key=RACK, group_size=2, escalation_seconds=60)
-    assert policy.kept_seconds == 0
-    assert NodePolicies(mode=GroupMode.ESCALATE).kept_seconds == 0
-    assert NodePolicies(RACK, 2, GroupMode.ESCALATE).kept_seconds == 300
-    assert NodePolicies(RACK, 2, GroupMode.ESCALATE, 60).kept_seconds == 60
-    assert NodePolicies(RACK, 2, GroupMode("Later"), 60).kept_seconds == 0, "of a later release"
-
-
 # ---- a node that is held out
-
-
-def held_out(scenario: Scenario, name: str) -> None:
-    until = now(scenario.clock).clock_time(scenario.clock + 30)
-    entry = HeldOut(name, HeldOutReason.CRASH_LOOP, "it fails", until, 1)
-    scenario.status = type(scenario.status)(**{**vars(scenario.status), "held_out": (entry,)})
 
 
 def test_a_node_that_is_held_out_takes_its_replacement_group_out() -> None:
@@ -428,14 +280,6 @@ def test_a_node_that_is_held_out_takes_its_replacement_group_out() -> None:
     scenario.all_join_again()
     assert scenario.group == ["b1", "b2"]
     assert scenario.status.spares == ("a2",)
-
-
-def test_none_waits_for_a_node_that_is_held_out() -> None:
-    scenario = training("a1", "a2", "b1", "b2", **ESCALATE)
-    scenario.request_restart("now")
-    held_out(scenario, "a1")
-    scenario.all_join_again()
-    assert scenario.group == ["b1", "b2"]
 
 
 def test_nobody_is_held_out_if_too_few_whole_ones_would_be_left() -> None:
@@ -501,23 +345,11 @@ def test_a_round_with_a_part_of_one_is_not_written() -> None:
     decided = scenario.decide()
     check(seen.situation, seen.timers, decided.status)
     for labels in ({RACK: "b"}, {}):
-        scenario.pods["uid-of-a1"] = type(scenario.pods["uid-of-a1"])(
-            **{**vars(scenario.pods["uid-of-a1"]), "labels": labels}
-        )
+        scenario.pods["uid-of-a1"] = replace(scenario.pods["uid-of-a1"], labels=labels)
         seen = steps(now(scenario.clock), scenario.world(), scenario.memory)
         assert isinstance(seen, Steps)
         with pytest.raises(InvariantError, match="a replacement group is not whole"):
             check(seen.situation, seen.timers, decided.status)
-
-
-def test_what_escalate_waits_for_is_a_moment() -> None:
-    scenario = training("a1", "a2", "b1", "b2", escalation_seconds=60, **ESCALATE)
-    lose(scenario, "a1")
-    seen = steps(now(scenario.clock), scenario.world(), scenario.memory)
-    assert isinstance(seen, Steps)
-    assert seen.outlook is not None
-    assert isinstance(seen.outlook.waits, Waits)
-    assert seen.outlook.until == scenario.clock + 60
 
 
 def test_an_edit_of_the_label_counts_from_the_next_round_on() -> None:

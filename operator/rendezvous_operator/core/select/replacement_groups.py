@@ -35,7 +35,7 @@ def in_whole_groups(s: Situation, nodes: Sequence[Node]) -> Eligible:
         if name is None:
             left_out += [Missing(node.name, f"has no replacement group: {_why_none(node, key)}") for node in found]
         elif len(found) < size:
-            why = f"waits for its replacement group {name!r}, of which {len(found)} of {size} nodes are there"
+            why = f"waits for its replacement group {name!r} ({len(found)} of {size} nodes)"
             left_out += [Missing(node.name, why) for node in found]
         else:
             eligible += found[:size]
