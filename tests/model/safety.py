@@ -8,6 +8,7 @@ exceeds its restart budget, and by no other one. And what the spec asks for hold
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -135,6 +136,10 @@ class Safety:
         status, spec, key, now = new.status, new.spec, (new.metadata.uid, new.status.round), self._system.now
         fits = spec.min_nodes <= status.nodes <= spec.max_nodes and not spec.suspend and not spec.closed
         self._expect(fits, "The spec", f"round {status.round} has {status.nodes} nodes, and must not")
+        setup = self._system.setup
+        racks = Counter(setup.rack(member.name) for member in status.participants) if setup.racks else {}
+        for rack, nodes in racks.items():
+            self._expect(nodes == setup.racks, "The spec", f"round {status.round} has {nodes} nodes of {rack}")
         former = self.rounds.get((new.metadata.uid, old.round))
         if former is not None:
             former.over_at = former.over_at or now

@@ -29,6 +29,9 @@ Action = tuple[Any, ...]
 FAILURES = {"is refused (429)": (429, False), "gets no answer": (500, False), "loses its answer": (0, True)}
 """What a request may end with: its code, and whether it is carried out."""
 
+RACK = "example.com/rack"
+"""The label of replacement groups."""
+
 _PATHS = ("is cut off", "cannot write", "cannot read", "is reached again", "writes again", "reads again")
 
 
@@ -54,12 +57,18 @@ class Setup:
     """The same for the releases of their handlers: older, this, newer, unreadable."""
     peers: bool = False
     """The members of a round beat to its rank 0; an older handler does not know that."""
-    spec: tuple[tuple[str, int], ...] = (("last_call_seconds", 5), ("replacement_seconds", 5))
+    spec: tuple[tuple[str, int | str], ...] = (("last_call_seconds", 5), ("replacement_seconds", 5))
+    racks: int = 0
+    """The nodes of each replacement group, in the order of their names, by labels of their pods; 0: there are none."""
 
     @property
     def names(self) -> list[str]:
         """Of the agents."""
         return [f"train.{letter}" for letter in "abcdefgh"[: self.agents]]
+
+    def rack(self, name: str) -> str:
+        """Of the pod of an agent; only if there are racks."""
+        return f"rack-{self.names.index(name) // self.racks}"
 
 
 @dataclass
@@ -83,7 +92,8 @@ class System:
         self.ghosts: dict[str, Agent] = {}
         """Processes whose pods were deleted by force, by a name of their own."""
         self.requested = 0
-        settings = {json_name(name): value for name, value in setup.spec}
+        groups = {"group_key": RACK, "group_size": setup.racks} if setup.racks else {}
+        settings = {json_name(name): value for name, value in (*groups.items(), *setup.spec)}
         self.spec: Json = {"minNodes": setup.min_nodes, "maxNodes": setup.max_nodes, **in_groups(settings)}
         self.server.create(names.RENDEZVOUS_KIND, KEY.name, {"spec": self.spec, "status": {}})
         for number, name in enumerate(setup.names):
@@ -312,7 +322,12 @@ class System:
     def new_pod(self, name: str) -> None:
         """A pod with the label."""
         status = {"status": {"phase": "Running"}}
-        self.server.create(names.POD_KIND, name, status, labels={names.LABEL_RENDEZVOUS: KEY.name})
+        self.server.create(names.POD_KIND, name, status, labels=self.labels_of(name))
+
+    def labels_of(self, name: str) -> dict[str, str]:
+        """Of the pod of an agent."""
+        racks = {RACK: self.setup.rack(name)} if self.setup.racks else {}
+        return {names.LABEL_RENDEZVOUS: KEY.name, **racks}
 
     def _time(self, seconds: float) -> None:
         end = self.now + seconds

@@ -81,6 +81,8 @@ class Node(NamedTuple):
     refused: str = ""
     ages: Ages = ()
     checked_in: bool = False
+    rack: str = ""
+    """Its replacement group; empty: there are none."""
     failures: tuple[int, ...] = ()
     """Which of the failures that count are its own, the oldest one is 1; `NOW_FAILED` is that of the current round."""
 
@@ -120,7 +122,8 @@ class Shared(NamedTuple):
 def start(setup: Setup) -> tuple[Shared, tuple[Node, ...]]:
     """Nobody has come yet."""
     pod = "none" if setup.pods else ""
-    return Shared(), tuple(Node(run=run, pod=pod) for run in setup.runs)
+    racks = setup.racks or ("",) * len(setup.runs)
+    return Shared(), tuple(Node(run=run, pod=pod, rack=rack) for run, rack in zip(setup.runs, racks, strict=True))
 
 
 def assignments(setup: Setup, shared: Shared, nodes: tuple[Node, ...]) -> Iterator[tuple[Node, ...]]:
@@ -177,7 +180,9 @@ def joined(node: Node) -> Node:
     """A process starts under this name, whatever was there before."""
     pod = "live" if node.pod == "none" else node.pod
     entry = RESTARTED if node.member else ""
-    fresh = Node(run=node.run, pod=pod, member=node.member, checked_in=node.checked_in, spare=node.spare)
+    fresh = Node(
+        run=node.run, pod=pod, rack=node.rack, member=node.member, checked_in=node.checked_in, spare=node.spare
+    )
     return fresh._replace(entry=entry, object=JOINED, process=WAITS, host=node.host, failures=node.failures)
 
 
@@ -226,7 +231,7 @@ def died(node: Node) -> Node:
 
 def vanished(node: Node) -> Node:
     """The object goes, and with it what the operator remembered of it."""
-    gone = Node(run=node.run, pod=node.pod, member=node.member, checked_in=node.checked_in)
+    gone = Node(run=node.run, pod=node.pod, rack=node.rack, member=node.member, checked_in=node.checked_in)
     return gone._replace(spare=node.spare, host=node.host, failures=node.failures)
 
 

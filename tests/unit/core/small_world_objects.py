@@ -50,7 +50,7 @@ from rendezvous_api.rendezvous import (
     RunReference,
     Store,
 )
-from rendezvous_api.rendezvous_spec import RendezvousSpec, Restarts
+from rendezvous_api.rendezvous_spec import ESCALATE, NodePolicies, RendezvousSpec, Restarts
 from rendezvous_operator.core.timers import Fact, Timer
 from rendezvous_operator.core.world import (
     Concluded,
@@ -70,6 +70,8 @@ LONG_AGO = 900_000.0
 METADATA = ObjectMeta("train", uid="uid")
 THEN = "2030-01-01T00:00:00.000000Z"
 
+RACK = "rack"
+"""The label."""
 CURRENT, OLDER = 2, 1
 """Stand for the number of the current round and for that of any older one."""
 
@@ -96,6 +98,9 @@ def world_of(setup: Setup, shared: Shared, nodes: Sequence[Node]) -> World:
         closed=shared.spec_closed,
         restarts=Restarts(setup.max_restarts, 100 if setup.window else None, setup.per_node),
         sizes=setup.sizes,
+        nodes=NodePolicies(RACK, setup.rack_size, ESCALATE if setup.escalates else None)
+        if setup.racks
+        else NodePolicies(),
     )
     metadata = METADATA
     if setup.retention:
@@ -126,6 +131,11 @@ def world_of(setup: Setup, shared: Shared, nodes: Sequence[Node]) -> World:
             )
             for i, node in enumerate(nodes)
             if node.pod in ("live", "leaving")
+        }
+        | {
+            f"rack-{i}": Pod(f"rack-{i}", f"rack-{i}", known=False, labels={RACK: node.rack})
+            for i, node in enumerate(nodes)
+            if node.rack
         },
         absent=frozenset(
             [Target(names.PARTICIPANT_KIND, node_name(i)) for i, node in enumerate(nodes) if not node.object]
@@ -193,7 +203,7 @@ def _participant(i: int, node: Node, shared: Shared, peers: PeerEvidence | None)
         state=ParticipantState.JOINED if node.object == JOINED else ParticipantState.LEFT,
         run_id=node.run,
         pod_name=f"pod-{i}" if node.pod else None,
-        pod_uid=f"pod-{i}" if node.pod else None,
+        pod_uid=f"pod-{i}" if node.pod else f"rack-{i}" if node.rack else None,
         leave_reason=_LEFT.get(node.object),
         close_requested=node.close or None,
     )
@@ -254,6 +264,11 @@ def excused_of(nodes: Sequence[Node]) -> dict[str, Excused]:
 
 def node_name(i: int) -> str:
     return f"node-{i}"
+
+
+def number_of(name: str) -> int:
+    """The number of the node with that name."""
+    return int(name.removeprefix("node-"))
 
 
 def member_attempt() -> tuple[str, int]:

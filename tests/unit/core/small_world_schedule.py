@@ -45,7 +45,8 @@ def is_good(setup: Setup, shared: Shared, nodes: tuple[Node, ...]) -> bool:
     _, most = setup.limits[shared.limits]
     fits = not setup.other_limits or len(members) <= most
     # Newcomers for whom there is no room together with the members wait for more.
-    grows = setup.fitting(shared.limits, len(members) + len(unanswered)) > len(members)
+    together = setup.in_whole_racks(node.rack for node in (*members, *unanswered))
+    grows = setup.fitting(shared.limits, together) > len(members)
     return complete and trains and fits and not shared.requested and not (unanswered and grows)
 
 

@@ -1,5 +1,7 @@
 """What may happen in one search of the small world."""
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tests.unit.core.write_rules import is_allowed
@@ -49,6 +51,13 @@ class Setup:
     """Time goes on until what has left or is silent is deleted."""
     sizes: AllowedSizes | None = None
     """The sizes that a round may have."""
+    racks: str = ""
+    """The replacement group of each node, a letter, by the label of its pod, which is always there. Empty: there are
+    none."""
+    rack_size: int = 2
+    """The nodes of a whole one."""
+    escalates: bool = False
+    """One that has lost a member is kept for a while."""
 
     @property
     def limits(self) -> tuple[tuple[int, int], ...]:
@@ -59,7 +68,17 @@ class Setup:
         """The largest round that this many nodes can form under these limits; 0 if there is none."""
         fewest, most = self.limits[limits]
         sizes = range(fewest, min(most, nodes) + 1)
-        return max((size for size in sizes if is_allowed(self.sizes, size)), default=0)
+        step = self.rack_size if self.racks else 1
+        return max((size for size in sizes if is_allowed(self.sizes, size) and size % step == 0), default=0)
+
+    def in_whole_racks(self, racks: Iterable[str]) -> int:
+        """How many of the nodes in these racks may be together in a round."""
+        found = [*racks]
+        return (
+            len(found)
+            if not self.racks
+            else sum(self.rack_size for n in Counter(found).values() if n >= self.rack_size)
+        )
 
     @property
     def reasons_matter(self) -> bool:
