@@ -32,6 +32,8 @@ TITLES = {
     "drain": "A machine is drained",
     "held-out": "A node does not reach the others",
     "operator-away": "No operator for a minute",
+    "rack-lost-member": "A rack loses a member",
+    "rack-escalates": "A rack waits for one node first",
     "restart": "A restart is requested",
     "suspend": "Suspended, and resumed",
 }

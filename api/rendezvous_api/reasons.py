@@ -199,4 +199,5 @@ class EventReason(Reason):
     MEMBER_RESPONDS = "MemberResponds"
     PARTICIPANT_REFUSED = "ParticipantRefused"
     NODE_HELD_OUT = "NodeHeldOut"
+    NODES_LEFT_OUT = "NodesLeftOut"
     RUN_CLOSED = "RunClosed"

@@ -104,6 +104,43 @@ class Restarts:
         return 0 if is_plain or self.max is None else self.max + 1
 
 
+ESCALATION_SECONDS = 300
+"""As in DLRover."""
+
+TOGETHER = "Together"
+"""``spec.nodes.mode``: a replacement group that has lost a member is left out at once."""
+ESCALATE = "Escalate"
+"""``spec.nodes.mode``: one node may replace the lost one first; its replacement group is left out later."""
+
+
+@dataclass(frozen=True)
+class NodePolicies:
+    """``spec.nodes``: which of the nodes that wait may become members."""
+
+    group_key: str | None = None
+    """The label of a pod that names its replacement group; None: there are none."""
+    group_size: int | None = None
+    """Set if, and only if, ``group_key`` is."""
+    mode: str | None = None
+    """None, and a word of a later release: Together."""
+    escalation_seconds: int | None = None
+    """None: `ESCALATION_SECONDS`. Only with the mode Escalate."""
+
+    @property
+    def groups(self) -> tuple[str, int] | None:
+        """Label and size of replacement groups; None: there are none."""
+        if self.group_key is None or self.group_size is None:
+            return None
+        return self.group_key, self.group_size
+
+    @property
+    def kept_seconds(self) -> int:
+        """For how long a replacement group that has lost a member waits for another node; 0: not at all."""
+        if self.groups is None or self.mode != ESCALATE:
+            return 0
+        return self.escalation_seconds or ESCALATION_SECONDS
+
+
 @dataclass(frozen=True)
 class RendezvousSpec:
     """What the user asks for. The schema in ``crds/`` is the contract; a test holds the defaults here equal to it.
@@ -125,6 +162,7 @@ class RendezvousSpec:
     scale_up: ScaleUp = ScaleUp()
     heartbeat: Heartbeat = Heartbeat()
     restarts: Restarts = Restarts()
+    nodes: NodePolicies = NodePolicies()
 
     @property
     def topology_labels(self) -> tuple[str, ...]:

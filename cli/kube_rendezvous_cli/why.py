@@ -73,6 +73,11 @@ NO_SEGMENTS = Advice(
     "(spec.ranks.segmentSize) of one domain take part.",
     "ranks-do-not-follow-the-machines",
 )
+NOT_WHOLE = Advice(
+    "Find out which pod of the replacement group is missing: kubectl get pods -L {label}. When it has joined, all of "
+    "them are taken in.",
+    "a-replacement-group-is-not-whole",
+)
 NOTHING = Advice("Nothing has to be done.", "it-runs-but")
 UNKNOWN = Advice("This release does not know that state. Read the message, and the page.", "troubleshooting")
 
@@ -93,7 +98,7 @@ BY_STATE = {
         "a-restart-takes-minutes-has-not-joined-again",
     ),
     State.WAITING_FOR_REPLACEMENTS: Advice(
-        "Nothing has to be done: after timeouts.replacementSeconds the group continues with the nodes that are there.",
+        "Nothing has to be done: at the time in the message the group continues with the nodes that are there.",
         "the-job-waits-and-nothing-happens",
     ),
     State.SUSPENDED: Advice("To continue: kubectl rdzv resume {name}", "the-job-waits-and-nothing-happens"),
@@ -154,7 +159,8 @@ def explained(group: Group, now: datetime, found: list[Row]) -> Explanation:
     """The same in its parts; `found` are the rows of the group at that moment."""
     advice = advice_for(group, found, now)
     paragraph = " ".join([*_state(group, now), *_nodes(group, found, now), *_before(group, now), *_budget(group, now)])
-    return Explanation(paragraph, advice.text.format(name=group.name), advice.page)
+    label = group.rendezvous.spec.nodes.group_key
+    return Explanation(paragraph, advice.text.format(name=group.name, label=label), advice.page)
 
 
 def advice_for(group: Group, found: list[Row], now: datetime) -> Advice:
@@ -172,6 +178,9 @@ def advice_for(group: Group, found: list[Row], now: datetime) -> Advice:
     said = message(group)
     if state is State.WAITING_FOR_NODES and " of them in whole segments of " in said:
         return NO_SEGMENTS
+    waits = state in (State.RUNNING, State.WAITING_FOR_NODES)
+    if waits and group.rendezvous.spec.nodes.groups is not None and "replacement group" in said:
+        return NOT_WHOLE
     if state is State.WAITING_FOR_NODES and not group.pods:
         return NO_PODS
     formation = group.status.formation
@@ -217,7 +226,10 @@ def _nodes(group: Group, found: list[Row], now: datetime) -> Iterator[str]:
             if row.kind == MEMBER and not row.state.startswith(("training", "starting")) and row.name not in said:
                 yield f"{row.pod or row.name} (rank {row.rank}): {row.state}."
         spares = [row.pod or row.name for row in found if row.kind == SPARE]
-        if spares:
+        if spares and group.rendezvous.spec.nodes.groups is not None:
+            verb = "is a spare" if len(spares) == 1 else "are spares"
+            yield f"{listing(spares)} {verb}; a whole replacement group takes the place of one that loses a member."
+        elif spares:
             verb = "is a spare and takes" if len(spares) == 1 else "are spares and take"
             of = "" if group.rendezvous.spec.segment_size is None else " of its domain"
             yield f"{listing(spares)} {verb} the place of a lost member{of} at once."

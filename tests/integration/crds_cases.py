@@ -59,6 +59,15 @@ ONE_OF_BOTH = ("spec.sizes", "`sizes` must have exactly one of `step` and `list`
 MIN_STEP = ("spec.minNodes", "`minNodes` must be a multiple of `sizes.step`")
 MAX_STEP = ("spec.maxNodes", "`maxNodes` must be a multiple of `sizes.step`")
 BETWEEN = ("spec.sizes.list", "each of `sizes.list` must be between `minNodes` and `maxNodes`")
+SIZE_OF_GROUPS = ("spec.nodes.groupKey", "`nodes.groupKey` must have `nodes.groupSize` beside it")
+KEY_OF_GROUPS = ("spec.nodes.groupSize", "`nodes.groupSize` must have `nodes.groupKey` beside it")
+OTHER_MODE = ("spec.nodes.mode", "`nodes.mode` must be Together or Escalate")
+MODE = ("spec.nodes.mode", "`nodes.mode` must have `nodes.groupKey` beside it")
+ESCALATES = ("spec.nodes.escalationSeconds", "`nodes.escalationSeconds` must have the `nodes.mode` Escalate beside it")
+MIN_GROUPS = ("spec.minNodes", "`minNodes` must be a multiple of `nodes.groupSize`")
+MAX_GROUPS = ("spec.maxNodes", "`maxNodes` must be a multiple of `nodes.groupSize`")
+LIST_OF_GROUPS = ("spec.sizes.list", "each of `sizes.list` must be a multiple of `nodes.groupSize`")
+IN_RACKS = {"groupKey": "example.com/rack", "groupSize": 2}
 LISTED = (
     "spec.restarts.max",
     "`restarts.max` must be at most 100 beside `restarts.windowSeconds`, `restarts.perNode` or `restarts.perReason`",
@@ -160,6 +169,48 @@ SPEC_CASES = table(
     ("sizes above max", {"sizes": {"list": [2, 5]}}, BETWEEN),
     ("sizes by no step", {"sizes": {"step": 0}}, ("spec.sizes.step", "greater than or equal to 1")),
     ("sizes by an empty list", {"sizes": {"list": []}}, ("spec.sizes.list", "should have at least 1 items")),
+    ("replacement groups", {"nodes": IN_RACKS}, None),
+    ("replacement groups by a label without a prefix", {"nodes": {**IN_RACKS, "groupKey": "rack_1.a"}}, None),
+    ("replacement groups together", {"nodes": {**IN_RACKS, "mode": "Together"}}, None),
+    ("replacement groups one after the other", {"nodes": {**IN_RACKS, "mode": "Escalate"}}, None),
+    (
+        "replacement groups after a while",
+        {"nodes": {**IN_RACKS, "mode": "Escalate", "escalationSeconds": 604800}},
+        None,
+    ),
+    ("replacement groups and sizes", {"nodes": IN_RACKS, "sizes": {"list": [2, 4]}}, None),
+    (
+        "replacement groups and a step that both fit",
+        {"minNodes": 6, "maxNodes": 12, "nodes": IN_RACKS, "sizes": {"step": 3}},
+        None,
+    ),
+    ("replacement groups of no size", {"nodes": {"groupKey": "rack"}}, SIZE_OF_GROUPS),
+    ("replacement groups of no label", {"nodes": {"groupSize": 2}}, KEY_OF_GROUPS),
+    ("replacement groups of one", {"nodes": {**IN_RACKS, "groupSize": 1}}, ("spec.nodes.groupSize", "or equal to 2")),
+    ("replacement groups of none", {"nodes": {**IN_RACKS, "groupSize": 0}}, ("spec.nodes.groupSize", "or equal to 2")),
+    (
+        "replacement groups of two labels",
+        {"nodes": {**IN_RACKS, "groupKey": "rack,row"}},
+        ("spec.nodes.groupKey", "should match"),
+    ),
+    ("replacement groups at random", {"nodes": {**IN_RACKS, "mode": "Often"}}, OTHER_MODE),
+    ("replacement groups at times", {"nodes": {**IN_RACKS, "mode": "now"}}, ("spec.nodes.mode", "should match")),
+    ("a mode without replacement groups", {"nodes": {"mode": "Together"}}, MODE),
+    ("a time without Escalate", {"nodes": {**IN_RACKS, "escalationSeconds": 60}}, ESCALATES),
+    ("a time with Together", {"nodes": {**IN_RACKS, "mode": "Together", "escalationSeconds": 60}}, ESCALATES),
+    (
+        "no time with Escalate",
+        {"nodes": {**IN_RACKS, "mode": "Escalate", "escalationSeconds": 0}},
+        ("spec.nodes.escalationSeconds", "greater than or equal to 1"),
+    ),
+    ("no policy for nodes", {"nodes": {}}, ("spec.nodes", "at least 1")),
+    ("replacement groups that min does not fit", {"minNodes": 3, "nodes": IN_RACKS}, MIN_GROUPS),
+    ("replacement groups that max does not fit", {"maxNodes": 5, "nodes": IN_RACKS}, MAX_GROUPS),
+    (
+        "replacement groups that a size does not fit",
+        {"nodes": IN_RACKS, "sizes": {"list": [2, 3]}},
+        LIST_OF_GROUPS,
+    ),
     ("sizes twice", {"sizes": {"list": [2, 4, 2]}}, ("spec.sizes.list[2]", "Duplicate value")),
     ("sizes by words", {"sizes": {"list": ["2"]}}, ("spec.sizes.list[0]", "must be of type integer")),
     ("stable ranks", {"ranks": {"policy": "Stable"}}, None),

@@ -8,6 +8,7 @@ exceeds its restart budget, and by no other one. And what the spec asks for hold
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -153,6 +154,10 @@ class Safety:
         fits = spec.min_nodes <= status.nodes <= spec.max_nodes and not spec.suspend and not spec.closed
         self._expect(fits, "The spec", f"round {status.round} has {status.nodes} nodes, and must not")
         self._in_racks(new)
+        setup = self._system.setup
+        groups = Counter(setup.group_of(member.name) for member in status.participants) if setup.groups else {}
+        for group, nodes in groups.items():
+            self._expect(nodes == setup.groups, "The spec", f"round {status.round} has {nodes} nodes of {group}")
         former = self.rounds.get((new.metadata.uid, old.round))
         if former is not None:
             former.over_at = former.over_at or now

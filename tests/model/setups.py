@@ -40,6 +40,15 @@ WALKS = {
     "a restart budget that no node may use": Setup(
         agents=4, operators=2, max_nodes=3, may=USUAL | {"pods", "cuts", "restarts"}, spec=(*TIMES, *budget(9, 0))
     ),
+    "racks of two nodes": Setup(agents=5, max_nodes=4, groups=2, may=USUAL | {"pods", "evicts", "labels", "cuts"}),
+    "racks that are kept for a while, and a restart budget": Setup(
+        agents=4,
+        operators=2,
+        max_nodes=4,
+        groups=2,
+        may=USUAL | {"pods", "cuts", "restarts", "requests"},
+        spec=(*TIMES, *budget(2, 2), ("group_mode", "Escalate"), ("escalation_seconds", 20)),
+    ),
     "two runs that end": Setup(agents=5, runs=("run", "run", "other"), may=USUAL | {"ends", "pods"}),
     "other releases": Setup(agents=4, max_nodes=3, releases=RELEASES, may=USUAL | {"edits"}),
     "all of it": Setup(

@@ -29,6 +29,9 @@ Action = tuple[Any, ...]
 FAILURES = {"is refused (429)": (429, False), "gets no answer": (500, False), "loses its answer": (0, True)}
 """What a request may end with: its code, and whether it is carried out."""
 
+GROUP_KEY = "example.com/rack"
+"""The label of replacement groups."""
+
 _PATHS = ("is cut off", "cannot write", "cannot read", "is reached again", "writes again", "reads again")
 
 
@@ -58,12 +61,18 @@ class Setup:
     """The machines of the agents are in them in turn, and ranks are given by that; empty: machines have no racks."""
     segment: int | None = None
     """Only so many nodes of one rack together take part."""
-    spec: tuple[tuple[str, int], ...] = (("last_call_seconds", 5), ("replacement_seconds", 5))
+    spec: tuple[tuple[str, int | str], ...] = (("last_call_seconds", 5), ("replacement_seconds", 5))
+    groups: int = 0
+    """The nodes of each replacement group, in the order of their names, by labels of their pods; 0: there are none."""
 
     @property
     def names(self) -> list[str]:
         """Of the agents."""
         return [f"train.{letter}" for letter in "abcdefgh"[: self.agents]]
+
+    def group_of(self, name: str) -> str:
+        """The replacement group of an agent; only if there are some."""
+        return f"rack-{self.names.index(name) // self.groups}"
 
 
 @dataclass
@@ -89,7 +98,8 @@ class System:
         self.ends_by: dict[str, float] = {}
         """By the UID of a pod that is deleted: when it ought to have ended."""
         self.requested = 0
-        settings = {json_name(name): value for name, value in setup.spec}
+        groups = {"group_key": GROUP_KEY, "group_size": setup.groups} if setup.groups else {}
+        settings = {json_name(name): value for name, value in (*groups.items(), *setup.spec)}
         self.spec: Json = {"minNodes": setup.min_nodes, "maxNodes": setup.max_nodes, **in_groups(settings)}
         if setup.racks and self.machines is not None:
             segment = {} if setup.segment is None else {"segmentSize": setup.segment}
@@ -328,7 +338,12 @@ class System:
     def new_pod(self, name: str) -> None:
         """A pod with the label."""
         status = {"status": {"phase": "Running"}}
-        self.server.create(names.POD_KIND, name, status, labels={names.LABEL_RENDEZVOUS: KEY.name})
+        self.server.create(names.POD_KIND, name, status, labels=self.labels_of(name))
+
+    def labels_of(self, name: str) -> dict[str, str]:
+        """Of the pod of an agent."""
+        group = {GROUP_KEY: self.setup.group_of(name)} if self.setup.groups else {}
+        return {names.LABEL_RENDEZVOUS: KEY.name, **group}
 
     def _time(self, seconds: float) -> None:
         end = self.now + seconds

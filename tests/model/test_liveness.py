@@ -64,6 +64,30 @@ def test_l1_healthy_nodes_train_again_and_again_whatever_the_others_do(seed: int
         fair.run(system, lambda _: False, 30, chance=chance, healthy=healthy, adversary=adversary)
 
 
+@pytest.mark.parametrize("mode", ["Together", "Escalate"])
+@pytest.mark.parametrize("seed", slower(6, 1))
+def test_l1_a_whole_rack_trains_again_and_again_whatever_the_nodes_of_others_do(seed: int, mode: str) -> None:
+    settings: dict[str, int | str] = {**dict(TIMES), "isolated_round_seconds": 60, "group_mode": mode}
+    settings |= {"escalation_seconds": 60} if mode == "Escalate" else {}
+    setup = Setup(agents=6, max_nodes=4, groups=2, may=USUAL | ALL - {"ends"}, spec=tuple(settings.items()))
+    system = play(setup, walk(setup, seed, 250, started(setup, setup.names)))
+    healthy, others = setup.names[:2], setup.names[2:]
+    fair.repair(system, healthy)
+    adversary, chance = fair.disturbing(others, 20, *DISTURBANCES), Random(seed)
+    for _ in range(3):
+        took = fair.run(
+            system,
+            lambda system: fair.all_train(system, healthy),
+            400,
+            chance=chance,
+            healthy=healthy,
+            failing=0.1,
+            adversary=adversary,
+        )
+        assert took is not None, "\n".join(system.story[-80:])
+        fair.run(system, lambda _: False, 30, chance=chance, healthy=healthy, adversary=adversary)
+
+
 @pytest.mark.parametrize("seed", slower(6, 1))
 def test_l1_the_others_train_on_beside_a_node_that_meets_nobody(seed: int) -> None:
     setup = Setup(agents=4, min_nodes=2, max_nodes=4, spec=TIMES)

@@ -146,7 +146,7 @@ def _pod(system: System, what: str, name: str) -> None:
     if what == "loses its label":
         server.unlabel(name)
     elif what == "gets its label back" and not pod["metadata"]["labels"]:
-        server.change_metadata(names.POD_KIND, name, labels={names.LABEL_RENDEZVOUS: KEY.name})
+        server.change_metadata(names.POD_KIND, name, labels=system.labels_of(name))
     elif what == "is evicted":
         # The time is of a clock that nobody else has.
         deletion = {"deletionTimestamp": "2030-01-01T00:00:00Z", "deletionGracePeriodSeconds": GRACE_SECONDS}

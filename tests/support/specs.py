@@ -12,7 +12,7 @@ from typing import Any
 from rendezvous_api.codec import json_name
 from rendezvous_api.rendezvous_spec import RendezvousSpec
 
-_GROUPS = ("timeouts", "scale_up", "heartbeat", "restarts")
+_GROUPS = ("timeouts", "scale_up", "heartbeat", "restarts", "nodes")
 _OWN_NAMES = {
     ("scale_up", "interval_seconds"): "scale_up_interval_seconds",
     ("heartbeat", "interval_seconds"): "heartbeat_interval_seconds",
@@ -20,6 +20,7 @@ _OWN_NAMES = {
     ("restarts", "window_seconds"): "restarts_window_seconds",
     ("restarts", "per_node"): "restarts_per_node",
     ("restarts", "per_reason"): "restarts_per_reason",
+    ("nodes", "mode"): "group_mode",
 }
 
 

@@ -11,7 +11,7 @@ from rendezvous_api.api_errors import ForbiddenError, UnreachableError
 from rendezvous_api.meta import Condition, ObjectMeta
 from rendezvous_api.reasons import AttemptReason, HeldOutReason
 from rendezvous_api.rendezvous import HeldOut, Rendezvous, RendezvousStatus
-from rendezvous_api.rendezvous_spec import RendezvousSpec
+from rendezvous_api.rendezvous_spec import NodePolicies, RendezvousSpec
 from rendezvous_handler.agent.agent import Agent
 from rendezvous_handler.join.answer import Waiting
 from rendezvous_handler.join.clock import HoldOutClock, JoinClock, Unchanged
@@ -315,6 +315,15 @@ def test_a_spare_is_logged_so(caplog: pytest.LogCaptureFixture) -> None:
     logged = Logged(caplog)
     logged.reporter.joined(rendezvous("x"), must_change=True)
     assert "this node is a spare" in logged.waiting(rendezvous("x"), spare=True)[0]
+
+
+def test_a_spare_of_replacement_groups_is_logged_so(caplog: pytest.LogCaptureFixture) -> None:
+    logged = Logged(caplog)
+    plain = rendezvous("x")
+    grouped = replace(plain, spec=replace(plain.spec, nodes=NodePolicies("rack", 2)))
+    logged.reporter.joined(grouped, must_change=True)
+    (said,) = logged.waiting(grouped, spare=True)
+    assert "this node is a spare: the round is full, or its replacement group is not whole. " in said
 
 
 def test_a_node_that_is_held_out_is_logged_so(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,5 +1,6 @@
 """The nodes of a simulation: what an agent and its pod are, and what of it can be wrong."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from rendezvous_api.meta import ObjectMeta, OwnerReference
@@ -29,6 +30,8 @@ class Habits:
     """Each node is a pod with the label."""
     owner: Owner | None = field(default_factory=lambda: Owner("Job", "train"))
     """Of the pods; None: nobody makes them again."""
+    pod_labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """By the name of the node; also of a pod that is made in the place of another one."""
 
 
 @dataclass
@@ -70,13 +73,22 @@ def pod_of(name: str, habits: Habits, number: int, **how: object) -> Pod:
     uid = f"pod-{name}" if number == 1 else f"pod-{name}-{number}"
     owner = habits.owner
     of = f"{owner.kind}-{owner.name}" if owner is not None else None
-    return replace(Pod(uid, name, workload=of, owner_uid=of, owner=owner), **how)  # type: ignore[arg-type]
+    labels = habits.pod_labels.get(name, {})
+    return replace(Pod(uid, name, workload=of, owner_uid=of, owner=owner, labels=labels), **how)  # type: ignore[arg-type]
 
 
 def pod_after(before: Pod, number: int) -> Pod:
     """The pod that its owner makes in the place of an earlier one."""
     uid = f"{before.uid}-{number}"
-    return Pod(uid, before.name, before.known, workload=before.workload, owner_uid=before.owner_uid, owner=before.owner)
+    return Pod(
+        uid,
+        before.name,
+        before.known,
+        workload=before.workload,
+        owner_uid=before.owner_uid,
+        owner=before.owner,
+        labels=before.labels,
+    )
 
 
 def joins(

@@ -125,18 +125,13 @@ def _list(path: str, value: Any) -> list[Any]:
     return value
 
 
-def _object(path: str, value: Any) -> Mapping[str, Any]:
-    if not isinstance(value, dict):
-        checks.fail(path, value, "is no object")
-    return value
-
-
 def _labels(node: str, value: Any) -> Mapping[str, str]:
     """Those of the machine of a node."""
-    for label, text in _object(f"labels.{node}", value).items():
+    labels = _object(f"labels.{node}", value)
+    for label, text in labels.items():
         if not isinstance(text, str):
             checks.fail(f"labels.{node}.{label}", text, "is no text")
-    return value
+    return labels
 
 
 def _first(value: Any, group: str) -> list[Happening]:
@@ -172,7 +167,16 @@ def _habits(value: Any) -> Habits:
         checks.mapping(
             "agents",
             value,
-            ("startSeconds", "stopSeconds", "checkInSeconds", "workersFailSeconds", "beats", "pods", "owner"),
+            (
+                "startSeconds",
+                "stopSeconds",
+                "checkInSeconds",
+                "workersFailSeconds",
+                "beats",
+                "pods",
+                "owner",
+                "podLabels",
+            ),
         )
     )
     given: dict[str, Any] = {}
@@ -190,7 +194,25 @@ def _habits(value: Any) -> Habits:
     if "owner" in found:
         kind = checks.one_of("agents.owner", found["owner"], _OWNERS)
         given["owner"] = None if kind == "none" else Owner(kind, "train")
+    if "podLabels" in found:
+        given["pod_labels"] = _pod_labels("agents.podLabels", found["podLabels"])
     return Habits(**given)
+
+
+def _pod_labels(path: str, value: Any) -> dict[str, dict[str, str]]:
+    """The labels of pods by their names: the file has the names by label and value."""
+    labels: dict[str, dict[str, str]] = {}
+    for label, nodes_of in _object(path, value).items():
+        for text, given in _object(f"{path}.{label}", nodes_of).items():
+            for name in checks.names(f"{path}.{label}.{text}", given):
+                labels.setdefault(name, {})[str(label)] = str(text)
+    return labels
+
+
+def _object(path: str, value: Any) -> Json:
+    if not isinstance(value, dict):
+        checks.fail(path, value, "is no object")
+    return value
 
 
 class _Stage:

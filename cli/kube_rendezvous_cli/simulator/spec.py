@@ -10,7 +10,7 @@ from typing import Any
 from kube_rendezvous_cli.kubectl import CommandError
 from kube_rendezvous_cli.simulator import checks
 from rendezvous_api.codec import decode
-from rendezvous_api.rendezvous_spec import RendezvousSpec
+from rendezvous_api.rendezvous_spec import ESCALATE, TOGETHER, RendezvousSpec
 
 Json = dict[str, Any]
 
@@ -114,8 +114,14 @@ def _suspected_after_silent(spec: Mapping[str, Any]) -> bool:
     return bool(heartbeat["maxMissed"] * interval <= spec["timeouts"]["suspectSeconds"])
 
 
-def _has_max(field: str) -> Callable[[Mapping[str, Any]], bool]:
-    return lambda restarts: field not in restarts or "max" in restarts
+def _has_beside(field: str, other: str) -> Callable[[Mapping[str, Any]], bool]:
+    return lambda found: field not in found or other in found
+
+
+def _of_groups(spec: Mapping[str, Any], sizes: Iterable[int]) -> bool:
+    """Whether whole replacement groups fill each of these sizes."""
+    size = spec.get("nodes", {}).get("groupSize", 1)
+    return all(each % size == 0 for each in sizes)
 
 
 def _can_be_listed(restarts: Mapping[str, Any]) -> bool:
@@ -142,6 +148,9 @@ RULES: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
         ranks["policy"] == "Topology" or "segmentSize" not in ranks
     ),
     "`ranks.keys` may not have a key twice": lambda ranks: len({*ranks.get("keys", ())}) == len(ranks.get("keys", ())),
+    "`ranks.segmentSize` and `nodes.groupKey` cannot be set together: both say which nodes are together": lambda spec: (
+        "segmentSize" not in spec.get("ranks", {}) or "groupKey" not in spec.get("nodes", {})
+    ),
     "`minNodes` must be a multiple of `ranks.segmentSize`": lambda spec: spec["minNodes"] % _segment(spec) == 0,
     "`maxNodes` must be a multiple of `ranks.segmentSize`": lambda spec: spec["maxNodes"] % _segment(spec) == 0,
     "each of `sizes.list` must be a multiple of `ranks.segmentSize`": lambda spec: all(
@@ -151,9 +160,9 @@ RULES: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
     "heartbeats, which is the greater of `heartbeat.intervalSeconds` and `maxNodes` / 50, rounded up": (
         _suspected_after_silent
     ),
-    "`restarts.windowSeconds` must have `restarts.max` beside it": _has_max("windowSeconds"),
-    "`restarts.perNode` must have `restarts.max` beside it": _has_max("perNode"),
-    "`restarts.perReason` must have `restarts.max` beside it": _has_max("perReason"),
+    "`restarts.windowSeconds` must have `restarts.max` beside it": _has_beside("windowSeconds", "max"),
+    "`restarts.perNode` must have `restarts.max` beside it": _has_beside("perNode", "max"),
+    "`restarts.perReason` must have `restarts.max` beside it": _has_beside("perReason", "max"),
     "`restarts.max` must be at most 100 beside `restarts.windowSeconds`, `restarts.perNode` or "
     "`restarts.perReason`": _can_be_listed,
     "`restarts.perNode` must be at most `restarts.max`": lambda restarts: _at_most_max(
@@ -161,6 +170,18 @@ RULES: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
     ),
     "each of `restarts.perReason` must be at most `restarts.max`": lambda restarts: _at_most_max(
         restarts, restarts.get("perReason", {}).values()
+    ),
+    "`nodes.groupKey` must have `nodes.groupSize` beside it": _has_beside("groupKey", "groupSize"),
+    "`nodes.groupSize` must have `nodes.groupKey` beside it": _has_beside("groupSize", "groupKey"),
+    "`nodes.mode` must be Together or Escalate": lambda nodes: nodes.get("mode", TOGETHER) in (TOGETHER, ESCALATE),
+    "`nodes.mode` must have `nodes.groupKey` beside it": _has_beside("mode", "groupKey"),
+    "`nodes.escalationSeconds` must have the `nodes.mode` Escalate beside it": lambda nodes: (
+        "escalationSeconds" not in nodes or nodes.get("mode") == ESCALATE
+    ),
+    "`minNodes` must be a multiple of `nodes.groupSize`": lambda spec: _of_groups(spec, [spec["minNodes"]]),
+    "`maxNodes` must be a multiple of `nodes.groupSize`": lambda spec: _of_groups(spec, [spec["maxNodes"]]),
+    "each of `sizes.list` must be a multiple of `nodes.groupSize`": lambda spec: _of_groups(
+        spec, spec.get("sizes", {}).get("list", ())
     ),
 }
 """The rules of the schema (CEL), by their messages, each for the object that has it; a test sees that these are all."""

@@ -79,6 +79,8 @@ class Reporter:
         if waiting.held_out is not None:
             held, when = waiting.held_out, "is" if held_out else "was"
             text = f"this node {when} held out until {held.until} ({held.times} in a row): {held.message}. {text}"
+        elif waiting.spare and rendezvous.spec.nodes.groups is not None:
+            text = f"this node is a spare: the round is full, or its replacement group is not whole. {text}"
         elif waiting.spare:
             text = f"the round is full; this node is a spare and takes the place of a lost member at once. {text}"
         if text:

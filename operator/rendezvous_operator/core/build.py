@@ -1,6 +1,6 @@
 """The only place that builds a status, from the results of the other steps of a decision."""
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import replace
 
 from rendezvous_api import names
@@ -16,7 +16,7 @@ from rendezvous_operator.core.select.selection import Selection
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.timers import Timers
 from rendezvous_operator.core.verdict import Outlook, earliest
-from rendezvous_operator.core.words import cut, more_nodes
+from rendezvous_operator.core.words import cut, first_of, more_nodes
 from rendezvous_operator.core.world import Decision, Detection, Event, LossEvidence, Memory, Told
 
 
@@ -34,10 +34,10 @@ def build(s: Situation, timers: Timers, picked: Selection, outlook: Outlook | No
             f"round {status.round} of run {status.run_id!r}: {status.nodes} nodes, "
             f"rank 0 is {status.participants[0].name}{topology.in_words(status.topology)}"
         )
-        events = (*s.run.events, Event(EventReason.ROUND_PUBLISHED, message))
+        events = (*s.run.events, Event(EventReason.ROUND_PUBLISHED, message), *_left_out(picked))
     else:
         status = _unpublished(s, timers, picked, outlook)
-    status = summary.with_summary(s, conditions.with_conditions(s, timers, status))
+    status = summary.with_summary(s, conditions.with_conditions(s, timers, picked, status))
     invariants.check(s, timers, status)
     collected = garbage.collect(s, timers)
     # While all are silent no timer runs, so nothing that waits for one can change before the next heartbeat.
@@ -114,7 +114,7 @@ def _published(s: Situation, timers: Timers, picked: Selection) -> RendezvousSta
         nodes=len(members),
         participants=members,
         topology=topology.of_round(members, s.where) if s.where is not None else None,
-        spares=tuple(node.name for node in picked.queue if node.name not in chosen)[: names.MAX_NODES],
+        spares=_spares(picked, chosen)[: names.MAX_NODES],
         store=Store(host.address, host.store_port),
         round_start_time=s.now.timestamp,
         waiting_nodes=0,
@@ -123,6 +123,19 @@ def _published(s: Situation, timers: Timers, picked: Selection) -> RendezvousSta
         formation=None,
         history=history.with_next(status.history, record),
     )
+
+
+def _spares(picked: Selection, chosen: Container[str]) -> tuple[str, ...]:
+    waiting = [*(node.name for node in picked.queue), *(item.name for item in picked.left_out)]
+    return tuple(name for name in waiting if name not in chosen)
+
+
+def _left_out(picked: Selection) -> Iterator[Event]:
+    """For people, each time that a round starts without nodes that wait."""
+    if picked.left_out:
+        first, *others = picked.left_out
+        message = first_of(len(others) + 1, f"{first.name} {first.message}")
+        yield Event(EventReason.NODES_LEFT_OUT, message, warning=True)
 
 
 def _waiting_nodes(s: Situation, picked: Selection) -> int:
@@ -141,7 +154,7 @@ def _formation(s: Situation, picked: Selection, outlook: Outlook | None) -> Form
         waits = outlook.waits
         missing = tuple(replace(item, message=cut(item.message)) for item in waits.missing[: names.MAX_MISSING])
         start_time = _start_time(s, waits.reason)
-        return Formation(waits.reason, cut(waits.message), start_time, len(picked.queue), missing)
+        return Formation(waits.reason, cut(waits.message), start_time, picked.joined, missing)
     if not picked.newcomers:
         return None
     joined = len(picked.newcomers)

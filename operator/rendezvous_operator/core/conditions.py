@@ -16,6 +16,7 @@ from rendezvous_operator.core import budget, suspects, topology
 from rendezvous_operator.core.nodes import MemberView
 from rendezvous_operator.core.run import Run
 from rendezvous_operator.core.select import held_out
+from rendezvous_operator.core.select.selection import Selection
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.timers import Timers
 from rendezvous_operator.core.words import budget_is_spent, cut, listing, with_listing
@@ -28,7 +29,7 @@ _NOT_ENDED: Answer = (False, ConditionReason.NOT_ENDED, "")
 _AS_EXPECTED: Answer = (False, ConditionReason.AS_EXPECTED, "")
 
 
-def with_conditions(s: Situation, timers: Timers, status: RendezvousStatus) -> RendezvousStatus:
+def with_conditions(s: Situation, timers: Timers, picked: Selection, status: RendezvousStatus) -> RendezvousStatus:
     """The status with all conditions; a transition time changes only with its condition (API conventions)."""
     # A round may have been published with a node that is held out, since the others were too few.
     members = {member.name for member in status.participants}
@@ -36,7 +37,7 @@ def with_conditions(s: Situation, timers: Timers, status: RendezvousStatus) -> R
     closed = _closed(s, status)
     failed = _failed(closed)
     found = (
-        (names.CONDITION_RUNNING, _running(s, status, absent, closed)),
+        (names.CONDITION_RUNNING, _running(s, status, [*absent, *picked.left_out], closed)),
         (names.CONDITION_COMPLETE, _complete(closed)),
         (names.CONDITION_FAILED, failed),
         (names.CONDITION_SUSPENDED, _suspended(s, status, closed)),

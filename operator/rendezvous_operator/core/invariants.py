@@ -4,6 +4,9 @@ The rules guarantee all of it. If one of them is wrong, nothing is written, the 
 what was wrong.
 """
 
+from collections import Counter
+from collections.abc import Iterable
+
 from rendezvous_api import names
 from rendezvous_api.rendezvous import RendezvousStatus
 from rendezvous_operator.core import topology
@@ -56,11 +59,22 @@ def _check_published(s: Situation, timers: Timers, after: RendezvousStatus) -> N
         _expect(not wrong, wrong)
     passed_over = (entry.name for entry in held_out.passed_over(s, timers))
     _expect(members.keys().isdisjoint(passed_over), "a node that is held out is a member")
+    _expect(_are_whole(s, members), "a replacement group is not whole")
     for name, member in members.items():
         node = s.nodes.get(name)
         _expect(node is not None and node.is_member(member), f"{name} has not asked for this round")
     for node in s.nodes.values():
         _expect(node.name in members or not _may_train(s, timers, node), f"{node.name} may still train beside it")
+
+
+def _are_whole(s: Situation, members: Iterable[str]) -> bool:
+    """Whether each replacement group has all of its members, or none."""
+    if s.spec.nodes.groups is None:
+        return True
+    key, size = s.spec.nodes.groups
+    pods = [s.nodes[name].pod if name in s.nodes else None for name in members]
+    found = Counter(pod.labels.get(key) if pod is not None else None for pod in pods)
+    return None not in found and set(found.values()) == {size}
 
 
 def _may_train(s: Situation, timers: Timers, node: Node) -> bool:

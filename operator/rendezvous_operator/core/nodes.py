@@ -1,6 +1,7 @@
 """One node, and one member of the current round, as the operator sees them (rules "waiting" and "liveness")."""
 
 import ipaddress
+from collections.abc import Iterable
 from enum import Enum, IntEnum
 from typing import NamedTuple
 
@@ -206,6 +207,11 @@ class MemberView(NamedTuple):
     def lost_if_silent(self) -> "MemberView":
         """The same, lost if it is silent at all."""
         return self._replace(state=MemberState.LOST, why=self.silent) if self.silent else self
+
+
+def nodes_of(views: Iterable[MemberView]) -> list[Node]:
+    """The nodes of members whose objects exist."""
+    return [view.node for view in views if view.node is not None]
 
 
 def _ip_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

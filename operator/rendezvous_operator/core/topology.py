@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from rendezvous_api import names
 from rendezvous_api.rendezvous import Domain, Member, Missing, RendezvousStatus, Topology
 from rendezvous_api.rendezvous_spec import RendezvousSpec
 from rendezvous_operator.core.nodes import Node
@@ -72,11 +73,15 @@ def _path(world: World, node: Node, labels: tuple[str, ...], remembered: Path | 
     machine = world.machines.get(name) if world.machines is not None and name is not None else None
     if machine is not None and machine.labels:
         return tuple(machine.labels.get(label, "") for label in labels)
-    said = node.pod.topology if node.pod is not None else {}
-    by_pod = tuple(said.get(label, "") for label in labels)
+    said = node.pod.labels if node.pod is not None else {}
+    by_pod = tuple(said.get(label, "") if label in _OF_PODS else "" for label in labels)
     if remembered is not None and all(value in ("", known) for value, known in zip(by_pod, remembered, strict=True)):
         return remembered
     return by_pod
+
+
+_OF_PODS = (names.LABEL_REGION, names.LABEL_ZONE)
+"""Labels that pods have from their machines, from Kubernetes 1.35 on (KEP-4742)."""
 
 
 def in_order_of_domains(found: Sequence[str], where: Whereabouts) -> list[str]:

@@ -88,8 +88,8 @@ class Pod:
     """Why it is not running yet, for people: ``Pending (0/3 nodes are available: Insufficient nvidia.com/gpu)``."""
     unschedulable: bool = False
     """The scheduler has found no machine for it, and makes no room for it by preemption."""
-    topology: Mapping[str, str] = field(default_factory=dict)
-    """Its labels that say where its machine is: zone and region, from Kubernetes 1.35 on."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """All of them: which one says something, the spec says (``nodes.groupKey``, ``ranks.keys``)."""
 
     @property
     def over(self) -> bool:

@@ -34,7 +34,7 @@ def pod_from_object(item: Json) -> Pod:
         only_container=containers[0]["name"] if len(containers) == 1 else None,
         problem=_problem(phase, status),
         unschedulable=_is_unschedulable(status),
-        topology={label: labels[label] for label in (names.LABEL_REGION, names.LABEL_ZONE) if label in labels},
+        labels=labels,
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from tests.support.pages import anchors, read
-from tests.unit.cli.played import Played, has_lost_one, named, trains, trains_again, trains_with_beats, waits
+from tests.unit.cli.played import JOB, Played, has_lost_one, named, trains, trains_again, trains_with_beats, waits
 
 from kube_rendezvous_cli import why as module
 from kube_rendezvous_cli.get import group_json, tree
@@ -29,7 +29,7 @@ def said(scenario: Played) -> str:
 def test_each_page_is_there(advice: Advice) -> None:
     assert f"{SITE}docs/troubleshooting.md" == TROUBLESHOOTING
     assert advice.anchor in anchors(read("docs/troubleshooting.md"))
-    assert advice.text.format(name="train").endswith((".", "train", "doctor", "pods"))
+    assert advice.text.format(name="train", label="rack").endswith((".", "train", "doctor", "pods"))
 
 
 def test_there_is_advice_for_each_state_and_words_for_each_end() -> None:
@@ -132,6 +132,40 @@ def test_spares_are_told() -> None:
     scenario = Played(2, 2, last_call_seconds=0)
     scenario.start("train-0", "train-1", "train-2")
     assert "train-2 is a spare and takes the place of a lost member at once." in said(scenario)
+
+
+def in_racks(**racks: str) -> Played:
+    """Two nodes are a rack, as the labels of the pods say; a round has two to four nodes."""
+    scenario = Played(2, 4, last_call_seconds=0, group_key="example.com/rack", group_size=2)
+    scenario.complete = False
+    for pod, rack in racks.items():
+        scenario.start(pod.replace("_", "-"))
+        scenario.pod(pod.replace("_", "-"), owner=JOB, labels={"example.com/rack": rack})
+    scenario.complete = True
+    scenario.settle()
+    return scenario
+
+
+def test_nodes_that_wait_for_their_replacement_group_are_told_and_which_pod_to_look_for() -> None:
+    text = said(in_racks(train_0="a", train_1="a", train_2="b"))
+    assert "train.train-2 waits for its replacement group 'b' (1 of 2 nodes)." in text
+    assert "train-2 is a spare; a whole replacement group takes the place of one that loses a member." in text
+    assert (
+        "What to do: Find out which pod of the replacement group is missing: kubectl get pods -L example.com/" in text
+    )
+    assert "#a-replacement-group-is-not-whole" in text
+
+
+def test_so_it_is_while_too_few_replacement_groups_are_whole() -> None:
+    text = said(in_racks(train_0="a", train_1="b"))
+    assert "0 of at least 2 nodes may become members; train.train-0 waits for its replacement group 'a'" in text
+    assert "kubectl get pods -L example.com/rack" in text
+
+
+def test_nothing_has_to_be_done_while_all_replacement_groups_are_whole() -> None:
+    text = said(in_racks(train_0="a", train_1="a", train_2="b", train_3="b"))
+    assert "What to do: Nothing has to be done." in text
+    assert "spare" not in text
 
 
 def test_new_nodes_that_are_gathered_can_be_taken_in_now() -> None:

@@ -59,7 +59,7 @@ class Node(NamedTuple):
 
     run: str = "A"
     rack: str = ""
-    """Of its machine."""
+    """Where its machine is, or its replacement group; empty: neither matters."""
     pod: str = ""
     """"" where pods are left out, else "none", "live" or "leaving"."""
     member: bool = False
@@ -122,7 +122,7 @@ class Shared(NamedTuple):
 def start(setup: Setup) -> tuple[Shared, tuple[Node, ...]]:
     """Nobody has come yet."""
     pod = "none" if setup.pods else ""
-    racks = setup.racks or ("",) * len(setup.runs)
+    racks = setup.racks or setup.groups or ("",) * len(setup.runs)
     return Shared(), tuple(Node(run=run, rack=rack, pod=pod) for run, rack in zip(setup.runs, racks, strict=True))
 
 

@@ -29,6 +29,7 @@ from tests.unit.core.small_world_objects import (
     is_left_behind,
     memory_of,
     node_name,
+    number_of,
     world_of,
 )
 from tests.unit.core.small_world_path import Second
@@ -64,6 +65,9 @@ def decided(
     if setup.peers:
         given = {i: node_name(i) for i in range(len(nodes))}
         check_losses(shared, nodes, first.lost, given, asks=first.status.waiting_nodes > 0)
+    if first.status.round > world.rendezvous.status.round:
+        racks = [nodes[number_of(member.name)].rack for member in first.status.participants]
+        assert setup.together(racks) == len(racks), f"a round has nodes of the racks {racks}"
     _check_asking(first.status)
     _check_budget(setup, world.rendezvous.status, first.status)
     _check_deletions(shared, nodes, first)

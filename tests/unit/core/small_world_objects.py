@@ -53,7 +53,7 @@ from rendezvous_api.rendezvous import (
     Store,
     Topology,
 )
-from rendezvous_api.rendezvous_spec import Ranks, RendezvousSpec, Restarts
+from rendezvous_api.rendezvous_spec import ESCALATE, NodePolicies, Ranks, RendezvousSpec, Restarts
 from rendezvous_operator.core.timers import Fact, Timer
 from rendezvous_operator.core.world import (
     Concluded,
@@ -74,6 +74,8 @@ LONG_AGO = 900_000.0
 METADATA = ObjectMeta("train", uid="uid")
 THEN = "2030-01-01T00:00:00.000000Z"
 
+RACK = "rack"
+"""The label."""
 CURRENT, OLDER = 2, 1
 """Stand for the number of the current round and for that of any older one."""
 
@@ -101,6 +103,9 @@ def world_of(setup: Setup, shared: Shared, nodes: Sequence[Node]) -> World:
         restarts=Restarts(setup.max_restarts, 100 if setup.window else None, setup.per_node),
         sizes=setup.sizes,
         ranks=Ranks(RanksPolicy.TOPOLOGY, ("rack",), setup.segment) if setup.racks else None,
+        nodes=NodePolicies(RACK, setup.group_size, ESCALATE if setup.escalates else None)
+        if setup.groups
+        else NodePolicies(),
     )
     metadata = METADATA
     if setup.retention:
@@ -108,12 +113,12 @@ def world_of(setup: Setup, shared: Shared, nodes: Sequence[Node]) -> World:
     if setup.requests:
         metadata = replace(metadata, annotations={names.ANNOTATION_RESTART_REQUESTED_AT: "now"})
     observed = NOW_HASH if setup.requests and not shared.requested else None
-    status = replace(_status(shared, nodes), observed_restart_request=observed)
+    status = replace(_status(setup, shared, nodes), observed_restart_request=observed)
     return World(
         rendezvous=Rendezvous(metadata, spec, status),
         participants={
             node_name(i): SeenParticipant(
-                _participant(i, node, shared, evidence_of(i, nodes) if setup.peers else None),
+                _participant(setup, i, node, shared, evidence_of(i, nodes) if setup.peers else None),
                 _heard_at(node, nodes),
                 NOW.monotonic,
             )
@@ -131,16 +136,21 @@ def world_of(setup: Setup, shared: Shared, nodes: Sequence[Node]) -> World:
             )
             for i, node in enumerate(nodes)
             if node.pod in ("live", "leaving")
+        }
+        | {
+            f"rack-{i}": Pod(f"rack-{i}", f"rack-{i}", known=False, labels={RACK: node.rack})
+            for i, node in enumerate(nodes)
+            if setup.groups
         },
         absent=frozenset(
             [Target(names.PARTICIPANT_KIND, node_name(i)) for i, node in enumerate(nodes) if not node.object]
             + [Target("Pod", f"pod-{i}", f"pod-{i}") for i, node in enumerate(nodes) if node.pod == "none"]
         ),
-        machines={machine_name(i): Machine(labels={"rack": node.rack}) for i, node in enumerate(nodes) if node.rack},
+        machines={machine_name(i): Machine(labels={"rack": node.rack}) for i, node in enumerate(nodes) if setup.racks},
     )
 
 
-def _status(shared: Shared, nodes: Sequence[Node]) -> RendezvousStatus:
+def _status(setup: Setup, shared: Shared, nodes: Sequence[Node]) -> RendezvousStatus:
     number = CURRENT if shared.published else 0
     members = tuple(Member(node_name(i), *member_attempt(), rank) for rank, i in enumerate(holders(nodes)))
     history: tuple[RoundRecord, ...] = ()
@@ -162,7 +172,7 @@ def _status(shared: Shared, nodes: Sequence[Node]) -> RendezvousStatus:
         round=number,
         nodes=len(members),
         participants=members,
-        topology=_topology([nodes[i].rack for i in holders(nodes)]),
+        topology=_topology([nodes[i].rack for i in holders(nodes)]) if setup.racks else None,
         spares=tuple(node_name(i) for _, i in spares),
         store=Store("host", 1) if shared.published else None,
         waiting_nodes=int(shared.waiting),
@@ -187,7 +197,7 @@ def _failures(nodes: Sequence[Node], number: int, ended: RoundEndReason | None) 
     return tuple(listed)
 
 
-def _participant(i: int, node: Node, shared: Shared, peers: PeerEvidence | None) -> Participant:
+def _participant(setup: Setup, i: int, node: Node, shared: Shared, peers: PeerEvidence | None) -> Participant:
     incarnation, attempt = attempt_of(node)
     owners = (OwnerReference("Pod", f"pod-{i}", f"pod-{i}"),) if node.pod else ()
     reason = AttemptReason.MEMBERSHIP_CHANGE if node.was_asked else AttemptReason.WORKER_FAILURE
@@ -205,8 +215,8 @@ def _participant(i: int, node: Node, shared: Shared, peers: PeerEvidence | None)
         state=ParticipantState.JOINED if node.object == JOINED else ParticipantState.LEFT,
         run_id=node.run,
         pod_name=f"pod-{i}" if node.pod else None,
-        pod_uid=f"pod-{i}" if node.pod else None,
-        node_name=machine_name(i) if node.rack else None,
+        pod_uid=f"pod-{i}" if node.pod else f"rack-{i}" if setup.groups else None,
+        node_name=machine_name(i) if setup.racks else None,
         leave_reason=_LEFT.get(node.object),
         close_requested=node.close or None,
     )
@@ -271,6 +281,11 @@ def node_name(i: int) -> str:
 
 def machine_name(i: int) -> str:
     return f"machine-{i}"
+
+
+def number_of(name: str) -> int:
+    """The number of the node with that name."""
+    return int(name.removeprefix("node-"))
 
 
 def member_attempt() -> tuple[str, int]:

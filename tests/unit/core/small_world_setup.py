@@ -1,7 +1,7 @@
 """What may happen in one search of the small world."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tests.unit.core.write_rules import is_allowed
@@ -55,19 +55,33 @@ class Setup:
     """Where the machines of the nodes are, and by which ranks are given; empty: that does not matter."""
     segment: int | None = None
     """Only so many nodes of one rack together take part."""
+    groups: str = ""
+    """The replacement group of each node, a letter, by the label of its pod, which is always there. Empty: there are
+    none."""
+    group_size: int = 2
+    """The nodes of a whole one."""
+    escalates: bool = False
+    """One that has lost a member is kept for a while."""
 
     @property
     def limits(self) -> tuple[tuple[int, int], ...]:
         """All minNodes and maxNodes that may be set, the first ones first."""
         return ((self.min_nodes, self.max_nodes), *self.other_limits)
 
-    def fitting(self, limits: int, racks: Sequence[str]) -> int:
+    def fitting(self, limits: int, racks: Iterable[str]) -> int:
         """The largest round that nodes in these racks can form under these limits; 0 if there is none."""
         fewest, most = self.limits[limits]
-        segment = self.segment or 1
-        whole = sum(count - count % segment for count in Counter(racks).values())
-        sizes = range(fewest, min(most, whole) + 1)
-        return max((size for size in sizes if size % segment == 0 and is_allowed(self.sizes, size)), default=0)
+        step = self.group_size if self.groups else self.segment or 1
+        sizes = range(fewest, min(most, self.together(racks)) + 1)
+        return max((size for size in sizes if size % step == 0 and is_allowed(self.sizes, size)), default=0)
+
+    def together(self, racks: Iterable[str]) -> int:
+        """How many of the nodes in these racks may be together in a round."""
+        counts = Counter(racks).values()
+        if self.groups:
+            return sum(self.group_size for count in counts if count >= self.group_size)
+        step = self.segment or 1
+        return sum(count - count % step for count in counts)
 
     @property
     def reasons_matter(self) -> bool:

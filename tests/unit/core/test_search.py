@@ -11,7 +11,7 @@ from rendezvous_api.rendezvous_spec import AllowedSizes
 
 TWO = ("A", "A")
 """Two nodes of one run."""
-
+FOUR = ("A", "A", "A", "A")
 
 PLAIN: dict[str, Any] = {"deletion": False, "failing": False}
 """Nothing happens but what is asked for."""
@@ -22,7 +22,7 @@ def name_of(setup: Setup) -> str:
     return f"{len(setup.runs)} nodes, {setup.min_nodes} to {setup.max_nodes}: {setup.name}"
 
 
-FOUR: dict[str, Any] = {"runs": ("A", "A", "A", "A"), "racks": ("r", "r", "s", "s")}
+RACKS: dict[str, Any] = {"runs": FOUR, "racks": ("r", "r", "s", "s")}
 ONE_OR_THREE = AllowedSizes(list=(1, 3))
 
 SOAK = bool(os.environ.get("SOAK"))
@@ -41,7 +41,15 @@ SEARCHES = [
     (Setup("the user edits minNodes and maxNodes", 2, 2, other_limits=((1, 3), (3, 3))), 12_000),
     (Setup("rounds of one node, two or four", 1, 4, sizes=AllowedSizes(list=(1, 2, 4))), 2_500),
     (Setup("whole segments", 2, 2, racks=("r", "r", "s"), segment=2), 900),
-    (Setup("whole segments and an operator that is replaced", 2, 4, **FOUR, segment=2, leaders=True, **PLAIN), 1_000),
+    (Setup("whole segments and an operator that is replaced", 2, 4, **RACKS, segment=2, leaders=True, **PLAIN), 1_000),
+    (Setup("racks of two", 2, 4, runs=FOUR, groups="xxyy", failing=False), 12_000),
+    (
+        Setup("racks of two, and sizes", 2, 4, runs=FOUR, groups="xxyy", sizes=AllowedSizes(list=(4,)), **PLAIN),
+        140,
+    ),
+    (Setup("racks of two, and another leader", 2, 4, runs=FOUR, groups="xxyy", leaders=True, **PLAIN), 1_000),
+    (Setup("a rack with a node too many, which is kept for a while", 2, 2, groups="xxx", escalates=True), 1_900),
+    (Setup("a rack that is not whole, and a budget", 2, 2, groups="xxy", max_restarts=1, deletion=False), 2_500),
     (Setup("agents close their run", 2, 3, closes=True), 10_000),
     # Of what has many more states, two nodes.
     (Setup("ends and leaves", 1, 2, runs=TWO, ends=True), 4_000),
@@ -63,6 +71,10 @@ SLOW_SEARCHES = [
     ),
     (Setup("silence and lost paths", 2, 3, silence=True), 350_000),
     (Setup("known pods", 2, 3, pods=True), 350_000),
+    (
+        Setup("racks that are kept for a while", 2, 4, runs=FOUR, groups="xxyy", escalates=True, failing=False),
+        12_500,
+    ),
     # With three nodes these have many millions of states.
     (Setup("suspension, silence and ends", 1, 2, runs=TWO, suspends=True, silence=True, ends=True), 50_000),
     (Setup("restart requests and deaths", 1, 2, runs=TWO, silence=True, requests=True), 45_000),

@@ -92,7 +92,7 @@ def test_zone_and_region_are_also_those_of_pods() -> None:
     scenario.may_read = False
     for name, zone in zip(("a", "b", "c", "d"), ("east", "west", "east", None), strict=True):
         labels = {} if zone is None else {ZONE: zone, "topology.kubernetes.io/region": "here"}
-        scenario.show_pod(Pod(f"uid-of-{name}", name, workload="job", owner_uid="job", topology=labels))
+        scenario.show_pod(Pod(f"uid-of-{name}", name, workload="job", owner_uid="job", labels=labels))
     scenario.join_from_pods("a", "b", "c", "d")
     assert scenario.text == "a c b d"
     assert scenario.domains == [("here/east", 2), ("here/west", 1), ("/", 1)]
@@ -105,7 +105,7 @@ def test_a_pod_elsewhere_is_believed_before_what_is_remembered() -> None:
     })  # fmt: skip
     scenario.may_read = False
     scenario.gone("a1")
-    scenario.show_pod(Pod("uid-of-a1", "a1", workload="job", owner_uid="job", topology={ZONE: "west"}))
+    scenario.show_pod(Pod("uid-of-a1", "a1", workload="job", owner_uid="job", labels={ZONE: "west"}))
     scenario.join_from_pods("a1")
     assert goes_on(scenario) == "a2 b1 a1"
     assert scenario.domains[-1] == ("west/", 1)
@@ -117,7 +117,7 @@ def test_a_pod_that_says_the_same_adds_nothing() -> None:
     })  # fmt: skip
     scenario.may_read = False
     scenario.gone("a1")
-    scenario.show_pod(Pod("uid-of-a1", "a1", workload="job", owner_uid="job", topology={ZONE: "east"}))
+    scenario.show_pod(Pod("uid-of-a1", "a1", workload="job", owner_uid="job", labels={ZONE: "east"}))
     scenario.join_from_pods("a1")
     assert goes_on(scenario) == "a1 a2 b1"
 

@@ -232,9 +232,3 @@ def test_a_pod_is_unschedulable_if_the_scheduler_says_so_and_makes_no_room(
         status["nominatedNodeName"] = nominated
     assert pod_from_object(pod(**status)).unschedulable is expected
     assert not pod_from_object(pod(phase="Pending")).unschedulable
-
-
-def test_zone_and_region_are_those_of_its_labels() -> None:
-    assert pod_from_object(pod()).topology == {}
-    labels = {names.LABEL_ZONE: "east-1", names.LABEL_REGION: "east", "topology.kubernetes.io/rack": "r1", "zone": "z"}
-    assert pod_from_object(pod(labels)).topology == {names.LABEL_ZONE: "east-1", names.LABEL_REGION: "east"}

@@ -59,7 +59,8 @@ def may_be_excused(s: Situation, timers: Timers, cause: Cause[RoundEndReason]) -
     stay = (MemberState.REENTERED, MemberState.LEAVING)
     suspects = {view.name for view in s.members if view.state not in stay and _crashes_again(s, timers, view)}
     others = {view.name for view in s.members if not _has_crashed(view)}
-    others |= {node.name for node in held_out.eligible(s, held_out.passed_over(s, timers))}
+    passed_over = {entry.name for entry in held_out.passed_over(s, timers)}
+    others |= {node.name for node in held_out.waiting_without(s, passed_over)}
     return bool(suspects) and fitting(s, others - suspects) > 0
 
 

@@ -3,14 +3,16 @@
 from collections.abc import Collection, Sequence
 
 from rendezvous_operator.core.select import by_topology
+from rendezvous_operator.core.select.eligible import eligible
 from rendezvous_operator.core.situation import Situation
 
 
 def fitting(s: Situation, names: Collection[str]) -> int:
-    """The largest allowed size that these nodes can fill; 0 if there is none."""
+    """The largest allowed size that these nodes can fill, if no others are there; 0 if there is none."""
+    together = _together(s, names)
     if s.where is not None and (segment := s.spec.segment_size) is not None:
-        return s.sizes.fitting(by_topology.in_whole_segments(names, s.where, segment))
-    return s.sizes.fitting(len(names))
+        return s.sizes.fitting(by_topology.in_whole_segments(together, s.where, segment))
+    return s.sizes.fitting(len(together))
 
 
 def in_whole_segments(s: Situation, names: Collection[str]) -> str:
@@ -28,9 +30,17 @@ def choose(s: Situation, names: Sequence[str]) -> Sequence[str]:
         s: the situation.
         names: of the nodes, in the order in which they are chosen: members of the current round come first.
     """
-    size = fitting(s, names)
-    if s.where is None or size == len(names):
-        return names[:size]
+    together, size = _together(s, names), fitting(s, names)
+    # Whole replacement groups are side by side, and the topology would take some of their nodes only.
+    if s.where is None or size == len(together) or s.spec.nodes.groups is not None:
+        return together[:size]
     if (segment := s.spec.segment_size) is not None:
-        return by_topology.chosen_segments(names, s.where, segment, size // segment)
-    return by_topology.chosen_nodes(names, s.where, size)
+        return by_topology.chosen_segments(together, s.where, segment, size // segment)
+    return by_topology.chosen_nodes(together, s.where, size)
+
+
+def _together(s: Situation, names: Collection[str]) -> Sequence[str]:
+    """Those of the nodes that may be members of one round."""
+    if s.spec.nodes.groups is None:
+        return tuple(names)
+    return [node.name for node in eligible(s, [s.nodes[name] for name in names if name in s.nodes]).nodes]

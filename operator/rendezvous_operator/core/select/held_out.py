@@ -5,7 +5,7 @@ a new leader knows it, too. Nobody is held out if the nodes that are left could 
 nodes.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from rendezvous_api import names
@@ -55,8 +55,8 @@ def hold_out(s: Situation, timers: Timers, blamed: Sequence[Blame]) -> Situation
     is not explained by those in the list must not look as if it were.
     """
     who = {blame.name for blame in blamed}
-    left = [node.name for node in eligible(s, passed_over(s, timers)) if node.name not in who]
-    if not who or not fitting(s, left):
+    left = waiting_without(s, who.union(entry.name for entry in passed_over(s, timers)))
+    if not who or not fitting(s, [node.name for node in left]):
         return None
     before = {entry.name: entry for entry in s.run.held_out}
     new = tuple(_entry(s, before.get(blame.name), blame) for blame in blamed)
@@ -82,14 +82,14 @@ def passed_over(s: Situation, timers: Timers) -> tuple[HeldOut, ...]:
     found = active(s, timers)
     if not found or s.round_runs:
         return found
-    left = [*(node.name for node in eligible(s, found)), *(view.name for view in blocking(s, timers))]
-    return found if fitting(s, left) else ()
+    left = waiting_without(s, {entry.name for entry in found})
+    expected = [*(node.name for node in left), *(view.name for view in blocking(s, timers))]
+    return found if fitting(s, expected) else ()
 
 
-def eligible(s: Situation, entries: Sequence[HeldOut]) -> tuple[Node, ...]:
-    """The nodes that wait for the next round of the run and may become its members, without those held out by these."""
-    who = {entry.name for entry in entries}
-    return tuple(node for node in s.waiting if node.name not in who) if who else s.waiting
+def waiting_without(s: Situation, who: Container[str]) -> tuple[Node, ...]:
+    """The nodes that wait for the next round of the run, without those that are held out."""
+    return tuple(node for node in s.waiting if node.name not in who)
 
 
 def ends_at(s: Situation, timers: Timers, entry: HeldOut) -> float:

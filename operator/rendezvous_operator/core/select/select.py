@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Sequence
 
 from rendezvous_operator.core.blocking import blocking
-from rendezvous_operator.core.nodes import Node
+from rendezvous_operator.core.nodes import Node, nodes_of
 from rendezvous_operator.core.select import held_out, order, spares
 from rendezvous_operator.core.select.choose import choose, fitting
-from rendezvous_operator.core.select.selection import Selection
+from rendezvous_operator.core.select.eligible import eligible
+from rendezvous_operator.core.select.selection import Eligible, Selection
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.timers import Timers
 
@@ -16,19 +17,24 @@ def select(s: Situation, timers: Timers) -> Selection:
     if not s.takes_nodes:
         return Selection(spares=spares.of_a_closed_run(s))
     passed_over = held_out.passed_over(s, timers)
-    queue = _in_order(s, held_out.eligible(s, passed_over))
+    waiting = _in_order(s, held_out.waiting_without(s, {entry.name for entry in passed_over}))
     if s.round_runs:
+        found = _with_members(s, waiting)
+        queue = tuple(node for node in found.nodes if node.name not in s.entries)
+        left_out = tuple(item for item in found.left_out if item.name not in s.entries)
         newcomers = _newcomers(s, queue)
-        listed = spares.while_running(queue, len(newcomers))
-        return Selection(queue, spares=listed, newcomers=newcomers, held_out=passed_over)
+        listed = spares.while_running([*queue, *_nodes(s, [item.name for item in left_out])], len(newcomers))
+        return Selection(queue, spares=listed, newcomers=newcomers, held_out=passed_over, left_out=left_out)
+    queue, left_out = eligible(s, waiting)
     chosen = _nodes(s, choose(s, spares.names_of(queue)))
-    listed = spares.while_forming(s, queue, chosen, [view.name for view in blocking(s, timers)])
-    return Selection(queue, chosen, listed, held_out=passed_over)
+    may_rejoin = [view.name for view in blocking(s, timers)]
+    listed = spares.while_forming(s, [*queue, *_nodes(s, [item.name for item in left_out])], chosen, may_rejoin)
+    return Selection(queue, chosen, listed, held_out=passed_over, left_out=left_out)
 
 
-def grown(s: Situation, newcomers: Iterable[Node]) -> int:
-    """The size that the running round would have with these newcomers."""
-    return fitting(s, [*s.entries, *(node.name for node in newcomers)])
+def grown(s: Situation, waiting: Iterable[Node]) -> int:
+    """The size that the running round would have with these nodes, of which none is held out."""
+    return fitting(s, [*s.entries, *(node.name for node in waiting)])
 
 
 def _newcomers(s: Situation, queue: Sequence[Node]) -> tuple[Node, ...]:
@@ -39,8 +45,13 @@ def _newcomers(s: Situation, queue: Sequence[Node]) -> tuple[Node, ...]:
     return _nodes(s, [name for name in chosen if name not in s.entries])
 
 
-def _in_order(s: Situation, eligible: Sequence[Node]) -> tuple[Node, ...]:
-    objects = [node.object for node in eligible]
+def _with_members(s: Situation, waiting: Sequence[Node]) -> Eligible:
+    """Which of the members and of these nodes may be together in a round."""
+    return eligible(s, [*nodes_of(s.members), *waiting]) if waiting else Eligible(())
+
+
+def _in_order(s: Situation, waiting: Sequence[Node]) -> tuple[Node, ...]:
+    objects = [node.object for node in waiting]
     if s.run.has_round:
         ordered = order.in_later_order(objects, s.status.participants, s.run.spares)
     else:

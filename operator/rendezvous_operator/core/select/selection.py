@@ -1,9 +1,19 @@
 """The answer of `select`."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from rendezvous_api.rendezvous import HeldOut
+from rendezvous_api.rendezvous import HeldOut, Missing
 from rendezvous_operator.core.nodes import Node
+
+
+class Eligible(NamedTuple):
+    """The answer of a rule in `eligible.ELIGIBILITY_RULES`."""
+
+    nodes: tuple[Node, ...]
+    """Those that may become members, in their order."""
+    left_out: tuple[Missing, ...] = ()
+    """The other ones, and why."""
 
 
 @dataclass(frozen=True)
@@ -20,3 +30,10 @@ class Selection:
     """While a round runs: the nodes for which it will be ended."""
     held_out: tuple[HeldOut, ...] = ()
     """Who is passed over, whether it waits now or not."""
+    left_out: tuple[Missing, ...] = ()
+    """Nodes that wait and are not in the queue, since a rule does not let them become members, and why."""
+
+    @property
+    def joined(self) -> int:
+        """How many nodes have joined the next round, whether they may become members or not."""
+        return len(self.queue) + len(self.left_out)

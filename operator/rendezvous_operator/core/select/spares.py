@@ -1,4 +1,4 @@
-"""Rule "spares": nodes beyond the largest allowed size wait without a time limit, in the order of the list."""
+"""Rule "spares": nodes for which a round has no place wait without a time limit, in the order of the list."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ def while_running(queue: Sequence[Node], added: int) -> tuple[str, ...]:
     the next decision would choose these before the others.
 
     Args:
-        queue: the waiting nodes, in order.
+        queue: the waiting nodes, in order; last those that may not become members.
         added: the number of them for which the round will be ended.
     """
     return names_of(queue) if added < len(queue) else ()
@@ -30,7 +30,7 @@ def while_forming(
 
     Args:
         s: the situation.
-        queue: the waiting nodes, in order.
+        queue: the waiting nodes, in order; last those that may not become members.
         chosen: those of them that are chosen now. In a first round the list decides on nothing.
         may_rejoin: the members of the current round that may still join again.
     """
@@ -39,7 +39,7 @@ def while_forming(
             return ()
         members = {*names_of(chosen)}
         return tuple(node.name for node in queue if node.name not in members)
-    expected = [*names_of(queue), *may_rejoin]
+    expected = [*may_rejoin, *names_of(queue)]
     size = fitting(s, expected)
     if size in (0, len(expected)):
         return ()

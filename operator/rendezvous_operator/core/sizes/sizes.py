@@ -7,12 +7,13 @@ from functools import lru_cache
 
 from rendezvous_api.rendezvous_spec import RendezvousSpec
 from rendezvous_operator.core.sizes.allowed_sizes import among_the_sizes
+from rendezvous_operator.core.sizes.whole_groups import of_whole_groups
 from rendezvous_operator.core.sizes.whole_segments import of_whole_segments
 
 SizeRule = Callable[[RendezvousSpec, int], bool]
 
 
-SIZE_RULES: tuple[SizeRule, ...] = (among_the_sizes, of_whole_segments)
+SIZE_RULES: tuple[SizeRule, ...] = (among_the_sizes, of_whole_segments, of_whole_groups)
 """All of them must allow a size from ``minNodes`` to ``maxNodes``; their order means nothing."""
 
 

@@ -36,7 +36,7 @@ def verdict(s: Situation, timers: Timers, picked: Selection) -> Verdict:
     blocked_by += [Missing(node.name, _why(node)) for node in others]
     return Waits(
         FormationReason.WAITING_FOR_MEMBERS,
-        f"{number_of_nodes(len(picked.queue))} joined; {listing([*blocked_by, *away(s, picked)])}",
+        f"{number_of_nodes(picked.joined)} joined; {listing([*blocked_by, *away(s, picked)])}",
         [*blocked_by, *missing(s, picked)],
         # `history` has the moment when the members are overdue, since that ends their round.
         until=earliest(*(unlisted_overdue_at(s, timers, node) for node in others)),

@@ -30,5 +30,5 @@ def verdict(s: Situation, timers: Timers, picked: Selection) -> Verdict:
     if timers.passed(until):
         return Met()
     message = f"{len(picked.queue)} of at most {s.sizes.most} nodes; {others}"
-    missing = s.known_but_missing
+    missing = [*picked.left_out, *s.known_but_missing]
     return Waits(FormationReason.LAST_CALL, with_listing(message, missing), missing, until)

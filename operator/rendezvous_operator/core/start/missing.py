@@ -16,3 +16,8 @@ def away(s: Situation, picked: Selection) -> list[Missing]:
 def missing(s: Situation, picked: Selection) -> list[Missing]:
     """The same, and known pods whose nodes have not joined."""
     return [*away(s, picked), *s.known_but_missing]
+
+
+def missing_and_left_out(s: Situation, picked: Selection) -> list[Missing]:
+    """The same, and nodes that have joined and may not become members. Who that is, is known when all have joined."""
+    return [*away(s, picked), *picked.left_out, *s.known_but_missing]

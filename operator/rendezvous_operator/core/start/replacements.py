@@ -5,7 +5,7 @@ member of the old round joined again or was lost. If all that are missing were l
 of any of them counts instead: who restarts agents has had that time. Not so if a pod of theirs is evicted, as from a
 machine that is lost: its owner makes another one only then. It is published sooner if for
 ``timeouts.replacementPodSeconds`` no pod was on its way that could bring a replacement. A group that has lost no member
-never waits, and none waits for a node that is held out.
+never waits, and none waits for a node that is held out. With replacement groups, the rule `escalation` holds instead.
 """
 
 from collections.abc import Container
@@ -17,7 +17,7 @@ from rendezvous_operator.core.select.choose import in_whole_segments
 from rendezvous_operator.core.select.selection import Selection
 from rendezvous_operator.core.select.spares import names_of
 from rendezvous_operator.core.situation import Situation
-from rendezvous_operator.core.start.missing import missing
+from rendezvous_operator.core.start.missing import missing_and_left_out
 from rendezvous_operator.core.timers import Timer, Timers
 from rendezvous_operator.core.verdict import Met, Verdict, Waits
 from rendezvous_operator.core.words import with_listing
@@ -27,13 +27,14 @@ def verdict(s: Situation, timers: Timers, picked: Selection) -> Verdict:
     """Waits in a later round while fewer nodes wait than the round before had."""
     passed_over = {entry.name for entry in picked.held_out}
     members = sum(member.name not in passed_over for member in s.status.participants)
-    if not s.run.has_round or len(picked.chosen) >= s.sizes.fitting(members):
+    wanted = s.sizes.fitting(members)
+    if not s.run.has_round or len(picked.chosen) >= wanted or s.spec.nodes.groups is not None:
         return Met()
     joined = f"{len(picked.queue)} of {members} nodes have joined again"
     joined += in_whole_segments(s, names_of(picked.queue))
     if blocking(s, timers):
         return Waits(FormationReason.WAITING_FOR_REPLACEMENTS, joined)
-    until = _away_since(s, timers, passed_over) + s.spec.timeouts.replacement_seconds
+    until = away_since(s, timers, passed_over) + s.spec.timeouts.replacement_seconds
     wait = "waiting for replacements until"
     lost = s.names_lost
     if timers.holds(Timer.NO_POD_COMES, lost):
@@ -42,7 +43,7 @@ def verdict(s: Situation, timers: Timers, picked: Selection) -> Verdict:
             until, wait = sooner, "no pod is on its way that could replace a lost one, so waiting only until"
     if timers.passed(until):
         return Met()
-    absent = missing(s, picked)
+    absent = missing_and_left_out(s, picked)
     message = f"{joined}; {wait} {s.when(until)}"
     return Waits(
         FormationReason.WAITING_FOR_REPLACEMENTS,
@@ -52,7 +53,7 @@ def verdict(s: Situation, timers: Timers, picked: Selection) -> Verdict:
     )
 
 
-def _away_since(s: Situation, timers: Timers, passed_over: Container[str]) -> float:
+def away_since(s: Situation, timers: Timers, passed_over: Container[str]) -> float:
     """Since when the members that are not there have been away (monotonic seconds): the last one of them counts."""
     drained = timers.began(Timer.DRAINED, s.status.round)
     waiting = s.names_waiting

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from rendezvous_operator.core.select.selection import Selection
 from rendezvous_operator.core.situation import Situation
-from rendezvous_operator.core.start import exclusivity, last_call, replacements, size, suspended
+from rendezvous_operator.core.start import escalation, exclusivity, last_call, replacements, size, suspended
 from rendezvous_operator.core.timers import Timers
 from rendezvous_operator.core.verdict import Outlook, Verdict, outlook
 
@@ -15,6 +15,7 @@ START_RULES: tuple[StartRule, ...] = (
     suspended.verdict,
     size.verdict,
     replacements.verdict,
+    escalation.verdict,
     last_call.verdict,
 )
 """A round is published when all of them are met. While several wait, the message of the first one is shown."""

@@ -5,7 +5,7 @@ from rendezvous_operator.core.select.choose import in_whole_segments
 from rendezvous_operator.core.select.selection import Selection
 from rendezvous_operator.core.select.spares import names_of
 from rendezvous_operator.core.situation import Situation
-from rendezvous_operator.core.start.missing import missing
+from rendezvous_operator.core.start.missing import missing_and_left_out
 from rendezvous_operator.core.timers import Timers
 from rendezvous_operator.core.verdict import Met, Verdict, Waits
 from rendezvous_operator.core.words import with_listing
@@ -15,7 +15,9 @@ def verdict(s: Situation, _: Timers, picked: Selection) -> Verdict:
     """Waits while fewer nodes have joined than the smallest allowed size."""
     if picked.chosen:
         return Met()
-    absent = missing(s, picked)
+    absent = missing_and_left_out(s, picked)
     message = f"{len(picked.queue)} of at least {s.sizes.fewest} nodes"
     message += in_whole_segments(s, names_of(picked.queue))
+    if picked.left_out:
+        message += " may become members"
     return Waits(FormationReason.WAITING_FOR_NODES, with_listing(message, absent), absent)

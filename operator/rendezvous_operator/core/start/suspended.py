@@ -15,5 +15,5 @@ def verdict(s: Situation, _: Timers, picked: Selection) -> Verdict:
     """Waits until the user takes it back."""
     if not s.spec.suspend:
         return Met()
-    wait = f"{number_of_nodes(len(picked.queue))} wait" + ("s" if len(picked.queue) == 1 else "")
+    wait = f"{number_of_nodes(picked.joined)} wait" + ("s" if picked.joined == 1 else "")
     return Waits(FormationReason.SUSPENDED, f"spec.suspend is true; {wait}")
