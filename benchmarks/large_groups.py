@@ -7,6 +7,8 @@
 * heartbeats: the most in any one second, with the interval that follows from maxNodes, once all have joined at once.
 
     python -m benchmarks.large_groups
+
+With --topology, ranks follow the labels of machines: 32 blocks, racks of 16 machines, and segments of 8 nodes.
 """
 
 import argparse
@@ -19,6 +21,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 
+from rendezvous_api import names
 from rendezvous_api.codec import encode
 from rendezvous_api.meta import ObjectMeta
 from rendezvous_api.participant import (
@@ -28,21 +31,26 @@ from rendezvous_api.participant import (
     PeerEvidence,
     PeerReport,
 )
-from rendezvous_api.reasons import AttemptReason, HostState, ParticipantState
+from rendezvous_api.reasons import AttemptReason, HostState, ParticipantState, RanksPolicy
 from rendezvous_api.rendezvous import Rendezvous, RendezvousStatus
-from rendezvous_api.rendezvous_spec import RendezvousSpec
+from rendezvous_api.rendezvous_spec import Ranks, RendezvousSpec
 from rendezvous_handler.agent.request_thread import SHORTEST_INTERVAL
 from rendezvous_handler.join.join import RETRY_SECONDS
 from rendezvous_handler.peers.haste import spread
 from rendezvous_operator.core.decide import decide
-from rendezvous_operator.core.world import Decision, Memory, Now, SeenParticipant, World
+from rendezvous_operator.core.world import Decision, Machine, Memory, Now, SeenParticipant, World
 
 _NOW = Now(1_000_000.0, datetime(2030, 1, 1, tzinfo=timezone.utc))
 _WAITING_AT_MOST = 300
 _SIMULATED_SECONDS = 600
 
 
-def world(nodes: int, joined: int, status: RendezvousStatus, reported_round: int = 0) -> World:
+_TOPOLOGY = Ranks(RanksPolicy.TOPOLOGY, ("zone", "block", "rack"), 8)
+
+
+def world(
+    nodes: int, joined: int, status: RendezvousStatus, reported_round: int = 0, ranks: Ranks | None = None
+) -> World:
     """A Rendezvous for N nodes and the participants that have joined."""
     participants = {}
     for i in range(joined):
@@ -59,6 +67,7 @@ def world(nodes: int, joined: int, status: RendezvousStatus, reported_round: int
             state=ParticipantState.JOINED,
             run_id="run-1",
             pod_index=i,
+            node_name=f"gpu-{i}" if ranks is not None else None,
         )
         heartbeat = ParticipantStatus()
         if reported_round:
@@ -68,17 +77,24 @@ def world(nodes: int, joined: int, status: RendezvousStatus, reported_round: int
             ObjectMeta(name, uid=name, creation_timestamp="2030-01-01T00:00:00Z"), spec, heartbeat
         )
         participants[name] = SeenParticipant(participant, _NOW.monotonic, None)
-    rendezvous = Rendezvous(ObjectMeta("train", uid="uid"), RendezvousSpec(nodes, nodes), status)
-    return World(rendezvous, participants, {}, frozenset())
+    rendezvous = Rendezvous(ObjectMeta("train", uid="uid"), RendezvousSpec(nodes, nodes, ranks=ranks), status)
+    machines = {f"gpu-{i}": _machine(i) for i in range(joined)} if ranks is not None else None
+    return World(rendezvous, participants, {}, frozenset(), machines=machines)
 
 
-def decisions(nodes: int) -> tuple[float, float, int]:
+def _machine(number: int) -> Machine:
+    """Neighbours by rack are in different blocks, so that ranks have to be sorted."""
+    rack = number // 16
+    return Machine(labels={names.LABEL_ZONE: "east-1", "block": f"block-{rack % 32}", "rack": f"rack-{rack}"})
+
+
+def decisions(nodes: int, ranks: Ranks | None = None) -> tuple[float, float, int]:
     """Seconds of a decision while a round forms and while it runs, and bytes of the status with the round."""
-    forming = world(nodes, nodes - 1, RendezvousStatus())
+    forming = world(nodes, nodes - 1, RendezvousStatus(), ranks=ranks)
     first = _decided(forming)
     forming = replace(forming, rendezvous=replace(forming.rendezvous, status=first.status))
-    published = _decided(world(nodes, nodes, RendezvousStatus()))
-    running = world(nodes, nodes, published.status, published.status.round)
+    published = _decided(world(nodes, nodes, RendezvousStatus(), ranks=ranks))
+    running = world(nodes, nodes, published.status, published.status.round, ranks)
     size = len(json.dumps(encode(published.status), separators=(",", ":")))
     return _fastest(forming, first.memory), _fastest(running, published.memory), size
 
@@ -130,13 +146,13 @@ def heartbeats(nodes: int, chance: random.Random) -> int:
     return max(count for second, count in seconds.items() if second >= interval)
 
 
-def _rows(sizes: Sequence[int], rates: Sequence[float]) -> list[Sequence[str]]:
+def _rows(sizes: Sequence[int], rates: Sequence[float], ranks: Ranks | None) -> list[Sequence[str]]:
     chance = random.Random(0)
     head = ["nodes", "decide, forming: ms", "decide, running: ms", "status: KB"]
     head += [f"join at {rate:.0f}/s: s (refusals)" for rate in rates]
     rows: list[Sequence[str]] = [[*head, "heartbeat interval: s", "most heartbeats in a second"]]
     for nodes in sizes:
-        forming, running, size = decisions(nodes)
+        forming, running, size = decisions(nodes, ranks)
         cells = [str(nodes), f"{forming * 1000:.1f}", f"{running * 1000:.1f}", f"{size / 1000:.0f}"]
         for rate in rates:
             seconds, refusals = joins(nodes, rate, chance)
@@ -154,8 +170,10 @@ def main() -> None:
     )
     parser.add_argument("--sizes", type=int, nargs="+", default=[128, 1000, 2000, 5000, 10000])
     parser.add_argument("--rates", type=float, nargs="+", default=[350, 2000], help="requests a second of the server")
+    parser.add_argument("--topology", action="store_true", help="ranks follow the labels of machines")
     arguments = parser.parse_args()
-    print("\n".join(f"| {' | '.join(row)} |" for row in _rows(arguments.sizes, arguments.rates)))
+    rows = _rows(arguments.sizes, arguments.rates, _TOPOLOGY if arguments.topology else None)
+    print("\n".join(f"| {' | '.join(row)} |" for row in rows))
 
 
 if __name__ == "__main__":
