@@ -181,7 +181,6 @@ SPEC_CASES = table(
         ("spec.nodes.groupKey", "should match"),
     ),
     ("replacement groups at random", {"nodes": {**IN_RACKS, "mode": "Often"}}, OTHER_MODE),
-    ("replacement groups at times", {"nodes": {**IN_RACKS, "mode": "now"}}, ("spec.nodes.mode", "should match")),
     ("a mode without replacement groups", {"nodes": {"mode": "Together"}}, MODE),
     ("a time without Escalate", {"nodes": {**IN_RACKS, "escalationSeconds": 60}}, ESCALATES),
     ("a time with Together", {"nodes": {**IN_RACKS, "mode": "Together", "escalationSeconds": 60}}, ESCALATES),
