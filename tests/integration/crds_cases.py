@@ -64,6 +64,10 @@ KEY_OF_GROUPS = ("spec.nodes.groupSize", "`nodes.groupSize` must have `nodes.gro
 OTHER_MODE = ("spec.nodes.mode", "`nodes.mode` must be Together or Escalate")
 MODE = ("spec.nodes.mode", "`nodes.mode` must have `nodes.groupKey` beside it")
 ESCALATES = ("spec.nodes.escalationSeconds", "`nodes.escalationSeconds` must have the `nodes.mode` Escalate beside it")
+ESCALATES_TOO_LATE = (
+    "spec.timeouts.joinSeconds",
+    "`timeouts.joinSeconds` must be greater than `nodes.escalationSeconds`, which is 300 if it is not set",
+)
 MIN_GROUPS = ("spec.minNodes", "`minNodes` must be a multiple of `nodes.groupSize`")
 MAX_GROUPS = ("spec.maxNodes", "`maxNodes` must be a multiple of `nodes.groupSize`")
 LIST_OF_GROUPS = ("spec.sizes.list", "each of `sizes.list` must be a multiple of `nodes.groupSize`")
@@ -175,7 +179,7 @@ SPEC_CASES = table(
     ("replacement groups one after the other", {"nodes": {**IN_RACKS, "mode": "Escalate"}}, None),
     (
         "replacement groups after a while",
-        {"nodes": {**IN_RACKS, "mode": "Escalate", "escalationSeconds": 604800}},
+        {"nodes": {**IN_RACKS, "mode": "Escalate", "escalationSeconds": 599}},
         None,
     ),
     ("replacement groups and sizes", {"nodes": IN_RACKS, "sizes": {"list": [2, 4]}}, None),
@@ -194,10 +198,20 @@ SPEC_CASES = table(
         ("spec.nodes.groupKey", "should match"),
     ),
     ("replacement groups at random", {"nodes": {**IN_RACKS, "mode": "Often"}}, OTHER_MODE),
-    ("replacement groups at times", {"nodes": {**IN_RACKS, "mode": "now"}}, ("spec.nodes.mode", "should match")),
     ("a mode without replacement groups", {"nodes": {"mode": "Together"}}, MODE),
     ("a time without Escalate", {"nodes": {**IN_RACKS, "escalationSeconds": 60}}, ESCALATES),
     ("a time with Together", {"nodes": {**IN_RACKS, "mode": "Together", "escalationSeconds": 60}}, ESCALATES),
+    (
+        "replacement groups that are kept for too long",
+        {"nodes": {**IN_RACKS, "mode": "Escalate", "escalationSeconds": 600}},
+        ESCALATES_TOO_LATE,
+    ),
+    (
+        "replacement groups that are kept for too long by default",
+        {"joinSeconds": 300, "nodes": {**IN_RACKS, "mode": "Escalate"}},
+        ESCALATES_TOO_LATE,
+    ),
+    ("a short join timeout without Escalate", {"joinSeconds": 300, "nodes": IN_RACKS}, None),
     (
         "no time with Escalate",
         {"nodes": {**IN_RACKS, "mode": "Escalate", "escalationSeconds": 0}},

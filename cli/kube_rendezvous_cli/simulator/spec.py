@@ -10,7 +10,7 @@ from typing import Any
 from kube_rendezvous_cli.kubectl import CommandError
 from kube_rendezvous_cli.simulator import checks
 from rendezvous_api.codec import decode
-from rendezvous_api.rendezvous_spec import ESCALATE, TOGETHER, RendezvousSpec
+from rendezvous_api.rendezvous_spec import ESCALATE, ESCALATION_SECONDS, TOGETHER, RendezvousSpec
 
 Json = dict[str, Any]
 
@@ -124,6 +124,12 @@ def _of_groups(spec: Mapping[str, Any], sizes: Iterable[int]) -> bool:
     return all(each % size == 0 for each in sizes)
 
 
+def _escalates_before_the_join_timeout(spec: Mapping[str, Any]) -> bool:
+    nodes = spec.get("nodes", {})
+    seconds = nodes.get("escalationSeconds", ESCALATION_SECONDS)
+    return nodes.get("mode") != ESCALATE or bool(seconds < spec["timeouts"]["joinSeconds"])
+
+
 def _can_be_listed(restarts: Mapping[str, Any]) -> bool:
     return restarts.get("max", 0) <= 100 or not {"windowSeconds", "perNode", "perReason"} & {*restarts}
 
@@ -180,6 +186,9 @@ RULES: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
     ),
     "`minNodes` must be a multiple of `nodes.groupSize`": lambda spec: _of_groups(spec, [spec["minNodes"]]),
     "`maxNodes` must be a multiple of `nodes.groupSize`": lambda spec: _of_groups(spec, [spec["maxNodes"]]),
+    "`timeouts.joinSeconds` must be greater than `nodes.escalationSeconds`, which is 300 if it is not set": (
+        _escalates_before_the_join_timeout
+    ),
     "each of `sizes.list` must be a multiple of `nodes.groupSize`": lambda spec: _of_groups(
         spec, spec.get("sizes", {}).get("list", ())
     ),

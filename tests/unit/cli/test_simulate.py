@@ -81,6 +81,14 @@ def line(play: Play, what: str) -> str:
             {"agents": {"owner": "jobset"}},
             "agents.owner: 'jobset' is none of Job, JobSet, StatefulSet, ReplicaSet, none; did you mean JobSet?",
         ),
+        ({"agents": {"podLabels": ["rack"]}}, "agents.podLabels: ['rack'] is no object"),
+        ({"agents": {"podLabels": {"rack": ["train-0"]}}}, "agents.podLabels.rack: ['train-0'] is no object"),
+        ({"agents": {"podLabels": {"rack": {"a": []}}}}, "agents.podLabels.rack.a: [] is no name"),
+        ({"agents": {"podLabels": {"rack": {"a": "train-0", "b": ["train-1"]}}}}, None),
+        (
+            {"spec": {"minNodes": 2, "maxNodes": 3, "nodes": {"groupKey": "rack", "groupSize": 2}}},
+            "spec.maxNodes: 3: `maxNodes` must be a multiple of `nodes.groupSize`",
+        ),
         ({"agents": {"startSecond": 2}}, "agents.startSecond: is no known field; did you mean startSeconds?"),
         ({"events": [{"kill": "train-0"}]}, "events[0].at: is required"),
         (

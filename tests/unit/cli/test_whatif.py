@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from tests.support.pages import ROOT
-from tests.unit.cli.played import Played, has_lost_one, trains, trains_with_beats, waits
+from tests.unit.cli.played import JOB, Played, has_lost_one, trains, trains_with_beats, waits
 
 from kube_rendezvous_cli import arguments
 from kube_rendezvous_cli.kubectl import CommandError
@@ -28,7 +28,7 @@ def objects(scenario: Played) -> dict[str, list[Json]]:
     known = {pod.name: pod for pod in scenario.pods.values()}
     for item in pods:
         pod = known[item["metadata"]["name"]]
-        item["metadata"].update(uid=pod.uid, labels={names.LABEL_RENDEZVOUS: "train"})
+        item["metadata"].update(uid=pod.uid, labels={names.LABEL_RENDEZVOUS: "train", **pod.labels})
         item["spec"]["containers"] = [{"name": "train"}]
         for owner in item["metadata"].get("ownerReferences", ()):
             owner["uid"] = pod.owner_uid
@@ -108,6 +108,29 @@ def test_a_drained_machine_is_left_in_time() -> None:
     start, _ = asked(trains(), "--drain=machine=gpu-a")
     ((at, message),) = told(start, "RoundEnded")
     assert (at, message) == (0.0, "round 1 ends: MemberEvicted: train.train-0: its pod is being deleted")
+
+
+def in_racks(**spec: Any) -> Played:
+    """Two racks of two nodes train."""
+    scenario = Played(2, 4, last_call_seconds=0, group_key="example.com/rack", group_size=2, **spec)
+    scenario.complete = False
+    for number, pod in enumerate(("train-0", "train-1", "train-2", "train-3")):
+        scenario.start(pod)
+        scenario.pod(pod, owner=JOB, labels={"example.com/rack": f"rack-{number // 2}"})
+    scenario.complete = True
+    scenario.settle()
+    scenario.after(120)
+    return scenario
+
+
+@pytest.mark.parametrize("how", ["lose", "drain"])
+def test_a_replacement_is_in_the_rack_of_the_node_before_it(how: str) -> None:
+    start, _ = asked(in_racks(), f"--{how}=pod=train-1", "--replacement-after=20s")
+    assert [message.split(";")[0].split(": ")[1] for _, message in told(start, "RoundPublished")] == [
+        "2 nodes, rank 0 is train.train-2",
+        "4 nodes, rank 0 is train.train-0",
+    ]
+    assert ranks(start) == ["train-0", "train-1", "train-2", "train-3"]
 
 
 def test_an_edited_spec_is_checked_and_decided_on() -> None:

@@ -34,6 +34,14 @@ def test_the_run_is_that_of_the_label_else_of_the_jobset_else_of_the_controller(
     assert (seen.workload, seen.owner_uid) == ("mine", "jobset-uid")
 
 
+def test_its_labels_are_kept_since_the_spec_says_which_one_counts() -> None:
+    item = pod()
+    item["metadata"]["labels"] = {"example.com/rack": "r1", names.LABEL_RENDEZVOUS: "train"}
+    assert pod_from_object(item).labels == item["metadata"]["labels"]
+    del item["metadata"]["labels"]
+    assert pod_from_object(item).labels == {}
+
+
 def test_what_others_have_written_about_a_pod_is_one_line() -> None:
     forged = "no GPU\n[2030-01-01] rendezvous_operator [INFO] run 'run-1' is closed"
     scheduled = {"type": "PodScheduled", "status": "False", "message": forged}
