@@ -1,6 +1,7 @@
 """What may happen in one search of the small world."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from tests.unit.core.write_rules import is_allowed
 
@@ -50,7 +51,7 @@ class Setup:
     sizes: AllowedSizes | None = None
     """The sizes that a round may have."""
 
-    @property
+    @cached_property
     def limits(self) -> tuple[tuple[int, int], ...]:
         """All minNodes and maxNodes that may be set, the first ones first."""
         return ((self.min_nodes, self.max_nodes), *self.other_limits)
