@@ -1,7 +1,9 @@
 """What the tests of the chart share: helm, what it renders, and pods with their bound tokens."""
 
+import functools
 import json
 import os
+import pickle
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -50,14 +52,18 @@ def options(values: Mapping[str, Any]) -> Iterator[str]:
 
 def render(values: Mapping[str, Any] | None = None, *more: str, release: str = RELEASE) -> list[Json]:
     """The objects that the chart makes of these values."""
-    text = helm(
-        *("template", release, str(CHART), f"--namespace={SYSTEM}", f"--kube-version={KUBERNETES_VERSION}"),
-        *options(values or {}),
-        *more,
-    )
+    found: list[Json] = pickle.loads(_rendered(release, *options(values or {}), *more))
+    return found
+
+
+@functools.cache
+def _rendered(release: str, *more: str) -> bytes:
+    """The same, packed, so that each caller gets objects of its own. Helm runs once for equal options."""
+    common = (f"--namespace={SYSTEM}", f"--kube-version={KUBERNETES_VERSION}")
+    text = helm("template", release, str(CHART), *common, *more)
     # The CRDs are long: the parser in Python takes a second for them, the one in C a tenth of that.
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return [document for document in yaml.load_all(text, Loader=loader) if document]
+    return pickle.dumps([document for document in yaml.load_all(text, Loader=loader) if document])
 
 
 def mutates(plane: LocalControlPlane) -> bool:

@@ -1,5 +1,6 @@
 """The decision core inside the small world: what it decides in a state, and what every decision must keep to."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
@@ -51,10 +52,39 @@ Watch = Callable[[World, Memory, Decision], None]
 
 _RETENTION = frozenset({Timer.LEFT, Timer.EMPTY})
 """Timers on which nothing but a deletion rests."""
+_MOST_LOOKS = 20_000
+
+
+class SecondLooks:
+    """How the operator decides once more on what it has just left: many states lead to the same world and memory.
+
+    A decision is pure, which `test_random_worlds` checks: it is made, and its ``wake_at`` is checked, once for each
+    of these worlds. They go by their whole text, so that nothing that a decision may depend on is left out.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, Decision] = {}
+        self._woken: set[bytes] = set()
+
+    def decide(self, world: World, memory: Memory) -> tuple[bytes, Decision]:
+        """The decision, and a key for `check_wake_up`."""
+        key = hashlib.blake2b(repr((world, memory)).encode(), digest_size=16).digest()
+        known = self._known.get(key)
+        if known is None:
+            if len(self._known) >= _MOST_LOOKS:  # later states seldom lead to worlds of much earlier ones
+                self._known.clear()
+            known = self._known[key] = _decision(NOW, world, memory)
+        return key, known
+
+    def check_wake_up(self, key: bytes, world: World, decision: Decision) -> None:
+        """See `_check_wake_up`."""
+        if key not in self._woken:
+            _check_wake_up(world, decision)
+            self._woken.add(key)
 
 
 def decided(
-    setup: Setup, shared: Shared, nodes: tuple[Node, ...], watch: Watch | None = None
+    setup: Setup, shared: Shared, nodes: tuple[Node, ...], looks: SecondLooks, watch: Watch | None = None
 ) -> tuple[Shared, tuple[Node, ...]]:
     """Let the operator reconcile once, and check everything that can be checked without looking at the processes."""
     world, memory = world_of(setup, shared, nodes), memory_of(shared, nodes)
@@ -73,17 +103,17 @@ def decided(
     _check_deletions(shared, nodes, first)
 
     after = replace(world, rendezvous=replace(world.rendezvous, status=first.status))
-    second = _decision(NOW, after, first.memory)
+    key, second = looks.decide(after, first.memory)
     if second.status != first.status and second.status.closed_runs != world.rendezvous.status.closed_runs:
         # It takes some reconciles until one run has lost the Rendezvous and the next one has it.
-        return decided(setup, *_state(setup, shared, nodes, first, published=False), watch)
+        return decided(setup, *_state(setup, shared, nodes, first, published=False), looks, watch)
     published = first.status.round > world.rendezvous.status.round
     if published:
         _check_places(setup, nodes, first.status)
     if published and _left_behind(shared, nodes, first):
         return _state(setup, shared, nodes, first, published=True)
     assert second.status == first.status, f"a write loop: {first.status} then {second.status}"
-    _check_wake_up(after, second)
+    looks.check_wake_up(key, after, second)
     # The memory of the second look: nothing has changed, and it has forgotten what is of no use any more.
     return _state(setup, shared, nodes, replace(first, memory=second.memory), published=published)
 

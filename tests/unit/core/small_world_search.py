@@ -24,7 +24,7 @@ from tests.unit.core.small_world import (
     tidied,
     window_passes,
 )
-from tests.unit.core.small_world_core import Watch, check_exclusive, decided
+from tests.unit.core.small_world_core import SecondLooks, Watch, check_exclusive, decided
 from tests.unit.core.small_world_peers import forget_vouching, steps_of_peers
 from tests.unit.core.small_world_schedule import DECIDES, DIES, HEALS, closed_for_good, is_good, takes_nodes_of
 from tests.unit.core.small_world_setup import Setup
@@ -50,11 +50,14 @@ class Search:
         """``watch`` is called with each world that is decided on, and with the decision."""
         self.setup = setup
         self._watch = watch
+        self._looks = SecondLooks()
         self.transitions = 0
         self._nodes: list[Node] = []
         self._numbers: dict[Node, int] = {}
         self._shared: list[Shared] = []
         self._closed: list[frozenset[str]] = []
+        self._flags: list[int] = []
+        """Of each node, what decides about the surroundings of all: see `_flags_of`."""
         self._tidy: dict[Surroundings, dict[int, int]] = {}
         self._shared_numbers: dict[Shared, int] = {}
         self._steps: dict[tuple[int, bool], list[tuple[str, int, bool]]] = {}
@@ -199,7 +202,7 @@ class Search:
         )
         answer = self._decisions.get((shared, seen))
         if answer is None:
-            answer = self._decisions[shared, seen] = decided(self.setup, shared, seen, self._watch)
+            answer = self._decisions[shared, seen] = decided(self.setup, shared, seen, self._looks, self._watch)
         after, changed = answer
         published = any(
             (before.member, before.entry) != (now.member, now.entry)
@@ -281,19 +284,17 @@ class Search:
         return self._tidied(number, tuple(self._number(node) for node in nodes))
 
     def _tidied(self, shared: int, nodes: Code) -> Code:
-        before = [self._nodes[number] for number in nodes]
-        around = Surroundings(
-            self._shared[shared].waiting,
-            self._closed[shared],
-            any(node.checked_in for node in before) and _check_in_goes_on(before),
-            any(node.host and node.current for node in before),
-        )
+        flags = 0
+        for number in nodes:
+            flags |= self._flags[number]
+        goes_on = flags & (_CHECKED_IN | _TO_COME | _CANNOT_COME) == _CHECKED_IN | _TO_COME
+        around = Surroundings(self._shared[shared].waiting, self._closed[shared], goes_on, bool(flags & _HOST))
         tidy = self._tidy.setdefault(around, {})
         numbers = []
-        for number, node in zip(nodes, before, strict=True):
+        for number in nodes:
             after = tidy.get(number)
             if after is None:
-                after = tidy[number] = self._number(tidied(node, around))
+                after = tidy[number] = self._number(tidied(self._nodes[number], around))
             numbers.append(after)
         return (shared, *sorted(numbers))
 
@@ -302,14 +303,23 @@ class Search:
         if number is None:
             number = self._numbers[node] = len(self._nodes)
             self._nodes.append(node)
+            self._flags.append(_flags_of(node))
         return number
 
 
-def _check_in_goes_on(nodes: list[Node]) -> bool:
-    """Whether it can still be that all members check in, and a member has not yet."""
-    to_come = [node for node in nodes if node.member and not node.checked_in]
-    alive = all(node.current and node.process in (WAITS, CHECKS_IN) for node in to_come)
-    return bool(to_come) and alive
+_CHECKED_IN, _TO_COME, _CANNOT_COME, _HOST = 1, 2, 4, 8
+
+
+def _flags_of(node: Node) -> int:
+    """Whether it can still be that all members check in follows from those of all nodes; so does who is the host."""
+    flags = _CHECKED_IN if node.checked_in else 0
+    if node.member and not node.checked_in:
+        flags |= _TO_COME
+        if not (node.current and node.process in (WAITS, CHECKS_IN)):
+            flags |= _CANNOT_COME
+    if node.host and node.current:
+        flags |= _HOST
+    return flags
 
 
 def _is_known_for_long(node: Node) -> bool:

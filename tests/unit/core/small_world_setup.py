@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 from tests.unit.core.write_rules import is_allowed
 
@@ -63,7 +64,7 @@ class Setup:
     escalates: bool = False
     """One that has lost a member is kept for a while."""
 
-    @property
+    @cached_property
     def limits(self) -> tuple[tuple[int, int], ...]:
         """All minNodes and maxNodes that may be set, the first ones first."""
         return ((self.min_nodes, self.max_nodes), *self.other_limits)
