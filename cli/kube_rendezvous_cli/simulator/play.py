@@ -6,14 +6,14 @@ one of each node is brought up to date.
 """
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
 
 from kube_rendezvous_cli.simulator import beats, nodes
 from kube_rendezvous_cli.simulator.nodes import Habits, Node
-from kube_rendezvous_cli.simulator.operator import Operator, Written
+from kube_rendezvous_cli.simulator.operator import Operator, Rest, Written
 from kube_rendezvous_cli.simulator.record import Entry, Record, Who
 from rendezvous_api import names
 from rendezvous_api.meta import timestamp
@@ -27,8 +27,12 @@ from rendezvous_api.reasons import (
     RefusalReason,
 )
 from rendezvous_api.rendezvous import Member, Refusal, RendezvousStatus
+from rendezvous_operator.core.world import SeenParticipant
 
 Action = Callable[[], None]
+
+_NEVER = 1e9
+"""Seconds: after all that is played."""
 
 
 def state_of(status: RendezvousStatus) -> tuple[str, str]:
@@ -54,6 +58,8 @@ class Play:
     _order: "count[int]" = field(default_factory=count)
     _starts: dict[str, int] = field(default_factory=dict)
     """How many agents of a name have started."""
+    _beating_then: Set[str] = frozenset()
+    """Whose heartbeats came when the operator fell asleep."""
     told: tuple[str, str] = ("", "")
     """State and explanation that are known already."""
 
@@ -84,27 +90,37 @@ class Play:
 
     def _settle(self) -> None:
         if self.habits.beats:
-            beats.say(self)
+            beats.say(self.operator, self.nodes, self.now)
         news = self.operator.news
+        if self.operator.rest is Rest.SLEEPS and self._beating_then != {node.name for node, _ in self._beating()}:
+            self.operator.stir(self.now)
         decided = self.operator.decide(self.now)
         for written in decided:
             self._tell(written)
         if news or decided:
             for node in list(self.nodes.values()):
                 self.reacts(node)
+        if self.operator.rest is Rest.POSSIBLE:
+            beating = {node.name: replace(mine, beat_at=_NEVER) for node, mine in self._beating()}
+            self._beating_then = {*beating}
+            self.operator.sleep(self.now, {**self.operator.seen, **beating})
 
     def _heartbeats(self) -> None:
+        """The last heartbeat of each node up to now."""
         spec, often = self.operator.rendezvous.spec, self.operator.rendezvous.heartbeat_seconds
         soon = min(often, spec.timeouts.confirm_seconds / 3)
-        seen, now = self.operator.seen, self.now
-        for name, node in self.nodes.items():
-            mine = seen.get(name)
-            if mine is None or not node.acts or mine.object.spec.state is ParticipantState.LEFT:
-                continue
+        for node, mine in self._beating():
             interval = soon if node.accuses else often
-            passed = (now - mine.beat_at) // interval
+            passed = (self.now - mine.beat_at) // interval
             if passed >= 1:
-                seen[name] = replace(mine, beat_at=mine.beat_at + passed * interval)
+                self.operator.seen[node.name] = replace(mine, beat_at=mine.beat_at + passed * interval)
+
+    def _beating(self) -> Iterator[tuple[Node, SeenParticipant]]:
+        """The nodes whose heartbeats arrive, with what is seen of them."""
+        for name, node in self.nodes.items():
+            mine = self.operator.seen.get(name)
+            if mine is not None and node.acts and mine.object.spec.state is not ParticipantState.LEFT:
+                yield node, mine
 
     # What is told.
 
@@ -133,14 +149,9 @@ class Play:
 
     # What agents do.
 
-    def participant(self, node: Node) -> Participant | None:
-        """As the API server has it; None: it was deleted."""
-        seen = self.operator.seen.get(node.name)
-        return seen.object if seen is not None else None
-
     def entry(self, node: Node) -> Member | None:
         """Of its present attempt, in the current round."""
-        found, mine = self._entries.get(node.name), self.participant(node)
+        found, mine = self._entries.get(node.name), self.operator.participant(node.name)
         if found is None or mine is None:
             return None
         return found if (found.incarnation, found.attempt) == (mine.spec.incarnation, mine.spec.attempt) else None
@@ -186,7 +197,7 @@ class Play:
 
     def reacts(self, node: Node) -> None:
         """The agent sees the status, and begins what follows from it."""
-        mine = self.participant(node)
+        mine = self.operator.participant(node.name)
         if not node.acts or mine is None or mine.spec.state is ParticipantState.LEFT:
             return
         status, entry = self.operator.status, self.entry(node)
@@ -252,7 +263,7 @@ class Play:
         self.join_again(node, AttemptReason.CHECK_IN_FAILED, CheckIn(node.round, at_store, told), quiet=True)
 
     def _runs(self, node: Node) -> None:
-        mine, entry = self.participant(node), self.entry(node)
+        mine, entry = self.operator.participant(node.name), self.entry(node)
         if mine is None or entry is None:
             return
         node.starts = False
@@ -263,7 +274,7 @@ class Play:
         self, node: Node, reason: AttemptReason, check_in: CheckIn | None = None, *, quiet: bool = False
     ) -> None:
         """The agent has stopped its workers, and asks for a place in the next round."""
-        mine = self.participant(node)
+        mine = self.operator.participant(node.name)
         if mine is None:
             return
         if not quiet:
@@ -278,7 +289,7 @@ class Play:
 
     def leave(self, node: Node, reason: LeaveReason) -> None:
         """The agent ends, and says so. Its pod ends with it."""
-        mine = self.participant(node)
+        mine = self.operator.participant(node.name)
         if mine is not None and node.heard:
             self._write(nodes.leaves(mine, reason, self._last_run(node, mine)))
         if node.beats is None:

@@ -1,6 +1,7 @@
 """`kubectl rdzv simulate`: what a scenario may have in it, and what is played."""
 
 from functools import cache
+from random import Random
 from typing import Any
 
 import pytest
@@ -11,11 +12,13 @@ from tests.support.crd_schemas import root_schema
 
 from kube_rendezvous_cli.kubectl import CommandError
 from kube_rendezvous_cli.plot import plot
-from kube_rendezvous_cli.simulator import scenario, show, spec
+from kube_rendezvous_cli.simulator import checks, operator, scenario, show, spec
+from kube_rendezvous_cli.simulator.operator import Operator
 from kube_rendezvous_cli.simulator.play import Play
 from rendezvous_api.codec import decode
 from rendezvous_api.rendezvous import Rendezvous
 from rendezvous_api.rendezvous_spec import RendezvousSpec
+from rendezvous_operator.core.decide import decide
 
 Json = dict[str, Any]
 
@@ -42,6 +45,8 @@ def line(play: Play, what: str) -> str:
 
 
 # ---- what a file may have in it
+
+LETTERS = "only lower-case letters and digits, and '-' and '.' between them"
 
 
 @pytest.mark.parametrize(
@@ -98,6 +103,17 @@ def line(play: Play, what: str) -> str:
         ({"until": 1e300}, "until: 1e+300 is more than 7 days"),
         ({"events": [{"at": "9999h", "kill": "train-0"}]}, "events[0].at: '9999h' is more than 7 days"),
         ({"nodes": ["a-" + 5000 * "9"]}, "has more than 253 characters"),
+        ({"nodes": ["train-0", "Train_1"]}, f"nodes[1]: 'Train_1' is no DNS name: it must have {LETTERS}"),
+        ({"nodes": ["a.b", "a..b"]}, "nodes[1]: 'a..b' is no DNS name"),
+        ({"nodes": ["a", "a\n"]}, r"nodes[1]: 'a\n' is no DNS name"),
+        ({"nodes": ["a", "b", "a"]}, "nodes[2]: 'a' is there twice"),
+        ({"nodes": None}, "nodes: None is no name, and no list of names"),
+        ({"nodes": []}, None),
+        ({"events": [{"at": 1, "join": "-a"}]}, "events[0].join: '-a' is no DNS name"),
+        ({"events": [{"at": 1, "kill": ["a", "b-"]}]}, "events[0].kill[1]: 'b-' is no DNS name"),
+        ({"metadata": {"name": "a.b"}}, "metadata.name: 'a.b' is no DNS label: it must have only lower-case letters"),
+        ({"metadata": {"name": 64 * "a"}}, "has more than 63 characters"),
+        ({"metadata": {"name": 7}}, "metadata.name: 7 is no name"),
         ({"events": [{"at": 1}]}, "events[0]: must have one of join, "),
         ({"events": [{"at": 1, "kill": "train-0", "join": "a"}]}, "it has ['kill', 'join']"),
         ({"events": [{"at": 1, "operator": "gone"}]}, "events[0].operator: 'gone' is none of away, back"),
@@ -121,6 +137,25 @@ def test_nodes_have_the_name_of_the_group() -> None:
     play = scenario.play(scenario.read(item(metadata={"name": "llm"}, agents={"pods": False})))
     assert [*play.nodes] == ["llm-0", "llm-1", "llm-2"]
     assert play.operator.rendezvous.metadata.name == "llm"
+
+
+def test_a_group_without_nodes_waits_for_them() -> None:
+    play = played(nodes=[])
+    message = "0 of at least 2 nodes"
+    assert [(entry.at, entry.what, entry.message) for entry in play.record] == [(0.0, "WaitingForNodes", message)]
+    assert [*show.end(play)] == ["At 5:00: WaitingForNodes, round 0, 0 nodes."]
+    later = played({"at": 10, "join": ["train-0", "train-1", "train-2"]}, nodes=0)
+    assert told(later, "WaitingForNodes", "Running") == [(0.0, "WaitingForNodes"), (10.0, "Running")]
+
+
+def test_a_group_of_which_no_operator_has_heard_has_no_state() -> None:
+    play = played({"at": 0, "operator": "away"})
+    assert [*show.end(play)] == ["At 5:00: no operator has decided anything about the group yet."]
+
+
+def test_the_name_of_a_group_may_be_what_the_api_server_accepts() -> None:
+    name = root_schema(Rendezvous)["properties"]["metadata"]["properties"]["name"]
+    assert (name["maxLength"], name["pattern"]) == (checks.MOST_LETTERS_OF_A_GROUP, f"^{checks._LABEL}$")
 
 
 def test_what_happens_to_a_node_that_is_not_there_is_named() -> None:
@@ -270,6 +305,73 @@ def test_1000_nodes_are_played_and_shown() -> None:
     play = played({"at": 600, "powerOff": "train-999"}, spec=given, nodes=1000, until=900)
     assert (play.operator.status.round, play.operator.status.nodes) == (2, 999)
     assert max(map(len, show.text(play).splitlines())) < 400
+
+
+# ---- the time between two things that happen
+
+
+def anything(seed: int) -> Json:
+    """Many things happen to five nodes: some of them at one moment, and often nothing for a long time."""
+    chance = Random(seed)
+    events: list[Json] = []
+    at = 0.0
+    for _ in range(14):
+        at += chance.choice([0, 1, 7, 12, 40, 300, 1500])
+        kind = chance.choice([*scenario.OF_NODES, "request", "operator", "edit"])
+        nodes = [f"train-{number}" for number in sorted(chance.sample(range(5), chance.randint(1, 3)))]
+        value: Any = nodes
+        if kind == "request":
+            value = chance.choice(["restart", "retry"])
+        elif kind == "operator":
+            value = chance.choice(["away", "back"])
+        elif kind == "edit":
+            value = chance.choice(
+                [{"suspend": True}, {"suspend": False}, {"maxNodes": 3}, {"timeouts": {"joinSeconds": 60}}]
+            )
+        elif kind == "pending":
+            value = [f"train-{chance.randint(5, 7)}"]
+        events.append({"at": at, kind: value})
+    agents: Json = {"beats": chance.random() < 0.7, "pods": chance.random() < 0.7}
+    if chance.random() < 0.5:
+        agents["workersFailSeconds"] = 3
+    return item(spec={"minNodes": 2, "maxNodes": 4}, nodes=5, agents=agents, events=events)
+
+
+def every_decision(patch: pytest.MonkeyPatch) -> None:
+    """Let the operator of a simulation decide whenever a heartbeat would be missing next, as the real one does."""
+    patch.setattr(Operator, "sleep", lambda *_: None)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_decisions_that_change_nothing_may_be_left_out(seed: int) -> None:
+    read = scenario.read(anything(seed))
+    sparse = scenario.play(read)
+    with pytest.MonkeyPatch.context() as patch:
+        every_decision(patch)
+        dense = scenario.play(read)
+    assert show.value(sparse) == show.value(dense)
+
+
+def decisions(read: scenario.Scenario) -> int:
+    """How many are made."""
+    made = 0
+
+    def counted(*arguments: Any) -> Any:
+        nonlocal made
+        made += 1
+        return decide(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(operator, "decide", counted)
+        scenario.play(read)
+    return made
+
+
+def test_hours_in_which_little_happens_have_few_decisions(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = scenario.read(item(nodes=4, events=[{"at": "2h", "powerOff": "train-1"}], until="5h"))
+    assert decisions(read) < 60
+    every_decision(monkeypatch)
+    assert decisions(read) > 1000
 
 
 # ---- what is shown
