@@ -15,4 +15,6 @@ def verdict(s: Situation, _: Timers, picked: Selection) -> Verdict:
         return Met()
     absent = missing(s, picked)
     message = f"{len(picked.queue)} of at least {s.sizes.fewest} nodes"
+    if s.unhealthy and s.sizes.fitting(len(picked.queue) + len(s.unhealthy)):
+        message += f", which would be enough with the unhealthy {'one' if len(s.unhealthy) == 1 else 'ones'}"
     return Waits(FormationReason.WAITING_FOR_NODES, with_listing(message, absent), absent)
