@@ -78,4 +78,53 @@ MUTANTS = [
             "",
         ),
     ),
+    *of(
+        "handler/rendezvous_handler/join/health.py",
+        ["test_handler_health.py"],
+        (
+            "check before a join",
+            "        self._start(_forming(rendezvous.status))\n        return self._await(wait)",
+            "        return None",
+        ),
+        ("check a node that waits when a round is formed", "forming not in (None, self._covered) or ", ""),
+        ("check a node that waits for long", " or self._now() - self._began_at > AGAIN_SECONDS", ""),
+        (
+            "check a new member that was not checked for its round",
+            "if not self._checks or self._covered == number:",
+            "if True:",
+        ),
+        (
+            "wait for the checks of a new member that run already",
+            "if self._run is None or self._run_is_for != number:",
+            "if True:",
+        ),
+        ("give up in the end", "if left <= 0:", "if False:"),
+        (
+            "keep to the time that the user gives",
+            "if self._retry_seconds is None or self._unhealthy_since is None:",
+            "if True:",
+        ),
+        (
+            "try again at once if a person asks for it",
+            "seen.metadata.annotations.get(names.ANNOTATION_RETRY_AT) != asked",
+            "False",
+        ),
+        (
+            "ask for the answer of a run that has ended",
+            "or rendezvous.status.closed_reason(self._of_run) is not None",
+            "or False",
+        ),
+        (
+            "know an earlier run from that of this node",
+            "if status.run_id is not None and status.closed_reason(status.run_id) is None:",
+            "if status.run_id is not None:",
+        ),
+        (
+            "begin with a short pause after a long training",
+            "            self._failures.reset()\n",
+            "            pass\n",
+        ),
+        ("begin the join timeout again", "            wait.restart()\n", "            pass\n"),
+        ("end a run that nobody waits for", "            self._run.stop()\n", ""),
+    ),
 ]
