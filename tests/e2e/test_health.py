@@ -3,8 +3,8 @@
 import time
 
 import pytest
-from tests.e2e import checks
 from tests.e2e.harness import Job, rounds
+from tests.support import health_checks as checks
 from tests.support.processes import Process
 from tests.support.waiting import wait_until
 

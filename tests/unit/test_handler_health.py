@@ -150,6 +150,7 @@ def test_the_join_timeout_begins_again_when_it_is_healthy() -> None:
         lambda: place.passes(590),
         lambda: place.passes(9),
         lambda: place.passes(500),
+        lambda: place.is_read(rendezvous()),
         lambda: place.shows(round_of(3)),
         place.checks_in,
     )

@@ -249,7 +249,7 @@ class Situation:
         gone = {
             node.object.spec.pod_uid
             for node in self.nodes.values()
-            if (node.left is not None and node.run_id == self.run.id) or node.name in self.unhealthy
+            if node.left is not None and node.run_id == self.run.id
         }
         return tuple(pod for pod in (*self.pods_of_run, *self.unspoken_pods) if pod.uid not in gone)
 

@@ -26,7 +26,6 @@ MUTANTS = [
             "return True if self.run.open else",
         ),
         ("wait for none of them as for a lost member", "            and view.name not in self.names_unhealthy\n", ""),
-        ("wait for no further agent in its pod", " or node.name in self.unhealthy\n", "\n"),
     ),
     *of(
         "operator/rendezvous_operator/core/nodes.py",

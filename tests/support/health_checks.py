@@ -1,11 +1,13 @@
-"""A health check of the tests: a file says that the node is broken."""
+"""Health checks of the tests: one by a file that says that the node is broken, and one that hangs."""
 
 import os
+import time
 from pathlib import Path
 
 FOLDER = "HEALTH_FOLDER"
 """The environment variable with the folder of these files."""
 NAME = f"{__name__}:is_well"
+HANGS = f"{__name__}:hangs"
 
 
 def sick(folder: Path, node: str) -> Path:
@@ -17,3 +19,9 @@ def is_well() -> str | None:
     """What is wrong with the node of this agent."""
     file = sick(Path(os.environ[FOLDER]), os.environ["TEST_NODE"])
     return file.read_text(encoding="utf-8") if file.exists() else None
+
+
+def hangs() -> None:
+    """It says that it has begun, and never ends."""
+    (Path(os.environ[FOLDER]) / "hangs").touch()
+    time.sleep(3600)
