@@ -17,7 +17,8 @@ def sick(folder: Path, node: str) -> Path:
 
 def is_well() -> str | None:
     """What is wrong with the node of this agent."""
-    file = sick(Path(os.environ[FOLDER]), os.environ["TEST_NODE"])
+    node = os.environ.get("TEST_NODE") or os.environ["JOB_COMPLETION_INDEX"]
+    file = sick(Path(os.environ[FOLDER]), node)
     return file.read_text(encoding="utf-8") if file.exists() else None
 
 

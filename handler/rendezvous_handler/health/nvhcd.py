@@ -38,7 +38,7 @@ def problem(endpoint: str, seconds: float) -> str | None:
     except ImportError as error:
         return f"there is a daemon at {path}, and the package grpcio, which is needed to ask it, is missing: {error}"
     try:
-        with grpc.insecure_channel(_SCHEME + path) as channel:
+        with grpc.insecure_channel(_SCHEME + os.path.abspath(path)) as channel:
             answer = channel.unary_unary(_METHOD)(_field(1, _ARGUMENT), timeout=seconds)
     except grpc.RpcError as error:
         print(f"the node health check daemon at {path} does not answer, so it says nothing: {error}")
