@@ -51,9 +51,9 @@ def test_it_is_taken_in_again_when_its_checks_succeed() -> None:
 def test_a_spare_that_is_unhealthy_is_none() -> None:
     scenario = three(replacement_seconds=30)
     scenario.join("d")
-    assert scenario.status.spares == ("d",)
+    assert [*scenario.status.spares] == ["d"]
     stays_out(scenario, "d")
-    assert scenario.status.spares == ()
+    assert [*scenario.status.spares] == []
     assert not scenario.asks, "no running round ends for that"
     scenario.reenter("a", reason=AttemptReason.WORKER_FAILURE)
     scenario.reenter("b", "c")
