@@ -31,6 +31,7 @@ TITLES = {
     "below-min-nodes": "Fewer nodes than the minimum",
     "drain": "A machine is drained",
     "held-out": "A node does not reach the others",
+    "unhealthy": "A node is unhealthy",
     "operator-away": "No operator for a minute",
     "rack-lost-member": "A rack loses a member",
     "rack-escalates": "A rack waits for one node first",

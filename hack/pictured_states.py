@@ -13,6 +13,7 @@ from typing import Any
 
 from hack import generated
 from tests.unit.core.builders import now
+from tests.unit.core.healths import stays_out
 from tests.unit.core.worlds import Scenario
 
 from rendezvous_api.reasons import (
@@ -249,6 +250,7 @@ def failures(setup: Setup, scenario: Observed) -> Iterator[Happening]:
             yield JOINS_AGAIN, _call(Scenario.reenter, name, reason=reason)
         yield LOST, _call(Scenario.pod, name, workload="first", leaving="its pod is being evicted")
         yield LEAVES, _call(Scenario.leave, name, reason=LeaveReason.TERMINATED)
+        yield LEAVES, _call(stays_out, name)
     if running and not scenario.asks:
         yield YOU_ASK, _call(Scenario.request_restart, f"at {scenario.status.round}")
         yield YOU_ASK, _call(Scenario.edit, max_nodes=scenario.spec.min_nodes)

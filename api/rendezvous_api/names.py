@@ -62,6 +62,7 @@ UNNAMED_RUN = "none"
 MAX_REFUSED = 100
 MAX_HELD_OUT = 1000
 """Half of `MAX_NODES`: if more than half of a group reaches a store, the list has a place for all others."""
+MAX_UNHEALTHY = 100
 MAX_CLOSED_RUNS = 100
 MAX_HISTORY = 10
 MAX_FAILURES = 101

@@ -63,6 +63,8 @@ class ParticipantSpec:
     check_in: CheckIn | None = None
     """Of an attempt with the reason CheckInFailed; None: of another one, or by an agent of an earlier release."""
     leave_reason: LeaveReason | None = None
+    unhealthy: str | None = None
+    """With the state Left: a health check has failed, and what it has found. The agent asks again when all succeed."""
     close_requested: bool | None = None
     """True: close the run (torch: RendezvousHandler.set_closed)."""
 

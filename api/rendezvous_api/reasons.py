@@ -40,7 +40,8 @@ class LeaveReason(Reason):
     FAILED = "Failed"
     TIMED_OUT = "TimedOut"
     TERMINATED = "Terminated"
-    """A signal ended it, or its program did: that says nothing about the training."""
+    """A signal ended it, or its program did: that says nothing about the training. Nor does it that the agent stays out
+    since a health check has failed: ``spec.unhealthy`` then has what that has found."""
 
 
 class AttemptReason(Reason):
@@ -111,6 +112,7 @@ class RoundEndReason(Reason):
     MEMBER_LOST = "MemberLost"
     MEMBER_EVICTED = "MemberEvicted"
     MEMBER_TERMINATED = "MemberTerminated"
+    MEMBER_UNHEALTHY = "MemberUnhealthy"
     MEMBER_FAILED = "MemberFailed"
     WORKER_FAILED = "WorkerFailed"
     CHECK_IN_FAILED = "CheckInFailed"
@@ -129,7 +131,8 @@ FAILURES = frozenset(
         RoundEndReason.CHECK_IN_FAILED,
     }
 )
-"""The ends of a round that count against ``spec.restarts``. Evictions, signals, scale-ups and requests do not."""
+"""The ends of a round that count against ``spec.restarts``. Evictions, signals, scale-ups, requests and what a health
+check has found do not."""
 
 
 class FormationReason(Reason):
@@ -166,6 +169,7 @@ class ConditionReason(Reason):
     PATH_BROKEN = "PathBroken"
     """A member lives, but does not reach the API server, or the host of its round."""
     NODE_HELD_OUT = "NodeHeldOut"
+    NODE_UNHEALTHY = "NodeUnhealthy"
     CLOSED_BY_SPEC = "ClosedBySpec"
     NOT_ENDED = "NotEnded"
     """The run has not ended, or there is none."""
@@ -200,4 +204,5 @@ class EventReason(Reason):
     PARTICIPANT_REFUSED = "ParticipantRefused"
     NODE_HELD_OUT = "NodeHeldOut"
     NODES_LEFT_OUT = "NodesLeftOut"
+    NODE_UNHEALTHY = "NodeUnhealthy"
     RUN_CLOSED = "RunClosed"

@@ -131,6 +131,16 @@ class HeldOut:
 
 
 @dataclass(frozen=True)
+class Unhealthy:
+    """``status.unhealthy[]``: a node that stays out by itself, since one of its health checks has failed."""
+
+    name: str
+    """Of its participant object."""
+    message: str
+    """The check, and what it has found."""
+
+
+@dataclass(frozen=True)
 class Refusal:
     """``status.refused[]``: the answer to one attempt of an agent that may not join with it."""
 
@@ -218,6 +228,7 @@ class RendezvousStatus:
     closed_runs: tuple[ClosedRun, ...] = ()
     refused: tuple[Refusal, ...] = ()
     held_out: tuple[HeldOut, ...] = ()
+    unhealthy: tuple[Unhealthy, ...] = ()
     round: int = 0
     nodes: int = 0
     participants: tuple[Member, ...] = ()

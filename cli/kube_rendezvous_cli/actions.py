@@ -140,18 +140,26 @@ def reopen(group: Group, now: datetime) -> Plan:
 
 
 def retry(group: Group, now: datetime) -> Plan:
-    """Take back who is held out.
+    """Take back who is held out, and have health checks that have failed run again.
 
     Raises:
-        CommandError: no node is.
+        CommandError: no node is held out, and none is unhealthy.
     """
     held_out = sorted(group.held_out(now))
-    if not held_out:
-        raise CommandError(f"no node of {group.name} is held out")
+    unhealthy = [entry.name for entry in group.status.unhealthy]
+    if not held_out and not unhealthy:
+        raise CommandError(f"no node of {group.name} is held out or unhealthy")
+    says = []
+    if held_out:
+        says.append(
+            f"lets {listing(held_out)} take part in {_of(group)} again at once. If the cause is still there, the "
+            f"next round fails once more."
+        )
+    if unhealthy:
+        says.append(f"has the health checks of {listing(unhealthy)} run again at once.")
     return Plan(
-        f"lets {listing(held_out)} take part in {_of(group)} again at once. If the cause is still there, the "
-        f"next round fails once more.",
-        f"{group.name}: {count(len(held_out), 'node')} may take part again",
+        " And it ".join(says),
+        f"{group.name}: {count(len(held_out) + len(unhealthy), 'node')} may take part again",
         _annotation(names.ANNOTATION_RETRY_AT, now),
     )
 

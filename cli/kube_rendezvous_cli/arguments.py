@@ -107,7 +107,7 @@ def parser() -> argparse.ArgumentParser:
         "resume": "let a suspended group continue",
         "close": "let no node join any more",
         "reopen": "let nodes join again after close",
-        "retry": "let all nodes that are held out take part again at once",
+        "retry": "let all nodes that are held out take part again at once, and have failed health checks run again",
     }
     for name, summary in changing.items():
         command = add(name, summary)

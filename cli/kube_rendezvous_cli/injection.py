@@ -126,6 +126,9 @@ class _Injection:
             ("PET_MAX_RESTARTS", str(self.settings.max_restarts)),
             ("RDZV_RESTARTS_MAX", str(self.settings.restarts_max)),
         ]
+        checks = self.annotations.get(f"{names.GROUP}/health-check")
+        if checks is not None:
+            wanted.append(("RDZV_HEALTH_CHECK", str(checks)))
         there = {variable["name"] for variable in container.get("env") or ()}
         words = [*(container.get("command") or ()), *(container.get("args") or ())]
         if not there & {"RDZV_CREATE", "PET_NNODES"} and not any("--nnodes" in word for word in words):

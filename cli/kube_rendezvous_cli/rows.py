@@ -14,7 +14,8 @@ from rendezvous_api.reasons import ConditionReason, ParticipantState
 from rendezvous_api.rendezvous import Member
 
 MEMBER, SPARE, WAITING, HELD_OUT, REFUSED, MISSING = "member", "spare", "waiting", "heldOut", "refused", "missing"
-_MARKS = {SPARE: "-", WAITING: "+", HELD_OUT: "x", REFUSED: "x", MISSING: "?"}
+UNHEALTHY = "unhealthy"
+_MARKS = {SPARE: "-", WAITING: "+", HELD_OUT: "x", UNHEALTHY: "x", REFUSED: "x", MISSING: "?"}
 _SUSPECTED = r"is silent|sends no beats to|has no connection to|does not answer the beats of"
 """What the operator's message says of a suspect, after its name."""
 
@@ -61,7 +62,7 @@ def rows(group: Group, now: datetime) -> list[Row]:
     for pod in group.pods.values():
         if pod.name not in shown and pod.phase != "Succeeded" and not group.ended:
             found[pod.name] = _with_pod(group, Row(MISSING, pod.name, _of_pod(pod, now), pod=pod.name))
-    order = (MEMBER, SPARE, WAITING, HELD_OUT, REFUSED, MISSING)
+    order = (MEMBER, SPARE, WAITING, HELD_OUT, UNHEALTHY, REFUSED, MISSING)
     return sorted(found.values(), key=lambda row: (order.index(row.kind), row.rank or 0, row.name))
 
 
@@ -99,6 +100,8 @@ def _state_of_member(group: Group, member: Member, participant: Participant | No
     spec, status = participant.spec, participant.status
     if spec.incarnation != member.incarnation:
         return "lost: its agent was started again"
+    if spec.state == ParticipantState.LEFT and spec.unhealthy is not None:
+        return f"unhealthy: {spec.unhealthy}"
     if spec.state == ParticipantState.LEFT:
         return f"has left: {spec.leave_reason}" if spec.leave_reason else "has left"
     if group.ended:
@@ -157,6 +160,7 @@ def silence(group: Group, participant: Participant, now: datetime) -> float | No
 def _others(group: Group, now: datetime) -> Iterator[Row]:
     members = {member.name: member for member in group.status.participants}
     held_out = group.held_out(now)
+    unhealthy = {entry.name: entry.message for entry in group.status.unhealthy}
     refused = {(item.name, item.incarnation, item.attempt): item for item in group.status.refused}
     for name, participant in group.participants.items():
         spec = participant.spec
@@ -171,6 +175,9 @@ def _others(group: Group, now: datetime) -> Iterator[Row]:
             state = f"held out {left} more"
             evidence = f"{entry.reason}{times_in_a_row}: {entry.message}"
             yield _row(HELD_OUT, name, state, participant, heartbeat=beat, evidence=evidence)
+        elif name in unhealthy:
+            # It sends no heartbeats while it stays out.
+            yield _row(UNHEALTHY, name, "unhealthy", participant, evidence=unhealthy[name])
         elif spec.state != ParticipantState.LEFT and (silent := silence(group, participant, now)) is not None:
             yield _row(MISSING, name, f"lost: silent {times.age(silent)}", participant, heartbeat=beat)
         elif answer is not None and spec.state != ParticipantState.LEFT:

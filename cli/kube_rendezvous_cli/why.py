@@ -7,7 +7,7 @@ from datetime import datetime
 from kube_rendezvous_cli import budget, times
 from kube_rendezvous_cli.get import message
 from kube_rendezvous_cli.group import Group
-from kube_rendezvous_cli.rows import HELD_OUT, MEMBER, MISSING, REFUSED, SPARE, WAITING, Row, rows
+from kube_rendezvous_cli.rows import HELD_OUT, MEMBER, MISSING, REFUSED, SPARE, UNHEALTHY, WAITING, Row, rows
 from kube_rendezvous_cli.text import listing
 from kube_rendezvous_cli.timeline import time_lost, timeline
 from kube_rendezvous_cli.version import TROUBLESHOOTING
@@ -49,6 +49,12 @@ HELD = Advice(
     "network is broken. When the "
     "cause is gone, kubectl rdzv retry {name} takes all of them back at once.",
     "a-node-is-held-out",
+)
+SICK = Advice(
+    "Repair what the health check of each unhealthy node has found, or delete its pod and keep new ones from its "
+    "machine (kubectl cordon). A node takes part again by itself when its checks succeed; kubectl rdzv retry {name} "
+    "has them run at once.",
+    "a-node-is-unhealthy",
 )
 SUSPECTED = Advice(
     "Look into the log of the node that the message names first: its path to the API server may be broken, or its "
@@ -121,6 +127,7 @@ BY_END = {
     RoundEndReason.MEMBER_LOST: "a member was lost",
     RoundEndReason.MEMBER_EVICTED: "a member was evicted",
     RoundEndReason.MEMBER_TERMINATED: "a signal ended a member",
+    RoundEndReason.MEMBER_UNHEALTHY: "a health check of a member failed",
     RoundEndReason.MEMBER_FAILED: "a member ended with an error",
     RoundEndReason.WORKER_FAILED: "workers failed",
     RoundEndReason.CHECK_IN_FAILED: "not all members met at the store",
@@ -171,6 +178,8 @@ def advice_for(group: Group, found: list[Row], now: datetime) -> Advice:
     degraded = group.status.condition(names.CONDITION_DEGRADED)
     if state is State.DEGRADED and degraded is not None and degraded.reason == ConditionReason.NODE_HELD_OUT:
         return HELD
+    if state is State.DEGRADED and degraded is not None and degraded.reason == ConditionReason.NODE_UNHEALTHY:
+        return SICK
     if state is State.DEGRADED and degraded is not None and degraded.reason == ConditionReason.PATH_BROKEN:
         return APART
     if state is State.WAITING_FOR_NODES and any(row.kind == HELD_OUT for row in found):
@@ -181,6 +190,8 @@ def advice_for(group: Group, found: list[Row], now: datetime) -> Advice:
     waits = state in (State.RUNNING, State.WAITING_FOR_NODES)
     if waits and group.rendezvous.spec.nodes.groups is not None and "replacement group" in said:
         return NOT_WHOLE
+    if state is State.WAITING_FOR_NODES and group.status.unhealthy:
+        return SICK
     if state is State.WAITING_FOR_NODES and not group.pods:
         return NO_PODS
     formation = group.status.formation
@@ -212,7 +223,8 @@ def _state(group: Group, now: datetime) -> Iterator[str]:
 def _nodes(group: Group, found: list[Row], now: datetime) -> Iterator[str]:
     """Those that are not as they should be."""
     said = message(group)
-    for kind, text in ((MISSING, "is missing"), (HELD_OUT, "takes no part"), (REFUSED, "may not join")):
+    why_not = (MISSING, "is missing"), (HELD_OUT, "takes no part"), (UNHEALTHY, "stays out"), (REFUSED, "may not join")
+    for kind, text in why_not:
         listed = [row for row in found if row.kind == kind]
         for row in listed[:SHOWN]:
             # The operator's message has named it, with the reason.

@@ -14,6 +14,7 @@ from rendezvous_api import names
 from rendezvous_api.codec import json_name
 from rendezvous_api.rendezvous_spec import Heartbeat, RendezvousSpec, Timeouts
 from rendezvous_api.text import fingerprint
+from rendezvous_handler.health import names as checks
 
 if TYPE_CHECKING:
     from torch.distributed.elastic.rendezvous import RendezvousParameters
@@ -24,6 +25,9 @@ CREATE = "RDZV_CREATE"
 NAME = "RDZV_RENDEZVOUS"
 """The environment variable for the key ``rendezvous``, for launchers that write the endpoint themselves."""
 
+HEALTH_CHECK = "RDZV_HEALTH_CHECK"
+"""The environment variable for the key ``health_check``."""
+
 RESTARTS_MAX = "RDZV_RESTARTS_MAX"
 """The environment variable for ``restarts.max`` of a Rendezvous that this agent creates; torchrun has none for it."""
 
@@ -32,6 +36,7 @@ _logger = logging.getLogger(__name__)
 _TORCHRUN_NODES = (1, 1)
 """``--nnodes`` when it is not given."""
 
+_HEALTH_CHECK_SECONDS = 60
 _DIGITS_OF_A_UUID = 39
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _PORTS = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?")
@@ -105,6 +110,12 @@ class Settings:
     """Whether to create the Rendezvous when there is none."""
     restarts_max: int | None
     """Its restart budget then; None: no limit."""
+    health_checks: tuple[str, ...]
+    """The names of the checks that run before each join, in their order."""
+    health_check_timeout: int
+    """The deadline of all of them together."""
+    health_retry_timeout: int | None
+    """For how long they are run again after a failure; 0: the agent ends at once; None: for the join timeout."""
     given: frozenset[str]
     """The keys of ``--rdzv-conf`` that were given."""
     flags: Flags
@@ -166,8 +177,9 @@ def read_settings(
     Args:
         params: what torchrun passes on, or what has the same attributes.
         flags: how the user has spelled them.
-        environment: `CREATE` in it counts where ``create`` is not given, `NAME` where neither ``rendezvous`` is given
-            nor the endpoint is a name without a port, and `RESTARTS_MAX` always.
+        environment: `CREATE` in it counts where ``create`` is not given, `HEALTH_CHECK` where ``health_check`` is not,
+            `NAME` where neither ``rendezvous`` is given nor the endpoint is a name without a port, and `RESTARTS_MAX`
+            always.
 
     Raises:
         ValueError: a value is wrong; the message names its flag or key.
@@ -193,6 +205,11 @@ def read_settings(
         store_ports=_parse_ports(config.get("store_port"), flags),
         create=create is None or _parse_bool("create", create, flags),
         restarts_max=_parse_restarts(environment.get(RESTARTS_MAX)),
+        health_checks=_parse_checks(config.get("health_check"), environment.get(HEALTH_CHECK), flags),
+        health_check_timeout=_positive_integer(
+            "health_check_timeout", config.get("health_check_timeout", _HEALTH_CHECK_SECONDS), flags
+        ),
+        health_retry_timeout=_parse_seconds("health_retry_timeout", config.get("health_retry_timeout"), flags),
         given=frozenset(config),
         flags=flags,
         **numbers,
@@ -304,6 +321,24 @@ def _parse_restarts(variable: str | None) -> int | None:
     if not (variable.isascii() and variable.isdecimal()):
         raise ValueError(f"{RESTARTS_MAX} {variable!r}: must be a number, 0 or more")
     return int(variable)
+
+
+def _parse_checks(value: Any, variable: str | None, flags: Flags) -> tuple[str, ...]:
+    """By the key, else by the variable."""
+    given = flags.given("health_check", value) if value is not None else f"{HEALTH_CHECK}={variable}"
+    try:
+        return checks.parse(str(value if value is not None else variable or ""))
+    except ValueError as error:
+        raise ValueError(f"{given}: {error}") from None
+
+
+def _parse_seconds(key: str, value: Any, flags: Flags) -> int | None:
+    if value is None:
+        return None
+    text = str(value)
+    if not (text.isascii() and text.isdecimal()):
+        raise ValueError(f"{flags.given(key, value)}: must be a number of seconds, 0 or more")
+    return int(text)
 
 
 def _parse_ports(value: Any, flags: Flags) -> range:

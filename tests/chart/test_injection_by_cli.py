@@ -30,7 +30,7 @@ CASES: dict[str, tuple[Json, Json]] = {
     "of a job": ({"containers": [container()], **JOB}, {"annotations": {"rdzv.dev/nnodes": "2:4"}}),
     "nodes by an option": (
         {"containers": [container(args=["--nnodes=2:4"])]},
-        {"annotations": {"rdzv.dev/nnodes": "1"}},
+        {"annotations": {"rdzv.dev/nnodes": "1", "rdzv.dev/health-check": "gpus+disk"}},
     ),
     "nodes by a script": ({"containers": [container(command=["sh", "-c", "torchrun --nnodes 2:4 a.py"])]}, {}),
     "nodes by a variable": ({"containers": [container(env=[{"name": "PET_NNODES", "value": "2"}])]}, {}),

@@ -54,6 +54,14 @@ def test_an_annotation_says_the_number_of_nodes(control_plane: LocalControlPlane
     assert environment(created(control_plane, namespace, waits, annotations=annotations)) == INJECTED
 
 
+def test_an_annotation_names_health_checks(control_plane: LocalControlPlane, namespace: str) -> None:
+    own = [{"name": "RDZV_HEALTH_CHECK", "value": "none"}]
+    spec = {"containers": [container(), container("own", env=own)]}
+    pod = created(control_plane, namespace, spec, annotations={"rdzv.dev/health-check": "gpus+checks:links"})
+    assert environment(pod) == {**INJECTED, "RDZV_HEALTH_CHECK": "gpus+checks:links"}
+    assert environment(pod, 1) == {**INJECTED, "RDZV_HEALTH_CHECK": "none"}
+
+
 @pytest.mark.parametrize("name", sorted(INJECTED))
 def test_what_the_user_sets_stays(control_plane: LocalControlPlane, namespace: str, name: str) -> None:
     for own in ({"name": name, "value": "mine"}, {"name": name}):

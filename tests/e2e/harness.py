@@ -19,7 +19,15 @@ from rendezvous_api.codec import decode
 from rendezvous_api.rendezvous import Rendezvous, RendezvousStatus
 from rendezvous_controlplane import LocalControlPlane
 
-_READ_LATE = {"KUBECONFIG", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "CUT_STORES", "PET_RDZV_CONF", "RDZV_CREATE"}
+_READ_LATE = {
+    "KUBECONFIG",
+    "TORCH_DISABLE_SHARE_RDZV_TCP_STORE",
+    "CUT_STORES",
+    "PET_RDZV_CONF",
+    "RDZV_CREATE",
+    "RDZV_HEALTH_CHECK",
+    "HEALTH_FOLDER",
+}
 """Variables that torchrun and the handler read when they need them; others may be read while torch is imported."""
 WORKER = Path(__file__).with_name("worker.py")
 ANOTHER_LAUNCHER = (

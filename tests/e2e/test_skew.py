@@ -7,11 +7,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from tests.e2e.harness import Job
-from tests.support import baseline
+from tests.support import baseline, health_checks
 from tests.support.fork_server import ForkServer
 from tests.support.groups import OWN_CONTROL_PLANE
 from tests.support.processes import Process
@@ -84,17 +85,45 @@ def earlier_cluster(earlier: Path) -> Iterator[LocalControlPlane]:
 def test_this_handler_with_the_operator_of_the_first_release(
     earlier_cluster: LocalControlPlane, earlier: Path, torchrun_server: ForkServer, tmp_path: Path
 ) -> None:
+    with operated_by(earlier, earlier_cluster, tmp_path, torchrun_server) as job:
+        train(job, None)
+
+
+@OWN_CONTROL_PLANE
+def test_an_unhealthy_node_of_this_release_stays_out_under_the_operator_of_the_first(
+    earlier_cluster: LocalControlPlane, earlier: Path, torchrun_server: ForkServer, tmp_path: Path
+) -> None:
+    """Its CRDs remove the field that says why, and its operator takes the node for one that a signal has ended."""
+    with operated_by(earlier, earlier_cluster, tmp_path, torchrun_server) as job:
+        job.create(2, 3)
+        sick = health_checks.sick(tmp_path, "n2")
+        sick.write_text("no GPU", encoding="utf-8")
+        for node in ("n0", "n1", "n2"):
+            environment = {health_checks.FOLDER: str(tmp_path)}
+            job.agent(node, conf=f"health_check={health_checks.NAME}", environment=environment)
+        job.wait_for_training(NODES)
+        spec = job.participant("n2")["spec"]
+        assert (spec["state"], spec["leaveReason"], "unhealthy" in spec) == ("Left", "Terminated", False)
+        sick.unlink()
+        job.wait_for_training({*NODES, "n2"})
+        job.stop_training()
+        assert [agent.wait() for agent in job.agents.values()] == [0, 0, 0]
+
+
+@contextmanager
+def operated_by(earlier: Path, cluster: LocalControlPlane, folder: Path, torchruns: ForkServer) -> Iterator[Job]:
+    """A group with the operator of the earlier commit."""
     environment = path(earlier, "operator")
     assert found("rendezvous_operator", environment).is_relative_to(earlier)
-    job = Job(earlier_cluster, "default", tmp_path, torchruns=torchrun_server)
+    job = Job(cluster, "default", folder, torchruns=torchruns)
     job.processes.append(
         Process(
             [sys.executable, "-m", "rendezvous_operator.app"],
-            tmp_path / "operator.log",
-            {**os.environ, "KUBECONFIG": str(earlier_cluster.kubeconfig), **environment},
+            folder / "operator.log",
+            {**os.environ, "KUBECONFIG": str(cluster.kubeconfig), **environment},
         )
     )
     try:
-        train(job, None)
+        yield job
     finally:
         job.end()

@@ -353,6 +353,7 @@ STATUS_CASES = table(
 NAME = ("spec.rendezvousName", "`metadata.name` must begin with `spec.rendezvousName` and a dot")
 POD = ("spec.podUID", "`podName` and `podUID` must be set together")
 LEAVE = ("spec.leaveReason", "`leaveReason` must be set when `state` is `Left`, and may not be set otherwise")
+STAYS_OUT = {"state": "Left", "leaveReason": "Terminated"}
 PARTICIPANT_CASES = table(
     # what is called, its spec, what is expected
     ("in a pod", "train.train-0", {}, None),
@@ -365,6 +366,14 @@ PARTICIPANT_CASES = table(
     ("pod without a name", "train.train-0", {"podName": REMOVED}, POD),
     ("left", "train.train-0", {"state": "Left", "leaveReason": "Failed"}, None),
     ("left without a reason", "train.train-0", {"state": "Left"}, LEAVE),
+    ("stays out", "train.train-0", {**STAYS_OUT, "unhealthy": "gpus: 7 of 8 are there"}, None),
+    ("finds two lines", "train.train-0", {**STAYS_OUT, "unhealthy": "a\nb"}, ("spec.unhealthy", "should match")),
+    (
+        "finds much",
+        "train.train-0",
+        {**STAYS_OUT, "unhealthy": "a" * 1025},
+        ("spec.unhealthy", "may not be more than 1024"),
+    ),
     ("a reason without leaving", "train.train-0", {"leaveReason": "Failed"}, LEAVE),
     ("words of a later release", "train.train-0", {"state": "Draining", "attemptReason": "Drain2"}, None),
     ("state of two words", "train.train-0", {"state": "Is lost"}, ("spec.state", "should match")),
@@ -406,6 +415,7 @@ CHANGE_CASES = table(
     ("still no run", {"runID": REMOVED}, {"attempt": 3}, None),
     ("another run after a restart", {}, {"runID": "run-2", "incarnation": "efgh5678"}, None),
     ("leaves", {}, {"state": "Left", "leaveReason": "Succeeded"}, None),
+    ("takes part again", STAYS_OUT, {"state": "Joined", "leaveReason": REMOVED, "attempt": 3}, None),
     ("another rendezvous", {}, {"rendezvousName": "other", "incarnation": "efgh5678"}, NAME),
     ("another node", {}, {"nodeID": "train-1", "incarnation": "efgh5678"}, immutable("nodeID")),
     ("another pod of the name", {}, {"podUID": "other", "incarnation": "efgh5678"}, immutable("podUID")),

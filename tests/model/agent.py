@@ -40,6 +40,7 @@ from rendezvous_handler.join.answer import (
 from rendezvous_handler.join.join import Seen, as_check_in
 
 OFF, ASKS, WAITS, CHECKS_IN, TRAINS, STOPS = "is off", "asks", "waits", "checks in", "trains", "stops its workers"
+OUT = "stays out"
 
 NAME = "train"
 """Of the Rendezvous."""
@@ -76,6 +77,10 @@ class Agent:
         """When its heartbeats reached the API server."""
         self.lies = ""
         """What it says of the other members, whatever it knows."""
+        self.sick = False
+        """Its health checks fail."""
+        self.stayed_out: set[tuple[str, int]] = set()
+        """By incarnation and attempt: with which ones it has said so."""
         self._path = path
         self.failures: set[tuple[str, int, AttemptReason]] = set()
         """By incarnation and attempt: which of its workers, and of its check-ins, have failed."""
@@ -140,6 +145,7 @@ class Agent:
         seen = (self.watch.state, self.watch._resource_version)
         return (
             self.process,
+            self.sick,
             self.life,
             self.attempt,
             self.membership,
@@ -227,6 +233,8 @@ class Agent:
             return self._ask if known is not None and self.writes and not self.pod_is_gone else None
         if self.process == WAITS:
             return self._act_on_answer(known)
+        if self.process == OUT:
+            return None if self.sick else lambda: self._begin(self._reason)
         membership = self.membership
         assert membership is not None
         if self.process == STOPS:
@@ -242,6 +250,8 @@ class Agent:
             return lambda: self.leaves(LeaveReason.FAILED)
         decided = self.answer()
         if known is None or self.participant.gone or isinstance(decided, Replaced):
+            return lambda: self._begin(self._reason)
+        if self.sick and isinstance(decided, (Membership, Waiting)):
             return lambda: self._begin(self._reason)
         if isinstance(decided, Membership):
             return lambda: self._check_in(decided)
@@ -300,6 +310,10 @@ class Agent:
                 node_name=self.name,
                 check_in=self._said,
             )
+        if self.sick and self._asked.state is ParticipantState.JOINED:
+            left = {"state": ParticipantState.LEFT, "leave_reason": LeaveReason.TERMINATED}
+            self._asked = replace(self._asked, unhealthy="gpus: one is missing", **left)  # type: ignore[arg-type]
+            self.stayed_out.add((self.incarnation, self.attempt))
         self._keep_interval(known)
         try:
             self.participant.join(self._asked)
@@ -308,7 +322,7 @@ class Agent:
         except ApiError:
             return
         else:
-            self.process = WAITS
+            self.process = WAITS if self._asked.unhealthy is None else OUT
             self.heartbeats.answered()
 
     def _check_in(self, membership: Membership) -> None:

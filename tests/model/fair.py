@@ -81,6 +81,7 @@ def repair(system: System, healthy: Iterable[str]) -> None:
             "is reached again",
             "can connect again",
             "goes on",
+            "is healthy again",
             "starts",
         ):
             system.do((action, name))

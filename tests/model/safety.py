@@ -3,7 +3,8 @@
 S1: no round is published beside one that can still train. S2: a round ends only for a true reason. S3: one member list
 for each (uid, round). S4: only objects of dead agents are deleted. S5: restarts count true failures only. S6: no node
 trains in two rounds. S7: nobody is held out for a store that it has reached. S8: a run is closed by the failure that
-exceeds its restart budget, and by no other one. And what the spec asks for holds for each round that is published.
+exceeds its restart budget, and by no other one. S9: who says that it stays out is no member. And what the spec asks for
+holds for each round that is published.
 """
 
 from __future__ import annotations
@@ -170,6 +171,8 @@ class Safety:
                 self.broken.append(f"S1: round {status.round} is published beside {which}, which can still train")
         for member in status.participants:
             agent = self.agent(member)
+            if agent is not None and (agent.incarnation, agent.attempt) in agent.stayed_out:
+                self.broken.append(f"S9: {agent.name} stays out, and is a member of round {status.round}")
             if agent is not None and agent.round_key not in (None, key):
                 self.broken.append(f"S6: {agent.name} is a member of round {status.round}, and trains in another one")
 
@@ -239,6 +242,7 @@ class Safety:
             ClosedReason.RUN_SUCCEEDED.value: any(
                 self._has_left(member, LeaveReason.SUCCEEDED) for member in old.participants
             ),
+            RoundEndReason.MEMBER_UNHEALTHY.value: any(self._has_stayed_out(member) for member in old.participants),
             RoundEndReason.WORKER_FAILED.value: self._has_failed(old, AttemptReason.WORKER_FAILURE),
             RoundEndReason.CHECK_IN_FAILED.value: self._has_failed(old, AttemptReason.CHECK_IN_FAILED),
         }
@@ -277,6 +281,12 @@ class Safety:
         """Of a member, in this round: not in one that a restore has lost."""
         failed = {(agent.name, *failure) for agent in self._system.processes.values() for failure in agent.failures}
         return any((member.name, member.incarnation, member.attempt, how) in failed for member in status.participants)
+
+    def _has_stayed_out(self, member: Member) -> bool:
+        """With a later attempt than that of the member."""
+        agent = self.agent_of_name(member)
+        later = (said for said in agent.stayed_out if said[0] == member.incarnation) if agent is not None else ()
+        return any(attempt > member.attempt for _, attempt in later)
 
     def _is_done(self, member: Member) -> bool:
         """It has said that it has succeeded, and its pod went after that: who knows the end can know the word."""

@@ -51,6 +51,16 @@ WALKS = {
     ),
     "two runs that end": Setup(agents=5, runs=("run", "run", "other"), may=USUAL | {"ends", "pods"}),
     "other releases": Setup(agents=4, max_nodes=3, releases=RELEASES, may=USUAL | {"edits"}),
+    "nodes that are unhealthy": Setup(
+        agents=4,
+        operators=2,
+        max_nodes=3,
+        may=USUAL | {"sickens", "cuts", "pods", "restarts"},
+        spec=(*TIMES, *budget(1, 1)),
+    ),
+    "nodes that are unhealthy, of several releases": Setup(
+        agents=4, max_nodes=3, releases=("this", "older", "this", "newer"), may=USUAL | {"sickens", "edits", "ends"}
+    ),
     "all of it": Setup(
         agents=6,
         operators=2,
@@ -103,7 +113,7 @@ WALKS = {
         may=USUAL
         | PEERS
         | {"cuts", "splits", "parts", "pauses", "labels", "pods", "evicts", "requests", "edits", "suspends", "ends"}
-        | {"lies", "restarts"},
+        | {"lies", "restarts", "sickens"},
     ),
 }
 

@@ -177,6 +177,8 @@ class System:
             yield ("succeeds", key)
         if "ends" in may:
             yield ("is terminated", key)
+        if "sickens" in may and agent.release == "this":
+            yield ("is healthy again" if agent.sick else "is unhealthy", key)
         if "pauses" in may:
             yield ("goes on" if agent.paused else "is paused", key)
         if "relabels" in may:
@@ -320,6 +322,8 @@ class System:
             act = agent.acts(self.stores)
             if act is not None:
                 act()
+        elif what in ("is unhealthy", "is healthy again"):
+            agent.sick = what == "is unhealthy"
         elif what in ("is paused", "goes on"):
             agent.paused = what == "is paused"
         elif what == "will lose an answer":

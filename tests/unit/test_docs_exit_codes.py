@@ -28,11 +28,11 @@ def test_the_page_has_each_error_of_a_join_and_each_exit_code() -> None:
         for kind in vars(errors).values()
         if isinstance(kind, type) and issubclass(kind, errors.JoinError) and kind is not errors.JoinError
     ]
-    assert len(kinds) == 5
+    assert len(kinds) == 6
     exceptions = " ".join(end[1] for end in ENDS)
     assert [kind for kind in kinds if f"`{type(torch_error(kind('why'))).__name__}`" not in exceptions] == []
     codes = {end[0] for end in ENDS if end[0].isdecimal()}
-    assert codes == {"0", "1", str(errors.DO_NOT_START_AGAIN), str(errors.BUDGET_IS_SPENT)}
+    assert codes == {"0", "1", *map(str, (errors.DO_NOT_START_AGAIN, errors.BUDGET_IS_SPENT, errors.NODE_IS_UNHEALTHY))}
 
 
 def test_the_job_that_knows_the_exit_codes_is_the_example() -> None:

@@ -18,7 +18,7 @@ from torch.distributed.elastic.rendezvous.dynamic_rendezvous import RendezvousBa
 from torch.distributed.run import get_args_parser
 
 import kube_rendezvous
-from kube_rendezvous import worker
+from kube_rendezvous import health, worker
 
 DOCS = Path(__file__).parents[2] / "docs"
 TORCH = DOCS / "torch.md"
@@ -147,7 +147,7 @@ def test_every_counterpart_exists() -> None:
 def test_what_may_be_imported_is_what_the_public_modules_have() -> None:
     section = TORCH.read_text().partition("\n## What you may import\n")[2].partition("\n## ")[0]
     listed = [name for cells in rows(section) for name in _CODE.findall(cells[0])]
-    public = [f"{module.__name__}.{name}" for module in (kube_rendezvous, worker) for name in module.__all__]
+    public = [f"{module.__name__}.{name}" for module in (kube_rendezvous, health, worker) for name in module.__all__]
     assert sorted(listed) == sorted(public)
 
 

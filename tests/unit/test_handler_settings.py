@@ -63,6 +63,42 @@ def test_the_budget_of_a_rendezvous_that_an_agent_creates_is_in_the_environment(
             read()
 
 
+@pytest.mark.parametrize(
+    ("variable", "conf", "expected"),
+    [
+        ("", {}, ()),
+        ("gpus", {}, ("gpus",)),
+        ("gpus", {"health_check": "disk+own.checks:nic"}, ("disk", "own.checks:nic")),
+        ("gpus", {"health_check": "none"}, ()),
+    ],
+)
+def test_the_health_checks_are_given_or_in_the_environment(
+    variable: str, conf: dict[str, Any], expected: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RDZV_HEALTH_CHECK", variable)
+    assert read(**conf).health_checks == expected
+
+
+def test_the_times_of_health_checks() -> None:
+    settings = read()
+    assert (settings.health_check_timeout, settings.health_retry_timeout) == (60, None)
+    settings = read(health_check_timeout="5", health_retry_timeout="0")
+    assert (settings.health_check_timeout, settings.health_retry_timeout) == (5, 0)
+    for conf, message in (
+        ({"health_check_timeout": "0"}, "--rdzv-conf health_check_timeout=0: must be a positive integer"),
+        ({"health_retry_timeout": "-1"}, "--rdzv-conf health_retry_timeout=-1: must be a number of seconds, 0 or more"),
+        ({"health_check": "gpu"}, "--rdzv-conf health_check=gpu: 'gpu' must be one of "),
+    ):
+        with pytest.raises(ValueError, match=f"^{message}"):
+            read(**conf)
+
+
+def test_a_wrong_health_check_in_the_environment_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RDZV_HEALTH_CHECK", "gpus+a:b:c")
+    with pytest.raises(ValueError, match=r"^RDZV_HEALTH_CHECK=gpus\+a:b:c: 'a:b:c' must be one of "):
+        read()
+
+
 def test_a_wrong_value_in_the_environment_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RDZV_CREATE", "never")
     with pytest.raises(ValueError, match="RDZV_CREATE never: must be true or false"):

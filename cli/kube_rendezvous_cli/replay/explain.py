@@ -72,7 +72,9 @@ def _others(found: Steps) -> Iterator[Json]:
         if name in found.observed.entries:
             continue
         why = ""
-        if node.left is not None:
+        if node.unhealthy is not None:
+            state, why = "is unhealthy", node.unhealthy
+        elif node.left is not None:
             state, why = "left", str(node.left)
         elif node.dead is not None:
             state, why = "is dead", node.dead

@@ -59,6 +59,8 @@ class Node:
     """Counts what it has begun: what was to follow from an earlier one, does not."""
     beats: tuple[HostState, float] | None = None
     """Why no beats come from it, and since when. None: they come, if it runs a round."""
+    found: str | None = None
+    """What its health checks find the next time that they run; None: nothing."""
     accuses: bool = False
     """Its last heartbeat says that beats, or answers, of another member do not arrive: so it is sent again soon."""
 
@@ -149,8 +151,18 @@ def joins_again(
         store_port=before.spec.store_port + 1,
         last_run_id=last_run_id,
         check_in=check_in,
+        state=ParticipantState.JOINED,
+        leave_reason=None,
+        unhealthy=None,
     )
     return replace(before, spec=spec, status=_beat(before.status, spec))
+
+
+def stays_out(before: Participant, found: str, last_run_id: str | None) -> Participant:
+    """The participant of an agent whose health checks have failed before it asked for another round."""
+    after = joins_again(before, before.spec.attempt_reason, last_run_id, None)
+    spec = replace(after.spec, state=ParticipantState.LEFT, leave_reason=LeaveReason.TERMINATED, unhealthy=found)
+    return replace(after, spec=spec)
 
 
 def leaves(before: Participant, reason: LeaveReason, last_run_id: str | None) -> Participant:

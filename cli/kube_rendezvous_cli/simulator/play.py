@@ -277,20 +277,24 @@ class Play:
         mine = self.operator.participant(node.name)
         if mine is None:
             return
-        if not quiet:
+        if not quiet and node.found is None:
             self.happens(node.name, "joins again", "join again", Who.NODES)
         last = self._last_run(node, mine)
         if not node.starts and node.beats is None:
             self._ends_beats(node, HostState.LEFT)
         node.round, node.starts, node.stopping, node.accuses = 0, False, False, False
         node.turn += 1
-        self._write(nodes.joins_again(mine, reason, last, check_in))
+        if node.found is not None:
+            self.happens(node.name, "is unhealthy, stays out", "are unhealthy, stay out", Who.NODES)
+            self._write(nodes.stays_out(mine, node.found, last))
+        else:
+            self._write(nodes.joins_again(mine, reason, last, check_in))
         self._gives_up_in_time(node)
 
     def leave(self, node: Node, reason: LeaveReason) -> None:
         """The agent ends, and says so. Its pod ends with it."""
         mine = self.operator.participant(node.name)
-        if mine is not None and node.heard:
+        if mine is not None and node.heard and mine.spec.state is not ParticipantState.LEFT:
             self._write(nodes.leaves(mine, reason, self._last_run(node, mine)))
         if node.beats is None:
             self._ends_beats(node, HostState.LEFT)
@@ -316,6 +320,12 @@ class Play:
             node.stopping, node.turn = True, node.turn + 1
             self.happens(node.name, "has failed workers", "have failed workers", Who.NODES)
             self._later(node, 0.0, lambda: self.join_again(node, AttemptReason.WORKER_FAILURE))
+
+    def checks(self, node: Node, found: str | None) -> None:
+        """From now on its health checks find that, or nothing. They run before it joins, and while it waits."""
+        node.found = found
+        if node.acts and not node.round:
+            self.join_again(node, AttemptReason.MEMBERSHIP_CHANGE)
 
     def evict(self, node: Node) -> None:
         """The pod of a node is evicted, as by a drain: its agent ends in time, and then the pod is gone."""

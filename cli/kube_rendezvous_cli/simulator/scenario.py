@@ -25,6 +25,8 @@ EPOCH = datetime(2030, 1, 1, tzinfo=timezone.utc)
 AFTERWARDS_SECONDS = 300
 """After the last thing that happens, the scenario goes on for so long if the file does not say how long."""
 MOST_NODES = 2000
+FOUND = "gpus: 7 of 8 GPUs are there"
+"""By the health checks of a node that is unhealthy."""
 
 _FIELDS = ("apiVersion", "kind", "metadata", "spec", "agents", "nodes", "labels", "events", "until")
 _OWNERS = ("Job", "JobSet", "StatefulSet", "ReplicaSet", "none")
@@ -326,6 +328,16 @@ OF_NODES: Mapping[str, tuple[str, str, Callable[[Play, str], None]]] = {
         lambda play, name: play.leave(play.nodes[name], LeaveReason.FAILED),
     ),
     "workersFail": ("has a problem", "have a problem", lambda play, name: play.workers_fail(play.nodes[name])),
+    "unhealthy": (
+        "has a broken GPU",
+        "have a broken GPU",
+        lambda play, name: play.checks(play.nodes[name], FOUND),
+    ),
+    "healthy": (
+        "is repaired",
+        "are repaired",
+        lambda play, name: play.checks(play.nodes[name], None),
+    ),
     "kill": ("is killed", "are killed", lambda play, name: play.die(play.nodes[name], HostState.CLOSED)),
     "powerOff": (
         "loses its power",

@@ -5,6 +5,7 @@ from typing import Final
 DO_NOT_START_AGAIN: Final = 93
 """The exit code of nvidia-resiliency-ext for the same."""
 BUDGET_IS_SPENT: Final = 94
+NODE_IS_UNHEALTHY: Final = 95
 
 
 class JoinError(Exception):
@@ -33,6 +34,12 @@ class StateError(JoinError):
 
 class TimedOutError(JoinError):
     """The join timeout has passed."""
+
+
+class UnhealthyError(JoinError):
+    """The health checks of this node have failed for too long."""
+
+    exit_code = NODE_IS_UNHEALTHY
 
 
 class SucceededError(JoinError):

@@ -14,7 +14,14 @@ from rendezvous_api import names
 from rendezvous_api.api_errors import ApiError, ConflictError, InvalidError, UnreachableError
 from rendezvous_api.backoff import Backoff, Failures
 from rendezvous_api.participant import CheckIn, ParticipantSpec
-from rendezvous_api.reasons import AttemptReason, ClosedReason, ConditionReason, RefusalReason
+from rendezvous_api.reasons import (
+    AttemptReason,
+    ClosedReason,
+    ConditionReason,
+    LeaveReason,
+    ParticipantState,
+    RefusalReason,
+)
 from rendezvous_api.rendezvous import Refusal, Rendezvous
 from rendezvous_handler.agent.agent import Agent
 from rendezvous_handler.agent.participant import NameTakenError
@@ -29,6 +36,7 @@ from rendezvous_handler.join.errors import (
     SucceededError,
 )
 from rendezvous_handler.join.find import Finder
+from rendezvous_handler.join.health import Health, Unhealthy
 from rendezvous_handler.join.wait import JoinWait
 from rendezvous_handler.kube.errors import advise, may_pass
 
@@ -100,6 +108,7 @@ class Join(Generic[M]):
         previous: M | None = None,
         wait: JoinWait | None = None,
         check: Callable[[Rendezvous], None] = lambda rendezvous: None,
+        health: Health | None = None,
     ):
         """Do nothing yet.
 
@@ -110,6 +119,7 @@ class Join(Generic[M]):
             previous: that of the round that the agent comes from; it is closed once the agent is in another round.
             wait: counts the time, and ends the join when there was too much of it.
             check: raises if the agent must not join the Rendezvous that was found.
+            health: the health checks of the agent; None: it has none.
         """
         self._agent = agent
         self._reason = reason
@@ -117,6 +127,7 @@ class Join(Generic[M]):
         self._previous = previous
         self._wait = wait or JoinWait(agent)
         self._check = check
+        self._health = health or Health()
         self._finder = Finder(agent, self._wait)
         self._failed_check_in: CheckIn | None = None
 
@@ -129,7 +140,14 @@ class Join(Generic[M]):
             ConnectError: the API server cannot be reached, or refuses what an agent needs, for the join timeout.
             StateError: another run holds the Rendezvous, another agent has this one's name, or it cannot be read.
             TimedOutError: no round within the join timeout.
+            UnhealthyError: the health checks of this node have failed for too long.
         """
+        try:
+            return self._run()
+        finally:
+            self._health.stop()
+
+    def _run(self) -> M:
         check_ins, drops = Failures(_AFTER_CHECK_IN), Failures(_AFTER_DROP)
         while True:
             with contextlib.ExitStack() as on_failure:
@@ -137,12 +155,10 @@ class Join(Generic[M]):
                 self._check(rendezvous)
                 port = self._bind()
                 on_failure.callback(port.close)
-                attempt = self._agent.next_attempt(
-                    rendezvous, self._reason, port.address, port.port, self._failed_check_in
-                )
-                self._write(rendezvous, attempt)
-                membership = self._await_membership(attempt)
-                self._failed_check_in = None
+                membership = self._health.before_join(rendezvous, self._wait) or self._ask(rendezvous, port)
+                if isinstance(membership, Unhealthy):
+                    self._stay_out(rendezvous, port, membership)
+                    continue
                 if membership is None:
                     continue
                 if isinstance(membership, Refusal):
@@ -163,6 +179,33 @@ class Join(Generic[M]):
                 # A round that the operator has ended needs no pause: the operator decides when the next one comes.
                 self._wait.pause_for(check_ins.pause())
             self._wait.restart()
+
+    def _ask(self, rendezvous: Rendezvous, port: StorePort) -> Membership | Refusal | Unhealthy | None:
+        """Ask for a place in a round, and wait for the answer; see `_await_membership`."""
+        attempt = self._next_attempt(rendezvous, port)
+        self._write(rendezvous, attempt)
+        self._say_that_it_has_joined(rendezvous, attempt)
+        membership = self._await_membership(attempt)
+        self._failed_check_in = None
+        return membership
+
+    def _next_attempt(self, rendezvous: Rendezvous, port: StorePort) -> ParticipantSpec:
+        return self._agent.next_attempt(rendezvous, self._reason, port.address, port.port, self._failed_check_in)
+
+    def _stay_out(self, rendezvous: Rendezvous, port: StorePort, unhealthy: Unhealthy) -> None:
+        """Say that this node takes no part and why, and wait until its checks are to be run again.
+
+        The reason is one that every operator takes for no failure, also if it does not know of health checks.
+        """
+        attempt = replace(
+            self._next_attempt(rendezvous, port),
+            state=ParticipantState.LEFT,
+            leave_reason=LeaveReason.TERMINATED,
+            unhealthy=unhealthy.found,
+        )
+        self._write(rendezvous, attempt)
+        self._wait.follow(rendezvous)
+        self._health.stay_out(rendezvous, unhealthy, self._wait, lambda: self._agent.watch.state.rendezvous)
 
     def _close_previous(self) -> None:
         if self._previous is not None:
@@ -227,6 +270,9 @@ class Join(Generic[M]):
             # Priority and fairness of the API server lets some hundred requests of one service account wait and refuses
             # the others (HTTP 429): they must neither wait for long nor come again together.
             self._wait.pause_for(random.uniform(*RETRY_SECONDS) + max(0.0, asked_for - _USUAL_SECONDS))
+
+    def _say_that_it_has_joined(self, rendezvous: Rendezvous, attempt: ParticipantSpec) -> None:
+        agent = self._agent
         _logger.info(
             "joined %s as %s (incarnation %s, attempt %d, %s); store address, should this be rank 0: %s:%d",
             agent.reference,
@@ -237,12 +283,13 @@ class Join(Generic[M]):
             attempt.address,
             attempt.store_port,
         )
-        reporter.joined(rendezvous, must_change=not agent.participant.took_over)
+        self._wait.reporter.joined(rendezvous, must_change=not agent.participant.took_over)
 
-    def _await_membership(self, spec: ParticipantSpec) -> Membership | Refusal | None:
+    def _await_membership(self, spec: ParticipantSpec) -> Membership | Refusal | Unhealthy | None:
         """The round that has the attempt as a member.
 
-        Returns a refusal that asks for another attempt; None when a deleted object makes one necessary.
+        Returns a refusal that asks for another attempt; None when a deleted object makes one necessary; what a health
+        check has found that was run since.
         """
         agent = self._agent
         attempt = Attempt(agent.participant.name, spec)
@@ -257,7 +304,8 @@ class Join(Generic[M]):
                 return None
             decided = answer(state.rendezvous, attempt)
             if isinstance(decided, Membership):
-                return replace(decided, fence=fence_of(state.rendezvous, state.members_digest))
+                unhealthy = self._health.before_round(decided.round, self._wait)
+                return unhealthy or replace(decided, fence=fence_of(state.rendezvous, state.members_digest))
             if isinstance(decided, Refusal):
                 if decided.reason is RefusalReason.JOIN_ANEW:
                     return decided
@@ -265,6 +313,9 @@ class Join(Generic[M]):
             if isinstance(decided, Replaced):
                 _logger.warning("%s was deleted and recreated; joining the new one", agent.reference)
                 return None
+            unhealthy = self._health.while_waiting(state.rendezvous)
+            if unhealthy is not None:
+                return unhealthy
             self._wait.follow(state.rendezvous)
             self._wait.tick(decided)
             if not self._wait.expired:

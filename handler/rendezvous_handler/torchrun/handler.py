@@ -29,6 +29,7 @@ from rendezvous_handler.agent.request_thread import NotDoneError
 from rendezvous_handler.agent.store_port import StorePort
 from rendezvous_handler.join.answer import Membership, is_closed, nodes_waiting
 from rendezvous_handler.join.errors import JoinError
+from rendezvous_handler.join.health import Health
 from rendezvous_handler.join.join import Join
 from rendezvous_handler.kube.client import Client
 from rendezvous_handler.kube.errors import advise
@@ -72,6 +73,7 @@ class KubernetesRendezvousHandler(RendezvousHandler):  # type: ignore[misc]  # t
         self._settings = settings
         self._client = client
         self._agent: Agent | None = None
+        self._health = Health()
         self._store: RoundStore | None = None
         self._in_round: Membership | None = None
         self._degradation = Degradation()
@@ -127,7 +129,9 @@ class KubernetesRendezvousHandler(RendezvousHandler):  # type: ignore[misc]  # t
                 Rendezvous cannot be read.
             RendezvousTimeoutError: no round within the join timeout; the message says why.
             SystemExit: where a launcher on the command line has started this agent. 0: the run has succeeded without
-                this node; 93: do not start it again; 94: the restart budget is spent.
+                this node; 93: do not start it again; 94: the restart budget is spent; 95: its health checks have failed
+                for too long.
+            RendezvousError: in a program of its own: the last of these.
         """
         reason = self._reason_to_join()
         self._record(f"joins the rendezvous {self._settings.name} ({reason})")
@@ -235,7 +239,14 @@ class KubernetesRendezvousHandler(RendezvousHandler):  # type: ignore[misc]  # t
         if self._shut_down:
             raise RendezvousClosedError("this handler was shut down")
         if self._agent is None:
-            self._agent = Agent(self._settings, self._client, is_over=self._launcher_is_over)
+            settings = self._settings
+            self._agent = agent = Agent(settings, self._client, is_over=self._launcher_is_over)
+            self._health = Health(
+                settings.health_checks,
+                settings.health_check_timeout,
+                settings.health_retry_timeout,
+                agent.watch.notify,
+            )
             atexit.register(self._leave_at_exit)
             _running.add(self)
         return self._agent
@@ -247,7 +258,7 @@ class KubernetesRendezvousHandler(RendezvousHandler):  # type: ignore[misc]  # t
         if self._store is not None:
             self._store.check_out()
         try:
-            store = Join(agent, reason, self._round_store, self._store, check=self._compare).run()
+            store = Join(agent, reason, self._round_store, self._store, check=self._compare, health=self._health).run()
         except JoinError as error:
             end_agent(error)
         won = store.membership
@@ -265,6 +276,14 @@ class KubernetesRendezvousHandler(RendezvousHandler):  # type: ignore[misc]  # t
                 "this agent while its workers save for longer than that, the other nodes go on beside them; set "
                 "reentrySeconds to more",
                 call.shutdown_timeout,
+                agent.reference,
+                limit,
+            )
+        if agent.attempt == 0 and self._settings.health_checks and self._settings.health_check_timeout >= limit:
+            _logger.warning(
+                "health_check_timeout is %d s, and timeouts.reentrySeconds of the Rendezvous %s is %d: if the checks "
+                "of this node take that long, the other nodes go on without it; set health_check_timeout to less",
+                self._settings.health_check_timeout,
                 agent.reference,
                 limit,
             )

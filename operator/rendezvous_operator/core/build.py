@@ -6,7 +6,7 @@ from dataclasses import replace
 from rendezvous_api import names
 from rendezvous_api.reasons import EventReason, FormationReason, RoundEndReason
 from rendezvous_api.rendezvous import Formation, RendezvousStatus, RoundRecord, Store
-from rendezvous_operator.core import budget, conditions, garbage, history, invariants, summary, topology
+from rendezvous_operator.core import budget, conditions, garbage, history, invariants, summary, topology, unhealthy
 from rendezvous_operator.core.nodes import MemberState, MemberView
 from rendezvous_operator.core.rank.rank import rank
 from rendezvous_operator.core.run import Run
@@ -84,6 +84,7 @@ def _common(s: Situation, timers: Timers, *, runs: bool) -> RendezvousStatus:
         closed_runs=s.run.closed_runs,
         refused=s.run.refused,
         held_out=s.run.held_out,
+        unhealthy=unhealthy.listed(s),
         observed_restart_request=s.run.restart_request,
         observed_retry_request=s.run.retry_request,
         restarts=s.run.restarts,
@@ -213,4 +214,6 @@ def _loss(view: MemberView) -> RoundEndReason | None:
         return RoundEndReason.MEMBER_EVICTED
     if view.state is MemberState.LOST:
         return RoundEndReason.MEMBER_LOST
+    if view.unhealthy:
+        return RoundEndReason.MEMBER_UNHEALTHY
     return RoundEndReason.MEMBER_TERMINATED if view.terminated else RoundEndReason.MEMBER_FAILED

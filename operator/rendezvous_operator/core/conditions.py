@@ -19,6 +19,7 @@ from rendezvous_operator.core.select import held_out
 from rendezvous_operator.core.select.selection import Selection
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.timers import Timers
+from rendezvous_operator.core.unhealthy import as_missing
 from rendezvous_operator.core.words import budget_is_spent, cut, listing, with_listing
 
 Answer = tuple[bool, Reason, str]
@@ -34,14 +35,15 @@ def with_conditions(s: Situation, timers: Timers, picked: Selection, status: Ren
     # A round may have been published with a node that is held out, since the others were too few.
     members = {member.name for member in status.participants}
     absent = held_out.as_missing(entry for entry in held_out.active(s, timers) if entry.name not in members)
+    unhealthy = as_missing(s)
     closed = _closed(s, status)
     failed = _failed(closed)
     found = (
-        (names.CONDITION_RUNNING, _running(s, status, [*absent, *picked.left_out], closed)),
+        (names.CONDITION_RUNNING, _running(s, status, [*absent, *unhealthy, *picked.left_out], closed)),
         (names.CONDITION_COMPLETE, _complete(closed)),
         (names.CONDITION_FAILED, failed),
         (names.CONDITION_SUSPENDED, _suspended(s, status, closed)),
-        (names.CONDITION_DEGRADED, _degraded(s, status, absent)),
+        (names.CONDITION_DEGRADED, _degraded(s, status, absent, unhealthy)),
         (names.CONDITION_RECONCILING, _reconciling(s, status)),
         (names.CONDITION_STALLED, failed if failed[0] else _AS_EXPECTED),
     )
@@ -66,7 +68,7 @@ def _running(s: Situation, status: RendezvousStatus, absent: Sequence[Missing], 
     if s.spec.suspend:
         return False, FormationReason.SUSPENDED, "spec.suspend is true"
     message = f"0 of at least {s.sizes.fewest} nodes"
-    return False, FormationReason.WAITING_FOR_NODES, with_listing(message, s.known_but_missing)
+    return False, FormationReason.WAITING_FOR_NODES, with_listing(message, [*as_missing(s), *s.known_but_missing])
 
 
 def _unlabelled(s: Situation) -> str:
@@ -97,14 +99,14 @@ def _suspended(s: Situation, status: RendezvousStatus, closed: Closed | None) ->
     return reason is FormationReason.SUSPENDED, reason, message
 
 
-def _degraded(s: Situation, status: RendezvousStatus, absent: Sequence[Missing]) -> Answer:
-    silent = suspects_of(s, status)
+def _degraded(s: Situation, status: RendezvousStatus, held: Sequence[Missing], unhealthy: Sequence[Missing]) -> Answer:
+    silent, absent = suspects_of(s, status), (*held, *unhealthy)
     if silent:
         return True, ConditionReason.MEMBER_SUSPECTED, with_listing(suspects.described(s, silent), absent)
     if apart := _apart(s, status):
         return True, ConditionReason.PATH_BROKEN, with_listing(apart, absent)
     if absent and Run.of(status).round_runs:
-        return True, ConditionReason.NODE_HELD_OUT, listing(absent)
+        return True, ConditionReason.NODE_HELD_OUT if held else ConditionReason.NODE_UNHEALTHY, listing(absent)
     return _AS_EXPECTED
 
 

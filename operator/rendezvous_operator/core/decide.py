@@ -7,7 +7,7 @@ the names of ``docs/how-it-works.md``.
 
 from typing import NamedTuple
 
-from rendezvous_operator.core import suspects
+from rendezvous_operator.core import suspects, unhealthy
 from rendezvous_operator.core.build import build
 from rendezvous_operator.core.end.rules import end_if_due, find_fault
 from rendezvous_operator.core.facts import tick
@@ -77,6 +77,7 @@ def steps(now: Now, world: World, memory: Memory) -> Steps | Decision | Evidence
     s = end_if_due(s, timers)
     s = find_fault(s, timers)
     s, told = suspects.tell(s, memory)
+    s = unhealthy.tell(s)
     picked = select(s, timers)
     outlook = may_start(s, timers, picked)
     return Steps(observed, timers, claimed, s, told, picked, outlook)

@@ -109,6 +109,11 @@ class Node(NamedTuple):
         return self.left is None and self.dead is None
 
     @property
+    def unhealthy(self) -> str | None:
+        """What its health checks have found, for which it stays out; None: nothing, or it takes part."""
+        return self.object.spec.unhealthy if self.left is not None else None
+
+    @property
     def present(self) -> bool:
         """Lives, and is not silent."""
         return self.lives and self.silence is Silence.NONE
@@ -198,6 +203,11 @@ class MemberView(NamedTuple):
         Also set when its agent has left, failed or died: the end of the pod causes that.
         """
         return self.node.leaving if self.node is not None else None
+
+    @property
+    def unhealthy(self) -> bool:
+        """Whether it stays out since one of its health checks has failed, and has not died since or before."""
+        return self.state is MemberState.LEFT and self.node is not None and self.node.unhealthy is not None
 
     @property
     def terminated(self) -> bool:
@@ -338,7 +348,8 @@ def see_member(
     if node.left is LeaveReason.SUCCEEDED and spec.attempt == member.attempt:
         return MemberView(member, node, MemberState.SUCCEEDED)
     if node.left is not None and spec.attempt >= member.attempt:
-        return MemberView(member, node, MemberState.LEFT, f"it left: {node.left}")
+        why = f"it is unhealthy: {node.unhealthy}" if node.unhealthy else f"it left: {node.left}"
+        return MemberView(member, node, MemberState.LEFT, why)
     if node.dead is not None:
         return MemberView(member, node, MemberState.LOST, node.dead)
     if node.understood and spec.attempt > member.attempt:

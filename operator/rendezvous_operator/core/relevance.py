@@ -57,8 +57,8 @@ def _is_same_but_time(before: Participant, after: Participant) -> bool:
 def is_urgent(before: RendezvousStatus, after: RendezvousStatus) -> bool:
     """Whether somebody waits for the newer one: for a round, the end of one, that of a run, or a new refusal.
 
-    The spares, what the next round waits for, conditions and counts may be written later. Conditions that say how a
-    round or a run ended come with its end.
+    The spares, who is unhealthy, what the next round waits for, conditions and counts may be written later. Conditions
+    that say how a round or a run ended come with its end.
     """
     answers = set(after.refused).difference(before.refused)
     return bool(answers) or _without_details(before) != _without_details(after)
@@ -70,6 +70,7 @@ def _without_details(status: RendezvousStatus) -> RendezvousStatus:
         heartbeat_interval_seconds=None,
         waiting_nodes=min(status.waiting_nodes, 1),
         refused=(),
+        unhealthy=(),
         spares=(),
         summary=None,
         formation=None,

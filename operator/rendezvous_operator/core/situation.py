@@ -115,6 +115,25 @@ class Situation:
         )
 
     @cached_property
+    def unhealthy(self) -> Mapping[str, str]:
+        """What the health checks of nodes have found that may take part again, by the name of the node.
+
+        They are of the run, or, while there is none, of one that may begin. A node whose pod has ended is none of them:
+        another one will be in its place.
+        """
+        nodes = (node for node in self.nodes.values() if node.name in self.names_unhealthy and node.dead is None)
+        return {node.name: node.unhealthy or "" for node in nodes}
+
+    @cached_property
+    def names_unhealthy(self) -> frozenset[str]:
+        """The names of all of them that have said so last, whatever has become of them."""
+        said = (node for node in self.nodes.values() if node.unhealthy is not None)
+        return frozenset(node.name for node in said if self._may_be_of_the_run(node))
+
+    def _may_be_of_the_run(self, node: Node) -> bool:
+        return node.run_id == self.run.id if self.run.open else self.run.why_over(node.run) is None
+
+    @cached_property
     def listed_spares(self) -> frozenset[str]:
         """The names of the listed spares, without those under which another agent has started since.
 
@@ -286,14 +305,19 @@ class Situation:
 
     @cached_property
     def lost(self) -> tuple[Missing, ...]:
-        """Members of the run's last round that were lost or failed and have not joined again."""
+        """Members of the run's last round that were lost or failed and have not joined again.
+
+        Not those that are unhealthy: nobody waits for them.
+        """
         if not self.run.has_round:
             return ()
         rejoined = {node.name for node in self.waiting}
         return tuple(
             Missing(view.name, f"was lost ({view.why})")
             for view in self.members_not_running
-            if view.state in (MemberState.LOST, MemberState.LEFT) and view.name not in rejoined
+            if view.state in (MemberState.LOST, MemberState.LEFT)
+            and view.name not in rejoined
+            and view.name not in self.names_unhealthy
         )
 
     @property

@@ -24,6 +24,7 @@ LOSSES = (
     RoundEndReason.MEMBER_LOST,
     RoundEndReason.MEMBER_EVICTED,
     RoundEndReason.MEMBER_TERMINATED,
+    RoundEndReason.MEMBER_UNHEALTHY,
     RoundEndReason.MEMBER_FAILED,
 )
 """The reasons for the loss of a member."""

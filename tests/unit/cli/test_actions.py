@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from tests.unit.cli.played import Played, has_lost_one, named, trains
+from tests.unit.core.healths import stays_out
 from tests.unit.core.started import x_is_held_out
 
 from kube_rendezvous_cli import actions, arguments, waiting
@@ -98,8 +99,20 @@ def test_retry_names_who_is_held_out() -> None:
     (value,) = plan.patch["metadata"]["annotations"].values()  # type: ignore[index]
     scenario.request_retry(value)
     assert scenario.held_out == {}
-    with pytest.raises(CommandError, match="no node of train is held out"):
+    with pytest.raises(CommandError, match="no node of train is held out or unhealthy"):
         PLANS["retry"](group, moment + timedelta(seconds=31))
+
+
+def test_retry_has_failed_health_checks_run_again() -> None:
+    scenario = x_is_held_out()
+    stays_out(scenario, "y")
+    group = group_of(encode(Rendezvous(scenario.metadata, scenario.spec, scenario.status)), (), ())
+    moment = Played.now.fget(scenario)  # type: ignore[attr-defined]
+    plan = PLANS["retry"](group, moment)
+    assert plan.says.startswith("lets x take part in")
+    assert plan.says.endswith(" And it has the health checks of y run again at once.")
+    later = PLANS["retry"](group, moment + timedelta(seconds=31))
+    assert later.says == "has the health checks of y run again at once."
 
 
 def test_an_eviction_says_what_happens_to_the_others() -> None:

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 from tests.unit.cli.played import Played, has_lost_one, named, trains, trains_again, trains_with_beats, waits
+from tests.unit.core.healths import stays_out
 from tests.unit.core.started import x_is_held_out
 from tests.unit.core.worlds import Scenario
 
 from kube_rendezvous_cli import yaml_text
 from kube_rendezvous_cli.get import group_json, groups_table, tree
 from kube_rendezvous_cli.group import group_of
-from kube_rendezvous_cli.rows import HELD_OUT, MEMBER, MISSING, REFUSED, SPARE, WAITING, Row, rows
+from kube_rendezvous_cli.rows import HELD_OUT, MEMBER, MISSING, REFUSED, SPARE, UNHEALTHY, WAITING, Row, rows
 from rendezvous_api.codec import encode
 from rendezvous_api.reasons import AttemptReason, LeaveReason, State
 from rendezvous_api.rendezvous import Domain, Rendezvous, Topology
@@ -131,6 +132,18 @@ def test_who_is_held_out_is_shown_with_the_time_and_the_reason() -> None:
     (row,) = [row for row in of(x_is_held_out()) if row.kind == HELD_OUT]
     assert (row.mark, row.name, row.state) == ("x", "x", "held out 30s more")
     assert row.evidence.startswith("StoreNotReached: it did not reach the store of round 2")
+
+
+def test_who_is_unhealthy_is_shown_with_what_was_found() -> None:
+    scenario = trains()
+    stays_out(scenario, *named("train-2"))
+    member = found(scenario)["train-2"]
+    assert (member.kind, member.state) == (MEMBER, "unhealthy: gpus: 7 of 8 GPUs are there")
+    scenario.all_join_again()
+    row = found(scenario)["train-2"]
+    assert (row.kind, row.mark, row.state, row.machine) == (UNHEALTHY, "x", "unhealthy", "gpu-b")
+    assert row.evidence == "gpus: 7 of 8 GPUs are there"
+    assert row.heartbeat is None, "it sends none now"
 
 
 def test_a_member_that_was_started_again_is_lost() -> None:

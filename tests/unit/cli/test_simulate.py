@@ -284,6 +284,16 @@ def test_a_node_that_was_away_finds_another_round_and_joins_again() -> None:
     assert {member.name for member in play.operator.status.participants} == {"train-0", "train-1", "train-2"}
 
 
+def test_a_spare_that_is_unhealthy_takes_no_place() -> None:
+    events = [{"at": 600, "unhealthy": "train-3"}, {"at": 660, "kill": "train-1"}, {"at": 900, "healthy": "train-3"}]
+    play = played(*events, spec={"minNodes": 2, "maxNodes": 3}, nodes=4, until=890)
+    assert [at for at, _ in told(play, "NodeUnhealthy")] == [600.0]
+    assert [member.name for member in play.operator.status.participants] == ["train-0", "train-2"]
+    play = played(*events, spec={"minNodes": 2, "maxNodes": 3}, nodes=4, until=1200)
+    assert {member.name for member in play.operator.status.participants} == {"train-0", "train-2", "train-3"}
+    assert not play.operator.status.unhealthy
+
+
 def test_hold_outs_end_when_a_retry_is_requested() -> None:
     text = (generate_scenarios.FOLDER / "held-out.yaml").read_text(encoding="utf-8")
     found = yaml.safe_load(text)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from tests.support.pages import anchors, read
 from tests.unit.cli.played import JOB, Played, has_lost_one, named, trains, trains_again, trains_with_beats, waits
+from tests.unit.core.healths import stays_out
 
 from kube_rendezvous_cli import why as module
 from kube_rendezvous_cli.get import group_json, tree
@@ -117,6 +118,19 @@ def test_a_silent_member_is_named() -> None:
     assert "has been Degraded" in text
     assert "train.train-1 is silent since" in text
     assert "What to do: Look into the log of the node that the message names first" in text
+
+
+@pytest.mark.parametrize("left", [2, 1])
+def test_an_unhealthy_node_is_named_and_what_was_found(left: int) -> None:
+    scenario = trains(min_nodes=2)
+    stays_out(scenario, *named("train-2", "train-1")[: 3 - left])
+    scenario.all_join_again()
+    text = said(scenario)
+    assert ("has been Degraded" if left == 2 else "has been WaitingForNodes") in text
+    assert text.count("train.train-2 is unhealthy: gpus: 7 of 8 GPUs are there") == 1
+    assert "because a health check of a member failed (MemberUnhealthy: " in text
+    assert "What to do: Repair what the health check of each unhealthy node has found" in text
+    assert text.endswith("#a-node-is-unhealthy")
 
 
 def test_a_broken_path_is_named() -> None:

@@ -5,6 +5,7 @@ from itertools import combinations
 
 import pytest
 from tests.unit.core.builders import now
+from tests.unit.core.healths import stays_out
 from tests.unit.core.worlds import Scenario
 
 from rendezvous_api.reasons import FAILURES, AttemptReason, LeaveReason, RoundEndReason
@@ -14,6 +15,7 @@ from rendezvous_operator.core.end import (
     member_lost,
     member_reentered,
     member_terminated,
+    member_unhealthy,
     restart_requested,
     scale_up,
     suspended,
@@ -35,6 +37,7 @@ WORKER_FAILURE = AttemptReason.WORKER_FAILURE
         ("a member asks again after a failure", "WorkerFailed"),
         ("a member's check-in failed", "CheckInFailed"),
         ("a member comes back by itself", "MemberReentered"),
+        ("a member's health check failed", "MemberUnhealthy"),
         ("a member leaves with a failure", "MemberFailed"),
         ("a member's object is gone", "MemberLost"),
         ("a member is restarted", "MemberLost"),
@@ -56,6 +59,8 @@ def test_a_new_round_is_asked_for_when(happening: str, reason: str) -> None:
             scenario.reenter("b", reason=CHECK_IN_FAILED)
         case "a member comes back by itself":
             scenario.reenter("b")
+        case "a member's health check failed":
+            stays_out(scenario, "b")
         case "a member leaves with a failure":
             scenario.leave("b")
         case "a member is ended by a signal":
@@ -79,7 +84,7 @@ def test_a_new_round_is_asked_for_when(happening: str, reason: str) -> None:
     assert scenario.condition("Running").status == "False"
 
 
-# What happens to a round of seven, each on another node, and the rule that answers to it.
+# What happens to a round of eight, each on another node, and the rule that answers to it.
 HAPPENINGS: dict[EndRule, tuple[RoundEndReason, Callable[[Scenario], None]]] = {
     member_lost.causes: (RoundEndReason.MEMBER_LOST, lambda group: group.gone("a")),
     member_evicted.causes: (RoundEndReason.MEMBER_EVICTED, lambda group: group.pod("b", leaving="it is evicted")),
@@ -98,7 +103,8 @@ HAPPENINGS: dict[EndRule, tuple[RoundEndReason, Callable[[Scenario], None]]] = {
         RoundEndReason.MEMBER_TERMINATED,
         lambda group: group.leave("g", reason=LeaveReason.TERMINATED),
     ),
-    too_many_nodes.causes: (RoundEndReason.TOO_MANY_NODES, lambda group: group.edit(max_nodes=6)),
+    member_unhealthy.causes: (RoundEndReason.MEMBER_UNHEALTHY, lambda group: stays_out(group, "h")),
+    too_many_nodes.causes: (RoundEndReason.TOO_MANY_NODES, lambda group: group.edit(max_nodes=7)),
     restart_requested.causes: (RoundEndReason.RESTART_REQUESTED, lambda group: group.request_restart("now")),
     scale_up.causes: (RoundEndReason.SCALE_UP, lambda group: group.join("newcomer")),
 }
@@ -114,13 +120,13 @@ def reason_of(rule: EndRule) -> RoundEndReason:
 NAMED_PAIRS = [pytest.param(*pair, id=" and ".join(str(reason_of(rule)) for rule in pair)) for pair in PAIRS]
 
 
-def seven_to_whom_happens(*rules: EndRule, max_restarts: int | None = None) -> Scenario:
-    """A round of seven to which all of this has happened, as the operator sees it at its next look."""
-    group = Scenario(2, 8, last_call_seconds=1, max_restarts=max_restarts)
-    group.pod(*"abcdefg")
-    group.join_from_pods(*"abcdefg")
+def eight_to_whom_happens(*rules: EndRule, max_restarts: int | None = None) -> Scenario:
+    """A round of eight to which all of this has happened, as the operator sees it at its next look."""
+    group = Scenario(2, 9, last_call_seconds=1, max_restarts=max_restarts)
+    group.pod(*"abcdefgh")
+    group.join_from_pods(*"abcdefgh")
     group.after(5)
-    assert group.group == [*"abcdefg"]
+    assert group.group == [*"abcdefgh"]
     group.complete = False
     for rule in rules:
         HAPPENINGS[rule][1](group)
@@ -131,7 +137,7 @@ def seven_to_whom_happens(*rules: EndRule, max_restarts: int | None = None) -> S
 
 def both_in_one_turn(*rules: EndRule, max_restarts: int | None = None) -> Scenario:
     """The same, after that look."""
-    group = seven_to_whom_happens(*rules, max_restarts=max_restarts)
+    group = eight_to_whom_happens(*rules, max_restarts=max_restarts)
     group.settle()
     return group
 
@@ -147,6 +153,7 @@ def test_the_order_is_the_priority() -> None:
     assert [str(reason_of(rule)) for rule in END_RULES] == [
         "MemberLost",
         "MemberEvicted",
+        "MemberUnhealthy",
         "MemberTerminated",
         "MemberFailed",
         "WorkerFailed",
@@ -191,7 +198,7 @@ def test_a_cause_alone_closes_a_run_without_budget_if_it_is_a_failure(rule: EndR
 
 def test_a_round_that_is_too_large_takes_no_newcomers_in() -> None:
     """So these two are no pair."""
-    group = seven_to_whom_happens(too_many_nodes.causes, scale_up.causes)
+    group = eight_to_whom_happens(too_many_nodes.causes, scale_up.causes)
     situation = observe(now(group.clock), group.world(), group.memory)
     assert isinstance(situation, Situation)
     answers = [[*rule(situation, Timers(group.clock, {}))] for rule in (too_many_nodes.causes, scale_up.causes)]

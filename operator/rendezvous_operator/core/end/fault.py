@@ -43,6 +43,8 @@ def found(s: Situation, timers: Timers) -> Situation:
     crashed = [view for view in s.members_not_running if _has_crashed(view)]
     if crashed:
         return _of_crashed(s, timers, crashed)
+    if any(view.unhealthy for view in s.members_not_running) and not _goes_on_and_on(s):
+        return failures.without_current(s)  # workers of others, or a check-in, fail with a node that is unhealthy
     return _of_check_in(s, timers) if reason == RoundEndReason.CHECK_IN_FAILED else s
 
 

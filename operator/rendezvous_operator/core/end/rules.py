@@ -13,6 +13,7 @@ from rendezvous_operator.core.end import (
     member_lost,
     member_reentered,
     member_terminated,
+    member_unhealthy,
     restart_requested,
     scale_up,
     suspended,
@@ -31,6 +32,7 @@ EndRule = Callable[[Situation, Timers], Iterable[Cause[RoundEndReason]]]
 END_RULES: tuple[EndRule, ...] = (
     member_lost.causes,
     member_evicted.causes,
+    member_unhealthy.causes,
     member_terminated.causes,
     member_failed.causes,
     member_reentered.worker_failed,

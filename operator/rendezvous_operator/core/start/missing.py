@@ -4,13 +4,14 @@ from rendezvous_api.rendezvous import Missing
 from rendezvous_operator.core.select import held_out
 from rendezvous_operator.core.select.selection import Selection
 from rendezvous_operator.core.situation import Situation
+from rendezvous_operator.core.unhealthy import as_missing
 
 
 def away(s: Situation, picked: Selection) -> list[Missing]:
-    """Lost members, and nodes that are held out."""
+    """Lost members, nodes that are held out, and those that are unhealthy."""
     passed_over = {entry.name for entry in picked.held_out}
     lost = [item for item in s.lost if item.name not in passed_over]
-    return [*lost, *held_out.as_missing(picked.held_out)]
+    return [*lost, *held_out.as_missing(picked.held_out), *as_missing(s)]
 
 
 def missing(s: Situation, picked: Selection) -> list[Missing]:

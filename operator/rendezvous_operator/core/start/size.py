@@ -20,4 +20,6 @@ def verdict(s: Situation, _: Timers, picked: Selection) -> Verdict:
     message += in_whole_segments(s, names_of(picked.queue))
     if picked.left_out:
         message += " may become members"
+    if s.unhealthy and s.sizes.fitting(len(picked.queue) + len(s.unhealthy)):
+        message += f", which would be enough with the unhealthy {'one' if len(s.unhealthy) == 1 else 'ones'}"
     return Waits(FormationReason.WAITING_FOR_NODES, with_listing(message, absent), absent)
