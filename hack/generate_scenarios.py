@@ -30,6 +30,7 @@ TITLES = {
     "below-min-nodes": "Fewer nodes than the minimum",
     "drain": "A machine is drained",
     "held-out": "A node does not reach the others",
+    "bad-machine": "A machine is cordoned",
     "operator-away": "No operator for a minute",
     "restart": "A restart is requested",
     "suspend": "Suspended, and resumed",

@@ -91,6 +91,32 @@ class Restarts:
 
 
 @dataclass(frozen=True)
+class Exclude:
+    """``spec.nodes.exclude``: the marks that keep a node out of rounds. Each mark is a text; see the schema."""
+
+    cordoned: bool = True
+    known_marks: bool = True
+    taints: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    conditions: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    """Of machines."""
+
+
+@dataclass(frozen=True)
+class NodePolicies:
+    """``spec.nodes``: which of the nodes that wait are chosen. Times are whole seconds."""
+
+    exclude: Exclude = Exclude()
+    too_few_seconds: int | None = None
+    """None: a group that has too few nodes without a mark waits."""
+    max_failures_per_node: int | None = None
+    """None: failures do not count for the choice."""
+    failure_window_seconds: int | None = None
+    """None: all listed failures of the run count."""
+
+
+@dataclass(frozen=True)
 class RendezvousSpec:
     """What the user asks for. The schema in ``crds/`` is the contract; a test holds the defaults here equal to it.
 
@@ -109,6 +135,7 @@ class RendezvousSpec:
     scale_up: ScaleUp = ScaleUp()
     heartbeat: Heartbeat = Heartbeat()
     restarts: Restarts = Restarts()
+    nodes: NodePolicies = NodePolicies()
 
     @property
     def heartbeat_seconds(self) -> int:

@@ -73,6 +73,14 @@ WALKS = {
     "machines that are reported as down, and a second path": Setup(
         agents=4, operators=2, peers=True, max_nodes=4, may=USUAL | PEERS | {"machines", "cuts", "pauses", "restarts"}
     ),
+    "machines with marks": Setup(agents=4, max_nodes=3, may=USUAL | {"marks", "pods", "requests"}),
+    "machines with marks, a restart budget, and nodes that fail too often": Setup(
+        agents=4,
+        operators=2,
+        max_nodes=3,
+        may=USUAL | {"marks", "pods", "restarts"},
+        spec=(*TIMES, *budget(9, 9), ("max_failures_per_node", 0), ("too_few_seconds", 30)),
+    ),
     "all of it with a second path": Setup(
         agents=6,
         operators=2,

@@ -12,7 +12,7 @@ from typing import Any
 from rendezvous_api.codec import json_name
 from rendezvous_api.rendezvous_spec import RendezvousSpec
 
-_GROUPS = ("timeouts", "scale_up", "heartbeat", "restarts")
+_GROUPS = ("timeouts", "scale_up", "heartbeat", "restarts", "nodes")
 _OWN_NAMES = {
     ("scale_up", "interval_seconds"): "scale_up_interval_seconds",
     ("heartbeat", "interval_seconds"): "heartbeat_interval_seconds",

@@ -73,6 +73,11 @@ def pod_of(name: str, habits: Habits, number: int, **how: object) -> Pod:
     return replace(Pod(uid, name, workload=of, owner_uid=of, owner=owner), **how)  # type: ignore[arg-type]
 
 
+def machine_of(name: str) -> str:
+    """The machine of each node of that name: ``gpu-2`` of ``train-2``."""
+    return f"gpu-{name.rpartition('-')[2]}"
+
+
 def pod_after(before: Pod, number: int) -> Pod:
     """The pod that its owner makes in the place of an earlier one."""
     uid = f"{before.uid}-{number}"
@@ -112,6 +117,7 @@ def joins(
         run_id=run_id,
         pod_name=pod.name if pod is not None else None,
         pod_uid=pod.uid if pod is not None else None,
+        node_name=machine_of(name) if pod is not None else None,
         pod_index=index,
     )
     metadata = replace(metadata, owner_references=owners, creation_timestamp=created)

@@ -7,11 +7,13 @@ from datetime import datetime, timedelta
 from rendezvous_api import names
 from rendezvous_api.participant import Participant
 from rendezvous_api.rendezvous import Rendezvous, RendezvousStatus
+from rendezvous_operator.core import machines
 from rendezvous_operator.core.decide import decide
 from rendezvous_operator.core.world import (
     Decision,
     Deletion,
     Evidence,
+    Machine,
     Memory,
     Now,
     Pod,
@@ -51,6 +53,8 @@ class Operator:
     memory: Memory = field(default_factory=Memory)
     wake_at: float | None = None
     """It decides again at this moment (seconds of the simulation)."""
+    machines: dict[str, Machine] | None = None
+    """Those that are not as all others, by name; None: the operator may not read machines."""
     away: bool = False
     """No operator leads: nothing is decided."""
     finished: bool = False
@@ -107,7 +111,7 @@ class Operator:
             return written
         self.news = False
         for _ in range(_MOST_TURNS):
-            decision = decide(Now(at, self.wall(at)), self._world(), self.memory)
+            decision = decide(Now(at, self.wall(at)), self._world(at), self.memory)
             if isinstance(decision, Evidence):
                 self._read(decision.targets, at)
                 continue
@@ -123,14 +127,19 @@ class Operator:
             written.append(Written(before, decision))
         raise RuntimeError(f"at {at:g} s the simulation decides again and again: {written or 'it reads'}")
 
-    def _world(self) -> World:
-        return World(
+    def _world(self, at: float) -> World:
+        world = World(
             self.rendezvous,
             self.seen,
             self.pods,
             absent=frozenset(self._absent),
             ended_at=self._ended_at,
             complete=True,
+        )
+        if self.machines is None:
+            return world
+        return replace(
+            world, machines={name: self.machines.get(name, Machine()) for name in machines.to_know(at, world)}
         )
 
     def _read(self, targets: Iterable[Target], at: float) -> None:

@@ -353,7 +353,8 @@ class Play:
         gathered = status.formation is not None and status.formation.reason is FormationReason.GATHERING
         suspended = self.operator.rendezvous.spec.suspend
         held_out = any(entry.name == node.name for entry in status.held_out)
-        if node.name in status.spares or gathered or held_out or suspended:
+        passed_over = any(entry.name == node.name for entry in status.passed_over)
+        if node.name in status.spares or gathered or held_out or passed_over or suspended:
             return
         self.happens(node.name, "gives up waiting", "give up waiting", Who.NODES)
         self.leave(node, LeaveReason.TIMED_OUT)

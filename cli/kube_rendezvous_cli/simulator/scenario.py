@@ -16,6 +16,7 @@ from rendezvous_api.meta import ObjectMeta, timestamp
 from rendezvous_api.reasons import HostState, LeaveReason
 from rendezvous_api.rendezvous import Owner, Rendezvous
 from rendezvous_operator.core.recorded import patched
+from rendezvous_operator.core.world import Machine
 
 Json = dict[str, Any]
 
@@ -108,6 +109,8 @@ def play(scenario: Scenario) -> Play:
         creation_timestamp=timestamp(EPOCH),
     )  # fmt: skip
     played = Play(Operator(Rendezvous(first, spec.read(scenario.spec)), EPOCH), scenario.habits)
+    if any(each.what in OF_MACHINES for each in scenario.happenings):
+        played.operator.machines = {}
     stage = _Stage(played, scenario.spec)
     for each in scenario.happenings:
         played.at(each.at, lambda each=each: stage.happens(each))  # type: ignore[misc]
@@ -270,6 +273,22 @@ def _reconnect(play: Play, name: str) -> None:
     play.nodes[name].linked, play.nodes[name].beats = True, None
 
 
+def _cordon(play: Play, name: str) -> None:
+    """The operator learns of it when it looks for the machine."""
+    machines = play.operator.machines
+    assert machines is not None
+    machines[nodes.machine_of(name)] = Machine(cordoned=True)
+
+
+def _uncordon(play: Play, name: str) -> None:
+    machines = play.operator.machines
+    assert machines is not None
+    machines.pop(nodes.machine_of(name), None)
+
+
+OF_MACHINES = ("cordon", "uncordon")
+"""Where they happen, the operator may read machines."""
+
 OF_NODES: Mapping[str, tuple[str, str, Callable[[Play, str], None]]] = {
     "join": ("joins", "join", lambda play, name: play.join(name)),
     "pending": ("has a pod for which there is no machine", "have pods for which there is no machine", _pending),
@@ -294,6 +313,8 @@ OF_NODES: Mapping[str, tuple[str, str, Callable[[Play, str], None]]] = {
     "silence": ("does not reach the API server any more", "do not reach the API server any more", _silence),
     "hear": ("reaches the API server again", "reach the API server again", _hear),
     "cutOff": ("does not reach the other nodes any more", "do not reach the other nodes any more", _cut_off),
+    "cordon": ("has a machine that is cordoned", "have machines that are cordoned", _cordon),
+    "uncordon": ("has a machine that is no longer cordoned", "have machines that are no longer cordoned", _uncordon),
     "reconnect": ("reaches the other nodes again", "reach the other nodes again", _reconnect),
 }
 """What can happen to nodes: in words for one node and for several ones, and what then is so."""

@@ -79,6 +79,8 @@ class Reporter:
         if waiting.held_out is not None:
             held, when = waiting.held_out, "is" if held_out else "was"
             text = f"this node {when} held out until {held.until} ({held.times} in a row): {held.message}. {text}"
+        elif waiting.passed_over is not None:
+            text = f"this node is passed over: {waiting.passed_over.message}. {text}"
         elif waiting.spare:
             text = f"the round is full; this node is a spare and takes the place of a lost member at once. {text}"
         if text:
@@ -113,7 +115,7 @@ class Reporter:
         self._log(logging.WARNING, f"there is no Rendezvous {self._reference}: {why}")
 
     def _operator_has_noticed(self, status: RendezvousStatus, waiting: Waiting) -> bool:
-        if waiting.spare or waiting.held_out is not None:
+        if waiting.spare or waiting.held_out is not None or waiting.passed_over is not None:
             return True
         if not status.conditions:
             return False

@@ -15,7 +15,7 @@ from rendezvous_api.rendezvous import Missing, RendezvousStatus
 from rendezvous_operator.core import budget, suspects
 from rendezvous_operator.core.nodes import MemberView
 from rendezvous_operator.core.run import Run
-from rendezvous_operator.core.select import held_out
+from rendezvous_operator.core.select import held_out, passed_over
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.timers import Timers
 from rendezvous_operator.core.words import budget_is_spent, cut, listing, with_listing
@@ -33,10 +33,12 @@ def with_conditions(s: Situation, timers: Timers, status: RendezvousStatus) -> R
     # A round may have been published with a node that is held out, since the others were too few.
     members = {member.name for member in status.participants}
     absent = held_out.as_missing(entry for entry in held_out.active(s, timers) if entry.name not in members)
+    spares = {*status.spares}
+    kept_out = passed_over.as_missing(entry for entry in status.passed_over if entry.name not in spares)
     closed = _closed(s, status)
     failed = _failed(closed)
     found = (
-        (names.CONDITION_RUNNING, _running(s, status, absent, closed)),
+        (names.CONDITION_RUNNING, _running(s, status, (*absent, *kept_out), closed)),
         (names.CONDITION_COMPLETE, _complete(closed)),
         (names.CONDITION_FAILED, failed),
         (names.CONDITION_SUSPENDED, _suspended(s, status, closed)),

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from rendezvous_api import names
+from rendezvous_operator.core import marks
 from rendezvous_operator.core.liveness import assess
 from rendezvous_operator.core.nodes import MemberView, see_member, see_node
 from rendezvous_operator.core.peers import suspicion
@@ -39,7 +40,8 @@ def observe(now: Now, world: World, memory: Memory) -> Situation | Evidence:
         for name, member in known.members.items()
     )
     run = Run.of(world.rendezvous.status)
-    situation = Situation(now, world, nodes, all_waiting, views, liveness, run)
+    found = marks.of_waiting(world, all_waiting)
+    situation = Situation(now, world, nodes, all_waiting, views, liveness, run, found)
     unseen = {Target(names.PARTICIPANT_KIND, name) for name in known.members if name not in nodes} - world.absent
     vanished = {node.life_unread for node in nodes.values() if node.life_unread is not None}
     ended = {node.end_unread for node in nodes.values() if node.end_unread is not None}

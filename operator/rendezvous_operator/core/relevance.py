@@ -71,6 +71,7 @@ def _without_details(status: RendezvousStatus) -> RendezvousStatus:
         waiting_nodes=min(status.waiting_nodes, 1),
         refused=(),
         spares=(),
+        passed_over=(),
         summary=None,
         formation=None,
         conditions=(),

@@ -84,6 +84,10 @@ class Pod:
     """Why it is not running yet, for people: ``Pending (0/3 nodes are available: Insufficient nvidia.com/gpu)``."""
     unschedulable: bool = False
     """The scheduler has found no machine for it, and makes no room for it by preemption."""
+    excluded: bool = False
+    """Somebody has set the label ``rdzv.dev/exclude``."""
+    unhealthy_device: str | None = None
+    """The first device that its kubelet reports as Unhealthy, for people: ``nvidia.com/gpu GPU-7``. None: none is."""
 
     @property
     def over(self) -> bool:

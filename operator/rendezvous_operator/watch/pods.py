@@ -6,6 +6,7 @@ from typing import Any
 from rendezvous_api import names
 from rendezvous_api.rendezvous import Owner
 from rendezvous_api.text import one_line
+from rendezvous_operator.core.marks import is_excluded
 from rendezvous_operator.core.words import cut
 from rendezvous_operator.core.world import ContainerEnd, Pod
 
@@ -33,6 +34,8 @@ def pod_from_object(item: Json) -> Pod:
         only_container=containers[0]["name"] if len(containers) == 1 else None,
         problem=_problem(phase, status),
         unschedulable=_is_unschedulable(status),
+        excluded=is_excluded(labels),
+        unhealthy_device=_unhealthy_device(status),
     )
 
 
@@ -130,6 +133,16 @@ def _is_unschedulable(status: Json) -> bool:
     scheduled: Json = next((found for found in status.get("conditions", []) if found["type"] == "PodScheduled"), {})
     is_refused = scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable"
     return is_refused and not status.get("nominatedNodeName")
+
+
+def _unhealthy_device(status: Json) -> str | None:
+    """A kubelet shows which devices a container has, and how they are: by default from 1.36 on (KEP-4680)."""
+    for container in status.get("containerStatuses", []):
+        for kind in container.get("allocatedResourcesStatus") or []:
+            for device in kind.get("resources") or []:
+                if device.get("health") == "Unhealthy":
+                    return _short(f"{kind.get('name', '')} {device.get('resourceID', '')}".strip())
+    return None
 
 
 def _short(text: str) -> str:

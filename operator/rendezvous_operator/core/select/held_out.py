@@ -88,7 +88,7 @@ def passed_over(s: Situation, timers: Timers) -> tuple[HeldOut, ...]:
 def eligible(s: Situation, entries: Sequence[HeldOut]) -> tuple[Node, ...]:
     """The nodes that wait for the next round of the run and may become its members, without those held out by these."""
     who = {entry.name for entry in entries}
-    return tuple(node for node in s.waiting if node.name not in who) if who else s.waiting
+    return tuple(node for node in s.unmarked if node.name not in who) if who else s.unmarked
 
 
 def ends_at(s: Situation, timers: Timers, entry: HeldOut) -> float:

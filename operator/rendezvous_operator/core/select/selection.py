@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from rendezvous_api.rendezvous import HeldOut
+from rendezvous_api.rendezvous import HeldOut, PassedOver
 from rendezvous_operator.core.nodes import Node
 
 
@@ -19,4 +19,13 @@ class Selection:
     newcomers: tuple[Node, ...] = ()
     """While a round runs: the nodes for which it will be ended."""
     held_out: tuple[HeldOut, ...] = ()
-    """Who is passed over, whether it waits now or not."""
+    """Who is held out, whether it waits now or not."""
+    kept_out: tuple[PassedOver, ...] = ()
+    """Who waits and is kept out by a mark."""
+    gives_way: tuple[PassedOver, ...] = ()
+    """Who waits since others go before it."""
+
+    @property
+    def passed_over(self) -> tuple[PassedOver, ...]:
+        """What the status shows of both."""
+        return tuple(sorted((*self.kept_out, *self.gives_way), key=lambda entry: entry.name))

@@ -1,16 +1,16 @@
 """Who is not there, for the message and the list of what a round waits for."""
 
 from rendezvous_api.rendezvous import Missing
-from rendezvous_operator.core.select import held_out
+from rendezvous_operator.core.select import held_out, passed_over
 from rendezvous_operator.core.select.selection import Selection
 from rendezvous_operator.core.situation import Situation
 
 
 def away(s: Situation, picked: Selection) -> list[Missing]:
-    """Lost members, and nodes that are held out."""
-    passed_over = {entry.name for entry in picked.held_out}
-    lost = [item for item in s.lost if item.name not in passed_over]
-    return [*lost, *held_out.as_missing(picked.held_out)]
+    """Lost members, and nodes that are held out or kept out."""
+    held = {entry.name for entry in picked.held_out}
+    lost = [item for item in s.lost if item.name not in held]
+    return [*lost, *held_out.as_missing(picked.held_out), *passed_over.as_missing(picked.kept_out)]
 
 
 def missing(s: Situation, picked: Selection) -> list[Missing]:
