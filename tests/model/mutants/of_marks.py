@@ -111,13 +111,8 @@ MUTANTS = [
         ),
         (
             "close no run while a round runs",
-            "    if not s.may_publish or not s.kept_out:\n",
-            "    if not s.kept_out:\n",
-        ),
-        (
-            "close no run of which no node is kept out",
-            "    if not s.may_publish or not s.kept_out:\n",
-            "    if not s.may_publish:\n",
+            "    if not s.may_publish:\n        return False\n",
+            "",
         ),
         (
             "wait for members that may join again before a run is closed",

@@ -199,9 +199,12 @@ def test_the_machine_of_a_lost_member_is_that_on_which_it_ran() -> None:
 
 def test_as_a_newcomer_it_is_taken_in_where_there_is_room() -> None:
     scenario = together(
-        MachineScenario(2, 3, max_failures_per_node=0, last_call_seconds=0, scale_up_interval_seconds=0), "a", "b"
+        MachineScenario(2, 4, max_failures_per_node=0, last_call_seconds=0, scale_up_interval_seconds=60), "a", "b"
     )
     failed_before(scenario, failure("c", 1000, "machine-of-c"))
     scenario.join("c")
-    assert scenario.ended_because == "ScaleUp"
+    assert scenario.status.formation is not None
+    assert scenario.status.formation.joined == 1
     assert scenario.status.passed_over == ()
+    scenario.after(60)
+    assert scenario.ended_because == "ScaleUp"

@@ -49,7 +49,7 @@ def too_few(s: Situation, timers: Timers) -> Iterator[Cause[ClosedReason]]:
 
 def too_few_are_left(s: Situation) -> bool:
     """Whether a round is being formed for which there would be enough nodes without the marks."""
-    if not s.may_publish or not s.kept_out:
+    if not s.may_publish:
         return False
     may_rejoin = len(s.blocking_members) if s.run.has_round else 0
     return not s.sizes.fitting(len(s.unmarked) + may_rejoin) and bool(s.sizes.fitting(len(s.waiting) + may_rejoin))
