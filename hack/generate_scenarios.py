@@ -32,6 +32,7 @@ TITLES = {
     "drain": "A machine is drained",
     "held-out": "A node does not reach the others",
     "unhealthy": "A node is unhealthy",
+    "bad-machine": "A machine is cordoned",
     "operator-away": "No operator for a minute",
     "rack-lost-member": "A rack loses a member",
     "rack-escalates": "A rack waits for one node first",

@@ -17,6 +17,9 @@ LABEL_RENDEZVOUS = f"{GROUP}/rendezvous"
 LABEL_RUN_ID = f"{GROUP}/run-id"
 """On a pod: its workload, if its agent has no ``--rdzv-id``; each launch of it is a run."""
 
+LABEL_EXCLUDE = f"{GROUP}/exclude"
+"""On a pod, or on a machine: with any value but ``false``, its node is kept out of rounds."""
+
 LABEL_CREATED_BY = f"{GROUP}/created-by"
 """On a Rendezvous: its creator. The operator deletes an unused one only if an agent created it."""
 
@@ -63,6 +66,7 @@ MAX_REFUSED = 100
 MAX_HELD_OUT = 1000
 """Half of `MAX_NODES`: if more than half of a group reaches a store, the list has a place for all others."""
 MAX_UNHEALTHY = 100
+MAX_PASSED_OVER = 1000
 MAX_CLOSED_RUNS = 100
 MAX_HISTORY = 10
 MAX_FAILURES = 101

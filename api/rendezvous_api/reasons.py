@@ -93,6 +93,25 @@ class HeldOutReason(Reason):
     """It failed soon after it was admitted to a round, and again."""
 
 
+class PassedOverReason(Reason):
+    """Rendezvous ``status.passedOver[].reason``: why other nodes are chosen. All but the last are marks."""
+
+    CORDONED = "Cordoned"
+    """Its machine is cordoned: ``spec.unschedulable``."""
+    TAINTED = "Tainted"
+    """Its machine has a taint that is a mark."""
+    LABELLED = "Labelled"
+    """Its machine or its pod has a label that is a mark."""
+    CONDITION = "Condition"
+    """Its machine has a condition that is a mark."""
+    NAMED = "Named"
+    """Its machine is one of ``spec.nodes.exclude.names``."""
+    UNHEALTHY_DEVICE = "UnhealthyDevice"
+    """The kubelet reports a device of its pod as Unhealthy."""
+    FAILED_TOO_OFTEN = "FailedTooOften"
+    """It has ended more rounds with a failure than ``spec.nodes.maxFailuresPerNode`` allows."""
+
+
 class ClosedReason(Reason):
     """Rendezvous ``status.closedRuns[].reason``, and a reason of conditions: why a run is closed."""
 
@@ -100,6 +119,8 @@ class ClosedReason(Reason):
     RUN_FAILED = "RunFailed"
     CLOSE_REQUESTED = "CloseRequested"
     RESTART_BUDGET_EXHAUSTED = "RestartBudgetExhausted"
+    TOO_FEW_ELIGIBLE = "TooFewEligible"
+    """Marks kept so many nodes out that the others were too few, for ``spec.nodes.tooFewSeconds``."""
     ABANDONED = "Abandoned"
 
 
@@ -205,4 +226,5 @@ class EventReason(Reason):
     NODE_HELD_OUT = "NodeHeldOut"
     NODES_LEFT_OUT = "NodesLeftOut"
     NODE_UNHEALTHY = "NodeUnhealthy"
+    NODE_PASSED_OVER = "NodePassedOver"
     RUN_CLOSED = "RunClosed"

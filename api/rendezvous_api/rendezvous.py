@@ -5,7 +5,15 @@ from dataclasses import dataclass, field
 
 from rendezvous_api import names
 from rendezvous_api.meta import Condition, ObjectMeta
-from rendezvous_api.reasons import ClosedReason, FormationReason, HeldOutReason, RefusalReason, RoundEndReason, State
+from rendezvous_api.reasons import (
+    ClosedReason,
+    FormationReason,
+    HeldOutReason,
+    PassedOverReason,
+    RefusalReason,
+    RoundEndReason,
+    State,
+)
 from rendezvous_api.rendezvous_spec import RendezvousSpec
 
 
@@ -54,6 +62,8 @@ class Failure:
     """Name of its participant object."""
     reason: RoundEndReason
     pod_index: int | None = None
+    machine: str | None = None
+    """On which its agent ran; None: not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +148,17 @@ class Unhealthy:
     """Of its participant object."""
     message: str
     """The check, and what it has found."""
+
+
+@dataclass(frozen=True)
+class PassedOver:
+    """``status.passedOver[]``: a node that waits, and that others go before, or that is kept out, for what it is."""
+
+    name: str
+    """Of its participant object."""
+    reason: PassedOverReason
+    message: str
+    machine: str | None = None
 
 
 @dataclass(frozen=True)
@@ -229,6 +250,7 @@ class RendezvousStatus:
     refused: tuple[Refusal, ...] = ()
     held_out: tuple[HeldOut, ...] = ()
     unhealthy: tuple[Unhealthy, ...] = ()
+    passed_over: tuple[PassedOver, ...] = ()
     round: int = 0
     nodes: int = 0
     participants: tuple[Member, ...] = ()

@@ -114,8 +114,21 @@ ESCALATE = "Escalate"
 
 
 @dataclass(frozen=True)
+class Exclude:
+    """``spec.nodes.exclude``: the marks that keep a node out of rounds. Each mark is a text; see the schema."""
+
+    cordoned: bool = True
+    known_marks: bool = True
+    taints: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    conditions: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    """Of machines."""
+
+
+@dataclass(frozen=True)
 class NodePolicies:
-    """``spec.nodes``: which of the nodes that wait may become members."""
+    """``spec.nodes``: which of the nodes that wait may become members. Times are whole seconds."""
 
     group_key: str | None = None
     """The label of a pod that names its replacement group; None: there are none."""
@@ -125,6 +138,13 @@ class NodePolicies:
     """None, and a word of a later release: Together."""
     escalation_seconds: int | None = None
     """None: `ESCALATION_SECONDS`. Only with the mode Escalate."""
+    exclude: Exclude = Exclude()
+    too_few_seconds: int | None = None
+    """None: a group that has too few nodes without a mark waits."""
+    max_failures_per_node: int | None = None
+    """None: failures do not count for the choice."""
+    failure_window_seconds: int | None = None
+    """None: all listed failures of the run count."""
 
     @property
     def groups(self) -> tuple[str, int] | None:

@@ -15,6 +15,8 @@ from rendezvous_api.rendezvous import Member
 
 MEMBER, SPARE, WAITING, HELD_OUT, REFUSED, MISSING = "member", "spare", "waiting", "heldOut", "refused", "missing"
 UNHEALTHY = "unhealthy"
+KEPT_OUT = "kept out"
+"""The state of a node that waits and has a mark; its row is one of those that are held out."""
 _MARKS = {SPARE: "-", WAITING: "+", HELD_OUT: "x", UNHEALTHY: "x", REFUSED: "x", MISSING: "?"}
 _SUSPECTED = r"is silent|sends no beats to|has no connection to|does not answer the beats of"
 """What the operator's message says of a suspect, after its name."""
@@ -159,7 +161,7 @@ def silence(group: Group, participant: Participant, now: datetime) -> float | No
 
 def _others(group: Group, now: datetime) -> Iterator[Row]:
     members = {member.name: member for member in group.status.participants}
-    held_out = group.held_out(now)
+    held_out, passed_over = group.held_out(now), {entry.name: entry for entry in group.status.passed_over}
     unhealthy = {entry.name: entry.message for entry in group.status.unhealthy}
     refused = {(item.name, item.incarnation, item.attempt): item for item in group.status.refused}
     for name, participant in group.participants.items():
@@ -184,7 +186,11 @@ def _others(group: Group, now: datetime) -> Iterator[Row]:
             state = f"refused: {answer.reason}"
             yield _row(REFUSED, name, state, participant, heartbeat=beat, evidence=answer.message)
         elif name in group.status.spares:
-            yield _row(SPARE, name, "spare", participant, heartbeat=beat)
+            told = passed_over[name].message if name in passed_over else ""
+            yield _row(SPARE, name, "spare", participant, heartbeat=beat, evidence=told)
+        elif name in passed_over:
+            told = f"{passed_over[name].reason}: {passed_over[name].message}"
+            yield _row(HELD_OUT, name, KEPT_OUT, participant, heartbeat=beat, evidence=told)
         elif spec.state != ParticipantState.LEFT:
             why = "" if spec.attempt == 1 else f"attempt {spec.attempt}: {spec.attempt_reason}"
             yield _row(WAITING, name, "waits for a round", participant, heartbeat=beat, evidence=why)

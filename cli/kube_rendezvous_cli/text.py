@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 _GOOD = ("Running", "Complete", "training", "ok")
 _WAITS = (
     "WaitingForNodes", "WaitingForMembers", "WaitingForReplacements", "LastCall", "Gathering", "Degraded", "Suspended",
-    "Closed", "silent", "accused", "starting", "Pending", "spare", "held out", "unhealthy", "waits", "warning",
+    "Closed", "silent", "accused", "starting", "Pending", "spare", "held out", "kept out", "unhealthy", "waits",
+    "warning",
 )  # fmt: skip
 _BAD = ("Failed", "lost", "gone", "refused", "problem")
 _COLOURS = {**dict.fromkeys(_GOOD, 32), **dict.fromkeys(_WAITS, 33), **dict.fromkeys(_BAD, 31)}

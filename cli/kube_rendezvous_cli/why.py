@@ -7,7 +7,7 @@ from datetime import datetime
 from kube_rendezvous_cli import budget, times
 from kube_rendezvous_cli.get import message
 from kube_rendezvous_cli.group import Group
-from kube_rendezvous_cli.rows import HELD_OUT, MEMBER, MISSING, REFUSED, SPARE, UNHEALTHY, WAITING, Row, rows
+from kube_rendezvous_cli.rows import HELD_OUT, KEPT_OUT, MEMBER, MISSING, REFUSED, SPARE, UNHEALTHY, WAITING, Row, rows
 from kube_rendezvous_cli.text import listing
 from kube_rendezvous_cli.timeline import time_lost, timeline
 from kube_rendezvous_cli.version import TROUBLESHOOTING
@@ -55,6 +55,11 @@ SICK = Advice(
     "machine (kubectl cordon). A node takes part again by itself when its checks succeed; kubectl rdzv retry {name} "
     "has them run at once.",
     "a-node-is-unhealthy",
+)
+KEPT = Advice(
+    "Wait until the marks are gone, take them away (kubectl uncordon MACHINE), or let the pods move to other machines. "
+    "spec.nodes.exclude says which marks count.",
+    "a-node-is-kept-out",
 )
 SUSPECTED = Advice(
     "Look into the log of the node that the message names first: its path to the API server may be broken, or its "
@@ -140,6 +145,7 @@ BY_END = {
     ClosedReason.RUN_FAILED: "all nodes are gone, and at least one of them had failed",
     ClosedReason.CLOSE_REQUESTED: "an agent closed the run",
     ClosedReason.RESTART_BUDGET_EXHAUSTED: "the restart budget is used up",
+    ClosedReason.TOO_FEW_ELIGIBLE: "marks kept too many nodes out",
     ClosedReason.ABANDONED: "all nodes were gone, and another run came",
 }
 
@@ -183,7 +189,7 @@ def advice_for(group: Group, found: list[Row], now: datetime) -> Advice:
     if state is State.DEGRADED and degraded is not None and degraded.reason == ConditionReason.PATH_BROKEN:
         return APART
     if state is State.WAITING_FOR_NODES and any(row.kind == HELD_OUT for row in found):
-        return HELD
+        return KEPT if any(row.state == KEPT_OUT for row in found) else HELD
     said = message(group)
     if state is State.WAITING_FOR_NODES and " of them in whole segments of " in said:
         return NO_SEGMENTS

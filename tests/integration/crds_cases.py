@@ -100,6 +100,25 @@ def alone(field: str) -> Refusal:
     return (f"spec.restarts.{field}", f"`restarts.{field}` must have `restarts.max` beside it")
 
 
+EVERY_MARK = {
+    "cordoned": True,
+    "knownMarks": True,
+    "taints": ["a", "a.example.com/b=c", "a:NoExecute", "a=b:NoSchedule", "a/*:PreferNoSchedule", "a="],
+    "labels": ["a", "a/b=c", "a/*", "*"],
+    "conditions": ["A", "A=False", "A=Unknown", "A*=True"],
+    "names": [f"gpu-{number}.example.com" for number in range(1000)],
+}
+NO_MARK = {"cordoned": False, "knownMarks": False}
+NO_MARK_COUNTS = (
+    "spec.nodes.tooFewSeconds",
+    "`nodes.tooFewSeconds` must have a mark in `nodes.exclude` that can keep nodes out",
+)
+NO_FAILURES = (
+    "spec.nodes.failureWindowSeconds",
+    "`nodes.failureWindowSeconds` must have `nodes.maxFailuresPerNode` beside it",
+)
+
+
 SPEC_CASES = table(
     ("fixed size", {"minNodes": 3, "maxNodes": 3}, None),
     ("more at least than at most", {"minNodes": 3, "maxNodes": 2}, MIN_MAX),
@@ -155,6 +174,54 @@ SPEC_CASES = table(
     ("restarts for no reason", {"restarts": {"max": 3, "perReason": {}}}, ("spec.restarts.perReason", "at least 1")),
     ("restarts for a reason that is no failure", {"restarts": {"max": 3, "perReason": {"scaleUp": 1}}}, NO_FAILURE),
     ("no window", {"restarts": {"max": 3, "windowSeconds": 0}}, ("spec.restarts.windowSeconds", "or equal to 1")),
+    ("every mark", {"nodes": {"exclude": EVERY_MARK}}, None),
+    ("no mark", {"nodes": {"exclude": NO_MARK, "maxFailuresPerNode": 0, "failureWindowSeconds": 1}}, None),
+    ("no further marks", {"nodes": {"exclude": {"taints": [], "labels": [], "conditions": [], "names": []}}}, None),
+    ("too few nodes without a mark", {"nodes": {"tooFewSeconds": 3600}}, None),
+    ("too few nodes by a name", {"nodes": {"exclude": {**NO_MARK, "names": ["gpu-7"]}, "tooFewSeconds": 1}}, None),
+    ("too few nodes, and no mark", {"nodes": {"exclude": NO_MARK, "tooFewSeconds": 3600}}, NO_MARK_COUNTS),
+    ("too few nodes for no time", {"nodes": {"tooFewSeconds": 0}}, ("spec.nodes.tooFewSeconds", "or equal to 1")),
+    ("a window without failures", {"nodes": {"failureWindowSeconds": 60}}, NO_FAILURES),
+    (
+        "more failures than are listed",
+        {"nodes": {"maxFailuresPerNode": 101}},
+        ("spec.nodes.maxFailuresPerNode", "or equal to 100"),
+    ),
+    (
+        "a taint with a space",
+        {"nodes": {"exclude": {"taints": ["a b"]}}},
+        ("spec.nodes.exclude.taints[0]", "should match"),
+    ),
+    (
+        "a taint with an effect",
+        {"nodes": {"exclude": {"taints": ["a:Never"]}}},
+        ("spec.nodes.exclude.taints[0]", "should match"),
+    ),
+    (
+        "a label with an effect",
+        {"nodes": {"exclude": {"labels": ["a:NoExecute"]}}},
+        ("spec.nodes.exclude.labels[0]", "match"),
+    ),
+    (
+        "a condition without sense",
+        {"nodes": {"exclude": {"conditions": ["A=B"]}}},
+        ("spec.nodes.exclude.conditions[0]", "should match"),
+    ),
+    (
+        "a machine with a capital",
+        {"nodes": {"exclude": {"names": ["GPU-7"]}}},
+        ("spec.nodes.exclude.names[0]", "should match"),
+    ),
+    (
+        "a machine twice",
+        {"nodes": {"exclude": {"names": ["a", "a"]}}},
+        ("spec.nodes.exclude.names[1]", "Duplicate value"),
+    ),
+    (
+        "an empty mark",
+        {"nodes": {"exclude": {"labels": [""]}}},
+        ("spec.nodes.exclude.labels[0]", "at least 1 chars long"),
+    ),
     ("run with spaces and umlauts", {"runID": "Übung 7/b"}, None),
     ("longest run", {"runID": "r" * 253}, None),
     ("run too long", {"runID": "r" * 254}, ("spec.runID", "may not be more than 253")),

@@ -1,4 +1,7 @@
-"""Machines as evidence, with Nodes on a real API server. The tests are their kubelets, and write the heartbeats."""
+"""Machines as evidence, and their marks, with Nodes on a real API server.
+
+The tests are their kubelets, and write the heartbeats.
+"""
 
 import json
 import time
@@ -38,6 +41,10 @@ class Machine:
         conditions = [{"type": "Ready", "status": ready, "reason": "Test"}]
         patch = json.dumps({"status": {"conditions": conditions}})
         self._kubectl("patch", "node", self.name, "--subresource=status", "--type=merge", "-p", patch)
+
+    def mark(self, patch: Json) -> None:
+        """What an administrator or another program writes."""
+        self._kubectl("patch", "node", self.name, "--type=merge", "-p", json.dumps(patch))
 
     def delete(self) -> None:
         self._kubectl("delete", "node", self.name)
@@ -159,3 +166,23 @@ def test_without_the_right_it_goes_by_silence_and_says_so_once(
     group.api.patch(names.RENDEZVOUS_KIND, group.name, {"spec": {"timeouts": {"suspectSeconds": SILENT_SECONDS}}})
     assert lives_on(group, "a")
     assert group.status.history[-1].message == "train.b: no heartbeat for more than 3 s"
+
+
+def test_a_newcomer_on_a_bad_machine_is_taken_in_when_its_mark_is_gone(
+    operators: Operators, group: Group, machine: Machine
+) -> None:
+    operators.start("--namespace", group.namespace, "--machines")
+    machine.mark({"metadata": {"labels": {"dgxc.nvidia.com/nvsentinel-state": "draining"}}})
+    group.create()
+    group.join("a")
+    group.join("b", nodeName=machine.name)
+    message = f"its machine {machine.name} has the label dgxc.nvidia.com/nvsentinel-state=draining"
+    (entry,) = wait_until(lambda: group.status.passed_over, "the node that is passed over")
+    assert (entry.name, str(entry.reason), entry.message) == ("train.b", "Labelled", message)
+    assert group.status.round == 0
+    taint = {"key": "AggregatedNodeHealth", "value": "False", "effect": "NoSchedule"}
+    label = {"dgxc.nvidia.com/nvsentinel-state": None}
+    machine.mark({"metadata": {"labels": label}, "spec": {"taints": [taint]}})
+    wait_until(lambda: group.status.passed_over[0].reason == "Tainted", "the next mark")
+    machine.mark({"spec": {"taints": None}})
+    assert group.wait_for_round(1).passed_over == ()

@@ -7,7 +7,7 @@ an answer. Each operator has a clock of its own, which stands still while it sle
 import contextlib
 import logging
 import types
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
 from datetime import datetime, timedelta, timezone
 from typing import Any, NamedTuple, Protocol, cast
 
@@ -33,8 +33,14 @@ KEY = Key("ns", "train")
 KIND = names.RENDEZVOUS_KIND
 _START = datetime(2030, 1, 1, tzinfo=timezone.utc)
 
-Reads = Mapping[str, float]
-"""When an operator has read a participant last, by its name, in the seconds of the model."""
+
+class Reads(NamedTuple):
+    """What an operator has read."""
+
+    participants: dict[str, float]
+    """When it has read a participant last, by its name, in the seconds of the model."""
+    machines: dict[str, Json]
+    """What it was last answered about a machine, by its name; not in it: nothing, or its last read has failed."""
 
 
 class Surroundings(Protocol):
@@ -45,7 +51,7 @@ class Surroundings(Protocol):
     machines: ModelMachines | None
 
     def written(self, before: Json, after: Json, reads: Reads) -> None:
-        """A status was written by an operator that has read participants at these times."""
+        """A status was written by an operator that has read this."""
 
     def deleted(self, item: Json) -> None:
         """An object was deleted by an operator."""
@@ -86,7 +92,7 @@ def _send(request: Request) -> Generator[Request, bool, Any]:
 class _Client(Client):
     def __init__(self, around: Surroundings) -> None:
         self._around = around
-        self._reads: dict[str, float] = {}
+        self._reads = Reads({}, {})
 
     async def list(self, kind: str, namespace: str | None, *, labelled: bool = True) -> ObjectList:
         request = Request(f"a list of every {kind}", lambda: self._around.server.all(kind))
@@ -95,19 +101,22 @@ class _Client(Client):
     async def read(self, kind: str, namespace: str, name: str) -> Json | None:
         def carry_out() -> Json | None:
             if kind == names.PARTICIPANT_KIND:
-                self._reads[name] = self._around.now
+                self._reads.participants[name] = self._around.now
             return self._around.server.find(kind, name)
 
         found: Json | None = await _send(Request(f"a read of {kind} {name}", carry_out))
         return found
 
     async def request(self, method: str, path: str, query: dict[str, str] | None = None, **_: Any) -> Json:
+        name = path.rpartition("/")[2]
+
         def carry_out() -> Json:
             assert self._around.machines is not None
-            return self._around.machines.read(path.rpartition("/")[2])
+            return self._around.machines.read(name)
 
-        found: Json = await _send(Request(f"{method} {path}", carry_out))
-        return found
+        self._reads.machines.pop(name, None)
+        self._reads.machines[name] = await _send(Request(f"{method} {path}", carry_out))
+        return self._reads.machines[name]
 
     async def write_status(
         self, namespace: str, name: str, uid: str, resource_version: str, status: Json

@@ -3,8 +3,8 @@
 S1: no round is published beside one that can still train. S2: a round ends only for a true reason. S3: one member list
 for each (uid, round). S4: only objects of dead agents are deleted. S5: restarts count true failures only. S6: no node
 trains in two rounds. S7: nobody is held out for a store that it has reached. S8: a run is closed by the failure that
-exceeds its restart budget, and by no other one. S9: who says that it stays out is no member. And what the spec asks for
-holds for each round that is published.
+exceeds its restart budget, and by no other one. S9: who says that it stays out is no member. S10: no node is in a round
+whose machine had a mark when it was read for that. And what the spec asks for holds for each round that is published.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from tests.model.agent import Agent
 from tests.model.api_server import Json
 from tests.model.evidence import is_lost
+from tests.model.machines import keeps_out
 from tests.model.operator import Reads
 
 from rendezvous_api import names
@@ -78,6 +79,7 @@ class Safety:
             self._expect(same, "S3", f"round {status.round} has other members than before")
         if status.round > old.round:
             self._published(new, old)
+            self._marked(status, old, reads)
         former = self.rounds.get((uid, old.round))
         if former is not None and status.waiting_nodes and former.asked_at is None:
             former.asked_at = now
@@ -176,6 +178,15 @@ class Safety:
             if agent is not None and agent.round_key not in (None, key):
                 self.broken.append(f"S6: {agent.name} is a member of round {status.round}, and trains in another one")
 
+    def _marked(self, status: RendezvousStatus, old: RendezvousStatus, reads: Reads) -> None:
+        """S10."""
+        same_run = bool(old.history) and old.history[-1].run_id == status.run_id
+        before = {member.name for member in old.participants} if same_run else set()
+        for member in status.participants:
+            machine = reads.machines.get(member.name)
+            marked = machine is not None and keeps_out(machine, was_member=member.name in before)
+            self._expect(not marked, "S10", f"{member.name} is in round {status.round}, and its machine has a mark")
+
     def _may_be_given_up(self, rendezvous: Rendezvous, known: Round) -> bool:
         """A documented time has passed, or a user has wanted it so."""
         now, spec = self._system.now, rendezvous.spec
@@ -267,7 +278,7 @@ class Safety:
         lost = is_lost(
             member.rank,
             [(each, self.agent(each)) for each in old.participants],
-            reads,
+            reads.participants,
             self._system.now,
             number=old.round,
             suspect=spec.silent_seconds if broken else spec.suspect_seconds,

@@ -105,6 +105,14 @@ WALKS = {
     "whole segments of racks": Setup(
         agents=5, max_nodes=4, racks=("r", "r", "s"), segment=2, may=USUAL | {"relabels", "pods", "cuts"}
     ),
+    "machines with marks": Setup(agents=4, max_nodes=3, may=USUAL | {"marks", "pods", "requests"}),
+    "machines with marks, a restart budget, and nodes that fail too often": Setup(
+        agents=4,
+        operators=2,
+        max_nodes=3,
+        may=USUAL | {"marks", "pods", "restarts"},
+        spec=(*TIMES, *budget(9, 9), ("max_failures_per_node", 0), ("too_few_seconds", 30)),
+    ),
     "all of it with a second path": Setup(
         agents=6,
         operators=2,

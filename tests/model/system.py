@@ -12,7 +12,7 @@ from typing import Any
 from tests.model import users
 from tests.model.agent import CHECKS_IN, OFF, TRAINS, Agent
 from tests.model.api_server import KINDS, ApiServer, Json
-from tests.model.machines import DOWN, NO_RACK, OTHER_RACK, RACK, WELL, Machines
+from tests.model.machines import DOWN, MARKS, NO_RACK, OTHER_RACK, RACK, WELL, Machines
 from tests.model.operator import DEFECTS, KEY, Operator, Reads
 from tests.model.peers import ACCUSES, VOUCHES, SecondPath
 from tests.model.safety import Safety
@@ -89,7 +89,7 @@ class System:
         self.safety = Safety(self)
         self.stores = Stores(self)
         self.path = SecondPath(self)
-        self.machines = Machines() if "machines" in setup.may or setup.racks else None
+        self.machines = Machines() if {"machines", "marks"} & setup.may or setup.racks else None
         self.parted: set[frozenset[str]] = set()
         """Pairs of nodes that do not reach each other."""
         self.agents: dict[str, Agent] = {}
@@ -183,8 +183,10 @@ class System:
             yield ("goes on" if agent.paused else "is paused", key)
         if "relabels" in may:
             yield from ((OTHER_RACK, key), (NO_RACK, key))
-        if self.machines is not None:
+        if self.machines is not None and ("machines" in may or "marks" not in may):
             yield (WELL if self.machines.is_down(agent.name) else DOWN, key)
+        if self.machines is not None and "marks" in may:
+            yield from ((mark, key) for mark in MARKS if mark != self.machines.mark_of(agent.name))
         if "powers" in may:
             yield ("loses its power", key)
         if "bars" in may:
@@ -300,6 +302,9 @@ class System:
         elif what in (OTHER_RACK, NO_RACK):
             if self.machines is not None:
                 self.machines.gets_label(agent.name, lost=what == NO_RACK)
+        elif what in MARKS:
+            if self.machines is not None:
+                self.machines.marks(agent.name, what)
         elif what in ("loses its connections", "can connect again"):
             self.path.barred.discard(agent.name) if what == "can connect again" else self.path.bars(agent)
         elif what in (ACCUSES, VOUCHES, "says what it knows"):

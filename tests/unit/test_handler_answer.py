@@ -12,6 +12,7 @@ from rendezvous_api.reasons import (
     FormationReason,
     HeldOutReason,
     ParticipantState,
+    PassedOverReason,
     RefusalReason,
 )
 from rendezvous_api.rendezvous import (
@@ -20,6 +21,7 @@ from rendezvous_api.rendezvous import (
     HeldOut,
     Member,
     Missing,
+    PassedOver,
     Refusal,
     Rendezvous,
     RendezvousStatus,
@@ -60,6 +62,7 @@ OTHER = Member("train.b", "bbbbbbbb", 1, rank=0)
 ROUND = RoundRecord(7, "run", 2, "2030-01-01T00:00:00.000000Z")
 REFUSAL = Refusal("train.a", "aaaaaaaa", 3, RefusalReason.RUN_CLOSED, "closed")
 HELD_OUT = HeldOut("train.a", HeldOutReason.STORE_NOT_REACHED, "it did not come", "2030-01-01T00:00:30Z", 1)
+PASSED_OVER = PassedOver("train.a", PassedOverReason.CORDONED, "its machine gpu-7 is cordoned", "gpu-7")
 GATHERING = Formation(FormationReason.GATHERING, "1 more node joined", "2030-01-01T00:00:00Z", 1)
 
 
@@ -97,6 +100,8 @@ def seen(uid: str = "uid", version: str = "5", **status: object) -> Rendezvous:
         (seen(formation=replace(GATHERING, reason=FormationReason.LAST_CALL)), Waiting()),
         (seen(held_out=(HELD_OUT,)), Waiting(held_out=HELD_OUT)),
         (seen(held_out=(replace(HELD_OUT, name="train.b"),)), Waiting()),
+        (seen(passed_over=(PASSED_OVER,)), Waiting(passed_over=PASSED_OVER)),
+        (seen(passed_over=(replace(PASSED_OVER, name="train.b"),)), Waiting()),
         (seen(uid="new", participants=(MEMBER,), store=STORE), Replaced()),
     ],
 )

@@ -84,11 +84,12 @@ def test_the_times_of_health_checks() -> None:
     assert (settings.health_check_timeout, settings.health_retry_timeout) == (60, None)
     settings = read(health_check_timeout="5", health_retry_timeout="0")
     assert (settings.health_check_timeout, settings.health_retry_timeout) == (5, 0)
-    for conf, message in (
+    wrong: tuple[tuple[dict[str, Any], str], ...] = (
         ({"health_check_timeout": "0"}, "--rdzv-conf health_check_timeout=0: must be a positive integer"),
         ({"health_retry_timeout": "-1"}, "--rdzv-conf health_retry_timeout=-1: must be a number of seconds, 0 or more"),
         ({"health_check": "gpu"}, "--rdzv-conf health_check=gpu: 'gpu' must be one of "),
-    ):
+    )
+    for conf, message in wrong:
         with pytest.raises(ValueError, match=f"^{message}"):
             read(**conf)
 

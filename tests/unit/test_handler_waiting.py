@@ -9,8 +9,8 @@ from tests.support.specs import spec_of
 
 from rendezvous_api.api_errors import ForbiddenError, UnreachableError
 from rendezvous_api.meta import Condition, ObjectMeta
-from rendezvous_api.reasons import AttemptReason, HeldOutReason
-from rendezvous_api.rendezvous import HeldOut, Rendezvous, RendezvousStatus
+from rendezvous_api.reasons import AttemptReason, HeldOutReason, PassedOverReason
+from rendezvous_api.rendezvous import HeldOut, PassedOver, Rendezvous, RendezvousStatus
 from rendezvous_api.rendezvous_spec import NodePolicies, RendezvousSpec
 from rendezvous_handler.agent.agent import Agent
 from rendezvous_handler.join.answer import Waiting
@@ -84,6 +84,7 @@ def test_no_time_counts_while_the_rendezvous_is_suspended() -> None:
         assert wait.clock.used == used
 
 
+PASSED_OVER = PassedOver("train.a", PassedOverReason.CORDONED, "its machine gpu-7 is cordoned", "gpu-7")
 HELD_OUT = HeldOut("train.a", HeldOutReason.STORE_NOT_REACHED, "no store in round 3", "2030-01-01T00:00:30Z", 2)
 
 
@@ -110,6 +111,7 @@ def test_no_time_counts_for_an_agent_that_waits_beside_a_round() -> None:
     assert waits_for(3600, Waiting(spare=True)) == 0
     assert waits_for(60, Waiting(gathered=True)) == 0
     assert waits_for(59, Waiting(held_out=HELD_OUT)) == 0
+    assert waits_for(3600, Waiting(passed_over=PASSED_OVER)) == 0
     assert waits_for(500, Waiting()) == 500
     # It has its whole time again after that, up to the moment at which it is seen.
     assert waits_for(60, Waiting(), Waiting(gathered=True), Waiting()) == 30
@@ -333,6 +335,13 @@ def test_a_node_that_is_held_out_is_logged_so(caplog: pytest.LogCaptureFixture) 
     assert logged.waiting(rendezvous("x"), True, held_out=HELD_OUT) == [f"I waiting for team/train: {said}"]
     was = said.replace("is held out", "was held out")
     assert logged.waiting(rendezvous("x"), held_out=HELD_OUT) == [f"I waiting for team/train: {was}"]
+
+
+def test_a_node_that_is_passed_over_is_logged_so(caplog: pytest.LogCaptureFixture) -> None:
+    logged = Logged(caplog)
+    logged.reporter.joined(rendezvous("x"), must_change=True)
+    said = "this node is passed over: its machine gpu-7 is cordoned. WaitingForNodes: x"
+    assert logged.waiting(rendezvous("x"), passed_over=PASSED_OVER) == [f"I waiting for team/train: {said}"]
 
 
 class Troubled(Nothing):

@@ -50,6 +50,12 @@ def test_of_nodes_that_are_held_out_only_the_own_entry_is_kept() -> None:
     assert [held.name for held in decode(Rendezvous, only_about(found, "train.b")).status.held_out] == ["train.b"]
 
 
+def test_of_nodes_that_are_passed_over_only_the_own_entry_is_kept() -> None:
+    entry = {"reason": "Cordoned", "message": "its machine gpu-7 is cordoned"}
+    found = _rendezvous(passedOver=[{"name": "train.b", **entry}, {"name": "train.c", **entry}])
+    assert [each.name for each in decode(Rendezvous, only_about(found, "train.b")).status.passed_over] == ["train.b"]
+
+
 def test_a_rendezvous_without_a_status_stays_one() -> None:
     found = {key: value for key, value in _rendezvous().items() if key != "status"}
     assert decode(Rendezvous, only_about(found, "train.a")).status.participants == ()

@@ -68,6 +68,8 @@ def _members(found: Steps) -> Iterator[Json]:
 def _others(found: Steps) -> Iterator[Json]:
     queue, chosen = ({node.name for node in nodes} for nodes in (found.picked.queue, found.picked.chosen))
     held_out = {entry.name: entry.message for entry in found.picked.held_out}
+    kept_out = {entry.name: entry.message for entry in found.picked.kept_out}
+    gives_way = {entry.name: entry.message for entry in found.picked.gives_way}
     for name, node in found.observed.nodes.items():
         if name in found.observed.entries:
             continue
@@ -80,10 +82,12 @@ def _others(found: Steps) -> Iterator[Json]:
             state, why = "is dead", node.dead
         elif name in held_out:
             state, why = "is held out", held_out[name]
+        elif name in kept_out:
+            state, why = "is kept out", kept_out[name]
         elif name in chosen:
             state = "is chosen"
         elif name in found.picked.spares:
-            state = "is a spare"
+            state, why = "is a spare", gives_way.get(name, "")
         elif name in queue:
             state = "waits"
         else:

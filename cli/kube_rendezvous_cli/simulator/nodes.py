@@ -79,6 +79,11 @@ def pod_of(name: str, habits: Habits, number: int, **how: object) -> Pod:
     return replace(Pod(uid, name, workload=of, owner_uid=of, owner=owner, labels=labels), **how)  # type: ignore[arg-type]
 
 
+def machine_of(name: str) -> str:
+    """The machine of each node of that name: ``gpu-2`` of ``train-2``."""
+    return f"gpu-{name.rpartition('-')[2]}"
+
+
 def pod_after(before: Pod, number: int) -> Pod:
     """The pod that its owner makes in the place of an earlier one."""
     uid = f"{before.uid}-{number}"
@@ -98,7 +103,6 @@ def joins(
     name: str,
     incarnation: int,
     pod: Pod | None,
-    machine: str | None,
     created: str,
     before: Participant | None,
 ) -> Participant:
@@ -109,7 +113,6 @@ def joins(
         name: of the node.
         incarnation: 1 for the first agent of that name, and so on.
         pod: in which it runs.
-        machine: on which it runs, if that is known.
         created: metav1.Time of the moment.
         before: that of an earlier agent of the name, if there was one.
     """
@@ -133,8 +136,8 @@ def joins(
         run_id=run_id,
         pod_name=pod.name if pod is not None else None,
         pod_uid=pod.uid if pod is not None else None,
+        node_name=machine_of(name) if pod is not None else None,
         pod_index=index,
-        node_name=machine,
     )
     metadata = replace(metadata, owner_references=owners, creation_timestamp=created)
     return Participant(metadata, spec, before.status if before is not None else ParticipantStatus())

@@ -8,6 +8,7 @@ from enum import Enum
 from rendezvous_api import names
 from rendezvous_api.participant import Participant
 from rendezvous_api.rendezvous import Rendezvous, RendezvousStatus
+from rendezvous_operator.core import machines
 from rendezvous_operator.core.decide import decide
 from rendezvous_operator.core.world import (
     Decision,
@@ -61,11 +62,11 @@ class Operator:
     seen: dict[str, SeenParticipant] = field(default_factory=dict)
     pods: dict[str, Pod] = field(default_factory=dict)
     """By UID."""
-    labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """Of the machines, by the names of nodes; empty: no machine may be read."""
     memory: Memory = field(default_factory=Memory)
     wake_at: float | None = None
     """It decides again at this moment (seconds of the simulation)."""
+    machines: dict[str, Machine] | None = None
+    """Those that are not as all others, by name; None: the operator may not read machines."""
     away: bool = False
     """No operator leads: nothing is decided."""
     finished: bool = False
@@ -75,10 +76,6 @@ class Operator:
     rest: Rest = Rest.NONE
     _absent: set[Target] = field(default_factory=set)
     _ended_at: dict[str, float] = field(default_factory=dict)
-
-    def machine_of(self, node: str) -> str | None:
-        """The name of the machine of a node; None: it has none that is known."""
-        return f"machine-of-{node}" if node in self.labels else None
 
     @property
     def status(self) -> RendezvousStatus:
@@ -136,7 +133,7 @@ class Operator:
             beating: all participants, those whose heartbeats come with one at the end of all times that are played.
         """
         self.rest = Rest.IMPOSSIBLE
-        decision = decide(Now(at, self.wall(at)), replace(self._world(), participants=beating), self.memory)
+        decision = decide(Now(at, self.wall(at)), replace(self._world(at), participants=beating), self.memory)
         if not isinstance(decision, Decision) or self._changes(decision) or decision.memory != self.memory:
             return
         before, wakes = self.wake_at, decision.wake_at
@@ -159,7 +156,7 @@ class Operator:
             return written
         woken, self.news = not self.news, False
         for _ in range(_MOST_TURNS):
-            decision = decide(Now(at, self.wall(at)), self._world(), self.memory)
+            decision = decide(Now(at, self.wall(at)), self._world(at), self.memory)
             if isinstance(decision, Evidence):
                 self._read(decision.targets, at)
                 continue
@@ -179,15 +176,19 @@ class Operator:
             written.append(Written(before, decision))
         raise RuntimeError(f"at {at:g} s the simulation decides again and again: {written or 'it reads'}")
 
-    def _world(self) -> World:
-        return World(
+    def _world(self, at: float) -> World:
+        world = World(
             self.rendezvous,
             self.seen,
             self.pods,
             absent=frozenset(self._absent),
             ended_at=self._ended_at,
-            machines={f"machine-of-{node}": Machine(labels=labels) for node, labels in self.labels.items()} or None,
             complete=True,
+        )
+        if self.machines is None:
+            return world
+        return replace(
+            world, machines={name: self.machines.get(name, Machine()) for name in machines.to_know(at, world)}
         )
 
     def _read(self, targets: Iterable[Target], at: float) -> None:

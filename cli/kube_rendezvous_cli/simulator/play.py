@@ -183,8 +183,7 @@ class Play:
         node = self.nodes[name] = Node(name, pod)
         created = timestamp(self.operator.wall(self.now))
         earlier = before.last if before is not None else None
-        machine = self.operator.machine_of(name)
-        self._write(nodes.joins(self.operator.rendezvous, name, number, pod, machine, created, earlier))
+        self._write(nodes.joins(self.operator.rendezvous, name, number, pod, created, earlier))
         self._gives_up_in_time(node)
 
     def goes_on(self, node: Node, participant: Participant) -> None:
@@ -375,7 +374,8 @@ class Play:
         gathered = status.formation is not None and status.formation.reason is FormationReason.GATHERING
         suspended = self.operator.rendezvous.spec.suspend
         held_out = any(entry.name == node.name for entry in status.held_out)
-        if node.name in status.spares or gathered or held_out or suspended:
+        passed_over = any(entry.name == node.name for entry in status.passed_over)
+        if node.name in status.spares or gathered or held_out or passed_over or suspended:
             return
         self.happens(node.name, "gives up waiting", "give up waiting", Who.NODES)
         self.leave(node, LeaveReason.TIMED_OUT)

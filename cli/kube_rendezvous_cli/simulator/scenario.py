@@ -16,6 +16,7 @@ from rendezvous_api.meta import ObjectMeta, timestamp
 from rendezvous_api.reasons import HostState, LeaveReason
 from rendezvous_api.rendezvous import Owner, Rendezvous
 from rendezvous_operator.core.recorded import patched
+from rendezvous_operator.core.world import Machine
 
 Json = dict[str, Any]
 
@@ -112,7 +113,9 @@ def play(scenario: Scenario) -> Play:
         scenario.name, "default", uid=f"uid-of-{scenario.name}", resource_version="1", generation=1,
         creation_timestamp=timestamp(EPOCH),
     )  # fmt: skip
-    operator = Operator(Rendezvous(first, spec.read(scenario.spec)), EPOCH, labels=scenario.labels)
+    operator = Operator(Rendezvous(first, spec.read(scenario.spec)), EPOCH)
+    if scenario.labels or any(each.what in OF_MACHINES for each in scenario.happenings):
+        operator.machines = {nodes.machine_of(name): Machine(labels=labels) for name, labels in scenario.labels.items()}
     played = Play(operator, scenario.habits)
     stage = _Stage(played, scenario.spec)
     for each in scenario.happenings:
@@ -314,6 +317,24 @@ def _reconnect(play: Play, name: str) -> None:
     play.nodes[name].linked, play.nodes[name].beats = True, None
 
 
+def _cordon(play: Play, name: str) -> None:
+    """The operator learns of it when it looks for the machine."""
+    _mark(play, nodes.machine_of(name), cordoned=True)
+
+
+def _uncordon(play: Play, name: str) -> None:
+    _mark(play, nodes.machine_of(name), cordoned=False)
+
+
+def _mark(play: Play, machine: str, *, cordoned: bool) -> None:
+    machines = play.operator.machines
+    assert machines is not None
+    machines[machine] = replace(machines.get(machine, Machine()), cordoned=cordoned)
+
+
+OF_MACHINES = ("cordon", "uncordon")
+"""Where they happen, the operator may read machines."""
+
 OF_NODES: Mapping[str, tuple[str, str, Callable[[Play, str], None]]] = {
     "join": ("joins", "join", lambda play, name: play.join(name)),
     "pending": ("has a pod for which there is no machine", "have pods for which there is no machine", _pending),
@@ -348,6 +369,8 @@ OF_NODES: Mapping[str, tuple[str, str, Callable[[Play, str], None]]] = {
     "silence": ("does not reach the API server any more", "do not reach the API server any more", _silence),
     "hear": ("reaches the API server again", "reach the API server again", _hear),
     "cutOff": ("does not reach the other nodes any more", "do not reach the other nodes any more", _cut_off),
+    "cordon": ("has a machine that is cordoned", "have machines that are cordoned", _cordon),
+    "uncordon": ("has a machine that is no longer cordoned", "have machines that are no longer cordoned", _uncordon),
     "reconnect": ("reaches the other nodes again", "reach the other nodes again", _reconnect),
 }
 """What can happen to nodes: in words for one node and for several ones, and what then is so."""

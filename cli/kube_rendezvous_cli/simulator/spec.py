@@ -174,6 +174,12 @@ RULES: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
     "`restarts.perNode` must be at most `restarts.max`": lambda restarts: _at_most_max(
         restarts, [restarts.get("perNode", 0)]
     ),
+    "`nodes.failureWindowSeconds` must have `nodes.maxFailuresPerNode` beside it": (
+        lambda nodes: "failureWindowSeconds" not in nodes or "maxFailuresPerNode" in nodes
+    ),
+    "`nodes.tooFewSeconds` must have a mark in `nodes.exclude` that can keep nodes out": (
+        lambda nodes: "tooFewSeconds" not in nodes or any(nodes["exclude"].values())
+    ),
     "each of `restarts.perReason` must be at most `restarts.max`": lambda restarts: _at_most_max(
         restarts, restarts.get("perReason", {}).values()
     ),

@@ -29,7 +29,7 @@ _BACKOFF = Backoff(first=0.2, longest=15.0)
 _STOP_SECONDS = 1.0
 _SHORT_SECONDS = 1.0
 """A watch that ends sooner is followed by a pause, as in client-go ("very short watch")."""
-_PER_NAME = ("participants", "refused", "heldOut", "unhealthy")
+_PER_NAME = ("participants", "refused", "heldOut", "unhealthy", "passedOver")
 """Lists of the status with an entry for each participant."""
 
 

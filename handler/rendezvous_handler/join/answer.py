@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from rendezvous_api import names
 from rendezvous_api.participant import ParticipantSpec
 from rendezvous_api.reasons import FormationReason
-from rendezvous_api.rendezvous import HeldOut, Member, Refusal, Rendezvous, RendezvousStatus, Store
+from rendezvous_api.rendezvous import HeldOut, Member, PassedOver, Refusal, Rendezvous, RendezvousStatus, Store
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,8 @@ class Waiting:
     """A round of the run goes on, and this agent is added with the next one."""
     held_out: HeldOut | None = None
     """This agent is, or was some time ago, held out: its attempt is passed over until a given time (`HoldOutClock`)."""
+    passed_over: PassedOver | None = None
+    """Other nodes are chosen, for what is known of this one or of its machine."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,8 @@ def answer(rendezvous: Rendezvous, attempt: Attempt) -> Answer:
             return refusal
     gathered = status.formation is not None and status.formation.reason is FormationReason.GATHERING
     held_out = next((entry for entry in status.held_out if entry.name == attempt.name), None)
-    return Waiting(attempt.name in status.spares, gathered, held_out)
+    passed_over = next((entry for entry in status.passed_over if entry.name == attempt.name), None)
+    return Waiting(attempt.name in status.spares, gathered, held_out, passed_over)
 
 
 def fence_of(rendezvous: Rendezvous, members_digest: str) -> str:

@@ -12,7 +12,8 @@ class JoinClock:
     """Counts the seconds of one join, but not all of them.
 
     It stands still while the API server does not answer, and while the Rendezvous is suspended. It stands at 0 while
-    the agent is a listed spare, is gathered, or is held out: after that it has the whole join timeout again.
+    the agent is a listed spare, is gathered, is held out or passed over: after that it has the whole join timeout
+    again.
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic):

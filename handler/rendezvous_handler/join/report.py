@@ -79,6 +79,8 @@ class Reporter:
         if waiting.held_out is not None:
             held, when = waiting.held_out, "is" if held_out else "was"
             text = f"this node {when} held out until {held.until} ({held.times} in a row): {held.message}. {text}"
+        elif waiting.passed_over is not None:
+            text = f"this node is passed over: {waiting.passed_over.message}. {text}"
         elif waiting.spare and rendezvous.spec.nodes.groups is not None:
             text = f"this node is a spare: the round is full, or its replacement group is not whole. {text}"
         elif waiting.spare:
@@ -115,7 +117,7 @@ class Reporter:
         self._log(logging.WARNING, f"there is no Rendezvous {self._reference}: {why}")
 
     def _operator_has_noticed(self, status: RendezvousStatus, waiting: Waiting) -> bool:
-        if waiting.spare or waiting.held_out is not None:
+        if waiting.spare or waiting.held_out is not None or waiting.passed_over is not None:
             return True
         if not status.conditions:
             return False

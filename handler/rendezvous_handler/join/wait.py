@@ -86,7 +86,7 @@ class JoinWait:
         # Both are asked each time: they remember since when.
         gathered = self._is_gathered(waiting.gathered)
         self.held_out = self._hold_out.counts(waiting.held_out, self._status)
-        return waiting.spare or gathered or self.held_out
+        return waiting.spare or gathered or self.held_out or waiting.passed_over is not None
 
     def _is_gathered(self, gathered: bool) -> bool:
         """Whether it counts that a round gathers: as long as an operator that is there would let it go on.

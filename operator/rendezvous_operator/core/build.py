@@ -4,14 +4,14 @@ from collections.abc import Container, Iterator, Mapping
 from dataclasses import replace
 
 from rendezvous_api import names
-from rendezvous_api.reasons import EventReason, FormationReason, RoundEndReason
+from rendezvous_api.reasons import EventReason, FormationReason, PassedOverReason, RoundEndReason
 from rendezvous_api.rendezvous import Formation, RendezvousStatus, RoundRecord, Store
 from rendezvous_operator.core import budget, conditions, garbage, history, invariants, summary, topology, unhealthy
 from rendezvous_operator.core.nodes import MemberState, MemberView
 from rendezvous_operator.core.rank.rank import rank
 from rendezvous_operator.core.run import Run
 from rendezvous_operator.core.runs import owner, refuse
-from rendezvous_operator.core.select import held_out
+from rendezvous_operator.core.select import bad_machines, held_out
 from rendezvous_operator.core.select.selection import Selection
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.timers import Timers
@@ -65,6 +65,7 @@ def build(s: Situation, timers: Timers, picked: Selection, outlook: Outlook | No
             s.liveness.changes_at,
             collected.until,
             held_out.changes_at(s, timers),
+            bad_machines.changes_at(s),
             *(() if s.liveness.all_silent else timed),
         ),
         lost=(lost := _lost(s)),
@@ -97,6 +98,7 @@ def _unpublished(s: Situation, timers: Timers, picked: Selection, outlook: Outlo
     return replace(
         _common(s, timers, runs=s.run.has_round),
         spares=picked.spares[: names.MAX_NODES],
+        passed_over=picked.passed_over[: names.MAX_PASSED_OVER],
         waiting_nodes=_waiting_nodes(s, picked),
         formation=_formation(s, picked, outlook),
     )
@@ -105,7 +107,9 @@ def _unpublished(s: Situation, timers: Timers, picked: Selection, outlook: Outlo
 def _published(s: Situation, timers: Timers, picked: Selection) -> RendezvousStatus:
     """Rule "only forward": one write gives all members the same list, ranks and store."""
     members = rank(s, picked.chosen)
-    chosen = {member.name for member in members}
+    # A member on a cordoned machine that is no member any more is kept out from now on.
+    cordoned = {entry.name for entry in picked.gives_way if entry.reason is PassedOverReason.CORDONED}
+    no_spares = cordoned.union(member.name for member in members)
     host = s.nodes[members[0].name].object.spec
     status = _common(s, timers, runs=True)
     record = RoundRecord(s.status.round + 1, s.run.id or "", len(members), formed=s.now.micro_time())
@@ -115,7 +119,8 @@ def _published(s: Situation, timers: Timers, picked: Selection) -> RendezvousSta
         nodes=len(members),
         participants=members,
         topology=topology.of_round(members, s.where) if s.where is not None else None,
-        spares=_spares(picked, chosen)[: names.MAX_NODES],
+        spares=_spares(picked, no_spares)[: names.MAX_NODES],
+        passed_over=picked.passed_over[: names.MAX_PASSED_OVER],
         store=Store(host.address, host.store_port),
         round_start_time=s.now.timestamp,
         waiting_nodes=0,

@@ -15,7 +15,7 @@ from rendezvous_api.rendezvous import Missing, RendezvousStatus
 from rendezvous_operator.core import budget, suspects, topology
 from rendezvous_operator.core.nodes import MemberView
 from rendezvous_operator.core.run import Run
-from rendezvous_operator.core.select import held_out
+from rendezvous_operator.core.select import held_out, passed_over
 from rendezvous_operator.core.select.selection import Selection
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.timers import Timers
@@ -35,11 +35,14 @@ def with_conditions(s: Situation, timers: Timers, picked: Selection, status: Ren
     # A round may have been published with a node that is held out, since the others were too few.
     members = {member.name for member in status.participants}
     absent = held_out.as_missing(entry for entry in held_out.active(s, timers) if entry.name not in members)
-    unhealthy = as_missing(s)
+    spares = {*status.spares}
+    kept_out = passed_over.as_missing(entry for entry in status.passed_over if entry.name not in spares)
     closed = _closed(s, status)
     failed = _failed(closed)
+    unhealthy = as_missing(s)
+    away = [*absent, *kept_out, *unhealthy, *picked.left_out]
     found = (
-        (names.CONDITION_RUNNING, _running(s, status, [*absent, *unhealthy, *picked.left_out], closed)),
+        (names.CONDITION_RUNNING, _running(s, status, away, closed)),
         (names.CONDITION_COMPLETE, _complete(closed)),
         (names.CONDITION_FAILED, failed),
         (names.CONDITION_SUSPENDED, _suspended(s, status, closed)),

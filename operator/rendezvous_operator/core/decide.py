@@ -14,6 +14,7 @@ from rendezvous_operator.core.facts import tick
 from rendezvous_operator.core.observe import observe
 from rendezvous_operator.core.outdated import delete_if_outdated
 from rendezvous_operator.core.runs.rules import close_claim_and_refuse
+from rendezvous_operator.core.select import passed_over
 from rendezvous_operator.core.select.held_out import renew_hold_outs
 from rendezvous_operator.core.select.select import select
 from rendezvous_operator.core.select.selection import Selection
@@ -79,5 +80,6 @@ def steps(now: Now, world: World, memory: Memory) -> Steps | Decision | Evidence
     s, told = suspects.tell(s, memory)
     s = unhealthy.tell(s)
     picked = select(s, timers)
+    s = passed_over.tell(s, picked)
     outlook = may_start(s, timers, picked)
     return Steps(observed, timers, claimed, s, told, picked, outlook)

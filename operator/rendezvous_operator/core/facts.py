@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from rendezvous_operator.core import coming_pods, machines
 from rendezvous_operator.core.blocking import blocking, may_run_unlisted, unlisted_key
 from rendezvous_operator.core.runs import close, refuse
+from rendezvous_operator.core.select import bad_machines
 from rendezvous_operator.core.select.choose import fitting
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.timers import Fact, Timer, Timers
@@ -57,7 +58,7 @@ def _unlisted_nodes(s: Situation) -> Iterator[Fact]:
 
 
 def _first_round(s: Situation) -> Iterator[Fact]:
-    if s.may_publish and not s.run.has_round and fitting(s, [node.name for node in s.waiting]):
+    if s.may_publish and not s.run.has_round and fitting(s, [node.name for node in s.unmarked]):
         yield Timer.ENOUGH, s.run.id
         if s.all_known_wait:
             yield Timer.SETTLED, s.names_waiting
@@ -66,6 +67,11 @@ def _first_round(s: Situation) -> Iterator[Fact]:
 def _held_out(s: Situation) -> Iterator[Fact]:
     for entry in s.status.held_out:
         yield Timer.HELD_OUT, (entry.name, entry.until)
+
+
+def _marks(s: Situation) -> Iterator[Fact]:
+    if bad_machines.too_few_are_left(s):
+        yield Timer.TOO_FEW_ELIGIBLE, s.run.id
 
 
 def _no_node_left(s: Situation) -> Iterator[Fact]:
@@ -97,6 +103,7 @@ FACTS: tuple[Facts, ...] = (
     _unlisted_nodes,
     _first_round,
     _held_out,
+    _marks,
     _no_node_left,
     _answers,
     _participants,

@@ -16,7 +16,8 @@ def with_current(s: Situation, node: str, reason: RoundEndReason) -> Situation:
     before = of_current(s)
     time = s.now.micro_time() if before is None else before.time
     member = s.entries.get(node)
-    failure = Failure(s.status.round, time, node, reason, member.pod_index if member is not None else None)
+    index = member.pod_index if member is not None else None
+    failure = Failure(s.status.round, time, node, reason, index, _machine(s, node, before))
     others = _of_other_rounds(s)
     return s.with_run(replace(s.run, failures=(*others, failure)[-_most(s) :]))
 
@@ -33,7 +34,17 @@ def of_current(s: Situation) -> Failure | None:
 
 def _most(s: Situation) -> int:
     """How many are kept: those of as many rounds as the history has, or more if the restart budget counts more."""
+    if s.spec.nodes.max_failures_per_node is not None:
+        return names.MAX_FAILURES
     return max(names.MAX_HISTORY, min(s.spec.restarts.listed, names.MAX_FAILURES))
+
+
+def _machine(s: Situation, name: str, before: Failure | None) -> str | None:
+    """On which a member ran. By now there may be another agent of its name, on another machine."""
+    member, node = s.entries.get(name), s.nodes.get(name)
+    if member is not None and node is not None and node.object.spec.incarnation == member.incarnation:
+        return node.object.spec.node_name
+    return before.machine if before is not None and before.node == name else None
 
 
 def _of_other_rounds(s: Situation) -> tuple[Failure, ...]:

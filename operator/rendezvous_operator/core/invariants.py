@@ -31,6 +31,7 @@ def check(s: Situation, timers: Timers, after: RendezvousStatus) -> None:
     _expect(after.nodes == len(after.participants), "`nodes` is not the number of members")
     _expect(len(after.refused) <= names.MAX_REFUSED, "too many are refused")
     _expect(len(after.held_out) <= names.MAX_HELD_OUT, "too many are held out")
+    _expect(len(after.passed_over) <= names.MAX_PASSED_OVER, "too many are passed over")
     _expect(not any(record.running for record in after.history[:-1]), "a former round runs")
     if after.round == before.round:
         same = _of_round(after) == _of_round(before)
@@ -60,6 +61,7 @@ def _check_published(s: Situation, timers: Timers, after: RendezvousStatus) -> N
     passed_over = (entry.name for entry in held_out.passed_over(s, timers))
     _expect(members.keys().isdisjoint(passed_over), "a node that is held out is a member")
     _expect(_are_whole(s, members), "a replacement group is not whole")
+    _expect(members.keys().isdisjoint(s.kept_out), "a node that a mark keeps out is a member")
     for name, member in members.items():
         node = s.nodes.get(name)
         _expect(node is not None and node.is_member(member), f"{name} has not asked for this round")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from rendezvous_api.reasons import ParticipantState
 from rendezvous_api.rendezvous_spec import RendezvousSpec
-from rendezvous_operator.core import topology
+from rendezvous_operator.core import marks, topology
 from rendezvous_operator.core.nodes import silent_seconds, suspect_seconds
 from rendezvous_operator.core.timers import Fact, Timer
 from rendezvous_operator.core.world import SeenParticipant, World
@@ -23,7 +23,7 @@ LOOK_AGAIN_SECONDS = 5.0
 """While a member is silent, and how long an answer counts."""
 
 
-CHOOSE_BY_MACHINE: tuple[Callable[[RendezvousSpec], bool], ...] = (topology.by_machines,)
+CHOOSE_BY_MACHINE: tuple[Callable[[RendezvousSpec], bool], ...] = (topology.by_machines, marks.need_machines)
 """Whether a policy chooses nodes by their machines: a line for each such policy."""
 
 
@@ -34,15 +34,25 @@ def to_know(now: float, world: World) -> tuple[str, ...]:
         now: monotonic seconds.
         world: what is seen.
     """
-    return tuple(dict.fromkeys((*_of_silent_members(now, world), *_of_all_nodes(world))))
+    return tuple(dict.fromkeys((*_of_silent_members(now, world), *_of_nodes_to_choose_from(world))))
 
 
-def _of_all_nodes(world: World) -> Iterator[str]:
-    """Those of all nodes that have not left, if nodes are chosen by their machines."""
-    if any(chooses(world.rendezvous.spec) for chooses in CHOOSE_BY_MACHINE):
-        for seen in world.participants.values():
-            if seen.object.spec.state is not ParticipantState.LEFT and seen.object.spec.node_name is not None:
-                yield seen.object.spec.node_name
+def _of_nodes_to_choose_from(world: World) -> Iterator[str]:
+    """Those of the nodes that a next round may have, if nodes are chosen by their machines.
+
+    While a round is being formed these are all that have not left. Otherwise they are those that wait: members that
+    train on cost no reads.
+    """
+    if not any(chooses(world.rendezvous.spec) for chooses in CHOOSE_BY_MACHINE):
+        return
+    status = world.rendezvous.status
+    trains_on = status.running or status.closed_reason(status.run_id) is not None
+    members = {member.name: member for member in status.participants} if trains_on else {}
+    for name, seen in world.participants.items():
+        spec, member = seen.object.spec, members.get(name)
+        trains = member is not None and (spec.incarnation, spec.attempt) == (member.incarnation, member.attempt)
+        if spec.node_name is not None and spec.state is ParticipantState.JOINED and not trains:
+            yield spec.node_name
 
 
 def _of_silent_members(now: float, world: World) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from rendezvous_api import names
+from rendezvous_operator.core import marks
 from rendezvous_operator.core.liveness import assess, with_dead
 from rendezvous_operator.core.nodes import MemberView, see_member, see_node
 from rendezvous_operator.core.peers import suspicion
@@ -42,7 +43,8 @@ def observe(now: Now, world: World, memory: Memory) -> Situation | Evidence:
     )
     run = Run.of(world.rendezvous.status)
     where = whereabouts(world, nodes) if by_machines(spec) else None
-    situation = Situation(now, world, nodes, all_waiting, views, liveness, run, where)
+    marked = marks.of_waiting(world, all_waiting)
+    situation = Situation(now, world, nodes, all_waiting, views, liveness, run, where, marked)
     unseen = {Target(names.PARTICIPANT_KIND, name) for name in known.members if name not in nodes} - world.absent
     vanished = {node.life_unread for node in nodes.values() if node.life_unread is not None}
     ended = {node.end_unread for node in nodes.values() if node.end_unread is not None}

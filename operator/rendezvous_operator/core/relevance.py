@@ -72,6 +72,7 @@ def _without_details(status: RendezvousStatus) -> RendezvousStatus:
         refused=(),
         unhealthy=(),
         spares=(),
+        passed_over=(),
         summary=None,
         formation=None,
         conditions=(),

@@ -2,15 +2,16 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from rendezvous_api import names
 from rendezvous_api.meta import ObjectMeta
-from rendezvous_api.reasons import LeaveReason, RoundEndReason
+from rendezvous_api.reasons import LeaveReason, PassedOverReason, RoundEndReason
 from rendezvous_api.rendezvous import Member, Missing, RendezvousStatus
 from rendezvous_api.rendezvous_spec import RendezvousSpec
 from rendezvous_operator.core.liveness import Liveness
+from rendezvous_operator.core.marks import Mark
 from rendezvous_operator.core.nodes import MemberState, MemberView, Node, silence_begins
 from rendezvous_operator.core.run import Run
 from rendezvous_operator.core.run_names import launch_of
@@ -38,6 +39,8 @@ class Situation:
     run: Run
     whereabouts: Whereabouts | None = None
     """By the members of whatever run; None: no rank depends on it. Rules read `where`."""
+    marks: Mapping[str, tuple[Mark, ...]] = field(default_factory=dict)
+    """Of the waiting nodes that have any, by name."""
 
     @property
     def spec(self) -> RendezvousSpec:
@@ -132,6 +135,30 @@ class Situation:
 
     def _may_be_of_the_run(self, node: Node) -> bool:
         return node.run_id == self.run.id if self.run.open else self.run.why_over(node.run) is None
+
+    @cached_property
+    def kept_out(self) -> frozenset[str]:
+        """The names of the waiting nodes that a mark keeps out of the next round (rule "bad machines").
+
+        A cordon does not keep out a member of the last round: it says that no pod may come to that machine, not that
+        the pods there should go.
+        """
+        if not self.marks:
+            return frozenset()
+        members = self.entries if self.run.has_round else {}
+
+        def counts(mark: Mark, name: str) -> bool:
+            return mark.reason is not PassedOverReason.CORDONED or name not in members
+
+        return frozenset(
+            node.name for node in self.waiting if any(counts(mark, node.name) for mark in self.marks.get(node.name, ()))
+        )
+
+    @cached_property
+    def unmarked(self) -> tuple[Node, ...]:
+        """The waiting nodes that no mark keeps out."""
+        kept_out = self.kept_out
+        return tuple(node for node in self.waiting if node.name not in kept_out) if kept_out else self.waiting
 
     @cached_property
     def listed_spares(self) -> frozenset[str]:

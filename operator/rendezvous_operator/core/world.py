@@ -90,6 +90,8 @@ class Pod:
     """The scheduler has found no machine for it, and makes no room for it by preemption."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """All of them: which one says something, the spec says (``nodes.groupKey``, ``ranks.keys``)."""
+    unhealthy_device: str | None = None
+    """The first device that its kubelet reports as Unhealthy, for people: ``nvidia.com/gpu GPU-7``. None: none is."""
 
     @property
     def over(self) -> bool:

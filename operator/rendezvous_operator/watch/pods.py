@@ -35,6 +35,7 @@ def pod_from_object(item: Json) -> Pod:
         problem=_problem(phase, status),
         unschedulable=_is_unschedulable(status),
         labels=labels,
+        unhealthy_device=_unhealthy_device(status),
     )
 
 
@@ -139,6 +140,16 @@ def _is_unschedulable(status: Json) -> bool:
     scheduled: Json = next((found for found in status.get("conditions", []) if found["type"] == "PodScheduled"), {})
     is_refused = scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable"
     return is_refused and not status.get("nominatedNodeName")
+
+
+def _unhealthy_device(status: Json) -> str | None:
+    """A kubelet shows which devices a container has, and how they are: by default from 1.36 on (KEP-4680)."""
+    for container in status.get("containerStatuses", []):
+        for kind in container.get("allocatedResourcesStatus") or []:
+            for device in kind.get("resources") or []:
+                if device.get("health") == "Unhealthy":
+                    return _short(f"{kind.get('name', '')} {device.get('resourceID', '')}".strip())
+    return None
 
 
 def _short(text: str) -> str:

@@ -147,8 +147,8 @@ MUTANTS = [
         ),
         (
             "list the index of the pod that failed",
-            "member.pod_index if member is not None else None)",
-            "None)",
+            "index = member.pod_index if member is not None else None",
+            "index = None",
         ),
         (
             "keep the time of a failure that gets another node",

@@ -62,7 +62,11 @@ MUTANTS = [
             "next((entry for entry in status.held_out if entry.name == attempt.name), None)",
             "None",
         ),
-        ("take no hold-out of another node", "if entry.name == attempt.name), None)", "if True), None)"),
+        (
+            "take no hold-out of another node",
+            "in status.held_out if entry.name == attempt.name)",
+            "in status.held_out)",
+        ),
     ),
     *of(
         "handler/rendezvous_handler/join/clock.py",

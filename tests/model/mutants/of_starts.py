@@ -15,7 +15,11 @@ MUTANTS = [
             "core/test_allowed_sizes.py",
             "core/test_refuse.py",
         ],
-        ("pass over those that are held out", "passed_over = held_out.passed_over(s, timers)", "passed_over = ()"),
+        (
+            "pass over those that are held out",
+            "out, kept_out = held_out.passed_over(s, timers),",
+            "out, kept_out = (),",
+        ),
         ("keep the spares of a closed run", "return Selection(spares=spares.of_a_closed_run(s))", "return Selection()"),
         (
             "take in only as many as fit",

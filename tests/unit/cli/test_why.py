@@ -1,6 +1,7 @@
 """What `kubectl rdzv why` says."""
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,11 +13,20 @@ from tests.unit.core.healths import stays_out
 from kube_rendezvous_cli import why as module
 from kube_rendezvous_cli.get import group_json, tree
 from kube_rendezvous_cli.group import group_of
+from kube_rendezvous_cli.rows import rows
 from kube_rendezvous_cli.version import SITE, TROUBLESHOOTING
 from kube_rendezvous_cli.why import BY_END, BY_STATE, Advice, why
 from rendezvous_api.codec import encode
-from rendezvous_api.reasons import AttemptReason, ClosedReason, LeaveReason, RanksPolicy, RoundEndReason, State
-from rendezvous_api.rendezvous import Rendezvous
+from rendezvous_api.reasons import (
+    AttemptReason,
+    ClosedReason,
+    LeaveReason,
+    PassedOverReason,
+    RanksPolicy,
+    RoundEndReason,
+    State,
+)
+from rendezvous_api.rendezvous import PassedOver, Rendezvous
 from rendezvous_api.rendezvous_spec import Ranks, RestartsPerReason
 
 ADVICE = [value for value in vars(module).values() if isinstance(value, Advice)] + [*BY_STATE.values()]
@@ -265,3 +275,27 @@ def test_a_spare_replaces_a_member_of_its_domain_where_there_are_segments() -> N
     assert "train-3 is a spare and takes the place of a lost member at once." in said(scenario)
     scenario.edit(ranks=Ranks(RanksPolicy.TOPOLOGY, ("rack",), segment_size=3))
     assert "takes the place of a lost member of its domain at once." in why(scenario.shown(), scenario.now)
+
+
+def kept_out(*, spare: bool = False) -> Played:
+    """train-9 waits on a machine with a mark; as a spare it only gives way."""
+    scenario = trains() if spare else waits()
+    participant, before = "train.train-9", scenario.status
+    scenario.join(participant)
+    entry = PassedOver(participant, PassedOverReason.CORDONED, "its machine gpu-2 is cordoned", "gpu-2")
+    spares = (participant,) if spare else ()
+    scenario.status = replace(before, passed_over=(entry,), spares=spares)
+    return scenario
+
+
+def test_a_node_that_is_kept_out_is_named_with_its_mark() -> None:
+    text = said(kept_out())
+    assert "train-9 takes no part: kept out; Cordoned: its machine gpu-2 is cordoned." in text
+    assert "What to do: Wait until the marks are gone" in text
+    assert text.endswith("#a-node-is-kept-out")
+
+
+def test_a_spare_before_which_others_go_is_shown_with_the_reason() -> None:
+    scenario = kept_out(spare=True)
+    (row,) = (row for row in rows(scenario.shown(), scenario.now) if row.name == "train.train-9")
+    assert (row.state, row.evidence) == ("spare", "its machine gpu-2 is cordoned")

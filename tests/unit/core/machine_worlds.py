@@ -1,4 +1,4 @@
-"""Scenarios in which the operator may read the machines of members."""
+"""Scenarios whose nodes are on machines, of which the operator learns at its next look."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,12 +13,13 @@ from rendezvous_operator.core import machines
 from rendezvous_operator.core.world import Detection, Machine, World
 
 
-class WithMachines(Scenario):
+class MachineScenario(Scenario):
     """Each node has a machine of its name. The operator learns of a machine at its next look, if it wants to know."""
 
     def __init__(self, *arguments: Any, **spec: Any) -> None:
-        self.down: dict[str, str] = {}
-        """Machines that are down, and why."""
+        self.machines: dict[str, Machine] = {}
+        self.on: dict[str, str | None] = {}
+        """The machines of nodes that are on another one, or on one that they do not know."""
         self.asked: list[tuple[str, ...]] = []
         self.may_read = True
         self.detected: dict[str, Detection] = {}
@@ -29,7 +30,11 @@ class WithMachines(Scenario):
         if not self.may_read:
             return world
         self.asked.append(to_know := machines.to_know(self.clock, world))
-        return replace(world, machines={name: Machine(self.down.get(name)) for name in to_know})
+        return replace(world, machines={name: self.machine(name) for name in to_know})
+
+    def machine(self, name: str) -> Machine:
+        """As the API server shows it."""
+        return self.machines.get(name, Machine())
 
     def look(self) -> Any:
         answer = super().look()
@@ -37,12 +42,25 @@ class WithMachines(Scenario):
         return answer
 
     def _put(self, written: Participant) -> None:
-        name = f"machine-of-{written.metadata.name}"
-        super()._put(replace(written, spec=replace(written.spec, node_name=written.spec.node_name or name)))
+        machine = self.on.get(written.metadata.name, f"machine-of-{written.metadata.name}")
+        super()._put(replace(written, spec=replace(written.spec, node_name=machine)))
 
     @property
     def warning(self) -> str:
         return self.condition("Degraded").message
+
+
+class WithMachines(MachineScenario):
+    """Some of the machines are down."""
+
+    def __init__(self, *arguments: Any, **spec: Any) -> None:
+        self.down: dict[str, str] = {}
+        """And why."""
+        super().__init__(*arguments, **spec)
+
+    def machine(self, name: str) -> Machine:
+        """As the API server shows it."""
+        return Machine(self.down.get(name))
 
 
 class WithPeersAndMachines(WithMachines, PeerScenario):
@@ -53,7 +71,9 @@ def running(*nodes: str, kind: Callable[..., WithMachines] = WithMachines, **spe
     """A round of these nodes runs, of a to c if none are given."""
     nodes = nodes or ("a", "b", "c")
     times = {"last_call_seconds": 0, "replacement_seconds": 0}
-    return together(kind(2, len(nodes), **{**times, **spec}), *nodes)
+    scenario = together(kind(2, len(nodes), **{**times, **spec}), *nodes)
+    scenario.asked.clear()
+    return scenario
 
 
 def lost_at(scenario: WithMachines, until: int = 200) -> int | None:

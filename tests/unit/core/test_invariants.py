@@ -9,8 +9,8 @@ from tests.unit.core.started import three
 from tests.unit.core.worlds import Scenario
 
 from rendezvous_api import names
-from rendezvous_api.reasons import AttemptReason, HeldOutReason, RefusalReason
-from rendezvous_api.rendezvous import Domain, HeldOut, Member, Refusal, RendezvousStatus, Store, Topology
+from rendezvous_api.reasons import AttemptReason, HeldOutReason, PassedOverReason, RefusalReason
+from rendezvous_api.rendezvous import Domain, HeldOut, Member, PassedOver, Refusal, RendezvousStatus, Store, Topology
 from rendezvous_operator.core import invariants
 from rendezvous_operator.core.facts import tick
 from rendezvous_operator.core.invariants import InvariantError
@@ -58,6 +58,12 @@ ALWAYS: dict[str, Tamper] = {
         held_out=tuple(
             HeldOut(f"n{number}", HeldOutReason.CRASH_LOOP, "", "2030-01-01T00:00:00Z", 1)
             for number in range(names.MAX_HELD_OUT + 1)
+        ),
+    ),
+    "too many are passed over": lambda status: replace(
+        status,
+        passed_over=tuple(
+            PassedOver(f"n{number}", PassedOverReason.CORDONED, "") for number in range(names.MAX_PASSED_OVER + 1)
         ),
     ),
     "a former round runs": lambda status: replace(status, history=(status.history[-1], status.history[-1])),
@@ -195,4 +201,12 @@ def test_no_member_is_held_out() -> None:
     until = now(scenario.clock + 30).timestamp
     scenario.status = replace(scenario.status, held_out=(HeldOut("c", HeldOutReason.CRASH_LOOP, "", until, 1),))
     with pytest.raises(InvariantError, match="a node that is held out is a member"):
+        check(scenario, good)
+
+
+def test_no_member_is_kept_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    scenario = before_the_second_round("a", "b", "c")
+    good = scenario.decide().status
+    monkeypatch.setattr(Situation, "kept_out", frozenset({"c"}))
+    with pytest.raises(InvariantError, match="a node that a mark keeps out is a member"):
         check(scenario, good)

@@ -8,8 +8,15 @@ from tests.unit.core.worlds import Scenario
 
 from rendezvous_api.meta import Condition, ObjectMeta
 from rendezvous_api.participant import Participant, ParticipantSpec, ParticipantStatus
-from rendezvous_api.reasons import AttemptReason, ClosedReason, FormationReason, ParticipantState, RefusalReason
-from rendezvous_api.rendezvous import ClosedRun, Formation, Missing, Refusal, RendezvousStatus, RoundRecord
+from rendezvous_api.reasons import (
+    AttemptReason,
+    ClosedReason,
+    FormationReason,
+    ParticipantState,
+    PassedOverReason,
+    RefusalReason,
+)
+from rendezvous_api.rendezvous import ClosedRun, Formation, Missing, PassedOver, Refusal, RendezvousStatus, RoundRecord
 from rendezvous_api.rendezvous_spec import RendezvousSpec
 from rendezvous_operator.core.relevance import is_heartbeat, is_urgent, matters
 from rendezvous_operator.core.world import SeenParticipant
@@ -99,6 +106,7 @@ BEFORE = RendezvousStatus(
         replace(BEFORE, conditions=tuple(replace(condition, message="m") for condition in BEFORE.conditions)),
         replace(BEFORE, history=(replace(LAST, ended="t"),)),
         replace(BEFORE, spares=("s",)),
+        replace(BEFORE, passed_over=(PassedOver("p", PassedOverReason.CORDONED, ""),)),
         replace(BEFORE, formation=None),
         replace(BEFORE, formation=replace(FORMATION, reason=FormationReason.LAST_CALL)),
         replace(BEFORE, conditions=tuple(replace(condition, status="Unknown") for condition in BEFORE.conditions)),

@@ -240,3 +240,25 @@ def test_a_pod_is_unschedulable_if_the_scheduler_says_so_and_makes_no_room(
         status["nominatedNodeName"] = nominated
     assert pod_from_object(pod(**status)).unschedulable is expected
     assert not pod_from_object(pod(phase="Pending")).unschedulable
+
+
+def devices(*health: str) -> dict[str, Any]:
+    """The status of a container, as a kubelet of 1.36 writes it."""
+    resources = [{"resourceID": f"GPU-{number}", "health": each} for number, each in enumerate(health)]
+    return {"name": "train", "allocatedResourcesStatus": [{"name": "nvidia.com/gpu", "resources": resources}]}
+
+
+@pytest.mark.parametrize(
+    ("containers", "device"),
+    [
+        ([], None),
+        ([{"name": "train"}], None),
+        ([{"name": "train", "allocatedResourcesStatus": None}], None),
+        ([{"name": "train", "allocatedResourcesStatus": [{"name": "claim:gpu"}]}], None),
+        ([devices("Healthy", "Unknown")], None),
+        ([devices("Healthy", "Unhealthy", "Unhealthy")], "nvidia.com/gpu GPU-1"),
+        ([devices("Healthy"), devices("Unhealthy")], "nvidia.com/gpu GPU-0"),
+    ],
+)
+def test_the_kubelet_says_which_devices_are_unhealthy(containers: list[Any], device: str | None) -> None:
+    assert pod_from_object(pod(containerStatuses=containers)).unhealthy_device == device

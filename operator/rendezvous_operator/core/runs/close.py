@@ -9,6 +9,7 @@ from rendezvous_api import names
 from rendezvous_api.reasons import AttemptReason, ClosedReason, EventReason, LeaveReason
 from rendezvous_operator.core.nodes import MemberState, Node
 from rendezvous_operator.core.run import Run
+from rendezvous_operator.core.select import bad_machines
 from rendezvous_operator.core.situation import RETENTION_SECONDS, Situation
 from rendezvous_operator.core.timers import Timer, Timers
 from rendezvous_operator.core.verdict import Cause, first_cause
@@ -43,7 +44,7 @@ def failed(s: Situation, timers: Timers) -> Iterator[Cause[ClosedReason]]:
         yield Cause(ClosedReason.RUN_FAILED, f"no node is left; {first.name} failed", at=at)
 
 
-CLOSE_RULES: tuple[CloseRule, ...] = (succeeded, requested, failed)
+CLOSE_RULES: tuple[CloseRule, ...] = (succeeded, requested, failed, bad_machines.too_few)
 """The order is the priority."""
 
 

@@ -88,8 +88,8 @@ def passed_over(s: Situation, timers: Timers) -> tuple[HeldOut, ...]:
 
 
 def waiting_without(s: Situation, who: Container[str]) -> tuple[Node, ...]:
-    """The nodes that wait for the next round of the run, without those that are held out."""
-    return tuple(node for node in s.waiting if node.name not in who)
+    """The nodes that wait for the next round of the run, without those that are held out, or kept out by a mark."""
+    return tuple(node for node in s.unmarked if node.name not in who)
 
 
 def ends_at(s: Situation, timers: Timers, entry: HeldOut) -> float:

@@ -1,10 +1,11 @@
 """From the waiting nodes to the chosen ones."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 
+from rendezvous_api.rendezvous import PassedOver
 from rendezvous_operator.core.blocking import blocking
 from rendezvous_operator.core.nodes import Node, nodes_of
-from rendezvous_operator.core.select import held_out, order, spares
+from rendezvous_operator.core.select import bad_machines, held_out, order, passed_over, spares
 from rendezvous_operator.core.select.choose import choose, fitting
 from rendezvous_operator.core.select.eligible import eligible
 from rendezvous_operator.core.select.selection import Eligible, Selection
@@ -16,20 +17,23 @@ def select(s: Situation, timers: Timers) -> Selection:
     """Choose the nodes of the next round, and list the spares."""
     if not s.takes_nodes:
         return Selection(spares=spares.of_a_closed_run(s))
-    passed_over = held_out.passed_over(s, timers)
-    waiting = _in_order(s, held_out.waiting_without(s, {entry.name for entry in passed_over}))
+    out, kept_out = held_out.passed_over(s, timers), bad_machines.kept_out(s)
+    last = passed_over.giving_way(s)
+    waiting = _in_order(s, held_out.waiting_without(s, {entry.name for entry in out}), last)
     if s.round_runs:
         found = _with_members(s, waiting)
         queue = tuple(node for node in found.nodes if node.name not in s.entries)
         left_out = tuple(item for item in found.left_out if item.name not in s.entries)
         newcomers = _newcomers(s, queue)
         listed = spares.while_running([*queue, *_nodes(s, [item.name for item in left_out])], len(newcomers))
-        return Selection(queue, spares=listed, newcomers=newcomers, held_out=passed_over, left_out=left_out)
+        gives_way = _of_the_others(queue, newcomers, last)
+        return Selection(queue, (), listed, newcomers, out, kept_out, gives_way, left_out)
     queue, left_out = eligible(s, waiting)
-    chosen = _nodes(s, choose(s, spares.names_of(queue)))
+    chosen = _nodes(s, choose(s, spares.names_of(_without_last(s, queue, last))))
     may_rejoin = [view.name for view in blocking(s, timers)]
     listed = spares.while_forming(s, [*queue, *_nodes(s, [item.name for item in left_out])], chosen, may_rejoin)
-    return Selection(queue, chosen, listed, held_out=passed_over, left_out=left_out)
+    gives_way = _of_the_others(queue, chosen, last) if chosen else ()
+    return Selection(queue, chosen, listed, (), out, kept_out, gives_way, left_out)
 
 
 def grown(s: Situation, waiting: Iterable[Node]) -> int:
@@ -45,18 +49,33 @@ def _newcomers(s: Situation, queue: Sequence[Node]) -> tuple[Node, ...]:
     return _nodes(s, [name for name in chosen if name not in s.entries])
 
 
+def _without_last(s: Situation, queue: Sequence[Node], last: Container[str]) -> Sequence[Node]:
+    """Without those that give way to all others, if the others fill a round of the same size."""
+    first = [node for node in queue if node.name not in last] if last else queue
+    return first if fitting(s, spares.names_of(first)) == fitting(s, spares.names_of(queue)) else queue
+
+
+def _of_the_others(
+    queue: Sequence[Node], chosen: Sequence[Node], last: Mapping[str, PassedOver]
+) -> tuple[PassedOver, ...]:
+    """Who gives way, and is not chosen."""
+    names = {*spares.names_of(chosen)} if last else set()
+    return tuple(last[node.name] for node in queue if node.name in last and node.name not in names)
+
+
 def _with_members(s: Situation, waiting: Sequence[Node]) -> Eligible:
     """Which of the members and of these nodes may be together in a round."""
     return eligible(s, [*nodes_of(s.members), *waiting]) if waiting else Eligible(())
 
 
-def _in_order(s: Situation, waiting: Sequence[Node]) -> tuple[Node, ...]:
+def _in_order(s: Situation, waiting: Sequence[Node], last: Container[str]) -> tuple[Node, ...]:
     objects = [node.object for node in waiting]
     if s.run.has_round:
         ordered = order.in_later_order(objects, s.status.participants, s.run.spares)
     else:
         ordered = order.in_first_order(objects)
-    return _nodes(s, [participant.metadata.name for participant in ordered])
+    queue = _nodes(s, [participant.metadata.name for participant in ordered])
+    return tuple(sorted(queue, key=lambda node: node.name in last)) if last else queue
 
 
 def _nodes(s: Situation, names: Iterable[str]) -> tuple[Node, ...]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from rendezvous_api.rendezvous import HeldOut, Missing
+from rendezvous_api.rendezvous import HeldOut, Missing, PassedOver
 from rendezvous_operator.core.nodes import Node
 
 
@@ -29,7 +29,11 @@ class Selection:
     newcomers: tuple[Node, ...] = ()
     """While a round runs: the nodes for which it will be ended."""
     held_out: tuple[HeldOut, ...] = ()
-    """Who is passed over, whether it waits now or not."""
+    """Who is held out, whether it waits now or not."""
+    kept_out: tuple[PassedOver, ...] = ()
+    """Who waits and is kept out by a mark."""
+    gives_way: tuple[PassedOver, ...] = ()
+    """Who waits since others go before it."""
     left_out: tuple[Missing, ...] = ()
     """Nodes that wait and are not in the queue, since a rule does not let them become members, and why."""
 
@@ -37,3 +41,13 @@ class Selection:
     def joined(self) -> int:
         """How many nodes have joined the next round, whether they may become members or not."""
         return len(self.queue) + len(self.left_out)
+
+    @property
+    def names_out(self) -> frozenset[str]:
+        """Who is held out or kept out: nobody waits for these."""
+        return frozenset(entry.name for entry in self.held_out) | frozenset(entry.name for entry in self.kept_out)
+
+    @property
+    def passed_over(self) -> tuple[PassedOver, ...]:
+        """What the status shows of both."""
+        return tuple(sorted((*self.kept_out, *self.gives_way), key=lambda entry: entry.name))

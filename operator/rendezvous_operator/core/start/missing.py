@@ -1,17 +1,18 @@
 """Who is not there, for the message and the list of what a round waits for."""
 
 from rendezvous_api.rendezvous import Missing
-from rendezvous_operator.core.select import held_out
+from rendezvous_operator.core.select import held_out, passed_over
 from rendezvous_operator.core.select.selection import Selection
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.unhealthy import as_missing
 
 
 def away(s: Situation, picked: Selection) -> list[Missing]:
-    """Lost members, nodes that are held out, and those that are unhealthy."""
-    passed_over = {entry.name for entry in picked.held_out}
-    lost = [item for item in s.lost if item.name not in passed_over]
-    return [*lost, *held_out.as_missing(picked.held_out), *as_missing(s)]
+    """Lost members, nodes that are held out or kept out, and those that are unhealthy."""
+    held = {entry.name for entry in picked.held_out}
+    lost = [item for item in s.lost if item.name not in held]
+    out = [*held_out.as_missing(picked.held_out), *passed_over.as_missing(picked.kept_out)]
+    return [*lost, *out, *as_missing(s)]
 
 
 def missing(s: Situation, picked: Selection) -> list[Missing]:

@@ -5,8 +5,8 @@ member of the old round joined again or was lost. If all that are missing were l
 of any of them counts instead: who restarts agents has had that time. Not so if a pod of theirs is evicted, as from a
 machine that is lost: its owner makes another one only then. It is published sooner if for
 ``timeouts.replacementPodSeconds`` no pod was on its way that could bring a replacement. A group that has lost no member
-never waits, and none waits for a node that is held out, or that says that it is unhealthy. With replacement groups, the
-rule `escalation` holds instead.
+never waits, and none waits for a node that is held out, kept out by a mark, or says that it is unhealthy. With
+replacement groups, the rule `escalation` holds instead.
 """
 
 from collections.abc import Container
@@ -26,7 +26,7 @@ from rendezvous_operator.core.words import with_listing
 
 def verdict(s: Situation, timers: Timers, picked: Selection) -> Verdict:
     """Waits in a later round while fewer nodes wait than the round before had."""
-    passed_over = s.names_unhealthy.union(entry.name for entry in picked.held_out)
+    passed_over = s.names_unhealthy | picked.names_out
     members = sum(member.name not in passed_over for member in s.status.participants)
     wanted = s.sizes.fitting(members)
     if not s.run.has_round or len(picked.chosen) >= wanted or s.spec.nodes.groups is not None:
