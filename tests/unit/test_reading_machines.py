@@ -170,7 +170,8 @@ def test_the_machines_of_silent_members_are_read_if_that_is_asked_for(asked: boo
     place = Place(DOWN)
     cache = Cache(lambda: place.now)
     member = {"name": "train.a", "rank": 0, "incarnation": "aaaaaaaa", "attempt": 1}
-    cache.take(Shown(names.RENDEZVOUS_KIND, rendezvous(round=1, nodes=1, participants=[member])))
+    record = {"round": 1, "runID": "run-1", "nodes": 1, "formed": "2030-01-01T00:00:00.000000Z"}
+    cache.take(Shown(names.RENDEZVOUS_KIND, rendezvous(round=1, nodes=1, participants=[member], history=[record])))
     cache.take(Shown(names.PARTICIPANT_KIND, participant(nodeName="gpu-7", beat="2030-01-01T00:00:00Z")))
     reader = Reader(place.client, cache, None, machines=place.machines if asked else None)
 

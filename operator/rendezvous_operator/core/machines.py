@@ -41,12 +41,13 @@ def _of_nodes_to_choose_from(world: World) -> Iterator[str]:
     """Those of the nodes that a next round may have, if nodes are chosen by their machines.
 
     While a round is being formed these are all that have not left. Otherwise they are those that wait: members that
-    train on cost no reads.
+    train on cost no reads, unless their ranks go by their machines.
     """
     if not any(chooses(world.rendezvous.spec) for chooses in CHOOSE_BY_MACHINE):
         return
     status = world.rendezvous.status
     trains_on = status.running or status.closed_reason(status.run_id) is not None
+    trains_on = trains_on and not topology.by_machines(world.rendezvous.spec)
     members = {member.name: member for member in status.participants} if trains_on else {}
     for name, seen in world.participants.items():
         spec, member = seen.object.spec, members.get(name)

@@ -136,7 +136,11 @@ def _outcome(decision: Recorded) -> Json:
     outcome = decision.outcome
     if not isinstance(outcome, Decision):
         return {"evidence" if isinstance(outcome, Evidence) else "failure": encode(outcome)}
-    told = {name: encode(item) for field, name in _names(outcome) if not _is_nothing(item := getattr(outcome, field))}
+    told = {
+        name: encode(item)
+        for field, name in _names(outcome)
+        if not _is_left_out(outcome, field, item := getattr(outcome, field))
+    }
     told["status"] = _changed(decision.world.rendezvous.status, outcome.status)
     told["memory"] = _changed(decision.memory, outcome.memory)
     return {"decision": told}
@@ -144,7 +148,7 @@ def _outcome(decision: Recorded) -> Json:
 
 def _changed(before: Any, after: Any) -> Json:
     return {
-        name: None if _is_nothing(value) else encode(value)
+        name: None if _is_left_out(after, field, value) else encode(value)
         for field, name in _names(after)
         if (value := getattr(after, field)) is not (was := getattr(before, field)) and value != was
     }
@@ -196,7 +200,9 @@ def encode(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
     if names := _names(value):
-        return {name: encode(item) for field, name in names if not _is_nothing(item := _part(value, field))}
+        return {
+            name: encode(item) for field, name in names if not _is_left_out(value, field, item := _part(value, field))
+        }
     if isinstance(value, Mapping):
         if _has_facts(value):
             return [[timer.value, _key(key), encode(moment)] for (timer, key), moment in value.items()]
@@ -222,16 +228,18 @@ def difference(before: Any, after: Any, same: T) -> Any | T:
         found = {}
         for field, name in names:
             was, is_now = _part(before, field), _part(after, field)
-            if was is not is_now and not (_is_nothing(was) and _is_nothing(is_now)):
-                patch = difference(was, is_now, _SAME)
-                if patch is not _SAME:
-                    found[name] = patch
+            left_out = _is_left_out(after, field, is_now)
+            if was is is_now or (left_out and _is_left_out(before, field, was)):
+                continue
+            patch = None if left_out else difference(was, is_now, _SAME)
+            if patch is not _SAME:
+                found[name] = patch
         return found or same
     if isinstance(before, Mapping) and isinstance(after, Mapping) and not (_has_facts(before) or _has_facts(after)):
         return _difference_of_mappings(before, after, same)
     if before == after:
         return same
-    return None if _is_nothing(after) else encode(after)
+    return encode(after)
 
 
 _SAME: Final = object()
@@ -257,9 +265,21 @@ def _has_facts(value: Mapping[Any, Any]) -> bool:
     return isinstance(next(iter(value), None), tuple)
 
 
-def _is_nothing(value: Any) -> bool:
-    """Whether a field with this value is left out."""
-    return value is None or (not value and isinstance(value, (Mapping, frozenset, tuple)))
+def _is_left_out(record: Any, field: str, value: Any) -> bool:
+    """Whether a field of a record is left out with this value. Where it may be None, an empty value is another one."""
+    if value is None:
+        return True
+    return (
+        not value
+        and isinstance(value, (Mapping, frozenset, tuple))
+        and field not in _may_be_none(cast(Hashable, type(record)))
+    )
+
+
+@functools.cache
+def _may_be_none(cls: Any) -> frozenset[str]:
+    hints = typing.get_type_hints(cls)
+    return frozenset(field for field, _ in _fields(cls) if type(None) in typing.get_args(hints[field]))
 
 
 def _part(value: Any, field: str) -> Any:

@@ -145,21 +145,21 @@ MUTANTS = [
     *of(
         f"{_CORE}/select/failing_nodes.py",
         _FAILING_NODES,
-        ("pass nobody over without a limit", "policies.max_failures_per_node is None or len", "len"),
+        ("pass no node over without a limit", "policies.max_failures_per_node is None or len", "len"),
         (
             "allow as many failures as the spec says",
             "if too_many > 0 and (until",
             "if too_many >= 0 and of_node and (until",
         ),
         (
-            "pass nobody over for ever",
+            "pass no node over without a limit of time",
             " and (until := max(of_node) + timedelta(seconds=_seconds(too_many))) > s.now.wall:",
             " and (until := max(of_node) + timedelta(seconds=_seconds(too_many))):",
         ),
         ("count from the last failure", "max(of_node) + timedelta", "min(of_node) + timedelta"),
         ("double the time with each failure", "FIRST_SECONDS << min(too_many - 1, 10)", "FIRST_SECONDS"),
         (
-            "pass nobody over for more than a day",
+            "pass no node over for more than a day",
             "min(FIRST_SECONDS << min(too_many - 1, 10), LONGEST_SECONDS)",
             "FIRST_SECONDS << min(too_many - 1, 10)",
         ),
@@ -193,17 +193,17 @@ MUTANTS = [
         [*_FAILING_NODES, *_BAD_MACHINES],
         ("put who gives way behind the others", "key=lambda node: node.name in last)", "key=lambda node: False)"),
         (
-            "list nobody as passed over who is chosen",
+            "list no node as passed over who is chosen",
             "in queue[len(chosen) :] if chosen and node.name in last)",
             "in queue if chosen and node.name in last)",
         ),
         (
-            "list nobody as passed over while too few are there",
+            "list no node as passed over while too few are there",
             "if chosen and node.name in last)",
             "if node.name in last)",
         ),
         (
-            "list nobody as passed over who is to be taken in",
+            "list no node as passed over who is to be taken in",
             "in queue[len(newcomers) :] if node.name in last)",
             "in queue if node.name in last)",
         ),

@@ -255,10 +255,10 @@ def test_known_pods_that_are_kept_out_are_not_waited_for() -> None:
 def test_a_pod_that_people_keep_out_needs_no_machine() -> None:
     scenario = trains("a", "b")
     scenario.may_read = False
-    scenario.pod("c", excluded=True)
+    scenario.pod("c", labels={"rdzv.dev/exclude": "true"})
     scenario.join_from_pods("c")
     assert kept_out(scenario) == ["c"]
-    scenario.pod("c", excluded=False)
+    scenario.pod("c")
     assert scenario.ended_because == "ScaleUp"
 
 

@@ -208,3 +208,13 @@ def test_as_a_newcomer_it_is_taken_in_where_there_is_room() -> None:
     assert scenario.status.passed_over == ()
     scenario.after(60)
     assert scenario.ended_because == "ScaleUp"
+
+
+def test_while_too_few_nodes_are_there_nobody_is_passed_over() -> None:
+    scenario = trains()
+    failed_before(scenario, *(failure("b", 1000, "machine-of-b") for _ in range(2)))
+    scenario.leave("a", "c")
+    scenario.reenter("b")
+    assert scenario.status.formation is not None
+    assert scenario.status.formation.joined == 1
+    assert scenario.status.passed_over == ()
