@@ -255,10 +255,10 @@ def test_it_is_left_out_only_when_no_member_runs_the_round_any_more() -> None:
 
 
 def test_members_that_may_rejoin_count_for_the_spares_that_will_wait() -> None:
-    scenario = training("a1", "a2", "b1", "b2", spares=("c1", "c2"))
+    scenario = training("a1", "a2", "b1", "b2", spares=("c1", "c2", "d1"))
     scenario.request_restart("now")
     scenario.reenter("a1")
-    assert scenario.status.spares == ("c1", "c2")
+    assert scenario.status.spares == ("c1", "c2", "d1")
     scenario.reenter("a2", "b1", "b2")
     assert scenario.group == ["a1", "a2", "b1", "b2"]
 
@@ -298,11 +298,11 @@ def test_nobody_is_held_out_if_too_few_whole_ones_would_be_left() -> None:
 
 
 def test_a_hold_out_does_not_count_while_too_few_whole_ones_would_be_left() -> None:
-    scenario = training("a1", "a2", "b1", "b2", min_nodes=4)
+    scenario = training("a1", "a2", "b1", "b2", spares=("c1",), min_nodes=4)
     scenario.request_restart("now")
     held_out(scenario, "a1")
     scenario.all_join_again()
-    assert scenario.group == ["a1", "a2", "b1", "b2"]
+    assert scenario.group == ["a1", "a2", "b1", "b2"], "four nodes would be left, but only one whole replacement group"
 
 
 def test_members_that_may_rejoin_make_one_whole_for_hold_outs() -> None:
@@ -319,7 +319,7 @@ def test_the_budget_waits_for_the_fault_of_a_node_only_if_whole_ones_would_be_le
     min_nodes: int, excused: bool
 ) -> None:
     """Else the failure of a2, which is seen first, closes the run at once."""
-    scenario = training("a1", "a2", "b1", "b2", min_nodes=min_nodes, max_restarts=1)
+    scenario = training("a1", "a2", "b1", "b2", spares=("c1",), min_nodes=min_nodes, max_restarts=1)
     scenario.restart("a1")
     scenario.all_join_again()
     assert (scenario.group, scenario.status.restarts) == (["a1", "a2", "b1", "b2"], 1)
