@@ -133,10 +133,11 @@ def _object(path: str, value: Any) -> Mapping[str, Any]:
 
 def _labels(node: str, value: Any) -> Mapping[str, str]:
     """Those of the machine of a node."""
-    for label, text in _object(f"labels.{node}", value).items():
+    labels = _object(f"labels.{node}", value)
+    for label, text in labels.items():
         if not isinstance(text, str):
             checks.fail(f"labels.{node}.{label}", text, "is no text")
-    return value
+    return labels
 
 
 def _first(value: Any, group: str) -> list[Happening]:
