@@ -13,7 +13,9 @@ from rendezvous_api.codec import json_name
 from rendezvous_api.reasons import FAILURES, ConditionReason, RoundEndReason
 
 SETTINGS = {
-    name: schema for name, schema in SPEC_FIELDS.items() if schema["type"] != "object" and not name.startswith(("sizes.", "ranks."))
+    name: schema
+    for name, schema in SPEC_FIELDS.items()
+    if schema["type"] != "object" and not name.startswith(("sizes.", "ranks."))
 }
 
 
