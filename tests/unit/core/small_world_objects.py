@@ -109,6 +109,7 @@ def world_of(setup: Setup, shared: Shared, nodes: Sequence[Node]) -> World:
         metadata = replace(metadata, annotations={names.ANNOTATION_RESTART_REQUESTED_AT: "now"})
     observed = NOW_HASH if setup.requests and not shared.requested else None
     status = replace(_status(shared, nodes), observed_restart_request=observed)
+    machines = {machine_name(i): Machine(labels={"rack": node.rack}) for i, node in enumerate(nodes) if node.rack}
     return World(
         rendezvous=Rendezvous(metadata, spec, status),
         participants={
@@ -136,7 +137,7 @@ def world_of(setup: Setup, shared: Shared, nodes: Sequence[Node]) -> World:
             [Target(names.PARTICIPANT_KIND, node_name(i)) for i, node in enumerate(nodes) if not node.object]
             + [Target("Pod", f"pod-{i}", f"pod-{i}") for i, node in enumerate(nodes) if node.pod == "none"]
         ),
-        machines={machine_name(i): Machine(labels={"rack": node.rack}) for i, node in enumerate(nodes) if node.rack},
+        machines=machines or None,
     )
 
 
