@@ -15,7 +15,7 @@ from rendezvous_api.reasons import FAILURES, ConditionReason, RoundEndReason
 SETTINGS = {
     name: schema
     for name, schema in SPEC_FIELDS.items()
-    if schema["type"] != "object" and not name.startswith("sizes.") and not name.endswith("[]")
+    if schema["type"] != "object" and not name.startswith(("sizes.", "ranks.")) and not name.endswith("[]")
 }
 
 

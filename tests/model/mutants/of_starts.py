@@ -14,6 +14,7 @@ MUTANTS = [
             "core/test_size.py",
             "core/test_allowed_sizes.py",
             "core/test_refuse.py",
+            "core/test_whole_segments.py",
         ],
         (
             "pass over those that are held out",
@@ -35,7 +36,13 @@ MUTANTS = [
     ),
     *of(
         "operator/rendezvous_operator/core/select/spares.py",
-        ["core/test_spares.py", "core/test_close.py", "core/test_refuse.py", "core/test_allowed_sizes.py"],
+        [
+            "core/test_spares.py",
+            "core/test_close.py",
+            "core/test_refuse.py",
+            "core/test_allowed_sizes.py",
+            "core/test_whole_segments.py",
+        ],
         (
             "list no spares if the round ends for all that wait",
             "return names_of(queue) if added < len(queue) else ()",

@@ -82,6 +82,9 @@ LETTERS = "only lower-case letters and digits, and '-' and '.' between them"
             "spec.restarts.perReason: {} must have at least 1 field",
         ),
         ({"agents": {"pods": "no"}}, "agents.pods: 'no' is neither true nor false"),
+        ({"labels": ["rack"]}, "labels: ['rack'] is no object"),
+        ({"labels": {"train-0": "rack"}}, "labels.train-0: 'rack' is no object"),
+        ({"labels": {"train-0": {"rack": 7}}}, "labels.train-0.rack: 7 is no text"),
         (
             {"agents": {"owner": "jobset"}},
             "agents.owner: 'jobset' is none of Job, JobSet, StatefulSet, ReplicaSet, none; did you mean JobSet?",

@@ -114,6 +114,8 @@ def world_of(setup: Setup, shared: Shared, nodes: Sequence[Node]) -> World:
         metadata = replace(metadata, annotations={names.ANNOTATION_RESTART_REQUESTED_AT: "now"})
     observed = NOW_HASH if setup.requests and not shared.requested else None
     status = replace(_status(setup, shared, nodes), observed_restart_request=observed)
+    racks = enumerate(node.rack for node in nodes) if setup.racks else ()
+    machines = {machine_name(i): Machine(labels={"rack": rack}) for i, rack in racks}
     return World(
         rendezvous=Rendezvous(metadata, spec, status),
         participants={
@@ -146,7 +148,7 @@ def world_of(setup: Setup, shared: Shared, nodes: Sequence[Node]) -> World:
             [Target(names.PARTICIPANT_KIND, node_name(i)) for i, node in enumerate(nodes) if not node.object]
             + [Target("Pod", f"pod-{i}", f"pod-{i}") for i, node in enumerate(nodes) if node.pod == "none"]
         ),
-        machines={machine_name(i): Machine(labels={"rack": node.rack}) for i, node in enumerate(nodes) if setup.racks},
+        machines=machines or None,
     )
 
 

@@ -154,6 +154,16 @@ def test_who_is_gathered_is_who_fills_a_segment() -> None:
     assert goes_on(scenario) == "a1 a2 c1 c2"
 
 
+def test_a_segment_in_the_place_of_one_that_lost_its_label_ends_no_round() -> None:
+    scenario = in_segments("a1", "a2", max_nodes=4)
+    scenario.labels["a2"] = NO_LABELS
+    scenario.join("c1", "c2")
+    scenario.after(5000)
+    assert (scenario.asks, scenario.status.formation) == (False, None)
+    assert spares_of(scenario) == "c1 c2"
+    assert goes_on_after(scenario, "a1") == "c1 c2"
+
+
 def test_while_members_come_back_spares_wait_without_a_limit() -> None:
     scenario = in_segments("a1", "a2", "b1", max_nodes=4)
     assert spares_of(scenario) == "b1"
