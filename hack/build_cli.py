@@ -3,7 +3,8 @@
 
     hack/build_cli.py [FOLDER]     writes kubectl-rdzv, kubectl-rdzv.tar.gz and rdzv.yaml to FOLDER (build/ without it)
 
-The same sources give the same files.
+The same sources give the same files. Beside them is kubectl_complete-rdzv, a link to the program: under this name it
+says what a shell offers.
 """
 
 import gzip
@@ -23,6 +24,7 @@ OPERATOR = ROOT / "operator" / "rendezvous_operator"
 OF_OPERATOR = (OPERATOR / "core", OPERATOR / "watch" / "__init__.py", OPERATOR / "watch" / "pods.py")
 """What the simulator needs of the operator: pure functions, which run on Python 3.10, too."""
 NAME = "kubectl-rdzv"
+COMPLETES = "kubectl_complete-rdzv"
 OLDEST_PYTHON = (3, 10)
 
 _SHEBANG = b"#!/usr/bin/env python3\n"
@@ -52,6 +54,8 @@ def main() -> int:
     program = zipapp()
     (folder / NAME).write_bytes(program)
     (folder / NAME).chmod(0o755)
+    (folder / COMPLETES).unlink(missing_ok=True)
+    (folder / COMPLETES).symlink_to(NAME)
     packed = archive(program)
     (folder / f"{NAME}.tar.gz").write_bytes(packed)
     manifest = (ROOT / "cli" / "krew.yaml").read_text(encoding="utf-8")

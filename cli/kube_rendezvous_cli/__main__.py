@@ -1,10 +1,11 @@
-"""``kubectl rdzv``, and ``python -m kube_rendezvous_cli``."""
+"""``kubectl rdzv``, and ``python -m kube_rendezvous_cli``; under another name the completion of its words."""
 
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
-from kube_rendezvous_cli import arguments, commands
+from kube_rendezvous_cli import arguments, commands, completion
 from kube_rendezvous_cli.kubectl import CommandError
 from kube_rendezvous_cli.session import Session
 from kube_rendezvous_cli.text import safe
@@ -14,6 +15,8 @@ _INTERRUPTED = 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code, which `kubectl rdzv --help` explains."""
+    if argv is None and Path(sys.argv[0]).name == completion.PROGRAM:
+        return completion.run(sys.argv[1:])
     options = arguments.parsed(argv)
     try:
         return commands.COMMANDS[options.command](Session(options))

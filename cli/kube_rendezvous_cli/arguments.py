@@ -40,6 +40,9 @@ _OF_KUBECTL = (
     "client-certificate", "client-key", "tls-server-name", "request-timeout", "cache-dir",
 )  # fmt: skip
 _SWITCHES_OF_KUBECTL = ("insecure-skip-tls-verify", "disable-compression")
+DESTINATIONS_OF_KUBECTL = tuple(f"kubectl_{name}" for name in (*_OF_KUBECTL, *_SWITCHES_OF_KUBECTL))
+FILES_OF_KUBECTL = ("kubeconfig", "certificate-authority", "client-certificate", "client-key", "cache-dir")
+"""Those of them whose values are files or folders."""
 
 _INJECT = """\
 For clusters before Kubernetes 1.36, where no label may change a pod, and for manifests that are reviewed before that:

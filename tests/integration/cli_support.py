@@ -38,7 +38,7 @@ class Rdzv:
 
     def __init__(self, control_plane: LocalControlPlane, namespace: str, folder: Path) -> None:
         self.kubectl = ensure_kubectl()
-        self._options = (f"--namespace={namespace}", f"--cache-dir={control_plane.data_dir / 'kubectl-cache'}")
+        self.options = (f"--namespace={namespace}", f"--cache-dir={control_plane.data_dir / 'kubectl-cache'}")
         subprocess.run([sys.executable, ROOT / "hack" / "build_cli.py", str(folder)], check=True, capture_output=True)
         # The Python of these tests, and none of its packages.
         python = folder / "python3"
@@ -50,7 +50,7 @@ class Rdzv:
     def command(self, *arguments: str) -> list[str]:
         """The command line."""
         name, *rest = arguments
-        return [str(self.kubectl), "rdzv", name, *self._options, *rest]
+        return [str(self.kubectl), "rdzv", name, *self.options, *rest]
 
     def __call__(self, *arguments: str, stdin: str = "", timeout: float = 60.0) -> Done:
         """Run it to its end."""

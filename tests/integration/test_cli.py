@@ -210,3 +210,35 @@ def test_rights_on_pods_are_not_needed(rdzv: Rdzv, group: Group) -> None:
     shown = rdzv("get", "train", "--as=alice").out
     assert "a " in shown
     assert "note: pods cannot be listed: Error from server (Forbidden)" in shown
+
+
+def completed(rdzv: Rdzv, *words: str) -> tuple[dict[str, str], int]:
+    """What kubectl tells a shell to offer for the last one of these words, with descriptions, and its directive."""
+    name, *rest = words
+    command = [str(rdzv.kubectl), "__complete", "rdzv", name, *(rdzv.options if rest else ()), *rest]
+    done = subprocess.run(command, env=rdzv.environment, capture_output=True, text=True, check=True, timeout=60)
+    *lines, directive = done.stdout.splitlines()
+    return {word: what for word, _, what in (line.partition("\t") for line in lines)}, int(directive.removeprefix(":"))
+
+
+def test_kubectl_completes_what_the_cluster_has(life: Life, rdzv: Rdzv) -> None:
+    commands, directive = completed(rdzv, "")
+    assert commands["why"].startswith("say in words what a group does")
+    assert directive == 4
+    assert completed(rdzv, "why", "tr") == ({"train": "Running, 3/2-3 nodes"}, 36)
+    participants, _ = completed(rdzv, "evict", "")
+    assert participants == {f"train.{pod}": f"pod {pod} on gpu-{number}" for number, pod in enumerate(MEMBERS)}
+    assert completed(rdzv, "evict", "train-1")[0] == {"train-1": "train.train-1 on gpu-1"}
+    ranks = {str(member.rank): member.name for member in life.group.status.participants}
+    assert completed(rdzv, "logs", "train", "--rank", "")[0] == ranks
+    assert completed(rdzv, "logs", "train", "--round", "")[0] == {"1": "it runs"}
+    assert completed(rdzv, "wait", "train", "--for=")[0].keys() == {"running", "complete", "failed", "suspended"}
+    assert completed(rdzv, "whatif", "train", "--lose", "") == (
+        dict.fromkeys(["machine=", "participant=", "pod=", "rank="], ""),
+        6,
+    )
+    machines, _ = completed(rdzv, "whatif", "train", "--lose", "machine=gpu-1")
+    assert [*machines] == ["machine=gpu-1"]
+    assert life.group.namespace in completed(rdzv, "get", "--namespace", "")[0]
+    assert completed(rdzv, "simulate", "") == (dict.fromkeys(["yaml", "yml", "json"], ""), 8)
+    assert completed(rdzv, "why", "--as=nobody", "") == ({}, 36), "who may not list groups is offered none"
