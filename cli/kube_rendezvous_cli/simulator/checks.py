@@ -1,5 +1,6 @@
 """What is wrong with a file: errors name the field and its value, and for an unknown field the nearest known one."""
 
+import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any, NoReturn
@@ -11,7 +12,11 @@ MOST_SECONDS = 7 * 24 * 3600
 """The longest time. All decisions up to then are made, so a longer one is hardly meant, and would take hours."""
 
 MOST_LETTERS = 253
-"""Of a name, as in the Kubernetes API."""
+"""Of the name of a node, which is that of its pod."""
+MOST_LETTERS_OF_A_GROUP = 63
+"""As the CustomResourceDefinition of Rendezvous has it."""
+
+_LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 
 WRONG = 2
 """The exit code: the command line is wrong, or what it names."""
@@ -63,14 +68,36 @@ def _not_too_long(path: str, value: Any, found: float) -> float:
 
 
 def names(path: str, value: Any) -> list[str]:
-    """One text, or a list of texts."""
-    found = value if isinstance(value, list) else [value]
+    """The name of a node, or a list of different ones; they are names of pods, too."""
+    several = isinstance(value, list)
+    found = value if several else [value]
     if not found or not all(isinstance(each, str) and each for each in found):
         fail(path, value, "is no name, and no list of names")
-    for each in found:
+    for number, each in enumerate(found):
+        place = f"{path}[{number}]" if several else path
         if len(each) > MOST_LETTERS:
-            fail(path, each, f"has more than {MOST_LETTERS} characters")
+            fail(place, each, f"has more than {MOST_LETTERS} characters")
+        if not re.fullmatch(rf"{_LABEL}(\.{_LABEL})*", each):
+            fail(place, each, f"is no DNS name: it must have {_letters('-', '.')}")
+        if each in found[:number]:
+            fail(place, each, "is there twice")
     return found
+
+
+def name_of_group(path: str, value: Any) -> str:
+    """The name of a Rendezvous."""
+    if not isinstance(value, str):
+        fail(path, value, "is no name")
+    if len(value) > MOST_LETTERS_OF_A_GROUP:
+        fail(path, value, f"has more than {MOST_LETTERS_OF_A_GROUP} characters")
+    if not re.fullmatch(_LABEL, value):
+        fail(path, value, f"is no DNS label: it must have {_letters('-')}")
+    return value
+
+
+def _letters(*others: str) -> str:
+    between = " and ".join(f"'{each}'" for each in others)
+    return f"only lower-case letters and digits, and {between} between them"
 
 
 def one_of(path: str, value: Any, known: Iterable[str]) -> str:

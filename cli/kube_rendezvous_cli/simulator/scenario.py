@@ -83,7 +83,7 @@ def read(item: Any) -> Scenario:
     if found.get("apiVersion") != names.API_VERSION:
         checks.fail("apiVersion", found.get("apiVersion"), f"is not {names.API_VERSION}")
     metadata = checks.mapping("metadata", found.get("metadata", {}), ("name", "annotations", "labels"))
-    (name,) = checks.names("metadata.name", [metadata.get("name", "train")])
+    name = checks.name_of_group("metadata.name", metadata.get("name", "train"))
     spec.read(found["spec"])
     happenings = [
         *_first(found.get("nodes", []), name),
@@ -111,6 +111,7 @@ def play(scenario: Scenario) -> Play:
     stage = _Stage(played, scenario.spec)
     for each in scenario.happenings:
         played.at(each.at, lambda each=each: stage.happens(each))  # type: ignore[misc]
+    played.at(0.0, lambda: None)  # the operator decides as soon as the Rendezvous is there, also if no node is
     played.run(scenario.until)
     return played
 
@@ -127,7 +128,8 @@ def _first(value: Any, group: str) -> list[Happening]:
         if not 0 <= value <= MOST_NODES:
             checks.fail("nodes", value, f"is not between 0 and {MOST_NODES}")
         value = [f"{group}-{number}" for number in range(value)]
-    return [Happening("nodes", 0.0, "join", checks.names("nodes", value))] if value else []
+    # With none at first, they may come later.
+    return [Happening("nodes", 0.0, "join", checks.names("nodes", value))] if value != [] else []
 
 
 def _happening(path: str, event: Any) -> Happening:

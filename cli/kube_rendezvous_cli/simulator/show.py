@@ -78,6 +78,9 @@ def end(play: Play) -> Iterator[str]:
         yield f"At {at} the operator has deleted the Rendezvous."
         return
     status = operator.status
+    if status.summary is None:
+        yield f"At {at}: no operator has decided anything about the group yet."
+        return
     state, _ = state_of(status)
     yield f"At {at}: {state}, round {status.round}, {count(status.nodes, 'node')}."
     rounds = timeline(group_of(play), operator.wall(play.now))

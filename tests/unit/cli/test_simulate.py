@@ -11,7 +11,7 @@ from tests.support.crd_schemas import root_schema
 
 from kube_rendezvous_cli.kubectl import CommandError
 from kube_rendezvous_cli.plot import plot
-from kube_rendezvous_cli.simulator import scenario, show, spec
+from kube_rendezvous_cli.simulator import checks, scenario, show, spec
 from kube_rendezvous_cli.simulator.play import Play
 from rendezvous_api.codec import decode
 from rendezvous_api.rendezvous import Rendezvous
@@ -42,6 +42,8 @@ def line(play: Play, what: str) -> str:
 
 
 # ---- what a file may have in it
+
+LETTERS = "only lower-case letters and digits, and '-' and '.' between them"
 
 
 @pytest.mark.parametrize(
@@ -90,6 +92,17 @@ def line(play: Play, what: str) -> str:
         ({"until": 1e300}, "until: 1e+300 is more than 7 days"),
         ({"events": [{"at": "9999h", "kill": "train-0"}]}, "events[0].at: '9999h' is more than 7 days"),
         ({"nodes": ["a-" + 5000 * "9"]}, "has more than 253 characters"),
+        ({"nodes": ["train-0", "Train_1"]}, f"nodes[1]: 'Train_1' is no DNS name: it must have {LETTERS}"),
+        ({"nodes": ["a.b", "a..b"]}, "nodes[1]: 'a..b' is no DNS name"),
+        ({"nodes": ["a", "a\n"]}, r"nodes[1]: 'a\n' is no DNS name"),
+        ({"nodes": ["a", "b", "a"]}, "nodes[2]: 'a' is there twice"),
+        ({"nodes": None}, "nodes: None is no name, and no list of names"),
+        ({"nodes": []}, None),
+        ({"events": [{"at": 1, "join": "-a"}]}, "events[0].join: '-a' is no DNS name"),
+        ({"events": [{"at": 1, "kill": ["a", "b-"]}]}, "events[0].kill[1]: 'b-' is no DNS name"),
+        ({"metadata": {"name": "a.b"}}, "metadata.name: 'a.b' is no DNS label: it must have only lower-case letters"),
+        ({"metadata": {"name": 64 * "a"}}, "has more than 63 characters"),
+        ({"metadata": {"name": 7}}, "metadata.name: 7 is no name"),
         ({"events": [{"at": 1}]}, "events[0]: must have one of join, "),
         ({"events": [{"at": 1, "kill": "train-0", "join": "a"}]}, "it has ['kill', 'join']"),
         ({"events": [{"at": 1, "operator": "gone"}]}, "events[0].operator: 'gone' is none of away, back"),
@@ -113,6 +126,25 @@ def test_nodes_have_the_name_of_the_group() -> None:
     play = scenario.play(scenario.read(item(metadata={"name": "llm"}, agents={"pods": False})))
     assert [*play.nodes] == ["llm-0", "llm-1", "llm-2"]
     assert play.operator.rendezvous.metadata.name == "llm"
+
+
+def test_a_group_without_nodes_waits_for_them() -> None:
+    play = played(nodes=[])
+    message = "0 of at least 2 nodes"
+    assert [(entry.at, entry.what, entry.message) for entry in play.record] == [(0.0, "WaitingForNodes", message)]
+    assert [*show.end(play)] == ["At 5:00: WaitingForNodes, round 0, 0 nodes."]
+    later = played({"at": 10, "join": ["train-0", "train-1", "train-2"]}, nodes=0)
+    assert told(later, "WaitingForNodes", "Running") == [(0.0, "WaitingForNodes"), (10.0, "Running")]
+
+
+def test_a_group_of_which_no_operator_has_heard_has_no_state() -> None:
+    play = played({"at": 0, "operator": "away"})
+    assert [*show.end(play)] == ["At 5:00: no operator has decided anything about the group yet."]
+
+
+def test_the_name_of_a_group_may_be_what_the_api_server_accepts() -> None:
+    name = root_schema(Rendezvous)["properties"]["metadata"]["properties"]["name"]
+    assert (name["maxLength"], name["pattern"]) == (checks.MOST_LETTERS_OF_A_GROUP, f"^{checks._LABEL}$")
 
 
 def test_what_happens_to_a_node_that_is_not_there_is_named() -> None:
