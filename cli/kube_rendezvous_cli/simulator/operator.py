@@ -65,6 +65,11 @@ class Operator:
         """As it was written last."""
         return self.rendezvous.status
 
+    def participant(self, name: str) -> Participant | None:
+        """As the API server has it; None: there is none of that name."""
+        seen = self.seen.get(name)
+        return seen.object if seen is not None else None
+
     def wall(self, at: float) -> datetime:
         """That moment of the simulation on the clock that people read."""
         return self.epoch + timedelta(seconds=at)

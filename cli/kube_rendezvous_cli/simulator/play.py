@@ -84,7 +84,7 @@ class Play:
 
     def _settle(self) -> None:
         if self.habits.beats:
-            beats.say(self)
+            beats.say(self.operator, self.nodes, self.now)
         news = self.operator.news
         decided = self.operator.decide(self.now)
         for written in decided:
@@ -133,14 +133,9 @@ class Play:
 
     # What agents do.
 
-    def participant(self, node: Node) -> Participant | None:
-        """As the API server has it; None: it was deleted."""
-        seen = self.operator.seen.get(node.name)
-        return seen.object if seen is not None else None
-
     def entry(self, node: Node) -> Member | None:
         """Of its present attempt, in the current round."""
-        found, mine = self._entries.get(node.name), self.participant(node)
+        found, mine = self._entries.get(node.name), self.operator.participant(node.name)
         if found is None or mine is None:
             return None
         return found if (found.incarnation, found.attempt) == (mine.spec.incarnation, mine.spec.attempt) else None
@@ -185,7 +180,7 @@ class Play:
 
     def reacts(self, node: Node) -> None:
         """The agent sees the status, and begins what follows from it."""
-        mine = self.participant(node)
+        mine = self.operator.participant(node.name)
         if not node.acts or mine is None or mine.spec.state is ParticipantState.LEFT:
             return
         status, entry = self.operator.status, self.entry(node)
@@ -251,7 +246,7 @@ class Play:
         self.join_again(node, AttemptReason.CHECK_IN_FAILED, CheckIn(node.round, at_store, told), quiet=True)
 
     def _runs(self, node: Node) -> None:
-        mine, entry = self.participant(node), self.entry(node)
+        mine, entry = self.operator.participant(node.name), self.entry(node)
         if mine is None or entry is None:
             return
         node.starts = False
@@ -262,7 +257,7 @@ class Play:
         self, node: Node, reason: AttemptReason, check_in: CheckIn | None = None, *, quiet: bool = False
     ) -> None:
         """The agent has stopped its workers, and asks for a place in the next round."""
-        mine = self.participant(node)
+        mine = self.operator.participant(node.name)
         if mine is None:
             return
         if not quiet:
@@ -277,7 +272,7 @@ class Play:
 
     def leave(self, node: Node, reason: LeaveReason) -> None:
         """The agent ends, and says so. Its pod ends with it."""
-        mine = self.participant(node)
+        mine = self.operator.participant(node.name)
         if mine is not None and node.heard:
             self._write(nodes.leaves(mine, reason, self._last_run(node, mine)))
         if node.beats is None:

@@ -257,7 +257,7 @@ def _silence(play: Play, name: str) -> None:
 def _hear(play: Play, name: str) -> None:
     node = play.nodes[name]
     node.heard = True
-    mine = play.participant(node)
+    mine = play.operator.participant(name)
     if mine is not None and node.alive:
         play.operator.show(mine, play.now)
 
