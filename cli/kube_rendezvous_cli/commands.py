@@ -118,19 +118,9 @@ def history(session: Session) -> int:
     """``kubectl rdzv history``."""
     from kube_rendezvous_cli.history import history as told
     from kube_rendezvous_cli.history import history_json
-    from kube_rendezvous_cli.plot import plot, save
 
-    options = session.options
-    group, moment = session.group(options.name), now()
-    if options.plot == "-":
-        print(plot(group, moment), end="")
-        return DONE
-    if options.output is not None:
-        session.show_value(history_json(group, moment), options.output)
-    else:
-        session.show(told(group, moment))
-    if options.plot is not None:
-        save(options.plot, plot(group, moment))
+    group, moment = session.group(session.options.name), now()
+    session.show_rounds(group, moment, lambda: told(group, moment), lambda: history_json(group, moment))
     return DONE
 
 

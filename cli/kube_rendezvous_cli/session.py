@@ -4,7 +4,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
@@ -34,6 +34,32 @@ class Session:
     def show_value(self, value: Any, form: str) -> None:
         """Print a value for a program."""
         print(json.dumps(value, indent=2) if form == "json" else yaml_text.dump(value).rstrip("\n"), flush=True)
+
+    def show_rounds(self, group: Group, moment: datetime, words: Callable[[], str], value: Callable[[], Any]) -> None:
+        """Show the rounds of a group as ``--plot`` and ``--output`` say.
+
+        Args:
+            group: whose rounds are drawn.
+            moment: at which they are looked at.
+            words: for people.
+            value: for programs.
+
+        Raises:
+            CommandError: the picture cannot be written.
+        """
+        from kube_rendezvous_cli.plot import plot, save
+
+        options = self.options
+        if options.plot is not None:
+            picture = plot(group, moment)
+            if options.plot == "-":
+                print(picture, end="")
+                return
+            save(options.plot, picture)
+        if options.output is not None:
+            self.show_value(value(), options.output)
+        else:
+            self.show(words())
 
     @property
     def now(self) -> datetime:

@@ -1,17 +1,16 @@
 """The commands ``kubectl rdzv simulate`` and ``whatif``."""
 
-from kube_rendezvous_cli.plot import plot, save
 from kube_rendezvous_cli.session import Session
 from kube_rendezvous_cli.simulator import scenario, show
 from kube_rendezvous_cli.simulator.live import Live, read
-from kube_rendezvous_cli.simulator.play import Play
 from kube_rendezvous_cli.simulator.whatif import Question, ask
 
 
 def simulate(session: Session) -> int:
     """``kubectl rdzv simulate``."""
     played = scenario.play(scenario.load(session.kubectl, session.options.file))
-    _show(session, played)
+    end = played.operator.wall(played.now)
+    session.show_rounds(show.group_of(played), end, lambda: show.text(played), lambda: show.value(played))
     return 0
 
 
@@ -36,17 +35,3 @@ def answer(live: Live, question: Question) -> str:
     lines += [show.forecast(live.play), ""]
     lines += ["Not known:", *(f"- {each}" for each in question.unknown)]
     return "\n".join(lines)
-
-
-def _show(session: Session, played: Play) -> None:
-    options = session.options
-    if options.plot is not None:
-        picture = plot(show.group_of(played), played.operator.wall(played.now))
-        if options.plot == "-":
-            print(picture, end="")
-            return
-        save(options.plot, picture)
-    if options.output is not None:
-        session.show_value(show.value(played), options.output)
-    else:
-        session.show(show.text(played))

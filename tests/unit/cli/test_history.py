@@ -3,15 +3,19 @@
 import xml.etree.ElementTree as ET
 from datetime import datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hack.pictured_round import Life
 from tests.unit.cli.played import Played, has_lost_one, named, trains, trains_again
 from tests.unit.core.builders import now
 
+from kube_rendezvous_cli import arguments
 from kube_rendezvous_cli.group import Group, group_of
 from kube_rendezvous_cli.history import history, history_json
+from kube_rendezvous_cli.kubectl import CommandError
 from kube_rendezvous_cli.plot import plot
+from kube_rendezvous_cli.session import Session
 from kube_rendezvous_cli.timeline import Kind, Round, columns, time_lost, timeline
 from rendezvous_api.codec import encode
 from rendezvous_api.reasons import LeaveReason
@@ -132,3 +136,39 @@ def test_a_time_that_cannot_be_read_is_left_out() -> None:
     rendezvous["status"]["history"][0]["formed"] = "yesterday"
     (only,) = timeline(group_of(rendezvous, participants, pods), scenario.now)
     assert only.record.round == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "printed", "drawn"),
+    [
+        ("", "in words\n", False),
+        ("-o json", '"as a value"\n', False),
+        ("--plot=FILE", "in words\n", True),
+        ("--plot=FILE -o yaml", "as a value\n", True),
+        ("--plot=-", "<svg", False),
+        ("--plot=- -o json", "<svg", False),
+    ],
+)
+@pytest.mark.parametrize("command", ["history", "simulate"])
+def test_rounds_are_shown_as_the_options_say(
+    command: str, options: str, printed: str, drawn: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scenario, file = trains_again(), tmp_path / "rounds.svg"
+    words = options.replace("FILE", str(file)).split()
+    session = Session(arguments.parsed([command, "train", *words]))
+    session.show_rounds(scenario.shown(), scenario.now, lambda: "in words", lambda: "as a value")
+    out = capsys.readouterr().out
+    assert out == printed or (printed == "<svg" and out == plot(scenario.shown(), scenario.now))
+    assert file.exists() == drawn
+    if drawn:
+        assert file.read_text() == plot(scenario.shown(), scenario.now)
+
+
+def test_a_picture_that_cannot_be_written_is_named_before_anything_is_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scenario = trains_again()
+    session = Session(arguments.parsed(["history", "train", f"--plot={tmp_path / 'no' / 'folder.svg'}"]))
+    with pytest.raises(CommandError, match=r"^--plot=.*/no/folder\.svg: No such file or directory$"):
+        session.show_rounds(scenario.shown(), scenario.now, str, str)
+    assert capsys.readouterr().out == ""
