@@ -1,8 +1,9 @@
 """The operator of a simulation: what it sees, and the decisions that it takes on it. No time passes here."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from enum import Enum
 
 from rendezvous_api import names
 from rendezvous_api.participant import Participant
@@ -24,6 +25,17 @@ _MOST_TURNS = 50
 """Decisions at one moment. More would be a fault of the simulation: its answers to reads do not change anything."""
 _SOONEST_SECONDS = 0.05
 """From a decision to one that it has asked for, as in the operator."""
+
+
+class Rest(Enum):
+    """Whether decisions are left out that would change nothing."""
+
+    NONE = "none"
+    POSSIBLE = "possible"
+    """The last decision was made since its time had come, and has changed nothing."""
+    SLEEPS = "sleeps"
+    IMPOSSIBLE = "impossible"
+    """Heartbeats change what is remembered, such as while members vouch for one by theirs."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +69,7 @@ class Operator:
     """The Rendezvous was deleted."""
     news: bool = True
     """Something has changed since the last decision."""
+    rest: Rest = Rest.NONE
     _absent: set[Target] = field(default_factory=set)
     _ended_at: dict[str, float] = field(default_factory=dict)
 
@@ -104,13 +117,37 @@ class Operator:
         self.memory, self.away, self.news = Memory(), False, True
         self.seen = {name: SeenParticipant(seen.object, at) for name, seen in self.seen.items()}
 
+    def sleep(self, at: float, beating: Mapping[str, SeenParticipant]) -> None:
+        """Decide again only when something else than a missing heartbeat would change the decision.
+
+        A heartbeat that comes in time changes none: the real operator decides on none, either (`core.relevance`). It
+        looks at all nodes again when the next heartbeat would be missing. That is some thousand times a day, and here
+        it is known which heartbeats come.
+
+        Args:
+            at: now.
+            beating: all participants, those whose heartbeats come with one at the end of all times that are played.
+        """
+        self.rest = Rest.IMPOSSIBLE
+        decision = decide(Now(at, self.wall(at)), replace(self._world(), participants=beating), self.memory)
+        if isinstance(decision, Decision) and not self._changes(decision) and decision.memory == self.memory:
+            self.wake_at, self.rest = decision.wake_at, Rest.SLEEPS
+
+    def stir(self, at: float) -> None:
+        """Something has happened, perhaps to a heartbeat: whoever sleeps looks again."""
+        if self.rest is Rest.SLEEPS:
+            self.wake_at, self.rest = at, Rest.NONE
+
+    def _changes(self, decision: Decision) -> bool:
+        return bool(decision.status != self.status or decision.deletions or decision.events)
+
     def decide(self, at: float) -> list[Written]:
         """Decide if there is a reason to, until nothing more is to be written. Returns all that was written."""
         written: list[Written] = []
         due = self.news or (self.wake_at is not None and self.wake_at <= at)
         if self.away or self.finished or not due:
             return written
-        self.news = False
+        woken, self.news = not self.news, False
         for _ in range(_MOST_TURNS):
             decision = decide(Now(at, self.wall(at)), self._world(), self.memory)
             if isinstance(decision, Evidence):
@@ -118,6 +155,10 @@ class Operator:
                 continue
             self.memory = decision.memory
             self.wake_at = None if decision.wake_at is None else max(decision.wake_at, at + _SOONEST_SECONDS)
+            if not woken or written or self._changes(decision):
+                self.rest = Rest.NONE
+            elif self.rest is not Rest.IMPOSSIBLE:
+                self.rest = Rest.POSSIBLE
             self._delete(decision.deletions)
             before = self.status
             if decision.status == before:

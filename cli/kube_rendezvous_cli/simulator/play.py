@@ -6,14 +6,14 @@ one of each node is brought up to date.
 """
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
 
 from kube_rendezvous_cli.simulator import beats, nodes
 from kube_rendezvous_cli.simulator.nodes import Habits, Node
-from kube_rendezvous_cli.simulator.operator import Operator, Written
+from kube_rendezvous_cli.simulator.operator import Operator, Rest, Written
 from kube_rendezvous_cli.simulator.record import Entry, Record, Who
 from rendezvous_api import names
 from rendezvous_api.meta import timestamp
@@ -27,8 +27,12 @@ from rendezvous_api.reasons import (
     RefusalReason,
 )
 from rendezvous_api.rendezvous import Member, Refusal, RendezvousStatus
+from rendezvous_operator.core.world import SeenParticipant
 
 Action = Callable[[], None]
+
+_NEVER = 1e9
+"""Seconds: after all that is played."""
 
 
 def state_of(status: RendezvousStatus) -> tuple[str, str]:
@@ -73,6 +77,7 @@ class Play:
             self._heartbeats()
             while self._queue and self._queue[0][0] <= self.now:
                 heapq.heappop(self._queue)[2]()
+                self.operator.stir(self.now)
             self._settle()
         self.now = max(self.now, min(until, max(self.changed_at + quiet, self.now)))
 
@@ -92,19 +97,26 @@ class Play:
         if news or decided:
             for node in list(self.nodes.values()):
                 self.reacts(node)
+        if self.operator.rest is Rest.POSSIBLE:
+            beating = {node.name: replace(mine, beat_at=_NEVER) for node, mine in self._beating()}
+            self.operator.sleep(self.now, {**self.operator.seen, **beating})
 
     def _heartbeats(self) -> None:
+        """The last heartbeat of each node up to now."""
         spec, often = self.operator.rendezvous.spec, self.operator.rendezvous.heartbeat_seconds
         soon = min(often, spec.timeouts.confirm_seconds / 3)
-        seen, now = self.operator.seen, self.now
-        for name, node in self.nodes.items():
-            mine = seen.get(name)
-            if mine is None or not node.acts or mine.object.spec.state is ParticipantState.LEFT:
-                continue
+        for node, mine in self._beating():
             interval = soon if node.accuses else often
-            passed = (now - mine.beat_at) // interval
+            passed = (self.now - mine.beat_at) // interval
             if passed >= 1:
-                seen[name] = replace(mine, beat_at=mine.beat_at + passed * interval)
+                self.operator.seen[node.name] = replace(mine, beat_at=mine.beat_at + passed * interval)
+
+    def _beating(self) -> Iterator[tuple[Node, SeenParticipant]]:
+        """The nodes whose heartbeats arrive, with what is seen of them."""
+        for name, node in self.nodes.items():
+            mine = self.operator.seen.get(name)
+            if mine is not None and node.acts and mine.object.spec.state is not ParticipantState.LEFT:
+                yield node, mine
 
     # What is told.
 

@@ -1,6 +1,7 @@
 """`kubectl rdzv simulate`: what a scenario may have in it, and what is played."""
 
 from functools import cache
+from random import Random
 from typing import Any
 
 import pytest
@@ -11,11 +12,13 @@ from tests.support.crd_schemas import root_schema
 
 from kube_rendezvous_cli.kubectl import CommandError
 from kube_rendezvous_cli.plot import plot
-from kube_rendezvous_cli.simulator import checks, scenario, show, spec
+from kube_rendezvous_cli.simulator import checks, operator, scenario, show, spec
+from kube_rendezvous_cli.simulator.operator import Operator
 from kube_rendezvous_cli.simulator.play import Play
 from rendezvous_api.codec import decode
 from rendezvous_api.rendezvous import Rendezvous
 from rendezvous_api.rendezvous_spec import RendezvousSpec
+from rendezvous_operator.core.decide import decide
 
 Json = dict[str, Any]
 
@@ -294,6 +297,73 @@ def test_1000_nodes_are_played_and_shown() -> None:
     play = played({"at": 600, "powerOff": "train-999"}, spec=given, nodes=1000, until=900)
     assert (play.operator.status.round, play.operator.status.nodes) == (2, 999)
     assert max(map(len, show.text(play).splitlines())) < 400
+
+
+# ---- the time between two things that happen
+
+
+def anything(seed: int) -> Json:
+    """Many things happen to five nodes: some of them at one moment, and often nothing for a long time."""
+    chance = Random(seed)
+    events: list[Json] = []
+    at = 0.0
+    for _ in range(14):
+        at += chance.choice([0, 1, 7, 12, 40, 300, 1500])
+        kind = chance.choice([*scenario.OF_NODES, "request", "operator", "edit"])
+        nodes = [f"train-{number}" for number in sorted(chance.sample(range(5), chance.randint(1, 3)))]
+        value: Any = nodes
+        if kind == "request":
+            value = chance.choice(["restart", "retry"])
+        elif kind == "operator":
+            value = chance.choice(["away", "back"])
+        elif kind == "edit":
+            value = chance.choice(
+                [{"suspend": True}, {"suspend": False}, {"maxNodes": 3}, {"timeouts": {"joinSeconds": 60}}]
+            )
+        elif kind == "pending":
+            value = [f"train-{chance.randint(5, 7)}"]
+        events.append({"at": at, kind: value})
+    agents: Json = {"beats": chance.random() < 0.7, "pods": chance.random() < 0.7}
+    if chance.random() < 0.5:
+        agents["workersFailSeconds"] = 3
+    return item(spec={"minNodes": 2, "maxNodes": 4}, nodes=5, agents=agents, events=events)
+
+
+def every_decision(patch: pytest.MonkeyPatch) -> None:
+    """Let the operator of a simulation decide whenever a heartbeat would be missing next, as the real one does."""
+    patch.setattr(Operator, "sleep", lambda *_: None)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_decisions_that_change_nothing_may_be_left_out(seed: int) -> None:
+    read = scenario.read(anything(seed))
+    sparse = scenario.play(read)
+    with pytest.MonkeyPatch.context() as patch:
+        every_decision(patch)
+        dense = scenario.play(read)
+    assert show.value(sparse) == show.value(dense)
+
+
+def decisions(read: scenario.Scenario) -> int:
+    """How many are made."""
+    made = 0
+
+    def counted(*arguments: Any) -> Any:
+        nonlocal made
+        made += 1
+        return decide(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(operator, "decide", counted)
+        scenario.play(read)
+    return made
+
+
+def test_hours_in_which_little_happens_have_few_decisions(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = scenario.read(item(nodes=4, events=[{"at": "2h", "powerOff": "train-1"}], until="5h"))
+    assert decisions(read) < 60
+    every_decision(monkeypatch)
+    assert decisions(read) > 1000
 
 
 # ---- what is shown
