@@ -1,5 +1,6 @@
 """The objects of one group, or of all groups, kept up to date by kubectl's watches."""
 
+import gc
 import json
 import queue
 import subprocess
@@ -89,6 +90,7 @@ class Watches:
         """The kinds of which `objects` has what was there a while ago."""
 
     def __enter__(self) -> "Watches":
+        gc.enable()  # who follows may do so for days
         for kind in self._asked:
             self._threads.append(threading.Thread(target=self._watch, args=(kind,), daemon=True))
             self._threads[-1].start()

@@ -15,6 +15,7 @@ from rendezvous_api.reasons import HostState
 
 NOTICED_AFTER = {HostState.CLOSED: 1.0, HostState.LEFT: 1.0, HostState.MISSED: MISSED_SECONDS}
 """Seconds from the end of the beats until the other end says so."""
+_OF_HOST = {word: PeerEvidence(host=word) for word in HostState}
 _SETS = {HostState.CLOSED: "closed", HostState.LEFT: "left", HostState.MISSED: "missed"}
 
 
@@ -39,7 +40,7 @@ def say(operator: Operator, nodes: Mapping[str, Node], now: float) -> None:
             sets[_SETS[word]].append(rank)
         if _speaks(operator, member):
             seen_of_host = of_host or (HostState.MISSED if word is HostState.MISSED else HostState.ANSWERS)
-            _says(operator, member, PeerEvidence(host=seen_of_host), now)
+            _says(operator, member, _OF_HOST[seen_of_host], now)
     if _speaks(operator, host):
         missed, closed, left = (ranks.to_text(sets[word]) for word in ("missed", "closed", "left"))
         _says(operator, host, PeerEvidence(report=PeerReport(1, missed, closed, left)), now)
@@ -63,6 +64,8 @@ def _says(operator: Operator, node: Node, word: PeerEvidence, now: float) -> Non
     mine = operator.participant(node.name)
     assert mine is not None
     before = mine.status.peers
+    if before is word:
+        return  # of nearly all members of a large group, each time
     node.accuses = bool(word.report.accused) if word.report is not None else word.host is HostState.MISSED
     if word.report is not None and before is not None and before.report is not None:
         number = before.report.number

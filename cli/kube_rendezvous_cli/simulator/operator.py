@@ -35,7 +35,7 @@ class Rest(Enum):
     """The last decision was made since its time had come, and has changed nothing."""
     SLEEPS = "sleeps"
     IMPOSSIBLE = "impossible"
-    """Heartbeats change what is remembered, such as while members vouch for one by theirs."""
+    """Nothing would be left out. Or heartbeats change what is remembered, as while members vouch for one by theirs."""
 
 
 @dataclass(frozen=True)
@@ -130,11 +130,14 @@ class Operator:
         """
         self.rest = Rest.IMPOSSIBLE
         decision = decide(Now(at, self.wall(at)), replace(self._world(), participants=beating), self.memory)
-        if isinstance(decision, Decision) and not self._changes(decision) and decision.memory == self.memory:
-            self.wake_at, self.rest = decision.wake_at, Rest.SLEEPS
+        if not isinstance(decision, Decision) or self._changes(decision) or decision.memory != self.memory:
+            return
+        before, wakes = self.wake_at, decision.wake_at
+        if before is not None and (wakes is None or wakes > before):
+            self.wake_at, self.rest = wakes, Rest.SLEEPS
 
     def stir(self, at: float) -> None:
-        """Something has happened, perhaps to a heartbeat: whoever sleeps looks again."""
+        """Other heartbeats come than when it fell asleep: it looks again."""
         if self.rest is Rest.SLEEPS:
             self.wake_at, self.rest = at, Rest.NONE
 

@@ -6,7 +6,7 @@ one of each node is brought up to date.
 """
 
 import heapq
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
@@ -58,6 +58,8 @@ class Play:
     _order: "count[int]" = field(default_factory=count)
     _starts: dict[str, int] = field(default_factory=dict)
     """How many agents of a name have started."""
+    _beating_then: Set[str] = frozenset()
+    """Whose heartbeats came when the operator fell asleep."""
     told: tuple[str, str] = ("", "")
     """State and explanation that are known already."""
 
@@ -77,7 +79,6 @@ class Play:
             self._heartbeats()
             while self._queue and self._queue[0][0] <= self.now:
                 heapq.heappop(self._queue)[2]()
-                self.operator.stir(self.now)
             self._settle()
         self.now = max(self.now, min(until, max(self.changed_at + quiet, self.now)))
 
@@ -91,6 +92,8 @@ class Play:
         if self.habits.beats:
             beats.say(self.operator, self.nodes, self.now)
         news = self.operator.news
+        if self.operator.rest is Rest.SLEEPS and self._beating_then != {node.name for node, _ in self._beating()}:
+            self.operator.stir(self.now)
         decided = self.operator.decide(self.now)
         for written in decided:
             self._tell(written)
@@ -99,6 +102,7 @@ class Play:
                 self.reacts(node)
         if self.operator.rest is Rest.POSSIBLE:
             beating = {node.name: replace(mine, beat_at=_NEVER) for node, mine in self._beating()}
+            self._beating_then = {*beating}
             self.operator.sleep(self.now, {**self.operator.seen, **beating})
 
     def _heartbeats(self) -> None:

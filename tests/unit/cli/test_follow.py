@@ -1,5 +1,6 @@
 """Objects that are kept up to date by kubectl's watches, which may end and begin again."""
 
+import gc
 import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -7,7 +8,8 @@ from pathlib import Path
 import pytest
 from tests.support.waiting import wait_until
 
-from kube_rendezvous_cli import follow
+from kube_rendezvous_cli import commands, follow
+from kube_rendezvous_cli.__main__ import main
 from kube_rendezvous_cli.follow import Broken, Listed, Seen, Watches
 from kube_rendezvous_cli.kubectl import Kubectl
 
@@ -112,3 +114,22 @@ def test_the_end_leaves_no_kubectl_behind(kubectl: Path) -> None:
         began = time.monotonic()
     assert time.monotonic() - began < 4
     assert [number for number in numbers if Path(f"/proc/{number}").exists()] == []
+
+
+def test_only_a_command_that_follows_looks_for_garbage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a large group consists of is in use until the end, and to look through all of it takes long."""
+    collects: list[bool] = []
+
+    def ends(_: object) -> int:
+        collects.append(gc.isenabled())
+        return 0
+
+    def follows(_: object) -> int:
+        with Watches(Kubectl(), {}):
+            return ends(_)
+
+    for command, expected in ((ends, False), (follows, True)):
+        monkeypatch.setitem(commands.COMMANDS, "why", command)
+        assert main(["why", "train"]) == 0
+        assert collects.pop() is expected
+        assert gc.isenabled()
