@@ -22,6 +22,8 @@ examples:
   kubectl rdzv get train --watch      one group: each node with rank, pod, machine, heartbeat; redrawn on changes
   kubectl rdzv why train              why it does not start, or has ended, and what to do
   kubectl rdzv history train          which node failed, when, and how much time that has cost
+  kubectl rdzv logs train --rank 0    what a member prints
+  kubectl rdzv whatif train --drain machine=node-b    what happens if that machine is drained; nothing is changed
   kubectl rdzv wait train --for=complete && ./publish
   kubectl rdzv evict train.train-3    move one node away; it says what happens to the others, and asks
 

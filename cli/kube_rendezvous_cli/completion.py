@@ -122,7 +122,8 @@ class _Typed:
     def kubectl(self) -> Kubectl:
         """For the cluster, the namespace and the user of these words."""
         given = argparse.Namespace(**{name: self.values.get(name) for name in arguments.DESTINATIONS_OF_KUBECTL})
-        return Kubectl(arguments.of_kubectl(given), next(reversed(self.values.get("namespace", [])), None))
+        namespaces = self.values.get("namespace")
+        return Kubectl(arguments.of_kubectl(given), namespaces[-1] if namespaces else None)
 
 
 def _typed(command: argparse.ArgumentParser, words: Iterable[str]) -> _Typed:

@@ -376,6 +376,11 @@ def test_a_thousand_nodes_are_drawn_quickly(
     assert [row[0] for row in table(browser)] == ["17", "403", "871"]
     assert all(row[3] == "accused" for row in table(browser))
     assert "no beats of it reach the host" in table(browser)[0][6]
+    lines = (
+        "[...document.querySelectorAll('#nodes-body td.name')].map((each) => {"
+        " const range = document.createRange(); range.selectNodeContents(each); return range.getClientRects().length })"
+    )
+    assert set(browser.value(lines)) == {1}, "each name is in one line"
     picture(browser, "grid", tmp_path, most=800)
     browser.value(
         "new MutationObserver(() => (window.views = (window.views ?? 0) + 1))"

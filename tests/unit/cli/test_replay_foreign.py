@@ -64,6 +64,18 @@ def test_a_line_with_a_wrong_value_is_named(
     assert f"cannot be read: {why}" in err
 
 
+def test_no_line_builds_on_one_that_does_not_say_what_was_seen(
+    lines: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changed = [*lines]
+    changed[CHANGED] = _changed(changed[CHANGED], lambda line: line.update(seen=7))
+    (tmp_path / "decisions-1.jsonl").write_text("\n".join(changed) + "\n")
+    assert main(["replay", str(tmp_path)]) == 1
+    first, second = capsys.readouterr().err.splitlines()
+    assert "cannot be read: seen: '7' is no object" in first
+    assert "cannot be read: whole: the line of ns/train before this one is missing" in second
+
+
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "null"])
 def test_a_line_that_is_none_of_a_recording_is_named(
     text: str, lines: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]

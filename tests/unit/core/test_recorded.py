@@ -1,5 +1,6 @@
 """Decisions as lines of JSON: without loss, whatever the values, and readable for other releases."""
 
+import copy
 import json
 import typing
 from dataclasses import MISSING, fields, is_dataclass, replace
@@ -101,6 +102,49 @@ def test_other_outcomes_are_kept(outcome: Evidence | DecisionFailed) -> None:
     assert is_read(line(recorded)) == recorded
 
 
+def test_a_set_is_written_in_its_order() -> None:
+    evidence = Evidence(frozenset(Target("Pod", name) for name in "badce"))
+    written = line(decision()._replace(outcome=evidence))["outcome"]["evidence"]["targets"]
+    assert [target["name"] for target in written] == ["a", "b", "c", "d", "e"]
+
+
+def test_of_the_outcome_a_line_has_what_the_decision_has_changed() -> None:
+    recorded = decision()
+    before = recorded.world.rendezvous.status
+    changed = replace(before, waiting_nodes=before.waiting_nodes + 1)
+    outcome = Decision(changed, recorded.memory, "one more waits")
+    written = line(recorded._replace(outcome=outcome))["outcome"]["decision"]
+    assert written["status"] == {"waitingNodes": changed.waiting_nodes}
+    assert written["memory"] == {}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"seen": None}, "seen: 'None' is no object"),
+        ({"rendezvous": None}, "rendezvous: is required"),
+        (None, "rendezvous: is required"),
+    ],
+)
+def test_a_line_builds_only_on_one_that_could_be_read(wrong: Json | None, says: str) -> None:
+    lines, reader = Lines(), Reader()
+    whole, second, third = (json.loads(json.dumps(lines.line(decision(3)))) for _ in range(3))
+    reader.read(whole)
+    with pytest.raises(DecodeError, match=says):
+        reader.read(wrong and {**second, **wrong})
+    with pytest.raises(DecodeError, match="whole: the line of ns/train before this one is missing"):
+        reader.read(third)
+    assert reader.read(whole)[0] == reader.read(third)[0] == decision(3)
+
+
+def test_a_whole_line_builds_on_no_other_one() -> None:
+    """Such as the first one of an operator that begins with an empty memory, in a file that it continues."""
+    reader = Reader()
+    reader.read(line(decision(since={(Timer.EMPTY, None): 1.0})))
+    after = decision(5)
+    assert reader.read(line(after))[0] == after
+
+
 def test_what_a_decision_empties_is_empty_when_it_is_read() -> None:
     recorded = next(found for found in map(decision, range(100)) if found.world.rendezvous.status.spares)
     assert isinstance(recorded.outcome, Decision)
@@ -147,7 +191,9 @@ def test_what_a_later_release_says_is_tolerated() -> None:
         (["whole"], False, "whole: the line of ns/train before this one is missing"),
         (["now", "monotonic"], "soon", "now.monotonic: 'soon' is no number"),
         (["now", "wall"], "noon", "now.wall: 'noon' is no time"),
+        (["now", "wall"], "2030-01-01T00:00:00", "now.wall: '2030-01-01T00:00:00' is no time"),
         (["now"], None, "now: 'None' is no object"),
+        (["seen"], None, "seen: 'None' is no object"),
         (["seen", "world", "complete"], "yes", "seen.world.complete: 'yes' is no bool"),
         (["seen", "world", "rendezvous", "spec", "minNodes"], None, "seen.world.rendezvous.spec.minNodes: is required"),
         (["seen", "world", "rendezvous", "status", "round"], "1", "seen.world.rendezvous.status.round: '1' is no int"),
@@ -157,9 +203,16 @@ def test_what_a_later_release_says_is_tolerated() -> None:
         (["seen", "world", "absent"], 1, "seen.world.absent: '1' is no list"),
         (["seen", "world", "absent"], [{"kind": "Pod"}], "seen.world.absent[0].name: is required"),
         (["seen", "memory", "since"], [[1]], "seen.memory.since: '[1]' is no fact with a key and a moment"),
+        (["seen", "memory", "since"], [7], "seen.memory.since: '7' is no fact with a key and a moment"),
+        (["seen", "memory", "since"], [["left", {"set": 1}, 2]], "seen.memory.since.set: '1' is no list"),
         (["seen", "memory", "told"], {"suspects": 3}, "seen.memory.told.suspects: '3' is no object"),
         (["outcome"], {}, "outcome: [] is none that is known"),
         (["outcome"], {"miracle": 1}, "outcome: ['miracle'] is none that is known"),
+        (["outcome"], 1, "outcome: 1 is none that is known"),
+        (["outcome"], {"failure": 1, "evidence": 1}, "outcome: ['evidence', 'failure'] is none that is known"),
+        (["outcome"], {"decision": 3}, "outcome.decision: 3 is no object"),
+        (["outcome", "decision", "status"], [1], "outcome.decision.status: '[1]' is no object"),
+        (["outcome", "decision", "memory"], 7, "outcome.decision.memory: '7' is no object"),
         (["outcome", "decision", "events"], [{}], "outcome.decision.events[0].reason: is required"),
         (["leftOut"], "many", "leftOut: 'many' is no int"),
     ],
@@ -202,7 +255,9 @@ def test_the_first_line_says_which_release_has_written_the_file() -> None:
 )
 def test_merge_patches_are_those_of_the_rfc(target: Any, patch: Any, result: Any) -> None:
     """RFC 7396, appendix A."""
+    before = copy.deepcopy((target, patch))
     assert patched(target, patch) == result
+    assert (target, patch) == before, "neither is changed"
 
 
 def _types(hint: Any) -> list[Any]:
