@@ -47,6 +47,7 @@ class RequestThread:
             name: of the thread.
         """
         self._interval: float | None = None
+        self._base = 0.0
         self._tolerance = 15.0
         self._beat = beat
         self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
@@ -81,19 +82,20 @@ class RequestThread:
         self.stop_heartbeats()
         self._calls.put(None)
 
-    def start_heartbeats(self, interval: float, tolerance: float) -> None:
+    def start_heartbeats(self, interval: float, tolerance: float, rare: float | None = None) -> None:
         """Send heartbeats from now on.
 
         Args:
             interval: seconds from the start of one heartbeat to that of the next, at most.
             tolerance: seconds without a successful heartbeat after which a warning is logged.
+            rare: the interval after one that has arrived, if it is longer.
         """
-        self._interval, self._tolerance = interval, tolerance
+        self._base, self._interval, self._tolerance = interval, rare or interval, tolerance
 
-    def change_heartbeats(self, interval: float, tolerance: float) -> None:
+    def change_heartbeats(self, interval: float, tolerance: float, rare: float | None = None) -> None:
         """The same, if heartbeats are sent now."""
         if self._interval is not None:
-            self.start_heartbeats(interval, tolerance)
+            self.start_heartbeats(interval, tolerance, rare)
 
     def stop_heartbeats(self) -> None:
         """Send no more heartbeats."""
@@ -185,9 +187,10 @@ class RequestThread:
             _logger.debug("heartbeat failed: %s", advise(error))
             # An API server that is overloaded must not be asked again at once by all agents. It may ask for more time,
             # but a heartbeat cannot wait for long.
-            pause = max(interval * random.uniform(*_PAUSE_AFTER_FAILURE), min(error.retry_after, interval / 2))
+            pause = max(self._base * random.uniform(*_PAUSE_AFTER_FAILURE), min(error.retry_after, self._base / 2))
             self._not_before = time.monotonic() + pause
-            self._next_beat = max(self._next_beat, self._not_before)
+            again = min(self._next_beat, self._moment_of_next(now, self._base))
+            self._next_beat = max(again, self._not_before)
             self._warn_of_failure(error, now)
         except Exception:
             self._failing = True

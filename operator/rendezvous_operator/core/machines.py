@@ -11,7 +11,7 @@ whose pods ought to have ended (see `overdue`).
 from collections.abc import Mapping
 
 from rendezvous_api.reasons import ParticipantState
-from rendezvous_operator.core.nodes import silent_seconds, suspect_seconds
+from rendezvous_operator.core.nodes import late_seconds, silent_seconds, suspect_seconds
 from rendezvous_operator.core.timers import Fact, Timer
 from rendezvous_operator.core.world import SeenParticipant, World
 
@@ -35,7 +35,7 @@ def to_know(now: float, world: World) -> tuple[str, ...]:
         if seen is None or now - seen.beat_at < shortest or seen.object.spec.state is ParticipantState.LEFT:
             continue
         machine = seen.object.spec.node_name
-        if machine is not None and now - seen.beat_at >= silent_seconds(seen.object, spec):
+        if machine is not None and now - seen.beat_at >= late_seconds(seen.object, spec):
             pod = world.pods.get(seen.object.spec.pod_uid or "")
             ought_to_end = pod is not None and pod.ends_by is not None
             (first if ought_to_end else found)[machine] = None
