@@ -274,6 +274,10 @@ MUTANTS = [
             "already = before.seconds if before.beat_at == seen.beat_at else 0.0",
             "already = 0.0",
         ),
+    ),
+    *of(
+        "operator/rendezvous_operator/core/nodes.py",
+        ["core/test_isolated_rounds.py", "core/test_peers.py", "core/test_outages.py"],
         (
             "forget after a heartbeat what was excused",
             "if excused is not None and excused.beat_at == seen.beat_at:",
