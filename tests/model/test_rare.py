@@ -22,8 +22,9 @@ def running(rare: bool, *nodes: str, most: int = 4) -> System:
     setup = Setup(agents=5, min_nodes=2, max_nodes=most, peers=True, may=frozenset({"cuts"}), spec=(*TIMES, *often))
     system = play(setup, started(setup, nodes))
     passes(system, 300)
-    assert system.agents[A].membership is not None
-    assert system.agents[A].membership.rank == 0
+    membership = system.agents[A].membership
+    assert membership is not None
+    assert membership.rank == 0
     return system
 
 
@@ -44,7 +45,7 @@ def degraded(system: System) -> str:
 
 
 def is_asked(system: System) -> bool:
-    return status(system)["waitingNodes"] > 0 or status(system)["round"] > 1
+    return bool(status(system)["waitingNodes"] > 0 or status(system)["round"] > 1)
 
 
 def takes(system: System, *members: str, within: int = 200) -> int:

@@ -174,11 +174,10 @@ class RequestThread:
         return start + interval * random.uniform(SHORTEST_INTERVAL, 1.0)
 
     def _send_beat(self) -> None:
-        interval = self._interval
-        if interval is None:
+        if self._interval is None:
             return
         now = time.monotonic()
-        self._next_beat = self._moment_of_next(now, interval)  # from its start: soon after one that timed out
+        self._next_beat = self._moment_of_next(now, self._base)  # from its start: soon after one that timed out
         self._sent_at = now
         try:
             self._beat()
@@ -189,14 +188,14 @@ class RequestThread:
             # but a heartbeat cannot wait for long.
             pause = max(self._base * random.uniform(*_PAUSE_AFTER_FAILURE), min(error.retry_after, self._base / 2))
             self._not_before = time.monotonic() + pause
-            again = min(self._next_beat, self._moment_of_next(now, self._base))
-            self._next_beat = max(again, self._not_before)
+            self._next_beat = max(self._next_beat, self._not_before)
             self._warn_of_failure(error, now)
         except Exception:
             self._failing = True
             _logger.exception("heartbeat failed unexpectedly")
         else:
             self._last_success, self._failing = time.monotonic(), False
+            self._next_beat = self._moment_of_next(now, self._interval or self._base)
             if self._warned:
                 self._warned = False
                 _logger.info("heartbeats reach the API server again")

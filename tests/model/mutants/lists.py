@@ -12,6 +12,7 @@ from tests.model.mutants import (
     of_names,
     of_nodes,
     of_peers,
+    of_rare_heartbeats,
     of_reconciles,
     of_reports,
     of_runs,
@@ -23,6 +24,7 @@ from tests.model.mutants import (
 MUTANTS = [
     *of_nodes.MUTANTS,
     *of_peers.MUTANTS,
+    *of_rare_heartbeats.MUTANTS,
     *of_machines.MUTANTS,
     *of_situations.MUTANTS,
     *of_runs.MUTANTS,
