@@ -77,7 +77,7 @@ MUTANTS = [
         "operator/rendezvous_operator/core/end/scale_up.py",
         _OF_RARE,
         (
-            "take no node in before all members are heard",
+            "take no node in before the heartbeats of all members arrive",
             "s.liveness.by_peers_only or s.liveness.rare",
             "s.liveness.by_peers_only",
         ),
@@ -94,7 +94,7 @@ MUTANTS = [
     *of(
         "handler/rendezvous_handler/agent/rarity.py",
         ["test_handler_rarity.py"],
-        ("keep the usual interval while nobody hears the agent", "not heard or ", ""),
+        ("keep the usual interval while no other member hears the agent", "not heard or ", ""),
         ("keep the usual interval without a round", " or not number:", ":"),
         ("keep the interval of a large group if that is longer", "seconds <= rendezvous.heartbeat_seconds", "False"),
         ("keep the usual interval in a round that is not the last one", "status.round == number and ", ""),
@@ -105,7 +105,7 @@ MUTANTS = [
         "handler/rendezvous_handler/agent/agent.py",
         ["test_handler_agent.py"],
         (
-            "hasten a heartbeat when somebody waits for it",
+            "hasten a heartbeat when it is waited for",
             "            if self._rare_seconds() is None:\n",
             "            if False:\n",
         ),
@@ -129,13 +129,13 @@ MUTANTS = [
         "handler/rendezvous_handler/peers/view.py",
         ["test_peers_view.py"],
         (
-            "be heard only while the host answers",
+            "be known to live only while the host answers",
             "self.state(now) is HostState.ANSWERS and not self.is_accused",
             "not self.is_accused",
         ),
-        ("be heard only if the host does not accuse", " and not self.is_accused and", " and"),
-        ("be heard only while the host reaches the API server", " and not self._is_relayed", ""),
-        ("take one that passes the report on for one that is not heard", "relayed or passes_on", "relayed"),
+        ("be known to live only if the host does not accuse", " and not self.is_accused and", " and"),
+        ("be known to live only while the host reaches the API server", " and not self._is_relayed", ""),
+        ("send usual heartbeats while it passes the report on", "relayed or passes_on", "relayed"),
     ),
     *of(
         "handler/rendezvous_handler/peers/haste.py",
