@@ -38,7 +38,11 @@ MUTANTS = [
         ("take no member for dead whose machine is well", "is not None or not why:", "is not None:"),
         ("take no member for dead for which its peers vouch", "words.voucher(name) is not None or not why", "not why"),
         ("let the grace period pass", "due_at = max(ends_by, ", "due_at = max(0.0, "),
-        ("take no member for dead whose heartbeats arrive", "max(ends_by, heard_at + ", "max(ends_by, 0.0 * heard_at + "),
+        (
+            "take no member for dead whose heartbeats arrive",
+            "max(ends_by, heard_at + ",
+            "max(ends_by, 0.0 * heard_at + ",
+        ),
         (
             "decide again when that may be",
             "            changes_at = earliest(changes_at, due_at)\n",
