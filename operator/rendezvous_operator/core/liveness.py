@@ -278,7 +278,6 @@ class _Measurement:
         silent_at = began + silent_seconds(seen.object, self._spec)
         if self._now >= silent_at:
             if self._now < began + late_seconds(seen.object, self._spec) and self._is_vouched_for(seen):
-                self.changes_at = earliest(self.changes_at, began + late_seconds(seen.object, self._spec))
                 self.rare.append(name)
                 return Silence.NONE
             # It is read before its peers vouch for it, too: what it says itself counts only until it is silent.

@@ -34,11 +34,6 @@ MUTANTS = [
             "if False and",
         ),
         (
-            "look at it when it is late",
-            "earliest(self.changes_at, began + late_seconds(seen.object, self._spec))",
-            "self.changes_at",
-        ),
-        (
             "show no path as broken before a heartbeat is late",
             "                self.rare.append(name)\n",
             "                self.by_peers_only.append(name)\n",

@@ -169,17 +169,36 @@ def test_new_nodes_wait_until_all_members_are_heard_by_the_api_server() -> None:
 
 
 def test_most_members_have_reached_the_host_again_although_their_heartbeats_are_rare() -> None:
+    """One says so after the other, and then nothing more for a while."""
     scenario = rare("a", "b", "c", "d")
     scenario.cut_off -= {"b", "c", "d"}
     scenario.view("Missed", "b", "c", "d")
     assert scenario.liveness.peers.host_not_reached
-    for name in "bcd":
+    for moment, name in ((20, "b"), (40, "c")):
+        scenario.at(moment)
         del scenario.views[name]
-    scenario.beat("b", "c")
-    scenario.silent("b", "c", "d")
-    scenario.views["d"] = HostState.MISSED
-    scenario.at(60)
+        scenario.beat(name)
+        scenario.silent(name)
     assert not scenario.liveness.peers.host_not_reached
+
+
+def test_it_is_noted_in_each_interval_that_its_peers_vouch_for_it() -> None:
+    """When they do so no more, its silence begins with that."""
+    scenario = rare()
+    for moment in range(20, 60):
+        scenario.at(moment)
+        assert scenario.memory.vouched["c"].at >= scenario.clock - 5
+
+
+def test_who_is_silent_is_looked_at_again_since_its_heartbeat_causes_no_decision() -> None:
+    scenario = rare("a", "b")
+    scenario.at(60)
+    scenario.says(not_connected=["b"])
+    for moment in range(76, 90):
+        scenario.at(moment)
+        assert scenario.condition("Degraded").reason == "MemberSuspected"
+        assert scenario.wake_at is not None
+        assert scenario.wake_at <= scenario.clock + 5
 
 
 def test_after_it_was_cut_off_the_silence_counts_from_when_its_peers_vouched_last() -> None:
