@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 import pkgutil
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -110,6 +111,11 @@ def _suspected_after_silent(spec: Mapping[str, Any]) -> bool:
     return bool(heartbeat["maxMissed"] * interval <= spec["timeouts"]["suspectSeconds"])
 
 
+def _are_rarer(spec: Mapping[str, Any]) -> bool:
+    heartbeat = spec["heartbeat"]
+    return bool(heartbeat.get("peersIntervalSeconds", math.inf) > heartbeat["intervalSeconds"])
+
+
 def _has_max(field: str) -> Callable[[Mapping[str, Any]], bool]:
     return lambda restarts: field not in restarts or "max" in restarts
 
@@ -134,6 +140,7 @@ RULES: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
     "heartbeats, which is the greater of `heartbeat.intervalSeconds` and `maxNodes` / 50, rounded up": (
         _suspected_after_silent
     ),
+    "`heartbeat.peersIntervalSeconds` must be greater than `heartbeat.intervalSeconds`": _are_rarer,
     "`restarts.windowSeconds` must have `restarts.max` beside it": _has_max("windowSeconds"),
     "`restarts.perNode` must have `restarts.max` beside it": _has_max("perNode"),
     "`restarts.perReason` must have `restarts.max` beside it": _has_max("perReason"),
