@@ -120,6 +120,8 @@ class ParticipantStatus:
     heartbeat_time: str | None = None
     interval_seconds: int | None = None
     """The longest time to the next heartbeat, in seconds. None: an agent of an earlier release wrote it."""
+    peers_interval_seconds: int | None = None
+    """The same for as long as the host answers its beats; None: that changes nothing."""
     peers: PeerEvidence | None = None
     """None: no workers run here, the round has one member, or there are no connections between the members."""
 

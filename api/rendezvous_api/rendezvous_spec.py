@@ -61,6 +61,8 @@ class Heartbeat:
 
     interval_seconds: int = 5
     max_missed: int = 3
+    peers_interval_seconds: int | None = None
+    """While the other members of the round hear that one. None: the same interval."""
 
 
 @dataclass(frozen=True)

@@ -73,6 +73,41 @@ def test_a_stopped_agent_is_missed_and_comes_back(job: Job) -> None:
     assert rounds(job.status) == [(3, None)]
 
 
+def heartbeats(job: Job, seconds: float) -> dict[str, int]:
+    """How many heartbeats of each node are seen in this time."""
+    seen: dict[str, set[str]] = {node: set() for node in sorted(EVERYONE)}
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        for node, times in seen.items():
+            times.add(job.participant(node)["status"]["heartbeatTime"])
+        time.sleep(0.2)
+    return {node: len(times) - 1 for node, times in seen.items()}
+
+
+def test_heartbeats_are_rare_while_peers_hear_a_node_and_a_loss_is_noticed_all_the_same(job: Job) -> None:
+    job.create(1, 3, lastCallSeconds=600, heartbeatIntervalSeconds=1, heartbeatPeersIntervalSeconds=300)
+    begin(job)
+    rare = dict.fromkeys(("n1", "n2"), 300)
+
+    def say_so() -> bool:
+        found = {node: (job.participant(node).get("status") or {}).get("peersIntervalSeconds") for node in EVERYONE}
+        return {node: seconds for node, seconds in found.items() if seconds} == rare
+
+    wait_until(say_so, "n1 and n2 to send few heartbeats")
+    sent = heartbeats(job, 12)
+    assert (sent["n1"], sent["n2"]) == (0, 0)
+    assert sent["n0"] >= 4
+    assert not job.status.holds("Degraded")
+    assert rounds(job.status) == [(3, None)]
+    killed_at = time.monotonic()
+    for node in ("n1", "n2"):
+        job.agents[node].kill()
+    wait_until(lambda: job.status.history[0].reason is not None, "the loss to be noticed")
+    assert time.monotonic() - killed_at < 8
+    record = job.status.history[0]
+    assert record.reason in (RoundEndReason.MEMBER_LOST, RoundEndReason.WORKER_FAILED)
+
+
 @pytest.mark.slow
 def test_a_host_that_is_stopped_again_and_again_accuses_no_member(job: Job) -> None:
     start(job)

@@ -146,6 +146,20 @@ SPEC_CASES = table(
     ("no scale-up interval", {"scaleUpIntervalSeconds": 0}, None),
     ("a week", {"joinSeconds": 604800}, None),
     ("no join time", {"joinSeconds": 0}, ("spec.timeouts.joinSeconds", "greater than or equal to 1")),
+    ("rare heartbeats", {"heartbeatPeersIntervalSeconds": 300}, None),
+    (
+        "heartbeats that are not rare",
+        {"heartbeatIntervalSeconds": 20, "heartbeatPeersIntervalSeconds": 20},
+        (
+            "spec.heartbeat.peersIntervalSeconds",
+            "`heartbeat.peersIntervalSeconds` must be greater than `heartbeat.intervalSeconds`",
+        ),
+    ),
+    (
+        "heartbeats that are too rare",
+        {"heartbeatPeersIntervalSeconds": 301},
+        ("spec.heartbeat.peersIntervalSeconds", "less than or equal to 300"),
+    ),
     ("no heartbeat", {"heartbeatIntervalSeconds": 0}, ("spec.heartbeat.intervalSeconds", "greater than or equal to 1")),
     ("no re-entry time", {"reentrySeconds": 0}, ("spec.timeouts.reentrySeconds", "greater than or equal to 1")),
     ("a part of a second", {"joinSeconds": 1.5}, ("spec.timeouts.joinSeconds", "must be of type int")),

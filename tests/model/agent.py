@@ -26,6 +26,7 @@ from rendezvous_api.participant import ParticipantSpec
 from rendezvous_api.reasons import AttemptReason, LeaveReason, ParticipantState, RefusalReason
 from rendezvous_api.rendezvous import Refusal, Rendezvous
 from rendezvous_handler.agent.participant import NameTakenError, OwnParticipant
+from rendezvous_handler.agent.rarity import rare_seconds
 from rendezvous_handler.agent.rendezvous_watch import RendezvousWatch
 from rendezvous_handler.join.answer import (
     Answer,
@@ -366,6 +367,8 @@ class Agent:
         """Its heartbeat and its join clock, once a second. Returns whether the join timeout has passed."""
         if self.paused or not self.alive:
             return False
+        if self.participant.peers_interval_seconds is not None and self._rare_seconds() is None:
+            self.heartbeats.hasten(self.heartbeats.base)
         if self.heartbeats.is_due:
             self._beat()
         if not self.reads and self.now() - self.unread_since > DEAD_WATCH_SECONDS:
@@ -395,7 +398,14 @@ class Agent:
 
     def _keep_interval(self, known: Rendezvous) -> None:
         if self.release != "older":
-            self.participant.interval_seconds = self.heartbeats.interval = known.heartbeat_seconds
+            self.participant.interval_seconds = self.heartbeats.base = known.heartbeat_seconds
+            self.participant.peers_interval_seconds = self._rare_seconds()
+            self.heartbeats.interval = self.participant.peers_interval_seconds or known.heartbeat_seconds
+
+    def _rare_seconds(self) -> int | None:
+        if self.peers is None:
+            return None
+        return rare_seconds(self.watch.state.rendezvous, self.participant.reported[0], heard=self.peers.heard)
 
     def _beat(self) -> None:
         if (known := self.watch.state.rendezvous) is not None:

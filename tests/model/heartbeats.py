@@ -31,8 +31,8 @@ class Heartbeats:
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         self.said: list[Said] = []
-        self.interval = 5
-        """Seconds."""
+        self.base = self.interval = 5
+        """Seconds; the interval may be longer while its peers hear it."""
         self._due_at = 0.0
         self._answered_at = float("-inf")
         self._failing = False

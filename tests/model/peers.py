@@ -109,6 +109,11 @@ class Host:
                 if self.connections.get(rank) is connection:
                     del self.connections[rank]
 
+    @property
+    def heard(self) -> bool:
+        """The others have no other way to know."""
+        return False
+
     def ends(self, last_words: str | None) -> Iterator[Connection]:
         """It has no connections any more; None: without a sign."""
         for connection in self.connections.values():
@@ -173,12 +178,18 @@ class Member:
         for line in lines:
             if isinstance(line, Answer):
                 self._unanswered = 0
-                self.view.answered(now, line.report, line.passes_on == self._rank)
+                relayed = line.passes_on is not None
+                self.view.answered(now, line.report, line.passes_on == self._rank, relayed)
             elif line == FAREWELL:
                 self.view.farewell(now)
             else:
                 self.view.closed(now)
                 self.connection = None
+
+    @property
+    def heard(self) -> bool:
+        """By the host."""
+        return self.view.is_heard(self._agent.now())
 
     def ends(self, last_words: str | None) -> Iterator[Connection]:
         """It has no connection any more; None: without a sign."""

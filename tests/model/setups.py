@@ -83,6 +83,22 @@ WALKS = {
         may=USUAL | PEERS | {"cuts", "parts"},
         spec=(*TIMES, ("heartbeat_interval_seconds", 30)),
     ),
+    "members that beat, whose heartbeats are rare": Setup(
+        agents=4,
+        peers=True,
+        max_nodes=4,
+        may=USUAL | PEERS | {"cuts", "splits", "parts"},
+        spec=(*TIMES, ("heartbeat_peers_interval_seconds", 60)),
+    ),
+    "rare heartbeats, with two operators, pods and newcomers": Setup(
+        agents=5,
+        operators=2,
+        peers=True,
+        max_nodes=3,
+        releases=("this", "this", "older"),
+        may=USUAL | PEERS | {"cuts", "pauses", "restarts", "pods"},
+        spec=(*TIMES, ("heartbeat_peers_interval_seconds", 300)),
+    ),
     "a sick host, or a sick member": Setup(
         agents=4, peers=True, max_nodes=4, may=frozenset({"lags", "lies", "splits", "pauses"}) | PEERS
     ),

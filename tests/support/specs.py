@@ -16,6 +16,7 @@ _GROUPS = ("timeouts", "scale_up", "heartbeat", "restarts", "nodes")
 _OWN_NAMES = {
     ("scale_up", "interval_seconds"): "scale_up_interval_seconds",
     ("heartbeat", "interval_seconds"): "heartbeat_interval_seconds",
+    ("heartbeat", "peers_interval_seconds"): "heartbeat_peers_interval_seconds",
     ("restarts", "max"): "max_restarts",
     ("restarts", "window_seconds"): "restarts_window_seconds",
     ("restarts", "per_node"): "restarts_per_node",

@@ -271,3 +271,26 @@ def test_heartbeats_arrive_as_long_as_none_is_late(monkeypatch: pytest.MonkeyPat
     thread.stop_heartbeats()
     wait_until(lambda: not thread.heartbeats_arrive, "none are sent")
     thread.stop()
+
+
+def test_heartbeats_are_rare_only_after_one_that_has_arrived() -> None:
+    """After a failure the pause is that of the usual interval, however rare they were."""
+    beats = Beats()
+    thread = RequestThread(beats, "test")
+    thread.start()
+    thread.start_heartbeats(0.05, tolerance=15, rare=600)
+    beats.error = UnreachableError("no", "patch", "x", "y")
+    thread.beat_within(0.0)
+    wait_until(lambda: len(beats.times) >= 3, "heartbeats after one that has failed")
+    beats.error = RuntimeError("unexpected")
+    wait_until(lambda: len(beats.times) >= 6, "heartbeats after a defect")
+    assert not thread.heartbeats_arrive
+    beats.error = None
+    wait_until(lambda: thread.heartbeats_arrive, "a heartbeat that arrives")
+    count = len(beats.times)
+    thread.call(lambda: time.sleep(0.3))
+    assert len(beats.times) == count
+    thread.change_heartbeats(0.05, tolerance=15)
+    thread.call(lambda: None)
+    wait_until(lambda: len(beats.times) >= count + 3, "the usual interval")
+    thread.stop()

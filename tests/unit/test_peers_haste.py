@@ -120,6 +120,21 @@ def test_a_member_that_finds_itself_accused_contradicts_again_and_again() -> Non
     assert haste.within(106.0, view, CONFIRM) is None
 
 
+@pytest.mark.parametrize("nodes", [3, 1000])
+def test_a_member_that_is_not_heard_any_more_asks_for_one(nodes: int) -> None:
+    """The host does not reach the API server, so another one has to say it; or there is no connection any more."""
+    haste, view = MemberHaste(nodes), connected()
+    assert haste.within(100.0, view, CONFIRM) is None
+    view.answered(101.0, None, passes_on=False, relayed=True)
+    assert haste.within(101.0, view, CONFIRM) == nodes / 200
+    assert haste.within(102.0, view, CONFIRM) is None
+    view.answered(103.0, None, passes_on=False)
+    assert haste.within(103.0, view, CONFIRM) is None
+    view.forget()
+    assert haste.within(104.0, view, CONFIRM) == nodes / 200
+    assert haste.within(105.0, view, CONFIRM) is None
+
+
 def test_a_member_that_sees_another_one_accused_asks_for_none() -> None:
     haste, view = MemberHaste(3), connected(5)
     view.answered(101.0, PeerReport(1, missed="4"), passes_on=False)

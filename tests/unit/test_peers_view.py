@@ -134,3 +134,21 @@ def test_a_member_finds_itself_in_the_sets_that_accuse(report: PeerReport, accus
     assert view.is_accused is accused
     view.answered(102.0, PeerReport(2), passes_on=False)
     assert not view.is_accused
+
+
+def test_who_is_heard_by_the_host() -> None:
+    view = View(5)
+    assert not view.is_heard(9.0), "there was no connection yet"
+    view.answered(10.0, PeerReport(1, missed="4"), passes_on=False)
+    assert view.is_heard(10.0)
+    assert not view.is_heard(13.0), "the host does not answer"
+    view.answered(13.0, PeerReport(2, missed="5"), passes_on=False)
+    assert not view.is_heard(13.0), "the host does not hear it"
+    view.answered(14.0, PeerReport(3), passes_on=True)
+    assert not view.is_heard(14.0), "its heartbeats have the report"
+    view.answered(15.0, None, passes_on=False, relayed=True)
+    assert not view.is_heard(15.0), "those of the host do not arrive"
+    view.answered(16.0, None, passes_on=False)
+    assert view.is_heard(16.0)
+    view.farewell(16.0)
+    assert not view.is_heard(17.0)

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 import pkgutil
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -130,6 +131,11 @@ def _escalates_before_the_join_timeout(spec: Mapping[str, Any]) -> bool:
     return nodes.get("mode") != ESCALATE or bool(seconds < spec["timeouts"]["joinSeconds"])
 
 
+def _are_rarer(spec: Mapping[str, Any]) -> bool:
+    heartbeat = spec["heartbeat"]
+    return bool(heartbeat.get("peersIntervalSeconds", math.inf) > heartbeat["intervalSeconds"])
+
+
 def _can_be_listed(restarts: Mapping[str, Any]) -> bool:
     return restarts.get("max", 0) <= 100 or not {"windowSeconds", "perNode", "perReason"} & {*restarts}
 
@@ -166,6 +172,7 @@ RULES: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
     "heartbeats, which is the greater of `heartbeat.intervalSeconds` and `maxNodes` / 50, rounded up": (
         _suspected_after_silent
     ),
+    "`heartbeat.peersIntervalSeconds` must be greater than `heartbeat.intervalSeconds`": _are_rarer,
     "`restarts.windowSeconds` must have `restarts.max` beside it": _has_beside("windowSeconds", "max"),
     "`restarts.perNode` must have `restarts.max` beside it": _has_beside("perNode", "max"),
     "`restarts.perReason` must have `restarts.max` beside it": _has_beside("perReason", "max"),

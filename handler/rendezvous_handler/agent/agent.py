@@ -14,6 +14,7 @@ from rendezvous_handler.agent.identity import bound_pod, identify, new_incarnati
 from rendezvous_handler.agent.life import container_name, life
 from rendezvous_handler.agent.participant import OwnParticipant
 from rendezvous_handler.agent.pauses import Pauses
+from rendezvous_handler.agent.rarity import rare_seconds
 from rendezvous_handler.agent.rendezvous_watch import RendezvousWatch
 from rendezvous_handler.agent.request_thread import RequestThread
 from rendezvous_handler.kube.client import Client
@@ -66,6 +67,7 @@ class Agent:
         self._is_over = is_over
         self._thread = RequestThread(self._beat, name=f"rendezvous-agent-{settings.name}")
         self._beat_failed = False
+        self._noticed: Rendezvous | None = None
         self._pauses = Pauses()
         self._thread.start()
         self.watch.start()
@@ -136,17 +138,23 @@ class Agent:
             NameTakenError: another agent has the name.
             ApiError: the API server refuses, or does not answer.
         """
-        self._keep(rendezvous)
+        self._keep(rendezvous, None)
         self._thread.start_heartbeats(float(rendezvous.heartbeat_seconds), float(rendezvous.silent_seconds))
         self.call(lambda: self.participant.join(attempt))
 
-    def _keep(self, rendezvous: Rendezvous) -> None:
+    def _keep(self, rendezvous: Rendezvous, rare: int | None) -> None:
         """Send heartbeats at the interval that holds, and say so in them: the operator believes it."""
         interval = float(rendezvous.heartbeat_seconds)
         # A heartbeat that takes longer than its interval is worth less than the next one.
         self.participant.beat_timeout = min(float(self.settings.heartbeat_timeout), interval, self.request_seconds)
         self.participant.interval_seconds = rendezvous.heartbeat_seconds
-        self._thread.change_heartbeats(interval, float(rendezvous.silent_seconds))
+        self.participant.peers_interval_seconds = rare
+        self._thread.change_heartbeats(interval, float(rendezvous.silent_seconds), rare)
+
+    def _rare_seconds(self) -> int | None:
+        peers = self.participant.peers
+        number, _ = self.participant.reported
+        return rare_seconds(self.watch.state.rendezvous, number, heard=peers is not None and peers.heard)
 
     def _beat(self) -> None:
         """Send one heartbeat, at the interval that the Rendezvous has now."""
@@ -155,8 +163,10 @@ class Agent:
             self.stop()
             return
         rendezvous = self.watch.state.rendezvous
-        if rendezvous is not None and rendezvous.heartbeat_seconds != self.participant.interval_seconds:
-            self._keep(rendezvous)
+        intervals = (self.participant.interval_seconds, self.participant.peers_interval_seconds)
+        rare = self._rare_seconds()
+        if rendezvous is not None and (rendezvous.heartbeat_seconds, rare) != intervals:
+            self._keep(rendezvous, rare)
         try:
             self.participant.beat()
         except ApiError:
@@ -167,6 +177,17 @@ class Agent:
             # What broke the way of the heartbeats may have broken the watch without a word. A member that waits at it
             # would miss its round until the watch ends by itself, while the others wait for it in vain.
             self.watch.list_again()
+
+    def notice_news(self) -> None:
+        """Let the next heartbeat come soon if they have been rare, and must not be any more.
+
+        The main thread calls this regularly. Makes no request itself.
+        """
+        is_rare, known = self.participant.peers_interval_seconds is not None, self.watch.state.rendezvous
+        if is_rare and known is not None and known is not self._noticed:
+            self._noticed = known
+            if self._rare_seconds() is None:
+                self.hasten(float(known.heartbeat_seconds))
 
     def notice_pause(self) -> None:
         """Let the watch list again if this process was paused: its watch may have died meanwhile without a word.

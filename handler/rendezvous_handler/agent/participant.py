@@ -67,6 +67,8 @@ class OwnParticipant:
         """Seconds that a heartbeat may take."""
         self.interval_seconds: int | None = None
         """The longest time between two heartbeats, which they say."""
+        self.peers_interval_seconds: int | None = None
+        """The same while the other members hear this one, if it is longer then."""
         self.spec: ParticipantSpec | None = None
         """As it was last written; None before the first join."""
         self.took_over = False
@@ -122,7 +124,14 @@ class OwnParticipant:
         (current_round, rank), peers = self.reported, self.peers
         evidence = peers.evidence() if current_round and peers is not None else None
         status = ParticipantStatus(
-            spec.incarnation, spec.attempt, current_round, rank, _now(), self.interval_seconds, evidence
+            spec.incarnation,
+            spec.attempt,
+            current_round,
+            rank,
+            _now(),
+            self.interval_seconds,
+            self.peers_interval_seconds,
+            evidence,
         )
         operation: Json = {"op": "add", "path": "/status", "value": codec.encode(status)}
         patch = [*self._tests(self._uid, spec.incarnation), operation]

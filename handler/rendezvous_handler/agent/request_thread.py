@@ -47,6 +47,7 @@ class RequestThread:
             name: of the thread.
         """
         self._interval: float | None = None
+        self._base = 0.0
         self._tolerance = 15.0
         self._beat = beat
         self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
@@ -81,19 +82,20 @@ class RequestThread:
         self.stop_heartbeats()
         self._calls.put(None)
 
-    def start_heartbeats(self, interval: float, tolerance: float) -> None:
+    def start_heartbeats(self, interval: float, tolerance: float, rare: float | None = None) -> None:
         """Send heartbeats from now on.
 
         Args:
             interval: seconds from the start of one heartbeat to that of the next, at most.
             tolerance: seconds without a successful heartbeat after which a warning is logged.
+            rare: the interval after one that has arrived, if it is longer.
         """
-        self._interval, self._tolerance = interval, tolerance
+        self._base, self._interval, self._tolerance = interval, rare or interval, tolerance
 
-    def change_heartbeats(self, interval: float, tolerance: float) -> None:
+    def change_heartbeats(self, interval: float, tolerance: float, rare: float | None = None) -> None:
         """The same, if heartbeats are sent now."""
         if self._interval is not None:
-            self.start_heartbeats(interval, tolerance)
+            self.start_heartbeats(interval, tolerance, rare)
 
     def stop_heartbeats(self) -> None:
         """Send no more heartbeats."""
@@ -172,11 +174,10 @@ class RequestThread:
         return start + interval * random.uniform(SHORTEST_INTERVAL, 1.0)
 
     def _send_beat(self) -> None:
-        interval = self._interval
-        if interval is None:
+        if self._interval is None:
             return
         now = time.monotonic()
-        self._next_beat = self._moment_of_next(now, interval)  # from its start: soon after one that timed out
+        self._next_beat = self._moment_of_next(now, self._base)  # from its start: soon after one that timed out
         self._sent_at = now
         try:
             self._beat()
@@ -185,7 +186,7 @@ class RequestThread:
             _logger.debug("heartbeat failed: %s", advise(error))
             # An API server that is overloaded must not be asked again at once by all agents. It may ask for more time,
             # but a heartbeat cannot wait for long.
-            pause = max(interval * random.uniform(*_PAUSE_AFTER_FAILURE), min(error.retry_after, interval / 2))
+            pause = max(self._base * random.uniform(*_PAUSE_AFTER_FAILURE), min(error.retry_after, self._base / 2))
             self._not_before = time.monotonic() + pause
             self._next_beat = max(self._next_beat, self._not_before)
             self._warn_of_failure(error, now)
@@ -194,6 +195,7 @@ class RequestThread:
             _logger.exception("heartbeat failed unexpectedly")
         else:
             self._last_success, self._failing = time.monotonic(), False
+            self._next_beat = self._moment_of_next(now, self._interval or self._base)
             if self._warned:
                 self._warned = False
                 _logger.info("heartbeats reach the API server again")

@@ -65,6 +65,7 @@ class MemberHaste:
         self._spread = spread(nodes)
         self._said: object = (None, False, None)
         self._said_at = float("-inf")
+        self._was_heard = False
 
     def within(self, now: float, view: View, confirm_seconds: float) -> float | None:
         """Within how many seconds a heartbeat is to be sent; then it counts as sent. None: none is.
@@ -76,6 +77,7 @@ class MemberHaste:
         """
         if now < self._said_at + _PAUSE_SECONDS:
             return None
+        was_heard, self._was_heard = self._was_heard, view.is_heard(now)
         state, passed_on = view.state(now), view.evidence(now).report
         accused = view.is_accused or state in UNANSWERED
         presses = accused or (passed_on is not None and _accuses(passed_on))
@@ -83,7 +85,9 @@ class MemberHaste:
         shown = state if state in (*UNANSWERED, HostState.LEFT) else None
         news = (shown, view.is_accused, None if passed_on is None else _news(passed_on))
         again = presses and now >= self._said_at + confirm_seconds / _CONTRADICTIONS
-        if news == self._said and not again:
+        # Its heartbeats may have been rare, and nobody knows whether they still arrive.
+        unheard = was_heard and not self._was_heard
+        if news == self._said and not again and not unheard:
             return None
         self._said, self._said_at = news, now
         if passed_on is not None:

@@ -131,6 +131,10 @@ class Member(PeerThread):
         self._warn(now)
         return self._view.evidence(now)
 
+    def is_heard(self, now: float) -> bool:
+        """By the host."""
+        return self._view.is_heard(now)
+
     def hurry(self, now: float) -> None:
         """Ask for a heartbeat if this member sees the host otherwise, or may be accused."""
         within = self._haste.within(now, self._view, self.heartbeats.confirm_seconds)
@@ -201,7 +205,8 @@ class Member(PeerThread):
         answer = wire.read_answer(line)
         if answer is not None:
             call.unanswered = 0
-            self._view.answered(now, answer.report, answer.passes_on == self._peer.rank)
+            relayed = answer.passes_on is not None
+            self._view.answered(now, answer.report, answer.passes_on == self._peer.rank, relayed)
             if call is self._next:
                 self._adopt(call, now)
         elif wire.is_last(line, wire.FAREWELL):

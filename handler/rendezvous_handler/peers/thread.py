@@ -62,6 +62,10 @@ class Peers(Protocol):
     def evidence(self) -> PeerEvidence | None:
         """What a heartbeat says now; None: nothing."""
 
+    @property
+    def heard(self) -> bool:
+        """The other members know that this one lives, and can say so to the API server."""
+
 
 _threads: weakref.WeakSet[PeerThread] = weakref.WeakSet()
 
@@ -90,7 +94,7 @@ class PeerThread:
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._stopping = False
         self._has_ended = False
-        self._shown: tuple[float, PeerEvidence | None] = (float("-inf"), None)
+        self._shown: tuple[float, PeerEvidence | None, bool] = (float("-inf"), None, False)
         _threads.add(self)
 
     def start(self, heartbeats: Heartbeats) -> None:
@@ -117,8 +121,14 @@ class PeerThread:
 
     def evidence(self) -> PeerEvidence | None:
         """What the thread has found out in its last turn, if that was a short time ago; None: nothing."""
-        at, evidence = self._shown
+        at, evidence, _ = self._shown
         return evidence if time.monotonic() - at <= _FRESH_SECONDS else None
+
+    @property
+    def heard(self) -> bool:
+        """The same as of its last turn; False if that was too long ago."""
+        at, _, heard = self._shown
+        return heard and time.monotonic() - at <= _FRESH_SECONDS
 
     def _run(self) -> None:
         try:
@@ -138,7 +148,7 @@ class PeerThread:
                         _drain(key.fileobj)  # type: ignore[arg-type]
                     else:
                         self.ready(key.data, mask, now)
-                self._shown = (now, self.turn(now))
+                self._shown = (now, self.turn(now), self.is_heard(now))
                 self.hurry(now)  # only now: a heartbeat that it asks for must have what is new
             self.end(wire.FAREWELL)
         except Exception:
@@ -150,7 +160,7 @@ class PeerThread:
             self._has_ended = True
 
     def _free(self) -> None:
-        self._shown = (float("-inf"), None)
+        self._shown = (float("-inf"), None, False)
         for each in self.sockets():
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
@@ -189,6 +199,10 @@ class PeerThread:
     def turn(self, now: float) -> PeerEvidence | None:
         """Do what is due; returns what a heartbeat says from now on."""
         raise NotImplementedError
+
+    def is_heard(self, now: float) -> bool:
+        """Whether others know that this member lives. The host itself says what the API server knows of all others."""
+        return False
 
     def hurry(self, now: float) -> None:
         """Ask for a heartbeat at once if there is news in what one says now."""

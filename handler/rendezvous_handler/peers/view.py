@@ -30,24 +30,27 @@ class View:
         self._time = OwnTime()
         self._signs: Signs | None = None
         self._passes_on = False
+        self._is_relayed = False
         self.report: PeerReport | None = None
         """The last one of the host."""
         self.is_accused = False
         """The host's last report has this member in one of the sets that accuse."""
 
-    def answered(self, now: float, report: PeerReport | None, passes_on: bool) -> None:
+    def answered(self, now: float, report: PeerReport | None, passes_on: bool, relayed: bool = False) -> None:
         """The host has answered a beat, or the first line of a connection.
 
         Args:
             now: the moment.
             report: of the host; None: the same as before.
             passes_on: whether this member is to write it, too.
+            relayed: whether any member is to: the host does not reach the API server.
         """
         own = self._time.of(now)
         if self._signs is None:
             self._signs = Signs(own)
         self._signs.came(own)
         self._passes_on = passes_on
+        self._is_relayed = relayed or passes_on
         if report is not None:
             self.report = report
             self.is_accused = self._rank in report.accused
@@ -84,6 +87,10 @@ class View:
         if self._signs is None:
             return HostState.NOT_CONNECTED
         return _STATES[self._signs.presence(self._time.of(now))]
+
+    def is_heard(self, now: float) -> bool:
+        """Whether the host gets the beats of this member, and can say so to the API server by itself."""
+        return self.state(now) is HostState.ANSWERS and not self.is_accused and not self._is_relayed
 
     def evidence(self, now: float) -> PeerEvidence:
         """What to write. Another one's report is passed on only while that one answers."""

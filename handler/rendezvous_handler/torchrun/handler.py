@@ -163,6 +163,7 @@ class KubernetesRendezvousHandler(RendezvousHandler):  # type: ignore[misc]  # t
         if agent is None:
             return 0
         agent.notice_pause()
+        agent.notice_news()
         rendezvous = agent.watch.state.rendezvous
         if self._in_round is not None:
             self._degradation.note(rendezvous, self._in_round.round)

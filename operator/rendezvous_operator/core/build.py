@@ -164,7 +164,7 @@ def _formation(s: Situation, picked: Selection, outlook: Outlook | None) -> Form
     if not picked.newcomers:
         return None
     joined = len(picked.newcomers)
-    away = s.liveness.by_peers_only
+    away = (*s.liveness.by_peers_only, *s.liveness.rare)
     when = f"{away[0]} sends" if len(away) == 1 else f"{len(away)} members send"
     when = f"{when} heartbeats again" if away else f"the round has run for {s.spec.scale_up.interval_seconds} s"
     message = f"{more_nodes(joined)} joined and will be added once {when}"

@@ -28,7 +28,15 @@ from dataclasses import dataclass, field, replace
 from rendezvous_api import names
 from rendezvous_api.reasons import ClosedReason, RoundEndReason
 from rendezvous_operator.core import machines, overdue
-from rendezvous_operator.core.nodes import Node, Silence, silence_begins, silent_seconds, suspect_seconds
+from rendezvous_operator.core.nodes import (
+    Node,
+    Silence,
+    interval_seconds,
+    late_seconds,
+    silence_begins,
+    silent_seconds,
+    suspect_seconds,
+)
 from rendezvous_operator.core.peer_words import Words
 from rendezvous_operator.core.peers import Peers, judge
 from rendezvous_operator.core.timers import Timer
@@ -77,6 +85,8 @@ class Liveness:
     """What follows from what members say of each other."""
     by_peers_only: tuple[str, ...] = ()
     """The members that send no heartbeats and are not silent, since their peers vouch for them."""
+    rare: tuple[str, ...] = ()
+    """The members that send rare heartbeats, as they have said, and are not silent for the same reason."""
     vouched: Mapping[str, Vouched] = field(default_factory=dict)
     """When that was last, by name; also of those for which that has ended."""
     by_machine: Mapping[str, str] = field(default_factory=dict)
@@ -159,7 +169,8 @@ def _assess(
         only_others,
         excused,
         peers,
-        tuple(measured.vouched),
+        tuple(measured.by_peers_only),
+        tuple(measured.rare),
         _vouched(world, memory, measured.vouched),
         measured.by_machine,
     )
@@ -204,10 +215,9 @@ def _excused(world: World, memory: Memory, began: float, now: float) -> Mapping[
     for member in world.rendezvous.status.participants:
         seen = world.participants.get(member.name)
         if seen is not None and seen.beat_at < began:
-            before = memory.excused.get(member.name, Excused(seen.beat_at, 0.0))
-            already = before.seconds if before.beat_at == seen.beat_at else 0.0
+            before = silence_begins(seen, memory.excused.get(member.name), memory.vouched.get(member.name))
             # Silence from before `grace_from` does not count anyway, so this time comes after it.
-            counts_from = max(seen.beat_at + already, memory.grace_from) + now - began
+            counts_from = max(before, memory.grace_from) + now - began
             excused[member.name] = Excused(seen.beat_at, counts_from - seen.beat_at)
     return excused
 
@@ -241,6 +251,8 @@ class _Measurement:
         self.changes_at: float | None = None
         self.vouched: dict[str, Vouched] = {}
         self.by_machine: dict[str, str] = {}
+        self.by_peers_only: list[str] = []
+        self.rare: list[str] = []
 
     def silences(self, expected: Sequence[SeenParticipant]) -> dict[str, Silence]:
         """Of the silent ones, by name."""
@@ -265,11 +277,15 @@ class _Measurement:
         began = self._began(seen, None)
         silent_at = began + silent_seconds(seen.object, self._spec)
         if self._now >= silent_at:
+            if self._now < began + late_seconds(seen.object, self._spec) and self._is_vouched_for(seen):
+                self.rare.append(name)
+                return Silence.NONE
             # It is read before its peers vouch for it, too: what it says itself counts only until it is silent.
             if seen.read_at is None or seen.read_at < silent_at:
                 self.to_read.add(Target(names.PARTICIPANT_KIND, name))
                 return Silence.NONE
             if self._is_vouched_for(seen):
+                self.by_peers_only.append(name)
                 return Silence.NONE
             began = max(self._began(seen, self._before.get(name)), self._words.vouched_at(name))
         for level, limit in self._limits(seen, began):
@@ -281,6 +297,10 @@ class _Measurement:
                 self.to_read.add(Target(names.PARTICIPANT_KIND, name))
                 break
             silence = level
+        if silence is not Silence.NONE and late_seconds(seen.object, self._spec) > self._now - began:
+            # Its next heartbeat causes no decision, since it is not late.
+            again_at = self._now + interval_seconds(seen.object, self._spec)
+            self.changes_at = earliest(self.changes_at, again_at)
         if self._world.machines is None:
             return silence
         if silence is Silence.SILENT and self._round_runs and self._words.rank_of(name) is not None:
@@ -300,7 +320,9 @@ class _Measurement:
         if voucher is None:
             return False
         self.vouched[name] = Vouched(seen.beat_at, voucher.beat_at)
-        self.changes_at = earliest(self.changes_at, self._words.until(voucher))
+        # When they do so no more, its silence begins with what is noted here.
+        again_at = self._now + interval_seconds(voucher.object, self._spec)
+        self.changes_at = earliest(self.changes_at, self._words.until(voucher), again_at)
         return True
 
     def _began(self, seen: SeenParticipant, vouched: Vouched | None) -> float:

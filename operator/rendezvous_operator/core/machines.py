@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from rendezvous_api.reasons import ParticipantState
 from rendezvous_api.rendezvous_spec import RendezvousSpec
 from rendezvous_operator.core import marks, topology
-from rendezvous_operator.core.nodes import silent_seconds, suspect_seconds
+from rendezvous_operator.core.nodes import late_seconds, silent_seconds, suspect_seconds
 from rendezvous_operator.core.timers import Fact, Timer
 from rendezvous_operator.core.world import SeenParticipant, World
 
@@ -65,7 +65,7 @@ def _of_silent_members(now: float, world: World) -> tuple[str, ...]:
         if seen is None or now - seen.beat_at < shortest or seen.object.spec.state is ParticipantState.LEFT:
             continue
         machine = seen.object.spec.node_name
-        if machine is not None and now - seen.beat_at >= silent_seconds(seen.object, spec):
+        if machine is not None and now - seen.beat_at >= late_seconds(seen.object, spec):
             pod = world.pods.get(seen.object.spec.pod_uid or "")
             ought_to_end = pod is not None and pod.ends_by is not None
             (first if ought_to_end else found)[machine] = None

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from rendezvous_api import names
 from rendezvous_api.participant import Participant
-from rendezvous_api.reasons import LeaveReason, ParticipantState
+from rendezvous_api.reasons import HostState, LeaveReason, ParticipantState
 from rendezvous_api.rendezvous import Member
 from rendezvous_api.rendezvous_spec import RendezvousSpec
 from rendezvous_operator.core.run_of_node import KnownRuns, RunOfNode, run_of
@@ -43,6 +43,21 @@ def interval_seconds(participant: Participant, spec: RendezvousSpec) -> int:
 def silent_seconds(participant: Participant, spec: RendezvousSpec) -> int:
     """The time without a heartbeat after which that agent is silent."""
     return interval_seconds(participant, spec) * spec.heartbeat.max_missed
+
+
+def late_seconds(participant: Participant, spec: RendezvousSpec) -> int:
+    """The time without a heartbeat after which one is late, whoever vouches for that agent.
+
+    While the host answers its beats, an agent may send heartbeats as rarely as it says. It sends one at once when the
+    host does not, so all that it says of itself stands until then.
+    """
+    said, silent = participant.status.peers_interval_seconds, silent_seconds(participant, spec)
+    peers = participant.status.peers
+    if said is None or peers is None or peers.host is not HostState.ANSWERS:
+        return silent
+    if participant.status.incarnation != participant.spec.incarnation:
+        return silent
+    return silent + min(said, LONGEST_INTERVAL_SECONDS)
 
 
 def suspect_seconds(participant: Participant, spec: RendezvousSpec) -> int:

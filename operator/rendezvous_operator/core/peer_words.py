@@ -13,7 +13,7 @@ from rendezvous_api import ranks
 from rendezvous_api.participant import PeerReport
 from rendezvous_api.reasons import HostState
 from rendezvous_api.rendezvous import Member
-from rendezvous_operator.core.nodes import Node, interval_seconds, silent_seconds
+from rendezvous_operator.core.nodes import Node, interval_seconds, late_seconds, silent_seconds
 from rendezvous_operator.core.timers import Timer
 from rendezvous_operator.core.world import Memory, SeenParticipant, World
 
@@ -95,6 +95,11 @@ class Words:
     def _counts(self, member: Member, seen: SeenParticipant) -> bool:
         """Whether it runs the round, as far as is known, and its own heartbeats arrive."""
         return self._has_run(member, seen) and self._is_heard(member, seen)
+
+    def _stands(self, member: Member, seen: SeenParticipant) -> bool:
+        """Whether what it says of the host stands: it counts, or its heartbeats are rare as long as that is so."""
+        late_at = seen.beat_at + late_seconds(seen.object, self._world.rendezvous.spec)
+        return self._has_run(member, seen) and self._nodes[member.name].lives and self._now < late_at
 
     def _is_heard(self, member: Member, seen: SeenParticipant) -> bool:
         """Whether its own heartbeats arrive."""
@@ -185,7 +190,7 @@ class Words:
         if not any(word is HostState.CLOSED for word, _ in self.of_host):
             return False
         lost = {seen.object.metadata.name for word, seen in self.of_host if word in _ACCUSES}
-        heard = (member.name for member, seen in self._others() if self._counts(member, seen))
+        heard = (member.name for member, seen in self._others() if self._stands(member, seen))
         return lost.issuperset(heard)
 
     def has_lived_on(self, name: str) -> bool:
@@ -213,7 +218,7 @@ class Words:
             return True
         if (Timer.HOST_NOT_REACHED, number) not in memory.since:
             return False
-        return 2 * sum(_answers(seen) and self._counts(member, seen) for member, seen in self._others()) < others
+        return 2 * sum(_answers(seen) and self._stands(member, seen) for member, seen in self._others()) < others
 
 
 def _answers(seen: SeenParticipant) -> bool:

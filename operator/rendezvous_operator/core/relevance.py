@@ -9,7 +9,7 @@ from dataclasses import replace
 from rendezvous_api.participant import Participant
 from rendezvous_api.rendezvous import RendezvousStatus
 from rendezvous_api.rendezvous_spec import RendezvousSpec
-from rendezvous_operator.core.nodes import silent_seconds
+from rendezvous_operator.core.nodes import late_seconds
 from rendezvous_operator.core.world import SeenParticipant
 
 _DEFAULT_SPEC = RendezvousSpec(1, 1)
@@ -31,8 +31,11 @@ def matters(before: SeenParticipant | None, after: Participant, spec: Rendezvous
 
 
 def ends_a_silence(before: SeenParticipant, spec: RendezvousSpec | None, now: float) -> bool:
-    """Whether a heartbeat comes so late that the participant may count as silent; arguments as of `matters`."""
-    return now - before.beat_at >= silent_seconds(before.object, spec or _DEFAULT_SPEC)
+    """Whether a heartbeat comes so late that the participant may count as silent; arguments as of `matters`.
+
+    One that is rare since peers hear its agent is not late. While nobody vouches for it, it is looked at now and then.
+    """
+    return now - before.beat_at >= late_seconds(before.object, spec or _DEFAULT_SPEC)
 
 
 def is_heartbeat(before: Participant, after: Participant) -> bool:

@@ -14,6 +14,7 @@ from tests.model.mutants import (
     of_names,
     of_nodes,
     of_peers,
+    of_rare_heartbeats,
     of_reconciles,
     of_recordings,
     of_replacement_groups,
@@ -28,6 +29,7 @@ from tests.model.mutants import (
 MUTANTS = [
     *of_nodes.MUTANTS,
     *of_peers.MUTANTS,
+    *of_rare_heartbeats.MUTANTS,
     *of_machines.MUTANTS,
     *of_marks.MUTANTS,
     *of_situations.MUTANTS,

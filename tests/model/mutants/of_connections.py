@@ -162,8 +162,8 @@ MUTANTS = [
         ("contradict each accuser", "news = (_news(report), accusers)", "news = (_news(report), ())"),
         (
             "contradict again",
-            "        if news == self._said and not again:\n            return None\n",
-            "        if news == self._said:\n            return None\n",
+            "        if news == self._said and not again and not unheard:\n            return None\n",
+            "        if news == self._said and not unheard:\n            return None\n",
         ),
         (
             "pass on an accusation again",
@@ -247,9 +247,9 @@ MUTANTS = [
         ("show nothing that is old", "if time.monotonic() - at <= _FRESH_SECONDS else None", ""),
         (
             "ask for a heartbeat that has the news",
-            "                self._shown = (now, self.turn(now))\n                self.hurry(now)",
+            "                self._shown = (now, self.turn(now), self.is_heard(now))\n                self.hurry(now)",
             "                shown = self.turn(now)\n                self.hurry(now)\n"
-            "                self._shown = (now, shown)",
+            "                self._shown = (now, shown, self.is_heard(now))",
         ),
         ("say that it has failed", "                self.end(wire.RETIRED)\n", "                pass\n"),
         ("close its copies in a child of fork", "            thread._close_copies()\n", "            pass\n"),

@@ -9,7 +9,7 @@ MUTANTS = [
     *of(
         "operator/rendezvous_operator/core/machines.py",
         _OF_MACHINES,
-        ("look only at machines of silent members", "now - seen.beat_at >= silent_seconds(seen.object, spec)", "True"),
+        ("look only at machines of silent members", "now - seen.beat_at >= late_seconds(seen.object, spec)", "True"),
         (
             "look at no machine of who has said its last word",
             " or seen.object.spec.state is ParticipantState.LEFT:",

@@ -215,8 +215,8 @@ MUTANTS = [
         ),
         (
             "excuse the time in which a round was cut off after all were silent",
-            "max(seen.beat_at + already, memory.grace_from) + now - began",
-            "seen.beat_at + already + now - began",
+            "max(before, memory.grace_from) + now - began",
+            "before + now - began",
         ),
         (
             "excuse no member that has sent a heartbeat since",
@@ -271,8 +271,8 @@ MUTANTS = [
         ),
         (
             "add up the times in which a round was cut off",
-            "already = before.seconds if before.beat_at == seen.beat_at else 0.0",
-            "already = 0.0",
+            "silence_begins(seen, memory.excused.get(member.name), memory.vouched.get(member.name))",
+            "silence_begins(seen, None, memory.vouched.get(member.name))",
         ),
     ),
     *of(

@@ -66,7 +66,7 @@ MUTANTS = [
         ),
         (
             "record that the decision has emptied a field",
-            "        name: None if _is_nothing(value) else encode(value)\n",
+            "        name: None if _is_left_out(after, field, value) else encode(value)\n",
             "        name: encode(value)\n",
         ),
         (
