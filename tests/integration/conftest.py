@@ -1,12 +1,17 @@
-"""What the tests of this folder share: the group of a handler's test, the operators of the operator's, a store."""
+"""What the tests of this folder share: the group of a handler's test, the operators of the operator's, a store.
+
+Fixtures import what needs torch. pytest-xdist reads this file in a process that runs no test, before its workers start.
+"""
+
+from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from tests.integration.access_support import Kubeconfig
-from tests.integration.handler_support import Nodes, PlayedOperator
 from tests.integration.operator_support import Group, Operators
 from tests.support.certificates import WithoutIdentifiers
 from tests.support.connect_proxy import ConnectProxy
@@ -14,7 +19,11 @@ from tests.support.operatorless import client_of
 
 from rendezvous_controlplane import Binaries, LocalControlPlane
 from rendezvous_handler.kube.client import Client
-from rendezvous_handler.operatorless.store import KubernetesStore
+
+if TYPE_CHECKING:
+    from tests.integration.handler_support import Nodes, PlayedOperator
+
+    from rendezvous_handler.operatorless.store import KubernetesStore
 
 
 @pytest.fixture(scope="session")
@@ -39,11 +48,15 @@ def control_plane(
 
 @pytest.fixture
 def operator(control_plane: LocalControlPlane, namespace: str) -> PlayedOperator:
+    from tests.integration.handler_support import PlayedOperator
+
     return PlayedOperator(control_plane, namespace)
 
 
 @pytest.fixture
 def nodes(control_plane: LocalControlPlane, namespace: str) -> Iterator[Nodes]:
+    from tests.integration.handler_support import Nodes
+
     made = Nodes(control_plane, namespace)
     yield made
     made.shut_down()
@@ -73,6 +86,8 @@ def client(control_plane: LocalControlPlane) -> Client:
 
 @pytest.fixture
 def store(client: Client, namespace: str) -> KubernetesStore:
+    from rendezvous_handler.operatorless.store import KubernetesStore
+
     return KubernetesStore(client, namespace, "keys", timedelta(seconds=20))
 
 
