@@ -60,7 +60,7 @@ MUTANTS = [
             "if timers.passed(until):",
         ),
         ("stop to wait for one node", "if not groups or timers.passed(until):", "if not groups:"),
-        ("decide again when the time is over", "absent, until)", "absent)"),
+        ("decide again when the time has passed", "absent, until)", "absent)"),
     ),
     *of(
         "operator/rendezvous_operator/core/start/replacements.py",

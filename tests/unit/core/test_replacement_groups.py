@@ -344,8 +344,8 @@ def test_a_round_with_a_part_of_one_is_not_written() -> None:
     assert isinstance(seen, Steps)
     decided = scenario.decide()
     check(seen.situation, seen.timers, decided.status)
-    for labels in ({RACK: "b"}, {}):
-        scenario.pods["uid-of-a1"] = replace(scenario.pods["uid-of-a1"], labels=labels)
+    for labels, pods in (({RACK: "b"}, ["uid-of-a1"]), ({}, ["uid-of-a1", "uid-of-a2"])):
+        scenario.pods |= {uid: replace(scenario.pods[uid], labels=labels) for uid in pods}
         seen = steps(now(scenario.clock), scenario.world(), scenario.memory)
         assert isinstance(seen, Steps)
         with pytest.raises(InvariantError, match="a replacement group is not whole"):
