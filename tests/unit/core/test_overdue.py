@@ -173,17 +173,17 @@ def test_its_time_begins_when_they_do_not_vouch_for_it_any_more() -> None:
     deleted(scenario, "c")
     scenario.at(100)
     scenario.says(not_connected=["c"])
-    # They did at the last decision before, at 90 s.
-    scenario.at(104)
+    # They did at the last decision before, at 100 s.
+    scenario.at(114)
     assert node(scenario, "c").dead is None
-    scenario.at(105)
+    scenario.at(115)
     assert node(scenario, "c").dead is not None
     # What they have said before a heartbeat of it is of no interest, and they may vouch for it again.
     scenario.beat("c")
     scenario.silent("c")
-    scenario.at(119)
+    scenario.at(129)
     assert node(scenario, "c").dead is None
-    scenario.at(120)
+    scenario.at(130)
     assert node(scenario, "c").dead is not None
     scenario.says()
     assert node(scenario, "c").dead is None
