@@ -74,4 +74,4 @@ class Machines:
 def keeps_out(machine: Json, *, was_member: bool) -> bool:
     """Whether a machine, as it was read, has a mark that keeps its node out of the next round."""
     cordoned = bool(machine["spec"]["unschedulable"])
-    return bool(machine["metadata"]["labels"]) or (cordoned and not was_member)
+    return _LABEL in machine["metadata"]["labels"] or (cordoned and not was_member)

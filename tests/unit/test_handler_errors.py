@@ -23,6 +23,7 @@ def test_each_error_of_a_join_has_its_own_error_of_torch(kind: type[errors.JoinE
         errors.StateError: rendezvous.RendezvousStateError,
         errors.TimedOutError: rendezvous.RendezvousTimeoutError,
         errors.SucceededError: rendezvous.RendezvousGracefulExitError,
+        errors.UnhealthyError: rendezvous.RendezvousError,
     }
     found = torch_error(kind("why"))
     assert type(found) is expected[kind]

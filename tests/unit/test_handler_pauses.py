@@ -85,7 +85,8 @@ def test_a_heartbeat_that_arrives_again_makes_an_agent_list_again() -> None:
     made = agent(Clocks(), lists)
     made._is_over, made._beat_failed = lambda: False, True
     made.watch.state.rendezvous = None
-    made.participant = SimpleNamespace(beat=lambda: None)
+    made.participant = SimpleNamespace(beat=lambda: None, interval_seconds=None, peers_interval_seconds=None)
+    made._rare_seconds = lambda: None
     made._beat()
     made._beat()
     assert lists == ["list"]

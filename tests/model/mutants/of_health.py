@@ -19,7 +19,7 @@ MUTANTS = [
             "node.name in self.names_unhealthy and node.dead is None)",
             "node.name in self.names_unhealthy)",
         ),
-        ("show none of a run that is over", "self.run.why_over(node.run) is None", "True"),
+        ("show none of a run that has ended", "self.run.why_over(node.run) is None", "True"),
         (
             "show none of another run",
             "return node.run_id == self.run.id if self.run.open else",
@@ -41,8 +41,8 @@ MUTANTS = [
         _TESTS,
         (
             "wait for no replacement of one that is unhealthy",
-            "s.names_unhealthy.union(entry.name for entry in picked.held_out)",
-            "{entry.name for entry in picked.held_out}",
+            "s.names_unhealthy | picked.names_out",
+            "picked.names_out",
         ),
     ),
     *of(
@@ -124,6 +124,6 @@ MUTANTS = [
             "            pass\n",
         ),
         ("begin the join timeout again", "            wait.restart()\n", "            pass\n"),
-        ("end a run that nobody waits for", "            self._run.stop()\n", ""),
+        ("end checks for which no node waits", "            self._run.stop()\n", ""),
     ),
 ]

@@ -116,19 +116,11 @@ MUTANTS = [
         ),
         (
             "wait for members that may join again before a run is closed",
-            "may_rejoin = len(s.blocking_members) if s.run.has_round else 0",
-            "may_rejoin = 0",
+            "may_rejoin = [view.name for view in s.blocking_members] if s.run.has_round else []",
+            "may_rejoin: list[str] = []",
         ),
-        (
-            "close no run of which others are missing, too",
-            " and bool(s.sizes.fitting(len(s.waiting) + may_rejoin))",
-            "",
-        ),
-        (
-            "close no run that has enough nodes without a mark",
-            "return not s.sizes.fitting(len(s.unmarked) + may_rejoin) and",
-            "return",
-        ),
+        ("close no run of which others are missing, too", " and fitting(s, all_of_them) > 0", ""),
+        ("close no run that has enough nodes without a mark", "return not fitting(s, left) and", "return"),
         (
             "look for no machine that may not be read",
             "if s.world.machines is None or not s.takes_nodes",
@@ -194,18 +186,14 @@ MUTANTS = [
         ("put who gives way behind the others", "key=lambda node: node.name in last)", "key=lambda node: False)"),
         (
             "list no node as passed over who is chosen",
-            "in queue[len(chosen) :] if chosen and node.name in last)",
-            "in queue if chosen and node.name in last)",
+            "    gives_way = _of_the_others(queue, chosen, last) if chosen else ()",
+            "    gives_way = _of_the_others(queue, (), last) if chosen else ()",
         ),
-        (
-            "list no node as passed over while too few are there",
-            "if chosen and node.name in last)",
-            "if node.name in last)",
-        ),
+        ("list no node as passed over while too few are there", " if chosen else ()\n", "\n"),
         (
             "list no node as passed over who is to be taken in",
-            "in queue[len(newcomers) :] if node.name in last)",
-            "in queue if node.name in last)",
+            "_of_the_others(queue, newcomers, last)",
+            "_of_the_others(queue, (), last)",
         ),
     ),
     *of(
@@ -228,13 +216,9 @@ MUTANTS = [
         ),
     ),
     *of(
-        f"{_CORE}/start/replacements.py",
+        f"{_CORE}/select/selection.py",
         _BAD_MACHINES,
-        (
-            "wait for no member that is kept out",
-            " | {entry.name for entry in picked.kept_out}",
-            "",
-        ),
+        ("wait for no member that is kept out", " | frozenset(entry.name for entry in self.kept_out)", ""),
     ),
     *of(
         f"{_CORE}/failures.py",

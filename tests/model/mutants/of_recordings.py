@@ -65,6 +65,11 @@ MUTANTS = [
             "        for value in [getattr(after, field)]\n",
         ),
         (
+            "record that a field is empty which may be None",
+            " and field not in _may_be_none(cast(Hashable, type(record)))",
+            "",
+        ),
+        (
             "record that the decision has emptied a field",
             "        name: None if _is_left_out(after, field, value) else encode(value)\n",
             "        name: encode(value)\n",
@@ -201,8 +206,8 @@ MUTANTS = [
         ["core/test_recorded_changes.py"],
         (
             "record no value that is the same",
-            "    if before == after:\n        return same\n    return None",
-            "    return None",
+            "    if before == after:\n        return same\n    return encode",
+            "    return encode",
         ),
     ),
 ]

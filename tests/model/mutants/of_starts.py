@@ -231,7 +231,7 @@ MUTANTS = [
             "sum(member.name not in passed_over for member in s.status.participants)",
             "len(s.status.participants)",
         ),
-        ("wait for no more than fit", ">= s.sizes.fitting(members):", ">= members:"),
+        ("wait for no more than fit", "wanted = s.sizes.fitting(members)\n", "wanted = members\n"),
         (
             "stop to wait for replacements",
             "    if timers.passed(until):\n        return Met()\n    absent",

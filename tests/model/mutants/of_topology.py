@@ -49,22 +49,60 @@ MUTANTS = [
     *of(
         f"{_CORE}/machines.py",
         _TESTS,
-        ("read the machines of all nodes for their ranks", "= (topology.by_machines,)", "= ()"),
+        (
+            "read the machines of all nodes for their ranks",
+            "= (topology.by_machines, marks.need_machines)",
+            "= (marks.need_machines,)",
+        ),
+        (
+            "read those of members that train, too",
+            "    trains_on = trains_on and not topology.by_machines(world.rendezvous.spec)\n",
+            "",
+        ),
     ),
     *of(
         f"{_CORE}/select/choose.py",
         _TESTS,
         (
             "count only whole segments",
-            "return s.sizes.fitting(by_topology.in_whole_segments(names, s.where, segment))",
+            "return s.sizes.fitting(by_topology.in_whole_segments(together, s.where, segment))",
             "pass",
         ),
         (
             "choose whole segments",
-            "return by_topology.chosen_segments(names, s.where, segment, size // segment)",
+            "return by_topology.chosen_segments(together, s.where, segment, size // segment)",
             "pass",
         ),
-        ("choose by places", "    if s.where is None or size == len(names):\n", "    if True:\n"),
+        ("choose by places", "    if s.where is None or size == len(together) or", "    if True or"),
+    ),
+    *of(
+        f"{_CORE}/select/choose.py",
+        ["core/test_policies_together.py", "core/test_replacement_groups.py", "core/test_escalation.py"],
+        ("count only nodes that may be together", "    if s.spec.nodes.groups is None:\n", "    if True:\n"),
+        ("divide no replacement group by places", " or s.spec.nodes.groups is not None:", ":"),
+    ),
+    *of(
+        f"{_CORE}/select/select.py",
+        ["core/test_policies_together.py"],
+        (
+            "choose who has failed too often only after all others of its place",
+            "choose(s, spares.names_of(_without_last(s, queue, last)))",
+            "choose(s, spares.names_of(queue))",
+        ),
+        (
+            "choose who has failed too often if the others are too few",
+            "return first if fitting(s, spares.names_of(first)) == fitting(s, spares.names_of(queue)) else queue",
+            "return first",
+        ),
+    ),
+    *of(
+        f"{_CORE}/topology.py",
+        ["core/test_policies_together.py"],
+        (
+            "take no label of a pod for that of its machine but zone and region",
+            'said.get(label, "") if label in _OF_PODS else "" for label',
+            'said.get(label, "") for label',
+        ),
     ),
     *of(
         f"{_CORE}/select/by_topology.py",
@@ -170,6 +208,5 @@ MUTANTS = [
     *of(
         "operator/rendezvous_operator/watch/pods.py",
         ["watch/test_pods.py"],
-        ("know zone and region by the labels of a pod", " if label in labels}", " if label in {}}"),
     ),
 ]

@@ -1,0 +1,66 @@
+"""What two policies for the same nodes do together."""
+
+from dataclasses import replace
+from typing import Any
+
+from tests.unit.core.machine_worlds import MachineScenario
+
+from rendezvous_api.participant import Participant
+from rendezvous_api.reasons import AttemptReason, PassedOverReason, RanksPolicy
+from rendezvous_api.rendezvous_spec import NodePolicies, Ranks
+from rendezvous_operator.core.world import Machine, Pod
+
+BY_RACKS = Ranks(RanksPolicy.TOPOLOGY, ("rack",))
+
+
+class _Placed(MachineScenario):
+    """The first letter of a node is the rack of its machine, the second one its replacement group."""
+
+    def __init__(self, *arguments: Any, **spec: Any) -> None:
+        super().__init__(*arguments, **{"last_call_seconds": 0, "replacement_seconds": 0, **spec})
+
+    def machine(self, name: str) -> Machine:
+        rack = name.removeprefix("machine-of-")[0]
+        return Machine(labels={"rack": rack})
+
+    def _put(self, written: Participant) -> None:
+        name = written.metadata.name
+        self.show_pod(Pod(f"uid-of-{name}", name, workload="job", owner_uid="job", labels={"group": name[1]}))
+        super()._put(replace(written, spec=replace(written.spec, pod_name=name, pod_uid=f"uid-of-{name}")))
+
+    @property
+    def members(self) -> set[str]:
+        return {member.name for member in self.status.participants}
+
+
+def test_a_replacement_group_over_two_racks_is_not_divided() -> None:
+    scenario = _Placed(2, 4, ranks=BY_RACKS, nodes=NodePolicies("group", 2))
+    scenario.join("rx1", "sx2", "ry1", "sy2", "rz1", "sz2")
+    assert [{name[1] for name in scenario.members}, len(scenario.members)] == [{"x", "y"}, 4]
+
+
+def test_another_label_of_a_pod_says_nothing_of_its_machine() -> None:
+    scenario = _Placed(2, 2, ranks=Ranks(RanksPolicy.TOPOLOGY, ("group",)))
+    scenario.join("rx1", "ry1")
+    assert "rx1 is on machine machine-of-rx1, which has no label group" in scenario.condition("Running").message
+
+
+def _with_one_that_fails(*spare: str) -> _Placed:
+    scenario = _Placed(3, 3, ranks=BY_RACKS, nodes=NodePolicies(max_failures_per_node=0))
+    scenario.join("rx1", "rx2", "sx1")
+    if spare:
+        scenario.join(*spare)
+    scenario.reenter("rx2", reason=AttemptReason.WORKER_FAILURE)
+    scenario.reenter("rx1", "sx1")
+    assert scenario.status.round == 2
+    return scenario
+
+
+def test_others_go_before_who_has_failed_too_often_whatever_its_rack() -> None:
+    scenario = _with_one_that_fails("sx2")
+    assert scenario.members == {"rx1", "sx1", "sx2"}
+    assert [entry.reason for entry in scenario.status.passed_over] == [PassedOverReason.FAILED_TOO_OFTEN]
+
+
+def test_who_has_failed_too_often_is_chosen_if_the_others_are_too_few() -> None:
+    assert _with_one_that_fails().members == {"rx1", "rx2", "sx1"}
