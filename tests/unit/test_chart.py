@@ -206,7 +206,8 @@ def test_the_self_test_is_a_program_of_the_project_and_knows_its_options() -> No
 def test_labels_are_those_of_the_api() -> None:
     text = "\n".join(path.read_text() for path in (CHART / "templates").glob("*.yaml"))
     used = set(re.findall(r"rdzv\.dev/[a-z-]+\b", text))
-    injection = {f"rdzv.dev/{name}" for name in ("inject", "injected", "inject-handler", "container", "health-check", "nnodes")}
+    parts = ("inject", "injected", "inject-handler", "container", "health-check", "nnodes")
+    injection = {f"rdzv.dev/{name}" for name in parts}
     assert used - {"rdzv.dev/inject-"} == {names.LABEL_RENDEZVOUS, *injection}
 
 

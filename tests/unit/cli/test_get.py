@@ -15,7 +15,8 @@ from kube_rendezvous_cli.get import group_json, groups_table, tree
 from kube_rendezvous_cli.group import group_of
 from kube_rendezvous_cli.rows import HELD_OUT, MEMBER, MISSING, REFUSED, SPARE, UNHEALTHY, WAITING, Row, rows
 from rendezvous_api.codec import encode
-from rendezvous_api.reasons import AttemptReason, LeaveReason, State
+from rendezvous_api.participant import PeerEvidence
+from rendezvous_api.reasons import AttemptReason, HostState, LeaveReason, State
 from rendezvous_api.rendezvous import Domain, Rendezvous, Topology
 
 
@@ -53,6 +54,20 @@ def test_a_member_for_which_its_peers_vouch_is_not_silent() -> None:
     seen = found(scenario)
     assert seen["train-1"].state.startswith("training")
     assert seen["train-1"].heartbeat == 40
+
+
+@pytest.mark.parametrize(("answers", "state"), [(True, "training"), (False, "silent")])
+def test_a_member_whose_heartbeats_are_rare_is_not_silent_while_the_host_answers_it(answers: bool, state: str) -> None:
+    scenario = trains()
+    scenario.silent(*named("train-1"))
+    scenario.after(21)
+    (name,) = named("train-1")
+    member = scenario.seen[name]
+    peers = PeerEvidence(HostState.ANSWERS if answers else HostState.MISSED)
+    status = replace(member.object.status, peers_interval_seconds=300, peers=peers)
+    scenario.seen[name] = replace(member, object=replace(member.object, status=status))
+    scenario.status = replace(scenario.status, conditions=())  # the operator does not say what it knows
+    assert found(scenario)["train-1"].state.startswith(state)
 
 
 @pytest.mark.parametrize("sets", [{"missed": named("train-2")}, {"closed": named("train-2")}])
