@@ -298,7 +298,7 @@ SPEC_CASES = table(
         {"nodes": {**IN_RACKS, "mode": "Escalate", "escalationSeconds": 0}},
         ("spec.nodes.escalationSeconds", "greater than or equal to 1"),
     ),
-    ("no policy for nodes", {"nodes": {}}, ("spec.nodes", "at least 1")),
+    ("no policy for nodes", {"nodes": {}}, None),
     ("replacement groups that min does not fit", {"minNodes": 3, "nodes": IN_RACKS}, MIN_GROUPS),
     ("replacement groups that max does not fit", {"maxNodes": 5, "nodes": IN_RACKS}, MAX_GROUPS),
     (
@@ -328,6 +328,15 @@ SPEC_CASES = table(
     ("a segment of no nodes", topology("rack", segment=0), ("spec.ranks.segmentSize", "greater than or equal to 1")),
     ("segments that min does not fit", {"minNodes": 2, "maxNodes": 3, **topology("rack", segment=3)}, MIN_SEGMENT),
     ("segments that max does not fit", {"maxNodes": 5, **topology("rack", segment=2)}, MAX_SEGMENT),
+    (
+        "segments and replacement groups",
+        {"nodes": IN_RACKS, **topology("rack", segment=2)},
+        (
+            "spec.ranks.segmentSize",
+            "`ranks.segmentSize` and `nodes.groupKey` cannot be set together: both say which nodes are together",
+        ),
+    ),
+    ("ranks by topology and replacement groups", {"nodes": IN_RACKS, **topology("rack")}, None),
     ("segments that a size does not fit", {"sizes": {"list": [2, 3]}, **topology("rack", segment=2)}, LIST_SEGMENT),
     ("segments beside a step", {"maxNodes": 4, "sizes": {"step": 1}, **topology("rack", segment=2)}, None),
     ("segments that fit each size", {"sizes": {"list": [2, 4]}, **topology("rack", segment=2)}, None),

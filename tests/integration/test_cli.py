@@ -140,7 +140,7 @@ def test_actions_ask_and_then_do(life: Life, rdzv: Rdzv) -> None:
     life.wait("Closed")
     assert rdzv("reopen", "train", "-y").code == 0
     life.wait("WaitingForMembers")
-    assert rdzv("retry", "train", "-y").err == "error: no node of train is held out\n"
+    assert rdzv("retry", "train", "-y").err == "error: no node of train is held out or unhealthy\n"
 
 
 def test_an_eviction_keeps_to_the_budget(life: Life, rdzv: Rdzv, control_plane: LocalControlPlane) -> None:

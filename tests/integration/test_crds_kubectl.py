@@ -107,7 +107,7 @@ def test_columns_of_participants(control_plane: LocalControlPlane, namespace: st
     assert found[1][:-1] == row
     assert re.fullmatch(r"(\d+[hms])+", found[1][-1])  # since this file was imported
     wide = table(control_plane, namespace, "rdzvp", "--output=wide")
-    assert wide[0] == [*header, "RENDEZVOUS", "RUN-ID", "ROUND", "ATTEMPT", "WHY", "LEFT", "ADDRESS"]
+    assert wide[0] == [*header, "RENDEZVOUS", "RUN-ID", "ROUND", "ATTEMPT", "WHY", "LEFT", "ADDRESS", "UNHEALTHY"]
     assert wide[1][-7:] == ["train", "run-1", "7", "2", "WorkerFailure", "TimedOut", "10.0.0.1"]
 
 
