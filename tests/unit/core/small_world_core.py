@@ -165,6 +165,8 @@ def _left_behind(shared: Shared, nodes: Sequence[Node], decision: Decision) -> b
 
 def _check_places(setup: Setup, nodes: Sequence[Node], status: RendezvousStatus) -> None:
     """Rule "topology ranks": the members of a rack have ranks that follow each other, and fill whole segments."""
+    if not setup.racks:
+        return
     racks = {node_name(i): node.rack for i, node in enumerate(nodes)}
     runs = [
         (rack, sum(1 for _ in inside)) for rack, inside in groupby(racks[each.name] for each in status.participants)
