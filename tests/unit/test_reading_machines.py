@@ -14,7 +14,13 @@ from rendezvous_api.api_errors import ApiError, ForbiddenError, NotFoundError, U
 from rendezvous_operator.core.machines import LOOK_AGAIN_SECONDS
 from rendezvous_operator.core.world import Machine, Taint
 from rendezvous_operator.kube.client import Json
-from rendezvous_operator.reconcile.machines import LIST_AGAIN_SECONDS, MOST_SINGLE_READS, Machines, machine_of
+from rendezvous_operator.reconcile.machines import (
+    KEPT_SECONDS,
+    LIST_AGAIN_SECONDS,
+    MOST_SINGLE_READS,
+    Machines,
+    machine_of,
+)
 from rendezvous_operator.reconcile.reader import Reader
 from rendezvous_operator.watch.cache import Cache
 from rendezvous_operator.watch.seen import Shown
@@ -105,8 +111,13 @@ def test_a_list_counts_for_longer_than_single_reads_and_a_failed_one_does_not() 
     assert known() == len(names)
     place.client.answer = failed(UnreachableError)
     place.now += LIST_AGAIN_SECONDS - 0.1
+    asked = len(place.client.paths)
     assert known() == len(names)
+    assert len(place.client.paths) == asked
     place.now += 0.2
+    assert known() == len(names)
+    assert len(place.client.paths) == asked + 1
+    place.now += KEPT_SECONDS - LIST_AGAIN_SECONDS
     assert known() == 0
 
 
@@ -129,12 +140,26 @@ def test_an_answer_counts_for_a_short_time() -> None:
     assert place.client.paths == ["GET /api/v1/nodes/gpu-7"] * 2
 
 
+def test_what_was_read_before_counts_for_a_while_if_reads_fail() -> None:
+    """A mark does not go away because one read is late."""
+    place = Place(DOWN)
+    assert place.read() == "is NotReady"
+    place.client.answer = failed(UnreachableError)
+    place.now += KEPT_SECONDS - 0.1
+    assert place.read() == "is NotReady"
+    place.client.answer = WELL
+    assert place.read() == "is NotReady", "it was asked for a short time ago"
+    place.now += LOOK_AGAIN_SECONDS
+    assert place.read() is None
+    assert place.machines.known(["gpu-7"]) == {"gpu-7": machine_of(WELL)}
+
+
 def test_nothing_is_kept_of_machines_that_nobody_asks_for() -> None:
     place = Place(DOWN)
     for number in range(1000):
         place.now += 1.0
         place.read(f"gpu-{number}")
-    assert len(place.machines._answers) <= LOOK_AGAIN_SECONDS + 1
+    assert len(place.machines._answers) <= KEPT_SECONDS + 1
 
 
 def test_a_name_is_no_path() -> None:

@@ -32,14 +32,19 @@ PAGE = 500
 LIST_AGAIN_SECONDS = 30.0
 """How long the answer of a list counts: it may be large, and is asked for where no member is lost by it."""
 
+KEPT_SECONDS = 60.0
+"""How long an answer counts after which all reads have failed. A mark does not go away because one read is late."""
+
 GONE = Machine(problem="is gone")
 
 
 class _Answer(NamedTuple):
     until: float
-    """It counts before this moment."""
+    """It is read again from this moment on."""
     machine: Machine | None
     """None: nothing is known of it."""
+    kept_until: float
+    """What is known counts before this moment if all reads fail."""
 
 
 class Machines:
@@ -69,21 +74,28 @@ class Machines:
         return [name for name in names if (found := self._answers.get(name)) is None or now >= found.until]
 
     async def read(self, names: Collection[str]) -> None:
-        """Read machines of which that was not done a short time ago. One that cannot be read counts as not known."""
+        """Read machines of which that was not done a short time ago. Of one that cannot be read, what was read before counts for a while."""
         unread, now = self.unread(names), self._clock()
-        self._answers = {name: one for name, one in self._answers.items() if now < one.until}
+        self._answers = {name: one for name, one in self._answers.items() if now < max(one.until, one.kept_until)}
         if len(unread) > MOST_SINGLE_READS:
             listed = await self._answered(self._listed())
-            until = self._clock() + (LOOK_AGAIN_SECONDS if listed is None else LIST_AGAIN_SECONDS)
-            self._answers |= {
-                name: _Answer(until, None if listed is None else listed.get(name, GONE)) for name in unread
-            }
+            for name in unread:
+                self._note(name, None if listed is None else listed.get(name, GONE), LIST_AGAIN_SECONDS)
         else:
             await asyncio.gather(*(self._read_one(name) for name in unread))
 
     async def _read_one(self, name: str) -> None:
-        machine = await self._answered(self._one(name))
-        self._answers[name] = _Answer(self._clock() + LOOK_AGAIN_SECONDS, machine)
+        self._note(name, await self._answered(self._one(name)), LOOK_AGAIN_SECONDS)
+
+    def _note(self, name: str, machine: Machine | None, seconds: float) -> None:
+        """A machine was read, and the answer counts so long; None: it could not be read."""
+        now, before = self._clock(), self._answers.get(name)
+        if machine is not None:
+            self._answers[name] = _Answer(now + seconds, machine, now + KEPT_SECONDS)
+        elif before is not None and now < before.kept_until:
+            self._answers[name] = before._replace(until=now + LOOK_AGAIN_SECONDS)
+        else:
+            self._answers[name] = _Answer(now + LOOK_AGAIN_SECONDS, None, now)
 
     async def _one(self, name: str) -> Machine:
         try:
