@@ -5,6 +5,7 @@ from tests.model.agent import TRAINS
 from tests.model.search import every, settled, started, walk
 from tests.model.setups import EVERY, TWO, WALKS
 from tests.model.system import System
+from tests.support.pages import read
 
 from rendezvous_api import names
 
@@ -37,6 +38,12 @@ def test_a_member_that_has_succeeded_has_done_so_although_its_pod_goes_at_once()
     rendezvous = system.server.find(names.RENDEZVOUS_KIND, "train")
     assert rendezvous is not None
     assert [run["reason"] for run in rendezvous["status"]["closedRuns"]] == ["RunSucceeded"]
+
+
+def test_the_page_says_how_many_walks_there_are() -> None:
+    of_peers = sum(setup.peers for setup in WALKS.values())
+    said = f"{SEEDS} in each of {len(WALKS) - of_peers} setups, and {SEEDS // 2} in each of {of_peers} with the second"
+    assert f"{said} path" in " ".join(read("docs/model.md").split())
 
 
 @pytest.mark.parametrize("name", WALKS)

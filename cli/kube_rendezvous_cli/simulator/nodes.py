@@ -32,6 +32,8 @@ class Habits:
     """Of the pods; None: nobody makes them again."""
     pod_labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """By the name of the node; also of a pod that is made in the place of another one."""
+    machine_labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """By the name of the node on the machine. If there are some, the operator may read machines."""
 
 
 @dataclass

@@ -29,7 +29,7 @@ MOST_NODES = 2000
 FOUND = "gpus: 7 of 8 GPUs are there"
 """By the health checks of a node that is unhealthy."""
 
-_FIELDS = ("apiVersion", "kind", "metadata", "spec", "agents", "nodes", "labels", "events", "until")
+_FIELDS = ("apiVersion", "kind", "metadata", "spec", "agents", "nodes", "events", "until")
 _OWNERS = ("Job", "JobSet", "StatefulSet", "ReplicaSet", "none")
 _REQUESTS = {"restart": names.ANNOTATION_RESTART_REQUESTED_AT, "retry": names.ANNOTATION_RETRY_AT}
 
@@ -57,8 +57,6 @@ class Scenario:
     habits: Habits
     happenings: Sequence[Happening]
     until: float
-    labels: Mapping[str, Mapping[str, str]]
-    """Of the machines of nodes, by their names."""
 
 
 def load(kubectl: Kubectl, path: str) -> Scenario:
@@ -99,8 +97,7 @@ def read(item: Any) -> Scenario:
     ]
     last = max((each.at for each in happenings), default=0.0)
     until = checks.seconds("until", found["until"]) if "until" in found else last + AFTERWARDS_SECONDS
-    labels = {node: _labels(node, given) for node, given in _object("labels", found.get("labels", {})).items()}
-    return Scenario(name, found["spec"], _habits(found.get("agents", {})), happenings, until, labels)
+    return Scenario(name, found["spec"], _habits(found.get("agents", {})), happenings, until)
 
 
 def play(scenario: Scenario) -> Play:
@@ -114,8 +111,9 @@ def play(scenario: Scenario) -> Play:
         creation_timestamp=timestamp(EPOCH),
     )  # fmt: skip
     operator = Operator(Rendezvous(first, spec.read(scenario.spec)), EPOCH)
-    if scenario.labels or any(each.what in OF_MACHINES for each in scenario.happenings):
-        operator.machines = {nodes.machine_of(name): Machine(labels=labels) for name, labels in scenario.labels.items()}
+    labelled = scenario.habits.machine_labels
+    if labelled or any(each.what in OF_MACHINES for each in scenario.happenings):
+        operator.machines = {nodes.machine_of(name): Machine(labels=labels) for name, labels in labelled.items()}
     played = Play(operator, scenario.habits)
     stage = _Stage(played, scenario.spec)
     for each in scenario.happenings:
@@ -129,15 +127,6 @@ def _list(path: str, value: Any) -> list[Any]:
     if not isinstance(value, list):
         checks.fail(path, value, "is no list")
     return value
-
-
-def _labels(node: str, value: Any) -> Mapping[str, str]:
-    """Those of the machine of a node."""
-    labels = _object(f"labels.{node}", value)
-    for label, text in labels.items():
-        if not isinstance(text, str):
-            checks.fail(f"labels.{node}.{label}", text, "is no text")
-    return labels
 
 
 def _first(value: Any, group: str) -> list[Happening]:
@@ -183,6 +172,7 @@ def _habits(value: Any) -> Habits:
                 "pods",
                 "owner",
                 "podLabels",
+                "machineLabels",
             ),
         )
     )
@@ -201,13 +191,14 @@ def _habits(value: Any) -> Habits:
     if "owner" in found:
         kind = checks.one_of("agents.owner", found["owner"], _OWNERS)
         given["owner"] = None if kind == "none" else Owner(kind, "train")
-    if "podLabels" in found:
-        given["pod_labels"] = _pod_labels("agents.podLabels", found["podLabels"])
+    for field, name in (("podLabels", "pod_labels"), ("machineLabels", "machine_labels")):
+        if field in found:
+            given[name] = _labels(f"agents.{field}", found[field])
     return Habits(**given)
 
 
-def _pod_labels(path: str, value: Any) -> dict[str, dict[str, str]]:
-    """The labels of pods by their names: the file has the names by label and value."""
+def _labels(path: str, value: Any) -> dict[str, dict[str, str]]:
+    """The labels of pods, or of machines, by the names of nodes: the file has the names by label and value."""
     labels: dict[str, dict[str, str]] = {}
     for label, nodes_of in _object(path, value).items():
         for text, given in _object(f"{path}.{label}", nodes_of).items():

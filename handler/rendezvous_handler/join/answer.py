@@ -44,7 +44,7 @@ class Waiting:
     gathered: bool = False
     """A round of the run goes on, and this agent is added with the next one."""
     held_out: HeldOut | None = None
-    """This agent is, or was some time ago, held out: its attempt is passed over until a given time (`HoldOutClock`)."""
+    """This agent is, or was some time ago, held out: its attempt does not count until a given time (`HoldOutClock`)."""
     passed_over: PassedOver | None = None
     """Other nodes are chosen, for what is known of this one or of its machine."""
 

@@ -1,7 +1,7 @@
 """The lines that members and host of a round send each other. Pure.
 
 A member begins with `hello`, and sends a `beat` each second, the first one at once. The host answers each with an
-`answer`. Either ends with a `farewell`, or is `retired`. A line that begins with another word is passed over: it is of
+`answer`. Either ends with a `farewell`, or is `retired`. A line that begins with another word is ignored: it is of
 another release.
 """
 

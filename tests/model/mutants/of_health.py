@@ -73,7 +73,7 @@ MUTANTS = [
         _TESTS,
         (
             "say that it would be enough with them only if it would",
-            " and s.sizes.fitting(len(picked.queue) + len(s.unhealthy))",
+            " and fitting(s, [*joined, *s.unhealthy])",
             "",
         ),
     ),

@@ -25,7 +25,12 @@ MUTANTS = [
         ("wait for none that is whole", "others = [*picked.queue, *(", "others = [*("),
         (
             "wait for none of which a node is held out",
-            "*(node for node in s.waiting if node.name in picked.names_out)]",
+            "others += [node for node in s.waiting if node.name in picked.names_out]",
+            "pass",
+        ),
+        (
+            "wait for none of which a node is unhealthy",
+            ", *(s.nodes[name] for name in s.names_unhealthy)]",
             "]",
         ),
         (
@@ -100,22 +105,6 @@ MUTANTS = [
             "spares.while_forming(s, [*queue, *_nodes(s, [item.name for item in left_out])],",
             "spares.while_forming(s, queue,",
         ),
-    ),
-    *of(
-        "operator/rendezvous_operator/core/select/spares.py",
-        _TESTS,
-    ),
-    *of(
-        "operator/rendezvous_operator/core/select/held_out.py",
-        _TESTS,
-    ),
-    *of(
-        "operator/rendezvous_operator/core/end/fault.py",
-        _TESTS,
-    ),
-    *of(
-        "operator/rendezvous_operator/core/facts.py",
-        _TESTS,
     ),
     *of(
         "operator/rendezvous_operator/core/invariants.py",

@@ -18,7 +18,7 @@ MUTANTS = [
         ],
         (
             "pass over those that are held out",
-            "out, kept_out = held_out.passed_over(s, timers),",
+            "out, kept_out = held_out.counting(s, timers),",
             "out, kept_out = (),",
         ),
         ("keep the spares of a closed run", "return Selection(spares=spares.of_a_closed_run(s))", "return Selection()"),
@@ -228,7 +228,7 @@ MUTANTS = [
         ),
         (
             "wait for no member that is held out",
-            "sum(member.name not in passed_over for member in s.status.participants)",
+            "sum(member.name not in nobody_waits_for for member in s.status.participants)",
             "len(s.status.participants)",
         ),
         ("wait for no more than fit", "wanted = s.sizes.fitting(members)\n", "wanted = members\n"),

@@ -116,7 +116,7 @@ MUTANTS = [
         ),
         (
             "notice a member that is held out",
-            '    _expect(members.keys().isdisjoint(passed_over), "a node that is held out is a member")\n',
+            '    _expect(members.keys().isdisjoint(out), "a node that is held out is a member")\n',
             "",
         ),
         (

@@ -82,9 +82,6 @@ LETTERS = "only lower-case letters and digits, and '-' and '.' between them"
             "spec.restarts.perReason: {} must have at least 1 field",
         ),
         ({"agents": {"pods": "no"}}, "agents.pods: 'no' is neither true nor false"),
-        ({"labels": ["rack"]}, "labels: ['rack'] is no object"),
-        ({"labels": {"train-0": "rack"}}, "labels.train-0: 'rack' is no object"),
-        ({"labels": {"train-0": {"rack": 7}}}, "labels.train-0.rack: 7 is no text"),
         (
             {"agents": {"owner": "jobset"}},
             "agents.owner: 'jobset' is none of Job, JobSet, StatefulSet, ReplicaSet, none; did you mean JobSet?",
@@ -93,6 +90,8 @@ LETTERS = "only lower-case letters and digits, and '-' and '.' between them"
         ({"agents": {"podLabels": {"rack": ["train-0"]}}}, "agents.podLabels.rack: ['train-0'] is no object"),
         ({"agents": {"podLabels": {"rack": {"a": []}}}}, "agents.podLabels.rack.a: [] is no name"),
         ({"agents": {"podLabels": {"rack": {"a": "train-0", "b": ["train-1"]}}}}, None),
+        ({"agents": {"machineLabels": {"rack": ["train-0"]}}}, "agents.machineLabels.rack: ['train-0'] is no object"),
+        ({"agents": {"machineLabels": {"rack": {"a": "train-0", "b": ["train-1"]}}}}, None),
         (
             {"spec": {"minNodes": 2, "maxNodes": 3, "nodes": {"groupKey": "rack", "groupSize": 2}}},
             "spec.maxNodes: 3: `maxNodes` must be a multiple of `nodes.groupSize`",

@@ -3,6 +3,7 @@
 from typing import Any
 
 from tests.unit.core.builders import now
+from tests.unit.core.healths import stays_out
 from tests.unit.core.racks import RACK, held_out, in_racks, join_together, labelled, lose, message, training
 from tests.unit.core.worlds import Scenario
 
@@ -52,6 +53,13 @@ def test_after_the_time_the_group_goes_on_without_it() -> None:
 def test_one_of_which_no_node_is_left_is_not_waited_for() -> None:
     scenario = training("a1", "a2", "b1", "b2", **KEPT)
     lose(scenario, "a1", "a2")
+    assert scenario.group == ["b1", "b2"]
+
+
+def test_one_of_which_a_member_is_unhealthy_is_not_waited_for() -> None:
+    scenario = training("a1", "a2", "b1", "b2", **KEPT)
+    stays_out(scenario, "a1")
+    scenario.all_join_again()
     assert scenario.group == ["b1", "b2"]
 
 

@@ -3,7 +3,10 @@
 from dataclasses import replace
 from typing import Any
 
+from tests.unit.core.healths import stays_out
 from tests.unit.core.machine_worlds import MachineScenario
+from tests.unit.core.racks import message, training
+from tests.unit.core.test_whole_segments import in_segments
 
 from rendezvous_api.participant import Participant
 from rendezvous_api.reasons import AttemptReason, PassedOverReason, RanksPolicy
@@ -64,3 +67,21 @@ def test_others_go_before_who_has_failed_too_often_whatever_its_rack() -> None:
 
 def test_who_has_failed_too_often_is_chosen_if_the_others_are_too_few() -> None:
     assert _with_one_that_fails().members == {"rx1", "rx2", "sx1"}
+
+
+def test_a_replacement_group_would_be_whole_with_the_unhealthy_node() -> None:
+    scenario = training("a1", "a2")
+    stays_out(scenario, "a1")
+    scenario.all_join_again()
+    assert message(scenario).startswith(
+        "0 of at least 2 nodes may become members, which would be enough with the unhealthy one; a1 is unhealthy"
+    )
+
+
+def test_an_unhealthy_node_of_another_domain_would_not_be_enough() -> None:
+    scenario = in_segments("a1", "b1", "b2", max_nodes=2)
+    scenario.leave("b1")
+    stays_out(scenario, "b2")
+    scenario.all_join_again()
+    assert "1 of at least 2 nodes, 0 of them in whole segments of 2; " in scenario.message
+    assert "b2 is unhealthy" in scenario.message

@@ -14,7 +14,7 @@ from rendezvous_operator.core.facts import tick
 from rendezvous_operator.core.invariants import InvariantError, check
 from rendezvous_operator.core.observe import observe
 from rendezvous_operator.core.run import Run
-from rendezvous_operator.core.select.held_out import Blame, hold_out, passed_over
+from rendezvous_operator.core.select.held_out import Blame, counting, hold_out
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.sizes.sizes import sizes_of
 from rendezvous_operator.core.timers import Timers
@@ -311,7 +311,7 @@ def test_members_that_may_rejoin_make_one_whole_for_hold_outs() -> None:
     held_out(scenario, "c1")
     scenario.reenter("a1")
     s, timers = found(scenario)
-    assert [entry.name for entry in passed_over(s, timers)] == ["c1"]
+    assert [entry.name for entry in counting(s, timers)] == ["c1"]
 
 
 @pytest.mark.parametrize(("min_nodes", "excused"), [(2, True), (4, False)])

@@ -61,8 +61,8 @@ def may_be_excused(s: Situation, timers: Timers, cause: Cause[RoundEndReason]) -
     stay = (MemberState.REENTERED, MemberState.LEAVING)
     suspects = {view.name for view in s.members if view.state not in stay and _crashes_again(s, timers, view)}
     others = {view.name for view in s.members if not _has_crashed(view)}
-    passed_over = {entry.name for entry in held_out.passed_over(s, timers)}
-    others |= {node.name for node in held_out.waiting_without(s, passed_over)}
+    out = {entry.name for entry in held_out.counting(s, timers)}
+    others |= {node.name for node in held_out.waiting_without(s, out)}
     return bool(suspects) and fitting(s, others - suspects) > 0
 
 

@@ -1,4 +1,4 @@
-"""Rule "hold-outs": a node that made the others fail is passed over for a while, so that they can go on without it.
+"""Rule "hold-outs": a node that made the others fail is held out for a while, so that they can go on without it.
 
 It is held out for 30 s, and for twice as long each further time in a row, up to 10 minutes. `status.heldOut` has it, so
 a new leader knows it, too. Nobody is held out if the nodes that are left could form no round. `end/fault.py` finds the
@@ -55,7 +55,7 @@ def hold_out(s: Situation, timers: Timers, blamed: Sequence[Blame]) -> Situation
     is not explained by those in the list must not look as if it were.
     """
     who = {blame.name for blame in blamed}
-    left = waiting_without(s, who.union(entry.name for entry in passed_over(s, timers)))
+    left = waiting_without(s, who.union(entry.name for entry in counting(s, timers)))
     if not who or not fitting(s, [node.name for node in left]):
         return None
     before = {entry.name: entry for entry in s.run.held_out}
@@ -77,7 +77,7 @@ def active(s: Situation, timers: Timers) -> tuple[HeldOut, ...]:
     return tuple(entry for entry in s.run.held_out if not timers.passed(ends_at(s, timers, entry)))
 
 
-def passed_over(s: Situation, timers: Timers) -> tuple[HeldOut, ...]:
+def counting(s: Situation, timers: Timers) -> tuple[HeldOut, ...]:
     """The hold-outs that count now: none does while the nodes that are left could form no round."""
     found = active(s, timers)
     if not found or s.round_runs:

@@ -52,13 +52,14 @@ def name_of(node: Node, key: str) -> str | None:
 def to_wait_for(s: Situation, picked: Selection) -> list[str]:
     """The replacement groups in which members of the last round wait for another node.
 
-    None waits for one that is held out or kept out, and nobody brings another one in its place.
+    None waits for one that is held out, kept out or unhealthy, and nobody brings another one in its place.
     """
     if s.spec.nodes.groups is None:
         return []
     key, _ = s.spec.nodes.groups
     members = [s.nodes[item.name] for item in picked.left_out if item.name in s.entries]
-    others = [*picked.queue, *(node for node in s.waiting if node.name in picked.names_out)]
+    others = [*picked.queue, *(s.nodes[name] for name in s.names_unhealthy)]
+    others += [node for node in s.waiting if node.name in picked.names_out]
     found = dict.fromkeys(name for node in members if (name := name_of(node, key)) is not None)
     for node in others:
         found.pop(name_of(node, key) or "", None)

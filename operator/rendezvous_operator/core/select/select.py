@@ -17,7 +17,7 @@ def select(s: Situation, timers: Timers) -> Selection:
     """Choose the nodes of the next round, and list the spares."""
     if not s.takes_nodes:
         return Selection(spares=spares.of_a_closed_run(s))
-    out, kept_out = held_out.passed_over(s, timers), bad_machines.kept_out(s)
+    out, kept_out = held_out.counting(s, timers), bad_machines.kept_out(s)
     last = passed_over.giving_way(s)
     waiting = _in_order(s, held_out.waiting_without(s, {entry.name for entry in out}), last)
     if s.round_runs:

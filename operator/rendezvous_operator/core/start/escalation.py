@@ -24,7 +24,7 @@ def verdict(s: Situation, timers: Timers, picked: Selection) -> Verdict:
     if not s.run.has_round or not kept_seconds:
         return Met()
     groups = to_wait_for(s, picked)
-    until = away_since(s, timers, picked.names_out) + kept_seconds
+    until = away_since(s, timers, s.names_unhealthy | picked.names_out) + kept_seconds
     if not groups or timers.passed(until):
         return Met()
     waits = first_of(len(groups), f"replacement group {groups[0]!r} waits for another node until {s.when(until)}")

@@ -26,8 +26,8 @@ from rendezvous_operator.core.words import with_listing
 
 def verdict(s: Situation, timers: Timers, picked: Selection) -> Verdict:
     """Waits in a later round while fewer nodes wait than the round before had."""
-    passed_over = s.names_unhealthy | picked.names_out
-    members = sum(member.name not in passed_over for member in s.status.participants)
+    nobody_waits_for = s.names_unhealthy | picked.names_out
+    members = sum(member.name not in nobody_waits_for for member in s.status.participants)
     wanted = s.sizes.fitting(members)
     if not s.run.has_round or len(picked.chosen) >= wanted or s.spec.nodes.groups is not None:
         return Met()
@@ -35,7 +35,7 @@ def verdict(s: Situation, timers: Timers, picked: Selection) -> Verdict:
     joined += in_whole_segments(s, names_of(picked.queue))
     if blocking(s, timers):
         return Waits(FormationReason.WAITING_FOR_REPLACEMENTS, joined)
-    until = away_since(s, timers, passed_over) + s.spec.timeouts.replacement_seconds
+    until = away_since(s, timers, nobody_waits_for) + s.spec.timeouts.replacement_seconds
     wait = "waiting for replacements until"
     lost = s.names_lost
     if timers.holds(Timer.NO_POD_COMES, lost):
@@ -54,11 +54,11 @@ def verdict(s: Situation, timers: Timers, picked: Selection) -> Verdict:
     )
 
 
-def away_since(s: Situation, timers: Timers, passed_over: Container[str]) -> float:
+def away_since(s: Situation, timers: Timers, nobody_waits_for: Container[str]) -> float:
     """Since when the members that are not there have been away (monotonic seconds): the last one of them counts."""
     drained = timers.began(Timer.DRAINED, s.status.round)
     waiting = s.names_waiting
-    away = [view for view in s.members if view.name not in waiting and view.name not in passed_over]
+    away = [view for view in s.members if view.name not in waiting and view.name not in nobody_waits_for]
     silent = [view for view in away if view.silent and view.state is MemberState.LOST and not view.evicted]
     heard = [s.silent_since(view.node) for view in silent if view.node]
     return min(drained, max(heard)) if heard and len(heard) == len(away) else drained

@@ -1,7 +1,7 @@
 """Rule "size": a round has an allowed size, at least ``minNodes`` and at most ``maxNodes``."""
 
 from rendezvous_api.reasons import FormationReason
-from rendezvous_operator.core.select.choose import in_whole_segments
+from rendezvous_operator.core.select.choose import fitting, in_whole_segments
 from rendezvous_operator.core.select.selection import Selection
 from rendezvous_operator.core.select.spares import names_of
 from rendezvous_operator.core.situation import Situation
@@ -20,6 +20,7 @@ def verdict(s: Situation, _: Timers, picked: Selection) -> Verdict:
     message += in_whole_segments(s, names_of(picked.queue))
     if picked.left_out:
         message += " may become members"
-    if s.unhealthy and s.sizes.fitting(len(picked.queue) + len(s.unhealthy)):
+    joined = [*names_of(picked.queue), *(item.name for item in picked.left_out)]
+    if s.unhealthy and fitting(s, [*joined, *s.unhealthy]):
         message += f", which would be enough with the unhealthy {'one' if len(s.unhealthy) == 1 else 'ones'}"
     return Waits(FormationReason.WAITING_FOR_NODES, with_listing(message, absent), absent)
