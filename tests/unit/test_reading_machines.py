@@ -121,6 +121,17 @@ def test_a_list_counts_for_longer_than_single_reads_and_a_failed_one_does_not() 
     assert known() == 0
 
 
+def test_those_of_silent_members_are_read_again_as_soon_as_if_there_were_no_list() -> None:
+    place = Place(listed(names := [f"gpu-{number}" for number in range(MOST_SINGLE_READS + 1)]))
+    asyncio.run(place.machines.read(names))
+    place.client.answer = DOWN
+    for seconds, expected in ((LOOK_AGAIN_SECONDS - 0.1, 0), (0.1, 1), (0.1, 1), (LOOK_AGAIN_SECONDS, 2)):
+        place.now += seconds
+        asyncio.run(place.machines.read(names, ["gpu-7"]))
+        assert place.client.paths[1:] == ["GET /api/v1/nodes/gpu-7"] * expected
+    assert [name for name, machine in place.machines.known(names).items() if machine.problem] == ["gpu-7"]
+
+
 def test_few_machines_are_read_one_by_one() -> None:
     place = Place(WELL)
     names = [f"gpu-{number}" for number in range(MOST_SINGLE_READS)]

@@ -34,7 +34,7 @@ def to_know(now: float, world: World) -> tuple[str, ...]:
         now: monotonic seconds.
         world: what is seen.
     """
-    return tuple(dict.fromkeys((*_of_silent_members(now, world), *_of_nodes_to_choose_from(world))))
+    return tuple(dict.fromkeys((*of_silent_members(now, world), *_of_nodes_to_choose_from(world))))
 
 
 def _of_nodes_to_choose_from(world: World) -> Iterator[str]:
@@ -56,7 +56,7 @@ def _of_nodes_to_choose_from(world: World) -> Iterator[str]:
             yield spec.node_name
 
 
-def _of_silent_members(now: float, world: World) -> tuple[str, ...]:
+def of_silent_members(now: float, world: World) -> tuple[str, ...]:
     """Those of members of which no heartbeat was received for so long that they may be silent."""
     spec, found, first = world.rendezvous.spec, dict[str, None](), dict[str, None]()
     shortest = spec.heartbeat.interval_seconds * spec.heartbeat.max_missed

@@ -302,8 +302,10 @@ class Situation:
 
     @cached_property
     def has_agents_left(self) -> bool:
-        """Whether an agent of the run is left."""
+        """Whether an agent of the run is left. One that stays out since it is unhealthy lives, and may join again."""
         if self.run.has_round and self.blocking_members:
+            return True
+        if any(self.nodes[name].run_id == self.run.id for name in self.unhealthy):
             return True
         return any(node.run_id == self.run.id and node.present for node in self.nodes.values())
 

@@ -39,8 +39,10 @@ GONE = Machine(problem="is gone")
 
 
 class _Answer(NamedTuple):
+    soon: float
+    """It is read again from this moment on, if it is that of a silent member."""
     until: float
-    """It is read again from this moment on."""
+    """It is read again from this moment on, whatever it is needed for."""
     machine: Machine | None
     """None: nothing is known of it."""
     kept_until: float
@@ -68,14 +70,21 @@ class Machines:
         found = ((name, self._answers.get(name)) for name in names)
         return {name: answer.machine for name, answer in found if answer is not None and answer.machine is not None}
 
-    def unread(self, names: Collection[str]) -> list[str]:
-        """Those of these machines that were not read a short time ago."""
-        now = self._clock()
-        return [name for name in names if (found := self._answers.get(name)) is None or now >= found.until]
+    def unread(self, names: Collection[str], silent: Collection[str] = ()) -> list[str]:
+        """Those of these machines that were not read a short time ago; ``silent``: those of silent members."""
+        now, found, soon = self._clock(), self._answers, {*silent}
+        return [
+            name
+            for name in names
+            if (one := found.get(name)) is None or now >= (one.soon if name in soon else one.until)
+        ]
 
-    async def read(self, names: Collection[str]) -> None:
-        """Read machines of which that was not done a short time ago. Of one that cannot be read, what was read before counts for a while."""
-        unread, now = self.unread(names), self._clock()
+    async def read(self, names: Collection[str], silent: Collection[str] = ()) -> None:
+        """Read machines of which that was not done a short time ago, in the same sense.
+
+        Of one that cannot be read, what was read before counts for a while.
+        """
+        unread, now = self.unread(names, silent), self._clock()
         self._answers = {name: one for name, one in self._answers.items() if now < max(one.until, one.kept_until)}
         if len(unread) > MOST_SINGLE_READS:
             listed = await self._answered(self._listed())
@@ -90,12 +99,13 @@ class Machines:
     def _note(self, name: str, machine: Machine | None, seconds: float) -> None:
         """A machine was read, and the answer counts so long; None: it could not be read."""
         now, before = self._clock(), self._answers.get(name)
+        soon = now + LOOK_AGAIN_SECONDS
         if machine is not None:
-            self._answers[name] = _Answer(now + seconds, machine, now + KEPT_SECONDS)
+            self._answers[name] = _Answer(soon, now + seconds, machine, now + KEPT_SECONDS)
         elif before is not None and now < before.kept_until:
-            self._answers[name] = before._replace(until=now + LOOK_AGAIN_SECONDS)
+            self._answers[name] = before._replace(soon=soon, until=soon)
         else:
-            self._answers[name] = _Answer(now + LOOK_AGAIN_SECONDS, None, now)
+            self._answers[name] = _Answer(soon, soon, None, now)
 
     async def _one(self, name: str) -> Machine:
         try:

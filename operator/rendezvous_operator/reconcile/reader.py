@@ -65,10 +65,11 @@ class Reader:
             world = await self._with_workloads(key)
             if world is None or self._machines is None:
                 return world
-            needed = machines.to_know(self.cache.clock(), world)
-            if not self._machines.unread(needed):
+            now = self.cache.clock()
+            needed, silent = machines.to_know(now, world), machines.of_silent_members(now, world)
+            if not self._machines.unread(needed, silent):
                 return replace(world, machines=self._machines.known(needed))
-            await self._machines.read(needed)  # meanwhile others may have joined
+            await self._machines.read(needed, silent)  # meanwhile others may have joined
 
     async def _with_workloads(self, key: Key) -> World | None:
         world, train_jobs = self.cache.world(key), self._train_jobs

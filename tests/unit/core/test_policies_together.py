@@ -85,3 +85,18 @@ def test_an_unhealthy_node_of_another_domain_would_not_be_enough() -> None:
     scenario.all_join_again()
     assert "1 of at least 2 nodes, 0 of them in whole segments of 2; " in scenario.message
     assert "b2 is unhealthy" in scenario.message
+
+
+def test_one_other_node_takes_the_place_of_one_of_two_that_have_failed_too_often() -> None:
+    scenario = _Placed(2, 4, ranks=BY_RACKS, nodes=NodePolicies(max_failures_per_node=0))
+    scenario.join("rx1", "rx2", "rx3", "rx4")
+    for name in ("rx4", "rx3"):
+        scenario.reenter(name, reason=AttemptReason.WORKER_FAILURE)
+        scenario.reenter(*({"rx1", "rx2", "rx3", "rx4"} - {name}))
+    assert scenario.status.round == 3
+    scenario.join("sx5")
+    scenario.reenter("rx1", reason=AttemptReason.MEMBERSHIP_CHANGE)
+    scenario.reenter("rx2", "rx3", "rx4")
+    assert "sx5" in scenario.members
+    assert {"rx1", "rx2"} < scenario.members
+    assert len(scenario.members) == 4

@@ -58,8 +58,9 @@ def to_wait_for(s: Situation, picked: Selection) -> list[str]:
         return []
     key, _ = s.spec.nodes.groups
     members = [s.nodes[item.name] for item in picked.left_out if item.name in s.entries]
-    others = [*picked.queue, *(s.nodes[name] for name in s.names_unhealthy)]
-    others += [node for node in s.waiting if node.name in picked.names_out]
+    # Also those that do not wait now: an unhealthy node has left, and one that is held out may not be there again.
+    nobody_waits_for = s.names_unhealthy | picked.names_out
+    others = [*picked.queue, *(s.nodes[name] for name in nobody_waits_for if name in s.nodes)]
     found = dict.fromkeys(name for node in members if (name := name_of(node, key)) is not None)
     for node in others:
         found.pop(name_of(node, key) or "", None)

@@ -1,5 +1,6 @@
 """From the waiting nodes to the chosen ones."""
 
+from bisect import bisect_left
 from collections.abc import Container, Iterable, Mapping, Sequence
 
 from rendezvous_api.rendezvous import PassedOver
@@ -50,9 +51,14 @@ def _newcomers(s: Situation, queue: Sequence[Node]) -> tuple[Node, ...]:
 
 
 def _without_last(s: Situation, queue: Sequence[Node], last: Container[str]) -> Sequence[Node]:
-    """Without those that give way to all others, if the others fill a round of the same size."""
-    first = [node for node in queue if node.name not in last] if last else queue
-    return first if fitting(s, spares.names_of(first)) == fitting(s, spares.names_of(queue)) else queue
+    """With as few as possible of those that give way to all others, so that a round of the same size is filled."""
+    give_way = [node.name for node in queue if node.name in last] if last else []
+    if not give_way:
+        return queue
+    others, most = [node.name for node in queue if node.name not in last], fitting(s, spares.names_of(queue))
+    few = bisect_left(range(len(give_way)), most, key=lambda number: fitting(s, [*others, *give_way[:number]]))
+    without = {*give_way[few:]}
+    return [node for node in queue if node.name not in without]
 
 
 def _of_the_others(

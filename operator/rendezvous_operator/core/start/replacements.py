@@ -14,7 +14,7 @@ from collections.abc import Container
 from rendezvous_api.reasons import FormationReason
 from rendezvous_operator.core.blocking import blocking
 from rendezvous_operator.core.nodes import MemberState
-from rendezvous_operator.core.select.choose import in_whole_segments
+from rendezvous_operator.core.select.choose import fitting, in_whole_segments
 from rendezvous_operator.core.select.selection import Selection
 from rendezvous_operator.core.select.spares import names_of
 from rendezvous_operator.core.situation import Situation
@@ -27,11 +27,10 @@ from rendezvous_operator.core.words import with_listing
 def verdict(s: Situation, timers: Timers, picked: Selection) -> Verdict:
     """Waits in a later round while fewer nodes wait than the round before had."""
     nobody_waits_for = s.names_unhealthy | picked.names_out
-    members = sum(member.name not in nobody_waits_for for member in s.status.participants)
-    wanted = s.sizes.fitting(members)
-    if not s.run.has_round or len(picked.chosen) >= wanted or s.spec.nodes.groups is not None:
+    members = [member.name for member in s.status.participants if member.name not in nobody_waits_for]
+    if not s.run.has_round or len(picked.chosen) >= fitting(s, members) or s.spec.nodes.groups is not None:
         return Met()
-    joined = f"{len(picked.queue)} of {members} nodes have joined again"
+    joined = f"{len(picked.queue)} of {len(members)} nodes have joined again"
     joined += in_whole_segments(s, names_of(picked.queue))
     if blocking(s, timers):
         return Waits(FormationReason.WAITING_FOR_REPLACEMENTS, joined)
