@@ -195,8 +195,13 @@ class RendezvousSpec:
 
     @property
     def segment_size(self) -> int | None:
-        """Of how many nodes of one domain each segment is; None: there are no segments."""
-        return self.ranks.segment_size if self.ranks is not None and self.topology_labels else None
+        """Of how many nodes of one domain each segment is; None: there are no segments.
+
+        The schema refuses them beside replacement groups, but a schema that was changed may not.
+        """
+        if self.ranks is None or not self.topology_labels or self.nodes.groups is not None:
+            return None
+        return self.ranks.segment_size
 
     @property
     def heartbeat_seconds(self) -> int:

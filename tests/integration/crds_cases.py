@@ -191,9 +191,14 @@ SPEC_CASES = table(
     ("every mark", {"nodes": {"exclude": EVERY_MARK}}, None),
     ("no mark", {"nodes": {"exclude": NO_MARK, "maxFailuresPerNode": 0, "failureWindowSeconds": 1}}, None),
     ("no further marks", {"nodes": {"exclude": {"taints": [], "labels": [], "conditions": [], "names": []}}}, None),
-    ("too few nodes without a mark", {"nodes": {"tooFewSeconds": 3600}}, None),
+    ("too few nodes without a mark", {"nodes": {"tooFewSeconds": 599}}, None),
+    (
+        "too few nodes for longer than they wait",
+        {"nodes": {"tooFewSeconds": 600}},
+        ("spec.nodes.tooFewSeconds", "`nodes.tooFewSeconds` must be less than `timeouts.joinSeconds`"),
+    ),
     ("too few nodes by a name", {"nodes": {"exclude": {**NO_MARK, "names": ["gpu-7"]}, "tooFewSeconds": 1}}, None),
-    ("too few nodes, and no mark", {"nodes": {"exclude": NO_MARK, "tooFewSeconds": 3600}}, NO_MARK_COUNTS),
+    ("too few nodes, and no mark", {"nodes": {"exclude": NO_MARK, "tooFewSeconds": 60}}, NO_MARK_COUNTS),
     ("too few nodes for no time", {"nodes": {"tooFewSeconds": 0}}, ("spec.nodes.tooFewSeconds", "or equal to 1")),
     ("a window without failures", {"nodes": {"failureWindowSeconds": 60}}, NO_FAILURES),
     (

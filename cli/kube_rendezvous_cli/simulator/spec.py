@@ -199,6 +199,9 @@ RULES: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
     ),
     "`minNodes` must be a multiple of `nodes.groupSize`": lambda spec: _of_groups(spec, [spec["minNodes"]]),
     "`maxNodes` must be a multiple of `nodes.groupSize`": lambda spec: _of_groups(spec, [spec["maxNodes"]]),
+    "`nodes.tooFewSeconds` must be less than `timeouts.joinSeconds`": (
+        lambda spec: spec.get("nodes", {}).get("tooFewSeconds", 0) < spec["timeouts"]["joinSeconds"]
+    ),
     "`timeouts.joinSeconds` must be greater than `nodes.escalationSeconds`, which is 300 if it is not set": (
         _escalates_before_the_join_timeout
     ),

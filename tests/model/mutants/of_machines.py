@@ -124,11 +124,26 @@ MUTANTS = [
     *of(
         "operator/rendezvous_operator/reconcile/machines.py",
         ["test_reading_machines.py"],
-        ("read a machine once in a while", " or now >= found.until]", " or True]"),
+        ("read a machine once in a while", "or now >= (one.soon if name in soon else one.until)", "or True"),
         (
             "forget what was read a while ago",
-            "if now < one.until}",
+            " if now < max(one.until, one.kept_until)}",
             "}",
+        ),
+        (
+            "let what was read count for a while if a read fails",
+            "        elif before is not None and now < before.kept_until:\n",
+            "        elif False:\n",
+        ),
+        (
+            "let it count no longer",
+            "        elif before is not None and now < before.kept_until:\n",
+            "        elif before is not None:\n",
+        ),
+        (
+            "read the machine of a silent member again soon",
+            "(one.soon if name in soon else one.until)",
+            "one.until",
         ),
         (
             "take a machine that does not exist for one that is gone",
@@ -147,13 +162,13 @@ MUTANTS = [
         ("list the next page, too", "            if not token:\n", "            if True:\n"),
         (
             "list again soon after a list without an answer",
-            "(LOOK_AGAIN_SECONDS if listed is None else LIST_AGAIN_SECONDS)",
-            "LIST_AGAIN_SECONDS",
+            "            self._answers[name] = _Answer(soon, soon, None, now)\n",
+            "            self._answers[name] = _Answer(soon, now + seconds, None, now)\n",
         ),
         (
             "do not list again soon after an answer",
-            "(LOOK_AGAIN_SECONDS if listed is None else LIST_AGAIN_SECONDS)",
-            "LOOK_AGAIN_SECONDS",
+            "listed.get(name, GONE), LIST_AGAIN_SECONDS)",
+            "listed.get(name, GONE), LOOK_AGAIN_SECONDS)",
         ),
         ("take a name for no path", "quote(name, safe='')", "name"),
     ),
@@ -167,9 +182,8 @@ MUTANTS = [
         ),
         (
             "read the machine of a node that joins meanwhile",
-            "            await self._machines.read(needed)  # meanwhile others may have joined\n",
-            "            await self._machines.read(needed)\n"
-            "            return replace(world, machines=self._machines.known(needed))\n",
+            "            await self._machines.read(needed, silent)  # meanwhile others may have joined\n",
+            "            await self._machines.read(needed, silent)\n            return replace(world, machines=self._machines.known(needed))\n",
         ),
     ),
 ]

@@ -25,13 +25,13 @@ MUTANTS = [
         ("wait for none that is whole", "others = [*picked.queue, *(", "others = [*("),
         (
             "wait for none of which a node is held out",
-            "others += [node for node in s.waiting if node.name in picked.names_out]",
-            "pass",
+            "nobody_waits_for = s.names_unhealthy | picked.names_out\n    others",
+            "nobody_waits_for = s.names_unhealthy\n    others",
         ),
         (
             "wait for none of which a node is unhealthy",
-            ", *(s.nodes[name] for name in s.names_unhealthy)]",
-            "]",
+            "nobody_waits_for = s.names_unhealthy | picked.names_out\n    others",
+            "nobody_waits_for = picked.names_out\n    others",
         ),
         (
             "wait for none that has no name",
@@ -65,6 +65,11 @@ MUTANTS = [
             "if timers.passed(until):",
         ),
         ("stop to wait for one node", "if not groups or timers.passed(until):", "if not groups:"),
+        (
+            "stop to wait before members give up",
+            "    until = min(until, asked + _PART_OF_JOIN_TIMEOUT * s.spec.timeouts.join_seconds)\n",
+            "",
+        ),
         ("decide again when the time has passed", "absent, until)", "absent)"),
     ),
     *of(

@@ -220,18 +220,14 @@ MUTANTS = [
             "core/test_fault_of_check_in.py",
             "core/test_coming_pods.py",
         ],
-        ("wait for replacements", "or len(picked.chosen) >= wanted or", "or True or"),
+        ("wait for replacements", "or len(picked.chosen) >= fitting(s, members) or", "or True or"),
         (
             "wait for none if as many are there",
-            "if not s.run.has_round or len(picked.chosen) >= wanted or",
+            "if not s.run.has_round or len(picked.chosen) >= fitting(s, members) or",
             "if not s.run.has_round or",
         ),
-        (
-            "wait for no member that is held out",
-            "sum(member.name not in nobody_waits_for for member in s.status.participants)",
-            "len(s.status.participants)",
-        ),
-        ("wait for no more than fit", "wanted = s.sizes.fitting(members)\n", "wanted = members\n"),
+        ("wait for no member that is held out", " if member.name not in nobody_waits_for]", "]"),
+        ("wait for no more than fit", ">= fitting(s, members) or", ">= len(members) or"),
         (
             "stop to wait for replacements",
             "    if timers.passed(until):\n        return Met()\n    absent",

@@ -91,8 +91,8 @@ MUTANTS = [
         ),
         (
             "choose who has failed too often if the others are too few",
-            "return first if fitting(s, spares.names_of(first)) == fitting(s, spares.names_of(queue)) else queue",
-            "return first",
+            "    without = {*give_way[few:]}\n",
+            "    without = {*give_way}\n",
         ),
     ),
     *of(

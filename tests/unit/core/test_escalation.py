@@ -130,3 +130,16 @@ def test_what_escalate_waits_for_is_a_moment() -> None:
     assert seen.outlook is not None
     assert isinstance(seen.outlook.waits, Waits)
     assert seen.outlook.until == scenario.clock + 60
+
+
+def test_nobody_gives_up_since_the_end_of_the_round_took_long() -> None:
+    """A member hangs until the reentry timeout; those that have joined again have as long as their join timeout."""
+    scenario = training("a1", "a2", "b1", "b2", "c1", "c2", max_nodes=6, reentry_seconds=330, **KEPT)
+    scenario.pod_gone("a1")
+    scenario.reenter("a2", "b2", "c1", "c2")
+    scenario.at(500)
+    assert scenario.status.round == 1
+    scenario.at(569)
+    assert scenario.status.round == 1
+    scenario.at(571)
+    assert scenario.status.round == 2

@@ -13,9 +13,13 @@ from rendezvous_operator.core.select.selection import Selection
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.start.missing import missing_and_left_out
 from rendezvous_operator.core.start.replacements import away_since
-from rendezvous_operator.core.timers import Timers
+from rendezvous_operator.core.timers import Timer, Timers
 from rendezvous_operator.core.verdict import Met, Verdict, Waits
 from rendezvous_operator.core.words import first_of, with_listing
+
+_PART_OF_JOIN_TIMEOUT = 0.95
+"""Since the members were asked to join again. Who joined first would give up soon after, and the round would begin
+without it."""
 
 
 def verdict(s: Situation, timers: Timers, picked: Selection) -> Verdict:
@@ -25,6 +29,8 @@ def verdict(s: Situation, timers: Timers, picked: Selection) -> Verdict:
         return Met()
     groups = to_wait_for(s, picked)
     until = away_since(s, timers, s.names_unhealthy | picked.names_out) + kept_seconds
+    asked = timers.began(Timer.ASKED, s.status.round)
+    until = min(until, asked + _PART_OF_JOIN_TIMEOUT * s.spec.timeouts.join_seconds)
     if not groups or timers.passed(until):
         return Met()
     waits = first_of(len(groups), f"replacement group {groups[0]!r} waits for another node until {s.when(until)}")
