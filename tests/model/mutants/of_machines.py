@@ -183,7 +183,8 @@ MUTANTS = [
         (
             "read the machine of a node that joins meanwhile",
             "            await self._machines.read(needed, silent)  # meanwhile others may have joined\n",
-            "            await self._machines.read(needed, silent)\n            return replace(world, machines=self._machines.known(needed))\n",
+            "            await self._machines.read(needed, silent)\n"
+            "            return replace(world, machines=self._machines.known(needed))\n",
         ),
     ),
 ]

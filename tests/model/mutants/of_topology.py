@@ -94,6 +94,11 @@ MUTANTS = [
             "    without = {*give_way[few:]}\n",
             "    without = {*give_way}\n",
         ),
+        (
+            "choose as few as possible of those that give way",
+            "    without = {*give_way[few:]}\n",
+            "    without = {*give_way[few:]} if not few else set()\n",
+        ),
     ),
     *of(
         f"{_CORE}/topology.py",
