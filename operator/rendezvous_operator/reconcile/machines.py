@@ -102,7 +102,7 @@ class Machines:
         soon = now + LOOK_AGAIN_SECONDS
         if machine is not None:
             self._answers[name] = _Answer(soon, now + seconds, machine, now + KEPT_SECONDS)
-        elif before is not None and now < before.kept_until:
+        elif before is not None:
             self._answers[name] = before._replace(soon=soon, until=soon)
         else:
             self._answers[name] = _Answer(soon, soon, None, now)

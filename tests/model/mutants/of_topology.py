@@ -48,7 +48,7 @@ MUTANTS = [
     ),
     *of(
         f"{_CORE}/machines.py",
-        _TESTS,
+        [*_TESTS, "core/test_policies_together.py"],
         (
             "read the machines of all nodes for their ranks",
             "= (topology.by_machines, marks.need_machines)",

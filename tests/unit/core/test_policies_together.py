@@ -10,7 +10,7 @@ from tests.unit.core.test_whole_segments import in_segments
 
 from rendezvous_api.participant import Participant
 from rendezvous_api.reasons import AttemptReason, PassedOverReason, RanksPolicy
-from rendezvous_api.rendezvous_spec import NodePolicies, Ranks
+from rendezvous_api.rendezvous_spec import Exclude, NodePolicies, Ranks
 from rendezvous_operator.core.world import Machine, Pod
 
 BY_RACKS = Ranks(RanksPolicy.TOPOLOGY, ("rack",))
@@ -42,10 +42,27 @@ def test_a_replacement_group_over_two_racks_is_not_divided() -> None:
     assert [{name[1] for name in scenario.members}, len(scenario.members)] == [{"x", "y"}, 4]
 
 
+def test_a_replacement_group_is_not_divided_to_fill_the_places_of_another_one() -> None:
+    scenario = _Placed(2, 4, ranks=BY_RACKS, nodes=NodePolicies("group", 2))
+    scenario.join("rx1", "sx2", "ry1", "sy2")
+    scenario.join("rz1", "rz2", "sw1", "sw2")
+    scenario.leave("sx2")
+    scenario.all_join_again()
+    assert [{name[1] for name in scenario.members}, len(scenario.members)] in ([{"y", "z"}, 4], [{"y", "w"}, 4])
+
+
 def test_another_label_of_a_pod_says_nothing_of_its_machine() -> None:
     scenario = _Placed(2, 2, ranks=Ranks(RanksPolicy.TOPOLOGY, ("group",)))
+    scenario.may_read = False
     scenario.join("rx1", "ry1")
-    assert "rx1 is on machine machine-of-rx1, which has no label group" in scenario.condition("Running").message
+    assert "not in the order of machines: rx1" in scenario.condition("Running").message
+
+
+def test_machines_are_read_for_ranks_also_if_no_mark_counts() -> None:
+    nodes = NodePolicies(exclude=Exclude(cordoned=False, known_marks=False))
+    scenario = _Placed(4, 4, ranks=BY_RACKS, nodes=nodes)
+    scenario.join("rx1", "sx2", "ry1", "sy2")
+    assert [member.name[0] for member in scenario.status.participants] in (["r", "r", "s", "s"], ["s", "s", "r", "r"])
 
 
 def _with_one_that_fails(*spare: str) -> _Placed:

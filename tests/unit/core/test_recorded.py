@@ -29,7 +29,7 @@ from rendezvous_operator.core.recorded import (
     release_of,
 )
 from rendezvous_operator.core.timers import Timer
-from rendezvous_operator.core.world import Decision, Evidence, Memory, Now, Target, World
+from rendezvous_operator.core.world import Decision, Evidence, Machine, Memory, Now, Target, World
 
 Json = dict[str, Any]
 
@@ -81,6 +81,14 @@ def test_a_line_has_only_what_is_new() -> None:
     change = lines.line(recorded._replace(world=later))["seen"]
     expected = {"object": {"status": {"heartbeatTime": "2030-01-01T00:00:09.000000Z"}}, "beatAt": 9.0}
     assert change == {"world": {"participants": {name: expected}}}
+
+
+def test_no_machines_that_are_needed_are_other_than_none_that_may_be_read() -> None:
+    recorded, lines, reader = decision(3), Lines(), Reader()
+    for machines in (None, {}, {"gpu-7": Machine("is gone")}, {}, None, {}):
+        now = recorded._replace(world=replace(recorded.world, machines=machines))
+        assert reader.read(json.loads(json.dumps(lines.line(now))))[0].world.machines == machines
+        assert is_read(line(now)).world.machines == machines
 
 
 def test_entries_in_another_order_are_recorded_as_a_whole() -> None:

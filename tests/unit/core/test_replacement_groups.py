@@ -362,3 +362,10 @@ def test_an_edit_of_the_label_counts_from_the_next_round_on() -> None:
     scenario.all_join_again()
     assert scenario.group == ["b1", "b2"]
     assert set(scenario.status.spares) == {"a1", "a2"}
+
+
+def test_nobody_waits_for_a_lost_member_of_one() -> None:
+    scenario = training("a1", "a2", "b1", "b2", replacement_seconds=60)
+    scenario.leave("a1")
+    scenario.all_join_again()
+    assert scenario.group == ["b1", "b2"]
