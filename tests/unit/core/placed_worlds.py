@@ -82,6 +82,11 @@ def placed(*nodes: str, labels: Mapping[str, Mapping[str, str]] | None = None, *
     return scenario
 
 
+def in_segments(*nodes: str, segment: int = 2, **spec: object) -> Placed:
+    """The same in whole segments of one rack."""
+    return placed(*nodes, **{"min_nodes": segment, "ranks": by_labels("rack", segment=segment), **spec})  # type: ignore[arg-type]
+
+
 def goes_on(scenario: Placed) -> str:
     """All members that live join again: the next round."""
     scenario.all_join_again()

@@ -5,8 +5,8 @@ from typing import Any
 
 from tests.unit.core.healths import stays_out
 from tests.unit.core.machine_worlds import MachineScenario
+from tests.unit.core.placed_worlds import in_segments
 from tests.unit.core.racks import message, training
-from tests.unit.core.test_whole_segments import in_segments
 
 from rendezvous_api.participant import Participant
 from rendezvous_api.reasons import AttemptReason, PassedOverReason, RanksPolicy

@@ -1,7 +1,7 @@
 """Rule "topology ranks", the part of ``ranks.segmentSize``: rounds of whole segments, each in one domain."""
 
 import pytest
-from tests.unit.core.placed_worlds import Placed, by_labels, goes_on, goes_on_after, placed, spares_of
+from tests.unit.core.placed_worlds import by_labels, goes_on, goes_on_after, in_segments, placed, spares_of
 
 from rendezvous_api.reasons import FormationReason, RanksPolicy
 from rendezvous_api.rendezvous_spec import AllowedSizes, Ranks, RendezvousSpec
@@ -17,10 +17,6 @@ NO_LABELS: dict[str, str] = {}
 def test_sizes_are_whole_segments(bounds: tuple[int, int], sizes: AllowedSizes, allowed: tuple[int, ...]) -> None:
     assert sizes_of(RendezvousSpec(*bounds, sizes=sizes, ranks=by_labels("rack", segment=2))).allowed == allowed
     assert sizes_of(RendezvousSpec(2, 3, ranks=Ranks(RanksPolicy.STABLE, segment_size=2))).allowed == (2, 3)
-
-
-def in_segments(*nodes: str, segment: int = 2, **spec: object) -> Placed:
-    return placed(*nodes, **{"min_nodes": segment, "ranks": by_labels("rack", segment=segment), **spec})  # type: ignore[arg-type]
 
 
 def test_only_whole_segments_of_a_domain_count_and_the_rest_waits() -> None:
