@@ -14,6 +14,7 @@ from tests.support.waiting import wait_until
 
 from rendezvous_api import names
 from rendezvous_api.reasons import PassedOverReason
+from rendezvous_controlplane import LocalControlPlane
 
 
 class Machine:
@@ -35,6 +36,12 @@ class Machine:
 
     def _kubectl(self, *arguments: str, body: Json | None = None) -> None:
         self._job.control_plane.kubectl(*arguments, input=None if body is None else json.dumps(body))
+
+
+@pytest.fixture(scope="module")
+def control_plane(own_control_plane: LocalControlPlane) -> LocalControlPlane:
+    """One without the operator of the other tests, which may not read machines, and would decide otherwise."""
+    return own_control_plane
 
 
 @pytest.fixture
