@@ -100,7 +100,8 @@ def test_a_cordoned_machine_takes_the_place_of_no_member_until_it_is_uncordoned(
     job.journal.assert_no_split()
 
 
-def test_a_node_that_has_failed_too_often_gives_way_to_a_spare(job: Job) -> None:
+def test_a_node_that_has_failed_too_often_gives_way_to_a_spare(quiet_job: Job, reader: Process) -> None:
+    job = quiet_job
     job.create(2, 2, maxFailuresPerNode=1)
     for node in ("n0", "n1"):
         job.agent(node)
