@@ -7,11 +7,11 @@ from rendezvous_api import names
 from rendezvous_api.reasons import EventReason, FormationReason, PassedOverReason, RoundEndReason
 from rendezvous_api.rendezvous import Formation, RendezvousStatus, RoundRecord, Store
 from rendezvous_operator.core import budget, conditions, garbage, history, invariants, summary, topology, unhealthy
-from rendezvous_operator.core.nodes import MemberState, MemberView
+from rendezvous_operator.core.nodes import MemberState, MemberView, names_of
 from rendezvous_operator.core.rank.rank import rank
 from rendezvous_operator.core.run import Run
 from rendezvous_operator.core.runs import owner, refuse
-from rendezvous_operator.core.select import bad_machines, held_out
+from rendezvous_operator.core.select import bad_machines, by_topology, held_out
 from rendezvous_operator.core.select.selection import Selection
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.timers import Timers
@@ -45,7 +45,7 @@ def build(s: Situation, timers: Timers, picked: Selection, outlook: Outlook | No
         s.run.until,
         outlook.until if outlook is not None else None,
         history.changes_at(s, timers),
-        topology.changes_at(s.where, s.waiting, s.world, s.now.monotonic),
+        by_topology.changes_at(s),
     )
     return Decision(
         status,
@@ -132,7 +132,7 @@ def _published(s: Situation, timers: Timers, picked: Selection) -> RendezvousSta
 
 
 def _spares(picked: Selection, chosen: Container[str]) -> tuple[str, ...]:
-    waiting = [*(node.name for node in picked.queue), *(item.name for item in picked.left_out)]
+    waiting = [*names_of(picked.queue), *(item.name for item in picked.left_out)]
     return tuple(name for name in waiting if name not in chosen)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from rendezvous_operator.core import coming_pods, machines
 from rendezvous_operator.core.blocking import blocking, may_run_unlisted, unlisted_key
+from rendezvous_operator.core.nodes import names_of
 from rendezvous_operator.core.runs import close, refuse
 from rendezvous_operator.core.select import bad_machines
 from rendezvous_operator.core.select.choose import fitting
@@ -58,7 +59,7 @@ def _unlisted_nodes(s: Situation) -> Iterator[Fact]:
 
 
 def _first_round(s: Situation) -> Iterator[Fact]:
-    if s.may_publish and not s.run.has_round and fitting(s, [node.name for node in s.unmarked]):
+    if s.may_publish and not s.run.has_round and fitting(s, names_of(s.unmarked)):
         yield Timer.ENOUGH, s.run.id
         if s.all_known_wait:
             yield Timer.SETTLED, s.names_waiting

@@ -13,6 +13,7 @@ from rendezvous_operator.core import topology
 from rendezvous_operator.core.blocking import unlisted_key
 from rendezvous_operator.core.nodes import Node
 from rendezvous_operator.core.select import held_out
+from rendezvous_operator.core.select.replacement_groups import name_of
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.timers import Timer, Timers
 
@@ -74,8 +75,7 @@ def _are_whole(s: Situation, members: Iterable[str]) -> bool:
     if s.spec.nodes.groups is None:
         return True
     key, size = s.spec.nodes.groups
-    pods = [s.nodes[name].pod if name in s.nodes else None for name in members]
-    found = Counter(pod.labels.get(key) if pod is not None else None for pod in pods)
+    found = Counter(name_of(s.nodes[name], key) if name in s.nodes else None for name in members)
     return None not in found and set(found.values()) == {size}
 
 

@@ -99,7 +99,8 @@ def assess(now: Now, world: World, memory: Memory, nodes: Mapping[str, Node]) ->
     """Measure the silence of all nodes that have not left and are not certainly dead."""
     words = Words(now.monotonic, world, nodes)
     ended = overdue.judge(now.monotonic, world, nodes, memory, words)
-    nodes = with_dead(nodes, ended.dead)
+    if ended.dead:
+        nodes = with_dead(nodes, ended.dead)
     expected = [world.participants[node.name] for node in nodes.values() if node.left is None and not node.dead]
     found = _assess(now, world, memory, nodes, words, expected)
     return replace(

@@ -234,6 +234,11 @@ class MemberView(NamedTuple):
         return self._replace(state=MemberState.LOST, why=self.silent) if self.silent else self
 
 
+def names_of(nodes: Iterable[Node]) -> tuple[str, ...]:
+    """The names of nodes, in their order."""
+    return tuple(node.name for node in nodes)
+
+
 def nodes_of(views: Iterable[MemberView]) -> list[Node]:
     """The nodes of members whose objects exist."""
     return [view.node for view in views if view.node is not None]

@@ -25,7 +25,8 @@ def observe(now: Now, world: World, memory: Memory) -> Situation | Evidence:
     known = KnownRuns.of(world.rendezvous.status)
     nodes = {name: see_node(world, name, seen, known) for name, seen in world.participants.items()}
     liveness = assess(now, world, memory, nodes)
-    nodes = with_dead(nodes, liveness.overdue)
+    if liveness.overdue:
+        nodes = with_dead(nodes, liveness.overdue)
     nodes |= {name: nodes[name]._replace(silence=silent) for name, silent in liveness.silences.items()}
     all_waiting = tuple(node for node in nodes.values() if node.waits(known.members.get(node.name)))
     spec = world.rendezvous.spec

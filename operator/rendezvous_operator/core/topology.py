@@ -21,8 +21,6 @@ from rendezvous_operator.core.world import World
 
 Path = tuple[str, ...]
 
-LOOK_AGAIN_SECONDS = 5.0
-"""A machine that has just been added may get its labels later than its pods start."""
 MOST_CHARACTERS = 400_000
 """Of the values that the status has. It must fit into one object of etcd, which has at most 1.5 MB."""
 
@@ -137,13 +135,6 @@ def unlabelled(where: Whereabouts, nodes: Iterable[Node], world: World) -> list[
         if lacking:
             found.append(Missing(node.name, _why_unlabelled(world, node, lacking)))
     return found
-
-
-def changes_at(where: Whereabouts | None, waiting: Iterable[Node], world: World, now: float) -> float | None:
-    """When machines are looked at again, since a node waits of which a value is not known; None: not for that."""
-    if where is None or world.machines is None:
-        return None
-    return now + LOOK_AGAIN_SECONDS if any("" in where.of(node.name) for node in waiting) else None
 
 
 def _why_unlabelled(world: World, node: Node, lacking: Sequence[str]) -> str:

@@ -17,18 +17,10 @@ MUTANTS = [
             "if request is not None and request != s.run.retry_request:",
             "if request is not None:",
         ),
-        (
-            "hold out no node if too few would be left",
-            "if not who or not fitting(s, [node.name for node in left]):",
-            "if not who:",
-        ),
+        ("hold out no node if too few would be left", "if not who or not fitting(s, left):", "if not who:"),
         ("bound the hold-outs", "(*others, *new)[-names.MAX_HELD_OUT :]", "(*others, *new)"),
         ("end a hold-out", "if not timers.passed(ends_at(s, timers, entry)))", "if True)"),
-        (
-            "let no hold-out count while too few are left",
-            "return found if fitting(s, expected) else ()",
-            "return found",
-        ),
+        ("let no hold-out count while too few are left", "return found if fitting(s, left) else ()", "return found"),
         (
             "count members that may join again among those that are left",
             ", *(view.name for view in blocking(s, timers))]",

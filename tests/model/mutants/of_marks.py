@@ -171,7 +171,7 @@ MUTANTS = [
             "    if spec.node_name is not None:\n",
             "    if False:\n",
         ),
-        ("take a replaced pod for the same node", "place_of(node.name, spec.pod_index) or node.name", "node.name"),
+        ("take a replaced pod for the same node", "place_of(name, pod_index) or name", "name"),
     ),
     *of(
         f"{_CORE}/select/passed_over.py",

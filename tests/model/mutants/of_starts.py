@@ -24,8 +24,8 @@ MUTANTS = [
         ("keep the spares of a closed run", "return Selection(spares=spares.of_a_closed_run(s))", "return Selection()"),
         (
             "take in only as many as fit",
-            "chosen = choose(s, [*s.entries, *spares.names_of(queue)])",
-            "chosen = [*s.entries, *spares.names_of(queue)]",
+            "chosen = choose(s, [*s.entries, *names_of(queue)])",
+            "chosen = [*s.entries, *names_of(queue)]",
         ),
         ("take in none if no more fit", "if not queue or grown(s, queue) <= s.status.nodes:", "if not queue:"),
         (

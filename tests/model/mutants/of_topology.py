@@ -37,9 +37,6 @@ MUTANTS = [
         ("notice ranks that are apart", "if len(found) > len({*found}):", "if False:"),
         ("notice them at each level", "for level in range(len(topology.keys)):", "for level in [0]:"),
         ("notice a segment that is not whole", "domain.nodes % segment_size for", "False for"),
-        ("look for labels that come late", "return now + LOOK_AGAIN_SECONDS if any(", "return None if any("),
-        ("look for them only if one is missing", 'if any("" in where', 'if True or any("" in where'),
-        ("look for none that may not be read", "if where is None or world.machines is None:", "if where is None:"),
     ),
     *of(
         f"{_CORE}/situation.py",
@@ -86,8 +83,8 @@ MUTANTS = [
         ["core/test_policies_together.py"],
         (
             "choose who has failed too often only after all others of its place",
-            "choose(s, spares.names_of(_without_last(s, queue, last)))",
-            "choose(s, spares.names_of(queue))",
+            "choose(s, names_of(_without_last(s, queue, last)))",
+            "choose(s, names_of(queue))",
         ),
         (
             "choose who has failed too often if the others are too few",
@@ -112,6 +109,13 @@ MUTANTS = [
     *of(
         f"{_CORE}/select/by_topology.py",
         _TESTS,
+        (
+            "look for labels that come late",
+            "return s.now.monotonic + LOOK_AGAIN_SECONDS if any(",
+            "return None if any(",
+        ),
+        ("look for them only if one is missing", 'if any("" in where', 'if True or any("" in where'),
+        ("look for none that may not be read", "if where is None or s.world.machines is None:", "if where is None:"),
         (
             "count no segment of machines without the label",
             " for path, count in counts.items() if _may_have_segments(path))",
@@ -177,6 +181,10 @@ MUTANTS = [
             "other[: level + 1] != path[: level + 1] for",
             "other[-1:] != path[-1:] for",
         ),
+    ),
+    *of(
+        f"{_CORE}/rank/stable.py",
+        _TESTS,
         ("keep those who stand in", "owner = member.stands_in_for if keeps else None", "owner = None"),
     ),
     *of(
@@ -185,7 +193,7 @@ MUTANTS = [
         ("remember where members are", "topology.of_round(members, s.where) if s.where is not None else None", "None"),
         (
             "look again while a label is missing",
-            "        topology.changes_at(s.where, s.waiting, s.world, s.now.monotonic),\n",
+            "        by_topology.changes_at(s),\n",
             "",
         ),
     ),

@@ -15,7 +15,7 @@ from rendezvous_api.reasons import FAILURES, HeldOutReason, RoundEndReason
 from rendezvous_operator.core import check_in, failures
 from rendezvous_operator.core.blocking import blocking
 from rendezvous_operator.core.check_in import FailedCheckIn
-from rendezvous_operator.core.nodes import MemberState, MemberView
+from rendezvous_operator.core.nodes import MemberState, MemberView, names_of
 from rendezvous_operator.core.rank import store_host
 from rendezvous_operator.core.select import held_out
 from rendezvous_operator.core.select.choose import fitting
@@ -61,8 +61,7 @@ def may_be_excused(s: Situation, timers: Timers, cause: Cause[RoundEndReason]) -
     stay = (MemberState.REENTERED, MemberState.LEAVING)
     suspects = {view.name for view in s.members if view.state not in stay and _crashes_again(s, timers, view)}
     others = {view.name for view in s.members if not _has_crashed(view)}
-    out = {entry.name for entry in held_out.counting(s, timers)}
-    others |= {node.name for node in held_out.waiting_without(s, out)}
+    others |= {*names_of(held_out.waiting_without(s, held_out.counting(s, timers)))}
     return bool(suspects) and fitting(s, others - suspects) > 0
 
 

@@ -20,7 +20,7 @@ def causes(s: Situation, timers: Timers) -> Iterator[Cause[RoundEndReason]]:
     """At most one, which may count only later."""
     if s.liveness.by_peers_only or s.liveness.rare:
         return  # they train well, but may not learn of the next round, so it would lose them
-    waiting = held_out.waiting_without(s, {entry.name for entry in held_out.counting(s, timers)})
+    waiting = held_out.waiting_without(s, held_out.counting(s, timers))
     if not waiting or grown(s, waiting) <= s.status.nodes:
         return
     # Who was held out before may fail again, so the others have at least the interval.

@@ -26,13 +26,14 @@ def by_topology(s: Situation, chosen: Sequence[Node]) -> tuple[Member, ...]:
     if s.run.has_round:
         for member in s.status.participants:
             path = s.where.places[member.name]
-            places[path].append(_at(member, len(places[path])))
+            places[path].append(stable.moved(member, len(places[path]), keeps=True))
     ranked: list[Member] = []
     for path, names in inside.items():
         of_domain = [objects[name] for name in names]
         members = places[path]
         of_domain_ranked = stable.later_ranks(of_domain, members) if members else stable.first_ranks(of_domain)
-        ranked += [_at(member, len(ranked) + place) for place, member in enumerate(of_domain_ranked)]
+        first = len(ranked)
+        ranked += [stable.moved(member, first + place, keeps=True) for place, member in enumerate(of_domain_ranked)]
     if not s.run.has_round:
         return tuple(ranked)
     return _with_host_first(tuple(ranked), store_host.moved_if_unfit(s, tuple(ranked))[0].name, s.where)
@@ -54,11 +55,5 @@ def _with_host_first(ranked: tuple[Member, ...], host: str, where: Whereabouts) 
     order = sorted(ranked, key=apart)
     place = next(place for place, member in enumerate(order) if member.name == host)
     order[0], order[place] = order[place], order[0]
-    moved = {order[0].name, order[place].name}
-    return tuple(_at(member, rank, keeps=member.name not in moved) for rank, member in enumerate(order))
-
-
-def _at(member: Member, rank: int, *, keeps: bool = True) -> Member:
-    """The member at another rank; ``keeps``: it goes on to stand in for whom it stood in for."""
-    owner = member.stands_in_for if keeps else None
-    return Member(member.name, member.incarnation, member.attempt, rank, member.pod_index, owner)
+    exchanged = {order[0].name, order[place].name}
+    return tuple(stable.moved(member, rank, keeps=member.name not in exchanged) for rank, member in enumerate(order))

@@ -95,6 +95,12 @@ def _kept(
     return stands_in.get(rank) if stays else None
 
 
+def moved(member: Member, rank: int, *, keeps: bool = False) -> Member:
+    """The member at another rank; ``keeps``: it goes on to stand in for whom it stood in for."""
+    owner = member.stands_in_for if keeps else None
+    return Member(member.name, member.incarnation, member.attempt, rank, member.pod_index, owner)
+
+
 def _member(participant: Participant, rank: int, stands_in_for: RankOwner | None) -> Member:
     spec = participant.spec
     return Member(participant.metadata.name, spec.incarnation, spec.attempt, rank, spec.pod_index, stands_in_for)

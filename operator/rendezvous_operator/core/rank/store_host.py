@@ -12,6 +12,7 @@ from math import gcd
 from rendezvous_api.reasons import RoundEndReason
 from rendezvous_api.rendezvous import Member
 from rendezvous_operator.core import check_in, failures
+from rendezvous_operator.core.rank.stable import moved
 from rendezvous_operator.core.situation import Situation
 
 _CHECKED_IN = RoundEndReason.WORKER_FAILED.value
@@ -48,7 +49,7 @@ def moved_if_unfit(s: Situation, ranked: tuple[Member, ...]) -> tuple[Member, ..
     other = min(others, key=lambda member: (failed[member.name], member.name in cut_off, steps[member.rank]))
     if failed[other.name] > failed[host.name]:
         return ranked
-    changed = {0: _at(other, 0), other.rank: _at(host, other.rank)}
+    changed = {0: moved(other, 0), other.rank: moved(host, other.rank)}
     return tuple(changed.get(member.rank, member) for member in ranked)
 
 
@@ -85,7 +86,3 @@ def _is_unfit(s: Situation, host: Member, failed: int) -> bool:
     seen = check_in.seen_together(s)
     at_fault = seen.not_reached and 2 * len(seen.not_reached) >= seen.others
     return failed > (0 if at_fault else 1)
-
-
-def _at(member: Member, rank: int) -> Member:
-    return Member(member.name, member.incarnation, member.attempt, rank, member.pod_index)

@@ -12,6 +12,7 @@ from rendezvous_api.reasons import ClosedReason
 from rendezvous_api.rendezvous import PassedOver
 from rendezvous_operator.core.machines import LOOK_AGAIN_SECONDS
 from rendezvous_operator.core.marks import in_words, need_machines
+from rendezvous_operator.core.nodes import names_of
 from rendezvous_operator.core.select.choose import fitting
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.timers import Timer, Timers
@@ -53,7 +54,7 @@ def too_few_are_left(s: Situation) -> bool:
     if not s.may_publish:
         return False
     may_rejoin = [view.name for view in s.blocking_members] if s.run.has_round else []
-    left, all_of_them = ([*may_rejoin, *(node.name for node in nodes)] for nodes in (s.unmarked, s.waiting))
+    left, all_of_them = ([*may_rejoin, *names_of(nodes)] for nodes in (s.unmarked, s.waiting))
     return not fitting(s, left) and fitting(s, all_of_them) > 0
 
 

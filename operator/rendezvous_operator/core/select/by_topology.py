@@ -6,6 +6,8 @@ With ``ranks.segmentSize`` only whole segments are chosen, each in one domain: t
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
+from rendezvous_operator.core.machines import LOOK_AGAIN_SECONDS
+from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.topology import Path, Whereabouts, in_order_of_domains
 
 
@@ -61,3 +63,14 @@ def chosen_nodes(names: Sequence[str], where: Whereabouts, size: int) -> list[st
         if len(chosen) < size:
             chosen.add(name)
     return [name for name in names if name in chosen]
+
+
+def changes_at(s: Situation) -> float | None:
+    """When machines must be looked at again (monotonic seconds), since a node waits of which a value is not known.
+
+    A machine that has just been added may get its labels later than its pods start. None: not for that.
+    """
+    where = s.where
+    if where is None or s.world.machines is None:
+        return None
+    return s.now.monotonic + LOOK_AGAIN_SECONDS if any("" in where.of(node.name) for node in s.waiting) else None

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
+from rendezvous_operator.core.nodes import names_of
 from rendezvous_operator.core.select import by_topology
 from rendezvous_operator.core.select.eligible import eligible
 from rendezvous_operator.core.situation import Situation
@@ -9,10 +10,7 @@ from rendezvous_operator.core.situation import Situation
 
 def fitting(s: Situation, names: Collection[str]) -> int:
     """The largest allowed size that these nodes can fill, if no others are there; 0 if there is none."""
-    together = _together(s, names)
-    if s.where is not None and (segment := s.spec.segment_size) is not None:
-        return s.sizes.fitting(by_topology.in_whole_segments(together, s.where, segment))
-    return s.sizes.fitting(len(together))
+    return _size(s, _together(s, names))
 
 
 def in_whole_segments(s: Situation, names: Collection[str]) -> str:
@@ -30,7 +28,8 @@ def choose(s: Situation, names: Sequence[str]) -> Sequence[str]:
         s: the situation.
         names: of the nodes, in the order in which they are chosen: members of the current round come first.
     """
-    together, size = _together(s, names), fitting(s, names)
+    together = _together(s, names)
+    size = _size(s, together)
     # Whole replacement groups are side by side, and the topology would take some of their nodes only.
     if s.where is None or size == len(together) or s.spec.nodes.groups is not None:
         return together[:size]
@@ -43,4 +42,11 @@ def _together(s: Situation, names: Collection[str]) -> Sequence[str]:
     """Those of the nodes that may be members of one round."""
     if s.spec.nodes.groups is None:
         return tuple(names)
-    return [node.name for node in eligible(s, [s.nodes[name] for name in names if name in s.nodes]).nodes]
+    return names_of(eligible(s, [s.nodes[name] for name in names if name in s.nodes]).nodes)
+
+
+def _size(s: Situation, together: Collection[str]) -> int:
+    """The largest allowed size that nodes can fill which may be members of one round."""
+    if s.where is not None and (segment := s.spec.segment_size) is not None:
+        return s.sizes.fitting(by_topology.in_whole_segments(together, s.where, segment))
+    return s.sizes.fitting(len(together))

@@ -55,14 +55,18 @@ def _key_of(failure: Failure) -> Hashable:
     """What has failed: a machine, or a node whose machine is not known."""
     if failure.machine is not None:
         return "machine", failure.machine
-    return "node", place_of(failure.node, failure.pod_index) or failure.node
+    return _key_of_node(failure.node, failure.pod_index)
 
 
 def _keys_of(node: Node) -> Iterator[Hashable]:
     spec = node.object.spec
     if spec.node_name is not None:
         yield "machine", spec.node_name
-    yield "node", place_of(node.name, spec.pod_index) or node.name
+    yield _key_of_node(node.name, spec.pod_index)
+
+
+def _key_of_node(name: str, pod_index: int | None) -> Hashable:
+    return "node", place_of(name, pod_index) or name
 
 
 def _entry(s: Situation, node: Node, times: int, until: datetime) -> PassedOver:

@@ -5,7 +5,7 @@ a new leader knows it, too. Nobody is held out if the nodes that are left could 
 nodes.
 """
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from rendezvous_api import names
@@ -14,7 +14,7 @@ from rendezvous_api.node_names import place_in_job, place_of
 from rendezvous_api.reasons import EventReason, HeldOutReason
 from rendezvous_api.rendezvous import LONGEST_HOLD_OUT_SECONDS, HeldOut, Missing
 from rendezvous_operator.core.blocking import blocking
-from rendezvous_operator.core.nodes import Node
+from rendezvous_operator.core.nodes import Node, names_of
 from rendezvous_operator.core.select.choose import fitting
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.timers import Timer, Timers
@@ -55,8 +55,8 @@ def hold_out(s: Situation, timers: Timers, blamed: Sequence[Blame]) -> Situation
     is not explained by those in the list must not look as if it were.
     """
     who = {blame.name for blame in blamed}
-    left = waiting_without(s, who.union(entry.name for entry in counting(s, timers)))
-    if not who or not fitting(s, [node.name for node in left]):
+    left = [name for name in names_of(waiting_without(s, counting(s, timers))) if name not in who]
+    if not who or not fitting(s, left):
         return None
     before = {entry.name: entry for entry in s.run.held_out}
     new = tuple(_entry(s, before.get(blame.name), blame) for blame in blamed)
@@ -82,14 +82,14 @@ def counting(s: Situation, timers: Timers) -> tuple[HeldOut, ...]:
     found = active(s, timers)
     if not found or s.round_runs:
         return found
-    left = waiting_without(s, {entry.name for entry in found})
-    expected = [*(node.name for node in left), *(view.name for view in blocking(s, timers))]
-    return found if fitting(s, expected) else ()
+    left = [*names_of(waiting_without(s, found)), *(view.name for view in blocking(s, timers))]
+    return found if fitting(s, left) else ()
 
 
-def waiting_without(s: Situation, who: Container[str]) -> tuple[Node, ...]:
-    """The nodes that wait for the next round of the run, without those that are held out, or kept out by a mark."""
-    return tuple(node for node in s.unmarked if node.name not in who)
+def waiting_without(s: Situation, entries: Sequence[HeldOut]) -> tuple[Node, ...]:
+    """The nodes that wait for the next round of the run, without those held out by these, or kept out by a mark."""
+    who = {entry.name for entry in entries}
+    return tuple(node for node in s.unmarked if node.name not in who) if who else s.unmarked
 
 
 def ends_at(s: Situation, timers: Timers, entry: HeldOut) -> float:

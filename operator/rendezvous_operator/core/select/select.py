@@ -5,7 +5,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 
 from rendezvous_api.rendezvous import PassedOver
 from rendezvous_operator.core.blocking import blocking
-from rendezvous_operator.core.nodes import Node, nodes_of
+from rendezvous_operator.core.nodes import Node, names_of, nodes_of
 from rendezvous_operator.core.select import bad_machines, held_out, order, passed_over, spares
 from rendezvous_operator.core.select.choose import choose, fitting
 from rendezvous_operator.core.select.eligible import eligible
@@ -20,7 +20,7 @@ def select(s: Situation, timers: Timers) -> Selection:
         return Selection(spares=spares.of_a_closed_run(s))
     out, kept_out = held_out.counting(s, timers), bad_machines.kept_out(s)
     last = passed_over.giving_way(s)
-    waiting = _in_order(s, held_out.waiting_without(s, {entry.name for entry in out}), last)
+    waiting = _in_order(s, held_out.waiting_without(s, out), last)
     if s.round_runs:
         found = _with_members(s, waiting)
         queue = tuple(node for node in found.nodes if node.name not in s.entries)
@@ -30,7 +30,7 @@ def select(s: Situation, timers: Timers) -> Selection:
         gives_way = _of_the_others(queue, newcomers, last)
         return Selection(queue, (), listed, newcomers, out, kept_out, gives_way, left_out)
     queue, left_out = eligible(s, waiting)
-    chosen = _nodes(s, choose(s, spares.names_of(_without_last(s, queue, last))))
+    chosen = _nodes(s, choose(s, names_of(_without_last(s, queue, last))))
     may_rejoin = [view.name for view in blocking(s, timers)]
     listed = spares.while_forming(s, [*queue, *_nodes(s, [item.name for item in left_out])], chosen, may_rejoin)
     gives_way = _of_the_others(queue, chosen, last) if chosen else ()
@@ -39,14 +39,14 @@ def select(s: Situation, timers: Timers) -> Selection:
 
 def grown(s: Situation, waiting: Iterable[Node]) -> int:
     """The size that the running round would have with these nodes, of which none is held out."""
-    return fitting(s, [*s.entries, *(node.name for node in waiting)])
+    return fitting(s, [*s.entries, *names_of(waiting)])
 
 
 def _newcomers(s: Situation, queue: Sequence[Node]) -> tuple[Node, ...]:
     """The nodes for which the running round will be ended."""
     if not queue or grown(s, queue) <= s.status.nodes:
         return ()
-    chosen = choose(s, [*s.entries, *spares.names_of(queue)])
+    chosen = choose(s, [*s.entries, *names_of(queue)])
     return _nodes(s, [name for name in chosen if name not in s.entries])
 
 
@@ -55,7 +55,7 @@ def _without_last(s: Situation, queue: Sequence[Node], last: Container[str]) -> 
     give_way = [node.name for node in queue if node.name in last] if last else []
     if not give_way:
         return queue
-    others, most = [node.name for node in queue if node.name not in last], fitting(s, spares.names_of(queue))
+    others, most = [node.name for node in queue if node.name not in last], fitting(s, names_of(queue))
     few = bisect_left(range(len(give_way)), most, key=lambda number: fitting(s, [*others, *give_way[:number]]))
     without = {*give_way[few:]}
     return [node for node in queue if node.name not in without]
@@ -65,8 +65,8 @@ def _of_the_others(
     queue: Sequence[Node], chosen: Sequence[Node], last: Mapping[str, PassedOver]
 ) -> tuple[PassedOver, ...]:
     """Who gives way, and is not chosen."""
-    names = {*spares.names_of(chosen)} if last else set()
-    return tuple(last[node.name] for node in queue if node.name in last and node.name not in names)
+    among = {*names_of(chosen)} if last else set()
+    return tuple(last[node.name] for node in queue if node.name in last and node.name not in among)
 
 
 def _with_members(s: Situation, waiting: Sequence[Node]) -> Eligible:

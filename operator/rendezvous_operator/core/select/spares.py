@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from rendezvous_operator.core.nodes import Node
+from rendezvous_operator.core.nodes import Node, names_of
 from rendezvous_operator.core.select.choose import fitting
 from rendezvous_operator.core.situation import Situation
 
@@ -49,8 +49,3 @@ def while_forming(
 def of_a_closed_run(s: Situation) -> tuple[str, ...]:
     """The spares of a closed run until they have left. A node that starts later has not waited for that run."""
     return tuple(name for name in s.run.spares if name in s.listed_spares and s.nodes[name].left is None)
-
-
-def names_of(nodes: Sequence[Node]) -> tuple[str, ...]:
-    """The names of nodes, in their order."""
-    return tuple(node.name for node in nodes)

@@ -13,10 +13,9 @@ from collections.abc import Container
 
 from rendezvous_api.reasons import FormationReason
 from rendezvous_operator.core.blocking import blocking
-from rendezvous_operator.core.nodes import MemberState
+from rendezvous_operator.core.nodes import MemberState, names_of
 from rendezvous_operator.core.select.choose import fitting, in_whole_segments
 from rendezvous_operator.core.select.selection import Selection
-from rendezvous_operator.core.select.spares import names_of
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.start.missing import missing_and_left_out
 from rendezvous_operator.core.timers import Timer, Timers

@@ -1,9 +1,9 @@
 """Rule "size": a round has an allowed size, at least ``minNodes`` and at most ``maxNodes``."""
 
 from rendezvous_api.reasons import FormationReason
+from rendezvous_operator.core.nodes import names_of
 from rendezvous_operator.core.select.choose import fitting, in_whole_segments
 from rendezvous_operator.core.select.selection import Selection
-from rendezvous_operator.core.select.spares import names_of
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.start.missing import missing_and_left_out
 from rendezvous_operator.core.timers import Timers
