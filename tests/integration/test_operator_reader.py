@@ -12,10 +12,10 @@ from tests.support.api import Json
 from rendezvous_api import names
 from rendezvous_controlplane import LocalControlPlane
 from rendezvous_operator.core.world import Target, World
-from rendezvous_operator.kube.client import KINDS, Client
+from rendezvous_operator.kube.client import KINDS, MOST_SINGLE_READS, Client
 from rendezvous_operator.kube.login import Login
 from rendezvous_operator.kube.request_trace import Request, trace
-from rendezvous_operator.reconcile.reader import MOST_SINGLE_READS, Reader
+from rendezvous_operator.reconcile.reader import Reader
 from rendezvous_operator.watch.cache import Cache
 from rendezvous_operator.watch.seen import Key
 

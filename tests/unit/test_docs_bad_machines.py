@@ -7,7 +7,8 @@ from rendezvous_api.reasons import ClosedReason, EventReason
 from rendezvous_operator.core import marks
 from rendezvous_operator.core.machines import LOOK_AGAIN_SECONDS
 from rendezvous_operator.core.select import bad_machines, failing_nodes
-from rendezvous_operator.reconcile.machines import LIST_AGAIN_SECONDS, MOST_SINGLE_READS, TIMEOUT_SECONDS
+from rendezvous_operator.kube.client import MOST_SINGLE_READS
+from rendezvous_operator.reconcile.machines import LIST_AGAIN_SECONDS, TIMEOUT_SECONDS
 
 PAGE = "docs/bad-machines.md"
 

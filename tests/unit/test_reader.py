@@ -10,9 +10,9 @@ from rendezvous_api import names
 from rendezvous_api.api_errors import ApiError, ForbiddenError, UnreachableError
 from rendezvous_api.backoff import Backoff
 from rendezvous_operator.core.world import Target
-from rendezvous_operator.kube.client import Client, Json, ObjectList
+from rendezvous_operator.kube.client import MOST_SINGLE_READS, Client, Json, ObjectList
 from rendezvous_operator.reconcile import reader as module
-from rendezvous_operator.reconcile.reader import MOST_SINGLE_READS, Reader
+from rendezvous_operator.reconcile.reader import Reader
 from rendezvous_operator.watch.cache import Cache
 from rendezvous_operator.watch.seen import Shown
 

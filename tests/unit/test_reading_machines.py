@@ -13,11 +13,10 @@ from rendezvous_api import names
 from rendezvous_api.api_errors import ApiError, ForbiddenError, NotFoundError, UnreachableError
 from rendezvous_operator.core.machines import LOOK_AGAIN_SECONDS
 from rendezvous_operator.core.world import Machine, Taint
-from rendezvous_operator.kube.client import Json
+from rendezvous_operator.kube.client import MOST_SINGLE_READS, Json
 from rendezvous_operator.reconcile.machines import (
     KEPT_SECONDS,
     LIST_AGAIN_SECONDS,
-    MOST_SINGLE_READS,
     Machines,
     machine_of,
 )

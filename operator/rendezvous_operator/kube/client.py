@@ -5,7 +5,7 @@ Objects are plain JSON here, so the same few calls serve pods and custom resourc
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple, Self
 
@@ -38,6 +38,8 @@ KINDS_BY_PLURAL: Final = {plural: kind for kind, plural in PLURALS.items()}
 
 _SELECTORS = {names.POD_KIND: names.LABEL_RENDEZVOUS}
 _PAGE = 500
+MOST_SINGLE_READS = 20
+"""For more objects of one kind that are to be read, they are listed: one request instead of one for each."""
 _CONNECTIONS = 64
 _USER_AGENT = "kube-rendezvous-operator"
 TIMEOUT_SECONDS = 30.0
@@ -129,13 +131,16 @@ class Client:
             namespace: None: all.
             labelled: of pods only those with the label of a Rendezvous.
         """
+        selector = {"labelSelector": _SELECTORS[kind]} if labelled and kind in _SELECTORS else {}
+        return await self.list_all(_path(kind, namespace), selector)
+
+    async def list_all(self, path: str, selector: Mapping[str, str] | None = None) -> ObjectList:
+        """The same at any path, such as ``/api/v1/nodes``; it asks for page after page."""
         items: list[Json] = []
         # Without resourceVersion, which would allow an older answer.
-        query = {"limit": str(_PAGE)}
-        if labelled and kind in _SELECTORS:
-            query["labelSelector"] = _SELECTORS[kind]
+        query = {"limit": str(_PAGE), **(selector or {})}
         while True:
-            page = await self.request("GET", _path(kind, namespace), query)
+            page = await self.request("GET", path, query)
             items += page["items"]
             token = page["metadata"].get("continue")
             if not token:

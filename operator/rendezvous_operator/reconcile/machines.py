@@ -13,7 +13,7 @@ from urllib.parse import quote
 from rendezvous_api.api_errors import ApiError, NotFoundError
 from rendezvous_operator.core.machines import LOOK_AGAIN_SECONDS
 from rendezvous_operator.core.world import Machine, Taint
-from rendezvous_operator.kube.client import Client, Json
+from rendezvous_operator.kube.client import MOST_SINGLE_READS, Client, Json
 
 T = TypeVar("T")
 
@@ -25,10 +25,6 @@ OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"
 
 TIMEOUT_SECONDS = 2.0
 """Of one read: the decision that needs it waits."""
-MOST_SINGLE_READS = 20
-"""For more machines all are listed."""
-PAGE = 500
-"""So many are listed by one request."""
 LIST_AGAIN_SECONDS = 30.0
 """How long the answer of a list counts: it may be large, and is asked for where no member is lost by it."""
 
@@ -114,15 +110,8 @@ class Machines:
             return GONE
 
     async def _listed(self) -> Mapping[str, Machine]:
-        found: dict[str, Machine] = {}
-        query = {"limit": str(PAGE)}
-        while True:
-            page = await self._client.request("GET", PATH, query)
-            found |= {item["metadata"]["name"]: machine_of(item) for item in page["items"]}
-            token = page["metadata"].get("continue")
-            if not token:
-                return found
-            query = {"limit": str(PAGE), "continue": token}
+        found = await self._client.list_all(PATH)
+        return {item["metadata"]["name"]: machine_of(item) for item in found.items}
 
     async def _answered(self, read: Awaitable[T]) -> T | None:
         try:

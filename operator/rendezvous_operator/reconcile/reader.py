@@ -11,7 +11,7 @@ from rendezvous_api.backoff import Backoff, Failures
 from rendezvous_operator.core import machines
 from rendezvous_operator.core.train_jobs import with_train_jobs
 from rendezvous_operator.core.world import Target, World
-from rendezvous_operator.kube.client import Client
+from rendezvous_operator.kube.client import MOST_SINGLE_READS, Client
 from rendezvous_operator.reconcile.machines import Machines
 from rendezvous_operator.reconcile.train_jobs import TrainJobs
 from rendezvous_operator.watch.cache import Cache
@@ -20,9 +20,6 @@ from rendezvous_operator.watch.seen import Key, Listed, Read
 logger = logging.getLogger(__name__)
 
 BACKOFF = Backoff(first=0.5, longest=10.0)
-
-MOST_SINGLE_READS = 20
-"""For more objects of one kind their namespace is listed: one request instead of one for each."""
 
 
 class Reader:
