@@ -15,6 +15,10 @@ NEWS_PER_SECOND = 200
 beats, or that the round has begun. The operator waits for that long before one that does not come says something."""
 
 
+LONGEST_INTERVAL_SECONDS = 300
+"""The longest interval between two heartbeats that is believed."""
+
+
 @dataclass(frozen=True, slots=True)
 class CheckIn:
     """``spec.checkIn``: what a member saw of a check-in that has failed."""
@@ -133,3 +137,17 @@ class Participant:
     metadata: ObjectMeta
     spec: ParticipantSpec
     status: ParticipantStatus = field(default_factory=ParticipantStatus)
+
+    @property
+    def rare_seconds(self) -> int:
+        """By how many seconds later than usual its next heartbeat may come; 0: it may not.
+
+        While the host answers its beats, an agent may send heartbeats as rarely as it says. It sends one at once when
+        the host does not, so all that it says of itself stands until then.
+        """
+        said, peers = self.status.peers_interval_seconds, self.status.peers
+        if said is None or peers is None or peers.host is not HostState.ANSWERS:
+            return 0
+        if self.status.incarnation != self.spec.incarnation:
+            return 0
+        return min(said, LONGEST_INTERVAL_SECONDS)

@@ -10,7 +10,7 @@ from kube_rendezvous_cli.group import Group, Pod
 from rendezvous_api import names
 from rendezvous_api.meta import parse_time
 from rendezvous_api.participant import Participant
-from rendezvous_api.reasons import ConditionReason, HostState, ParticipantState
+from rendezvous_api.reasons import ConditionReason, ParticipantState
 from rendezvous_api.rendezvous import Member
 
 MEMBER, SPARE, WAITING, HELD_OUT, REFUSED, MISSING = "member", "spare", "waiting", "heldOut", "refused", "missing"
@@ -153,17 +153,10 @@ def silence(group: Group, participant: Participant, now: datetime) -> float | No
     counts only if another agent's heartbeat shows that the two agree.
     """
     beat, longest = _heartbeat(participant, now), group.rendezvous.silent_seconds
-    if beat is None or beat < longest + _rare_seconds(participant):
+    if beat is None or beat < longest + participant.rare_seconds:
         return None
     newest = group.newest_heartbeat
     return beat if newest is not None and (now - newest).total_seconds() < longest else None
-
-
-def _rare_seconds(participant: Participant) -> int:
-    """How much rarer its heartbeats may be, since the host of its round answers its beats."""
-    said = participant.status
-    answered = said.peers is not None and said.peers.host is HostState.ANSWERS
-    return said.peers_interval_seconds or 0 if answered else 0
 
 
 def _others(group: Group, now: datetime) -> Iterator[Row]:

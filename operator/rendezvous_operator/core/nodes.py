@@ -6,8 +6,8 @@ from enum import Enum, IntEnum
 from typing import NamedTuple
 
 from rendezvous_api import names
-from rendezvous_api.participant import Participant
-from rendezvous_api.reasons import HostState, LeaveReason, ParticipantState
+from rendezvous_api.participant import LONGEST_INTERVAL_SECONDS, Participant
+from rendezvous_api.reasons import LeaveReason, ParticipantState
 from rendezvous_api.rendezvous import Member
 from rendezvous_api.rendezvous_spec import RendezvousSpec
 from rendezvous_operator.core.run_of_node import KnownRuns, RunOfNode, run_of
@@ -23,9 +23,6 @@ from rendezvous_operator.core.world import (
 )
 
 _WHOLE_SECONDS = len("2026-01-01T00:00:00")
-
-LONGEST_INTERVAL_SECONDS = 300
-"""The longest interval between two heartbeats that is believed."""
 
 
 def interval_seconds(participant: Participant, spec: RendezvousSpec) -> int:
@@ -46,18 +43,8 @@ def silent_seconds(participant: Participant, spec: RendezvousSpec) -> int:
 
 
 def late_seconds(participant: Participant, spec: RendezvousSpec) -> int:
-    """The time without a heartbeat after which one is late, whoever vouches for that agent.
-
-    While the host answers its beats, an agent may send heartbeats as rarely as it says. It sends one at once when the
-    host does not, so all that it says of itself stands until then.
-    """
-    said, silent = participant.status.peers_interval_seconds, silent_seconds(participant, spec)
-    peers = participant.status.peers
-    if said is None or peers is None or peers.host is not HostState.ANSWERS:
-        return silent
-    if participant.status.incarnation != participant.spec.incarnation:
-        return silent
-    return silent + min(said, LONGEST_INTERVAL_SECONDS)
+    """The time without a heartbeat after which one is late, whoever vouches for that agent."""
+    return silent_seconds(participant, spec) + participant.rare_seconds
 
 
 def suspect_seconds(participant: Participant, spec: RendezvousSpec) -> int:

@@ -6,22 +6,22 @@ _OF_RARE = ["core/test_rare_heartbeats.py"]
 
 MUTANTS = [
     *of(
-        "operator/rendezvous_operator/core/nodes.py",
+        "api/rendezvous_api/participant.py",
         _OF_RARE,
         (
             "take what an agent says of its rare heartbeats",
-            "    return silent + min(said, LONGEST",
-            "    return silent + min(0, LONGEST",
+            "        return min(said, LONGEST",
+            "        return min(0, LONGEST",
         ),
         (
             "believe no rarer heartbeats than one in five minutes",
-            "silent + min(said, LONGEST_INTERVAL_SECONDS)",
-            "silent + said",
+            "return min(said, LONGEST_INTERVAL_SECONDS)",
+            "return said",
         ),
         ("take rare heartbeats only while the host answers", " or peers.host is not HostState.ANSWERS:", ":"),
         (
             "take no rare heartbeats of an earlier agent of that name",
-            "    if participant.status.incarnation != participant.spec.incarnation:\n        return silent\n",
+            "        if self.status.incarnation != self.spec.incarnation:\n            return 0\n",
             "",
         ),
     ),

@@ -8,11 +8,11 @@ from tests.unit.core.builders import now
 from tests.unit.core.peer_worlds import PeerScenario
 from tests.unit.core.started import together
 
-from rendezvous_api.participant import PeerReport
+from rendezvous_api.participant import LONGEST_INTERVAL_SECONDS, PeerReport
 from rendezvous_api.reasons import HostState
 from rendezvous_operator.core import machines, relevance
 from rendezvous_operator.core.liveness import Liveness
-from rendezvous_operator.core.nodes import LONGEST_INTERVAL_SECONDS, late_seconds
+from rendezvous_operator.core.nodes import late_seconds
 from rendezvous_operator.core.observe import observe
 from rendezvous_operator.core.situation import Situation
 from rendezvous_operator.core.world import SeenParticipant
