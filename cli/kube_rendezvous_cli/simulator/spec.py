@@ -15,6 +15,9 @@ from rendezvous_api.rendezvous_spec import ESCALATE, ESCALATION_SECONDS, TOGETHE
 
 Json = dict[str, Any]
 
+Rule = Callable[[Mapping[str, Any]], bool]
+"""Whether an object of the scenario keeps a rule of the schema."""
+
 
 def schema() -> Json:
     """Of crds/rendezvous.yaml; hack/generate_spec_schema.py writes it."""
@@ -96,12 +99,21 @@ def _keeps_rules(path: str, value: Json, rules: Sequence[Json]) -> None:
             raise CommandError(f"{path}{rule['fieldPath']}: {found!r}: {rule['message']}", checks.WRONG)
 
 
-def _step(spec: Mapping[str, Any]) -> int:
-    return int(spec.get("sizes", {}).get("step", 1))
+def _min(spec: Mapping[str, Any]) -> Sequence[int]:
+    return [spec["minNodes"]]
 
 
-def _segment(spec: Mapping[str, Any]) -> int:
-    return int(spec.get("ranks", {}).get("segmentSize", 1))
+def _max(spec: Mapping[str, Any]) -> Sequence[int]:
+    return [spec["maxNodes"]]
+
+
+def _listed(spec: Mapping[str, Any]) -> Sequence[int]:
+    return spec.get("sizes", {}).get("list", ())  # type: ignore[no-any-return]
+
+
+def _multiples(sizes: Callable[[Mapping[str, Any]], Sequence[int]], part: str, field: str) -> Rule:
+    """Whether each of these sizes is a multiple of that field of the spec, if it has one."""
+    return lambda spec: all(size % spec.get(part, {}).get(field, 1) == 0 for size in sizes(spec))
 
 
 def _sizes_say_one(spec: Mapping[str, Any]) -> bool:
@@ -115,14 +127,8 @@ def _suspected_after_silent(spec: Mapping[str, Any]) -> bool:
     return bool(heartbeat["maxMissed"] * interval <= spec["timeouts"]["suspectSeconds"])
 
 
-def _has_beside(field: str, other: str) -> Callable[[Mapping[str, Any]], bool]:
+def _has_beside(field: str, other: str) -> Rule:
     return lambda found: field not in found or other in found
-
-
-def _of_groups(spec: Mapping[str, Any], sizes: Iterable[int]) -> bool:
-    """Whether whole replacement groups fill each of these sizes."""
-    size = spec.get("nodes", {}).get("groupSize", 1)
-    return all(each % size == 0 for each in sizes)
 
 
 def _escalates_before_the_join_timeout(spec: Mapping[str, Any]) -> bool:
@@ -144,13 +150,13 @@ def _at_most_max(restarts: Mapping[str, Any], limits: Iterable[int]) -> bool:
     return "max" not in restarts or all(limit <= restarts["max"] for limit in limits)
 
 
-RULES: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
+RULES: Mapping[str, Rule] = {
     "`minNodes` must be less than or equal to `maxNodes`": lambda spec: spec["minNodes"] <= spec["maxNodes"],
     "`sizes` must have exactly one of `step` and `list`": _sizes_say_one,
-    "`minNodes` must be a multiple of `sizes.step`": lambda spec: spec["minNodes"] % _step(spec) == 0,
-    "`maxNodes` must be a multiple of `sizes.step`": lambda spec: spec["maxNodes"] % _step(spec) == 0,
+    "`minNodes` must be a multiple of `sizes.step`": _multiples(_min, "sizes", "step"),
+    "`maxNodes` must be a multiple of `sizes.step`": _multiples(_max, "sizes", "step"),
     "each of `sizes.list` must be between `minNodes` and `maxNodes`": lambda spec: all(
-        spec["minNodes"] <= size <= spec["maxNodes"] for size in spec.get("sizes", {}).get("list", ())
+        spec["minNodes"] <= size <= spec["maxNodes"] for size in _listed(spec)
     ),
     "`ranks.policy` must be `Stable` or `Topology`": lambda ranks: ranks["policy"] in ("Stable", "Topology"),
     "`ranks.keys` must be set with `Topology`, and may not be set otherwise": lambda ranks: (
@@ -163,11 +169,9 @@ RULES: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
     "`ranks.segmentSize` and `nodes.groupKey` cannot be set together: both say which nodes are together": lambda spec: (
         "segmentSize" not in spec.get("ranks", {}) or "groupKey" not in spec.get("nodes", {})
     ),
-    "`minNodes` must be a multiple of `ranks.segmentSize`": lambda spec: spec["minNodes"] % _segment(spec) == 0,
-    "`maxNodes` must be a multiple of `ranks.segmentSize`": lambda spec: spec["maxNodes"] % _segment(spec) == 0,
-    "each of `sizes.list` must be a multiple of `ranks.segmentSize`": lambda spec: all(
-        size % _segment(spec) == 0 for size in spec.get("sizes", {}).get("list", ())
-    ),
+    "`minNodes` must be a multiple of `ranks.segmentSize`": _multiples(_min, "ranks", "segmentSize"),
+    "`maxNodes` must be a multiple of `ranks.segmentSize`": _multiples(_max, "ranks", "segmentSize"),
+    "each of `sizes.list` must be a multiple of `ranks.segmentSize`": _multiples(_listed, "ranks", "segmentSize"),
     "`timeouts.suspectSeconds` must be greater than or equal to `heartbeat.maxMissed` times the time between two "
     "heartbeats, which is the greater of `heartbeat.intervalSeconds` and `maxNodes` / 50, rounded up": (
         _suspected_after_silent
@@ -181,8 +185,8 @@ RULES: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
     "`restarts.perNode` must be at most `restarts.max`": lambda restarts: _at_most_max(
         restarts, [restarts.get("perNode", 0)]
     ),
-    "`nodes.failureWindowSeconds` must have `nodes.maxFailuresPerNode` beside it": (
-        lambda nodes: "failureWindowSeconds" not in nodes or "maxFailuresPerNode" in nodes
+    "`nodes.failureWindowSeconds` must have `nodes.maxFailuresPerNode` beside it": _has_beside(
+        "failureWindowSeconds", "maxFailuresPerNode"
     ),
     "`nodes.tooFewSeconds` must have a mark in `nodes.exclude` that can keep nodes out": (
         lambda nodes: "tooFewSeconds" not in nodes or any(nodes["exclude"].values())
@@ -197,16 +201,14 @@ RULES: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
     "`nodes.escalationSeconds` must have the `nodes.mode` Escalate beside it": lambda nodes: (
         "escalationSeconds" not in nodes or nodes.get("mode") == ESCALATE
     ),
-    "`minNodes` must be a multiple of `nodes.groupSize`": lambda spec: _of_groups(spec, [spec["minNodes"]]),
-    "`maxNodes` must be a multiple of `nodes.groupSize`": lambda spec: _of_groups(spec, [spec["maxNodes"]]),
+    "`minNodes` must be a multiple of `nodes.groupSize`": _multiples(_min, "nodes", "groupSize"),
+    "`maxNodes` must be a multiple of `nodes.groupSize`": _multiples(_max, "nodes", "groupSize"),
     "`nodes.tooFewSeconds` must be less than `timeouts.joinSeconds`": (
         lambda spec: spec.get("nodes", {}).get("tooFewSeconds", 0) < spec["timeouts"]["joinSeconds"]
     ),
     "`timeouts.joinSeconds` must be greater than `nodes.escalationSeconds`, which is 300 if it is not set": (
         _escalates_before_the_join_timeout
     ),
-    "each of `sizes.list` must be a multiple of `nodes.groupSize`": lambda spec: _of_groups(
-        spec, spec.get("sizes", {}).get("list", ())
-    ),
+    "each of `sizes.list` must be a multiple of `nodes.groupSize`": _multiples(_listed, "nodes", "groupSize"),
 }
 """The rules of the schema (CEL), by their messages, each for the object that has it; a test sees that these are all."""
