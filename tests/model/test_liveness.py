@@ -34,6 +34,26 @@ def slower(number: int, fast: int) -> list[object]:
     return [pytest.param(seed, marks=[SLOW] if seed >= fast else []) for seed in range(number)]
 
 
+def the_first_two_train_again_and_again(setup: Setup, seed: int, *disturbances: str) -> None:
+    """After any walk they are repaired, and train within 400 s, three times, while the others are disturbed."""
+    system = play(setup, walk(setup, seed, 250, started(setup, setup.names)))
+    healthy, others = setup.names[:2], setup.names[2:]
+    fair.repair(system, healthy)
+    adversary, chance = fair.disturbing(others, 20, *disturbances), Random(seed)
+    for _ in range(3):
+        took = fair.run(
+            system,
+            lambda system: fair.all_train(system, healthy),
+            400,
+            chance=chance,
+            healthy=healthy,
+            failing=0.1,
+            adversary=adversary,
+        )
+        assert took is not None, "\n".join(system.story[-80:])
+        fair.run(system, lambda _: False, 30, chance=chance, healthy=healthy, adversary=adversary)
+
+
 @pytest.mark.parametrize("peers", [False, True], ids=["alone", "peers"])
 @pytest.mark.parametrize("seed", slower(12, 3))
 def test_l1_healthy_nodes_train_again_and_again_whatever_the_others_do(seed: int, peers: bool) -> None:
@@ -45,23 +65,7 @@ def test_l1_healthy_nodes_train_again_and_again_whatever_the_others_do(seed: int
         peers=peers,
         spec=(*TIMES, ("isolated_round_seconds", 60)),
     )
-    system = play(setup, walk(setup, seed, 250, started(setup, setup.names)))
-    healthy, others = setup.names[:2], setup.names[2:]
-    fair.repair(system, healthy)
-    adversary = fair.disturbing(others, 20, *DISTURBANCES, *(OF_PEERS if peers else ()))
-    chance = Random(seed)
-    for _ in range(3):
-        took = fair.run(
-            system,
-            lambda system: fair.all_train(system, healthy),
-            400,
-            chance=chance,
-            healthy=healthy,
-            failing=0.1,
-            adversary=adversary,
-        )
-        assert took is not None, "\n".join(system.story[-80:])
-        fair.run(system, lambda _: False, 30, chance=chance, healthy=healthy, adversary=adversary)
+    the_first_two_train_again_and_again(setup, seed, *DISTURBANCES, *(OF_PEERS if peers else ()))
 
 
 @pytest.mark.parametrize("mode", ["Together", "Escalate"])
@@ -70,22 +74,7 @@ def test_l1_a_whole_rack_trains_again_and_again_whatever_the_nodes_of_others_do(
     settings: dict[str, int | str] = {**dict(TIMES), "isolated_round_seconds": 60, "group_mode": mode}
     settings |= {"escalation_seconds": 60} if mode == "Escalate" else {}
     setup = Setup(agents=6, max_nodes=4, groups=2, may=USUAL | ALL - {"ends"}, spec=tuple(settings.items()))
-    system = play(setup, walk(setup, seed, 250, started(setup, setup.names)))
-    healthy, others = setup.names[:2], setup.names[2:]
-    fair.repair(system, healthy)
-    adversary, chance = fair.disturbing(others, 20, *DISTURBANCES), Random(seed)
-    for _ in range(3):
-        took = fair.run(
-            system,
-            lambda system: fair.all_train(system, healthy),
-            400,
-            chance=chance,
-            healthy=healthy,
-            failing=0.1,
-            adversary=adversary,
-        )
-        assert took is not None, "\n".join(system.story[-80:])
-        fair.run(system, lambda _: False, 30, chance=chance, healthy=healthy, adversary=adversary)
+    the_first_two_train_again_and_again(setup, seed, *DISTURBANCES)
 
 
 @pytest.mark.parametrize("seed", slower(6, 1))

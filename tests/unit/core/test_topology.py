@@ -99,27 +99,26 @@ def test_zone_and_region_are_also_those_of_pods() -> None:
     assert scenario.message.endswith("d is on machine on-d, and the operator may not read machines")
 
 
-def test_a_pod_elsewhere_is_believed_before_what_is_remembered() -> None:
+def comes_again_from_a_pod(zone: str) -> Placed:
+    """Of three nodes in the zone east, whose machines may no longer be read, a1 comes again, from a pod in `zone`."""
     scenario = placed("a1", "b1", "a2", max_nodes=4, ranks=by_labels("zone", "rack"), labels={
         name: {ZONE: "east", "rack": name[0]} for name in ("a1", "b1", "a2")
     })  # fmt: skip
     scenario.may_read = False
     scenario.gone("a1")
-    scenario.show_pod(Pod("uid-of-a1", "a1", workload="job", owner_uid="job", labels={ZONE: "west"}))
+    scenario.show_pod(Pod("uid-of-a1", "a1", workload="job", owner_uid="job", labels={ZONE: zone}))
     scenario.join_from_pods("a1")
+    return scenario
+
+
+def test_a_pod_elsewhere_is_believed_before_what_is_remembered() -> None:
+    scenario = comes_again_from_a_pod("west")
     assert goes_on(scenario) == "a2 b1 a1"
     assert scenario.domains[-1] == ("west/", 1)
 
 
 def test_a_pod_that_says_the_same_adds_nothing() -> None:
-    scenario = placed("a1", "b1", "a2", max_nodes=4, ranks=by_labels("zone", "rack"), labels={
-        name: {ZONE: "east", "rack": name[0]} for name in ("a1", "b1", "a2")
-    })  # fmt: skip
-    scenario.may_read = False
-    scenario.gone("a1")
-    scenario.show_pod(Pod("uid-of-a1", "a1", workload="job", owner_uid="job", labels={ZONE: "east"}))
-    scenario.join_from_pods("a1")
-    assert goes_on(scenario) == "a1 a2 b1"
+    assert goes_on(comes_again_from_a_pod("east")) == "a1 a2 b1"
 
 
 def test_what_may_not_be_read_is_not_waited_for() -> None:
