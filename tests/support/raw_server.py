@@ -1,6 +1,7 @@
 """A server that says to each connection exactly what a test wants: what no real API server says, but networks do."""
 
 import contextlib
+import select
 import socket
 import ssl
 import struct
@@ -45,10 +46,15 @@ LONG = answer(b" " * 4000)
 ENDLESS = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 LINE = b'{"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "1"}}}\n'
 """Of a watch."""
+_END_SECONDS = 30.0
+"""For a thread to end with its connection."""
 
 
 class RawServer:
     """Calls `scripts`, one for each connection, and the last one for all further; each in a thread of its own.
+
+    That thread alone closes its connection. OpenSSL writes an alert when a connection has ended, and knows it by its
+    number only. Had another thread closed it, the alert would be written to whatever has got that number since.
 
     Attributes:
         scripts: what is done with a connection, which is closed afterwards.
@@ -65,8 +71,10 @@ class RawServer:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._listener = socket.create_server((host, 0), family=family)
         self.port = int(self._listener.getsockname()[1])
-        self._open: list[socket.socket] = []
-        threading.Thread(target=self._accept, name="raw-server", daemon=True).start()
+        self._open: set[socket.socket] = set()
+        self._lock = threading.Lock()
+        self._threads = [threading.Thread(target=self._accept, name="raw-server", daemon=True)]
+        self._threads[0].start()
 
     def __enter__(self) -> "RawServer":
         return self
@@ -74,10 +82,18 @@ class RawServer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for sock in (self._listener, *self._open):
-            with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
-            sock.close()
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._threads[0].join(_END_SECONDS)
+        self._listener.close()
+        with self._lock:
+            for sock in self._open:
+                with contextlib.suppress(OSError):
+                    # Not that of SSLSocket, which would take TLS away under the thread that reads.
+                    socket.socket.shutdown(sock, socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join(_END_SECONDS)
+        hanging = [thread.name for thread in self._threads if thread.is_alive()]
+        assert not hanging, f"their scripts have not ended with their connections: {hanging}"
 
     def serve(self, *answers: bytes) -> Script:
         """A script: these answers, one for each request, and then the end."""
@@ -93,23 +109,32 @@ class RawServer:
         return run
 
     def _accept(self) -> None:
-        with contextlib.suppress(OSError):  # it was closed
+        with contextlib.suppress(OSError):  # the server has ended
             while True:
                 sock, _ = self._listener.accept()
                 script = self.scripts[min(self.connections, len(self.scripts) - 1)]
                 self.connections += 1
-                threading.Thread(target=self._run, args=(sock, script), name="raw-connection", daemon=True).start()
+                with self._lock:
+                    self._open.add(sock)
+                name = f"raw-connection {self.connections}"
+                thread = threading.Thread(target=self._run, args=(sock, script), name=name, daemon=True)
+                self._threads.append(thread)
+                thread.start()
 
     def _run(self, sock: socket.socket, script: Script) -> None:
-        self._open.append(sock)
         with contextlib.suppress(OSError):
             if self.tls is not None:
-                sock = self.tls.wrap_socket(sock, server_side=True)
-                self._open.append(sock)
+                with self._lock:
+                    self._open.discard(sock)
+                    sock = wrapped = self.tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+                    self._open.add(sock)
+                wrapped.do_handshake()
             script(sock)
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
-        sock.close()
+        with self._lock:
+            self._open.discard(sock)
+            sock.close()
 
 
 def drip(data: bytes, seconds: float = 0.05) -> Script:
@@ -140,8 +165,10 @@ def ask_only(sock: socket.socket) -> None:
 
 
 def silence(sock: socket.socket) -> None:
-    """Say nothing."""
-    time.sleep(20)
+    """Say and read nothing until the server, or the client, ends the connection; at most 20 s."""
+    end = select.poll()
+    end.register(sock, select.POLLRDHUP)
+    end.poll(20_000)
 
 
 def begin_and_hang(data: bytes) -> Script:
@@ -150,7 +177,7 @@ def begin_and_hang(data: bytes) -> Script:
     def run(sock: socket.socket) -> None:
         read_request(sock)
         sock.sendall(data)
-        time.sleep(20)
+        silence(sock)
 
     return run
 

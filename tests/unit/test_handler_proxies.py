@@ -10,7 +10,17 @@ from pathlib import Path
 import pytest
 import trustme
 from tests.support.raw_client import tls_of, trust_in
-from tests.support.raw_server import RawServer, Script, answer, read_request
+from tests.support.raw_server import (
+    ENDLESS,
+    LINE,
+    RawServer,
+    Script,
+    answer,
+    begin_and_hang,
+    chunk,
+    read_request,
+    silence,
+)
 
 from rendezvous_api.api_errors import NoConfigurationError, UnreachableError
 from rendezvous_handler.kube.client import Client
@@ -35,8 +45,6 @@ def tunnel(target: int, asked: list[bytes]) -> Script:
         with socket.create_connection(("127.0.0.1", target)) as upstream:
             sock.sendall(b"HTTP/1.1 200 Connection established\r\nVia: test\r\n\r\n")
             while True:
-                if sock.fileno() < 0:  # the test has ended, and its server with it
-                    return
                 pending = isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
                 ready = [sock] if pending else select.select([sock, upstream], [], [], 20)[0]
                 for source in ready:
@@ -94,7 +102,7 @@ def test_what_is_no_proxy(authority: trustme.CA, said: bytes) -> None:
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_a_proxy_that_says_nothing(authority: trustme.CA, scheme: str) -> None:
-    with RawServer(lambda _: time.sleep(20)) as proxy:
+    with RawServer(silence) as proxy:
         began = time.monotonic()
         with pytest.raises(UnreachableError, match="timed out") as raised:
             client_of(authority, f"{scheme}://127.0.0.1:{proxy.port}").create_config_map("team", {}, 0.4)
@@ -105,7 +113,7 @@ def test_a_proxy_that_says_nothing(authority: trustme.CA, scheme: str) -> None:
 def test_a_server_behind_tls_to_a_proxy_that_says_nothing(authority: trustme.CA) -> None:
     asked: list[bytes] = []
     with (
-        RawServer(lambda _: time.sleep(20)) as server,
+        RawServer(silence) as server,
         RawServer(tls=tls_of(authority, "127.0.0.1")) as proxy,
     ):
         proxy.scripts.append(tunnel(server.port, asked))
@@ -161,14 +169,8 @@ def test_a_server_without_tls(authority: trustme.CA) -> None:
 
 
 def test_a_watch_through_two_layers_of_tls_is_ended_by_another_thread(authority: trustme.CA) -> None:
-    def watch(sock: socket.socket) -> None:
-        read_request(sock)
-        line = b'{"type": "BOOKMARK", "object": {}}\n'
-        sock.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n" % (len(line), line))
-        time.sleep(20)
-
     with (
-        RawServer(watch, tls=tls_of(authority, NAME)) as server,
+        RawServer(begin_and_hang(ENDLESS + chunk(LINE)), tls=tls_of(authority, NAME)) as server,
         RawServer(tls=tls_of(authority, "127.0.0.1")) as proxy,
     ):
         proxy.scripts.append(tunnel(server.port, []))
