@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from rendezvous_operator.core.decide import decide
-from rendezvous_operator.core.recorded import DecisionFailed, Outcome, Recorded, encode
+from rendezvous_operator.core.recorded import DecisionFailed, Outcome, Recorded
+from rendezvous_operator.core.recorded_values import encode
 from rendezvous_operator.core.world import Decision, Evidence
 
 

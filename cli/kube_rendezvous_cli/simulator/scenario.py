@@ -15,7 +15,7 @@ from rendezvous_api import names
 from rendezvous_api.meta import ObjectMeta, timestamp
 from rendezvous_api.reasons import HostState, LeaveReason
 from rendezvous_api.rendezvous import Owner, Rendezvous
-from rendezvous_operator.core.recorded import patched
+from rendezvous_operator.core.recorded_values import patched
 from rendezvous_operator.core.world import Machine
 
 Json = dict[str, Any]

@@ -11,7 +11,7 @@ from kube_rendezvous_cli.simulator import checks, scenario, spec
 from kube_rendezvous_cli.simulator.live import Live
 from kube_rendezvous_cli.text import count, listing
 from rendezvous_api.reasons import HostState
-from rendezvous_operator.core.recorded import patched
+from rendezvous_operator.core.recorded_values import patched
 
 Json = dict[str, Any]
 

@@ -18,11 +18,6 @@ MUTANTS = [
             '            line["seen"] = encode(seen)\n',
         ),
         (
-            "record entries in another order as a whole",
-            "        if order != list(after):\n            raise _OrderError\n",
-            "",
-        ),
-        (
             "call the first line of a Rendezvous whole",
             '        if before is None:\n            line["whole"] = True\n',
             "",
@@ -60,21 +55,6 @@ MUTANTS = [
             "        before = {} if whole or before is None else before\n",
         ),
         (
-            "record of the outcome only what the decision has changed",
-            "        if (value := getattr(after, field)) is not (was := getattr(before, field)) and value != was\n",
-            "        for value in [getattr(after, field)]\n",
-        ),
-        (
-            "record that a field is empty which may be None",
-            " and field not in _may_be_none(cast(Hashable, type(record)))",
-            "",
-        ),
-        (
-            "record that the decision has emptied a field",
-            "        name: None if _is_left_out(after, field, value) else encode(value)\n",
-            "        name: encode(value)\n",
-        ),
-        (
             "refuse a line with two outcomes",
             '    if others or kind not in ("decision", "evidence", "failure"):\n',
             '    if kind not in ("decision", "evidence", "failure"):\n',
@@ -101,8 +81,32 @@ MUTANTS = [
         ),
         (
             "refuse a status or memory of a decision that is no object",
-            '_object(content.get(field, {}), f"{path}.{field}")',
+            'json_object(content.get(field, {}), f"{path}.{field}")',
             "content.get(field, {})",
+        ),
+    ),
+    *of(
+        "operator/rendezvous_operator/core/recorded_values.py",
+        ["core/test_recorded.py"],
+        (
+            "record entries in another order as a whole",
+            "        if order != list(after):\n            raise OrderError\n",
+            "",
+        ),
+        (
+            "record of the outcome only what the decision has changed",
+            "        if (value := getattr(after, field)) is not (was := getattr(before, field)) and value != was\n",
+            "        for value in [getattr(after, field)]\n",
+        ),
+        (
+            "record that a field is empty which may be None",
+            " and field not in _may_be_none(cast(Hashable, type(record)))",
+            "",
+        ),
+        (
+            "record that the decision has emptied a field",
+            "        name: None if _is_left_out(after, field, value) else encode(value)\n",
+            "        name: encode(value)\n",
         ),
         (
             "replace what is no object by a patch",
@@ -176,8 +180,8 @@ MUTANTS = [
         ),
         (
             "refuse what is no object",
-            "def _object(value: Any, path: str) -> Json:\n    if not isinstance(value, dict):\n",
-            "def _object(value: Any, path: str) -> Json:\n    if False:\n",
+            '        raise DecodeError(f"{path}: {str(value)[:200]!r} is no object")\n',
+            "        pass\n",
         ),
         ("refuse what is no list", "    if not isinstance(value, list):\n", "    if False:\n"),
         ("refuse a fact that is no list", "not isinstance(fact, list) or len(fact) != 3", "len(fact) != 3"),
@@ -197,12 +201,12 @@ MUTANTS = [
         ["cli/test_replay_foreign.py"],
         (
             "build on no line without an object for what was seen",
-            'patched(before, _object(line.get("seen"), "seen"))',
+            'patched(before, json_object(line.get("seen"), "seen"))',
             'patched(before, line.get("seen"))',
         ),
     ),
     *of(
-        "operator/rendezvous_operator/core/recorded.py",
+        "operator/rendezvous_operator/core/recorded_values.py",
         ["core/test_recorded_changes.py"],
         (
             "record no value that is the same",

@@ -25,9 +25,9 @@ from rendezvous_operator.core.recorded import (
     Reader,
     Recorded,
     header,
-    patched,
     release_of,
 )
+from rendezvous_operator.core.recorded_values import patched
 from rendezvous_operator.core.timers import Timer
 from rendezvous_operator.core.world import Decision, Evidence, Machine, Memory, Now, Target, World
 
