@@ -14,7 +14,19 @@ from rendezvous_operator.core.select.passed_over import GIVE_WAY
 from rendezvous_operator.core.sizes.sizes import SIZE_RULES
 
 PAGE = "docs/policies.md"
-POLICIES = rows(read(PAGE))
+TABLES = ("## Which nodes", "## When the group goes on", "## How a loss is noticed")
+POLICIES = [row for table in TABLES for row in rows(section(PAGE, table))]
+NO_POLICIES = {
+    "minNodes",
+    "maxNodes",
+    "ranks.policy",
+    "runID",
+    "suspend",
+    "closed",
+    "ttlSecondsAfterFinished",
+    "timeouts.joinSeconds",
+}
+"""Fields that say what the group is, which run may have it, and how long an agent waits."""
 
 
 def defaults() -> dict[str, str]:
@@ -30,6 +42,19 @@ def test_fields_and_defaults_are_those_of_the_reference(policy: list[str]) -> No
     fields = CODE.findall(policy[1])
     assert fields
     assert {known[field] for field in fields} == {policy[2].strip("`") if policy[2].startswith("`") else ""}
+
+
+def test_each_field_is_in_a_row() -> None:
+    known = set(defaults())
+    named = {field for row in POLICIES for field in CODE.findall(row[1])}
+    # An object stands for all of its fields.
+    missing = {
+        field
+        for field in known - named
+        if not any(field.startswith(f"{other}.") for other in named)
+        and not any(other.startswith(f"{field}.") for other in known)
+    }
+    assert missing == NO_POLICIES
 
 
 @pytest.mark.parametrize("policy", [*SIZE_RULES, *ELIGIBILITY_RULES, *GIVE_WAY], ids=lambda rule: rule.__name__)

@@ -146,20 +146,24 @@ def of_waiting(world: World, waiting: Iterable[Node]) -> Mapping[str, tuple[Mark
     found = {}
     for node in waiting:
         name = node.object.spec.node_name
-        if of_node := tuple(_of_node(marks, name, machines.get(name) if name is not None else None, node.pod)):
+        if of_node := _of_node(marks, name, machines.get(name) if name is not None else None, node.pod):
             found[node.name] = of_node
     return found
 
 
-def _of_node(marks: Marks, name: str | None, machine: Machine | None, pod: Pod | None) -> Iterator[Mark]:
+def _of_node(marks: Marks, name: str | None, machine: Machine | None, pod: Pod | None) -> tuple[Mark, ...]:
+    found = list[Mark]()
     if name in marks.names:
-        yield Mark(PassedOverReason.NAMED, f"its machine {name}", "is one of spec.nodes.exclude.names")
+        found.append(Mark(PassedOverReason.NAMED, f"its machine {name}", "is one of spec.nodes.exclude.names"))
     if machine is not None:
         for of_machine in OF_MACHINE:
-            yield from (Mark(reason, f"its machine {name}", what) for reason, what in of_machine(marks, machine))
+            for reason, what in of_machine(marks, machine):
+                found.append(Mark(reason, f"its machine {name}", what))
     if pod is not None and marks.known:
         for of_pod in OF_POD:
-            yield from (Mark(reason, "its pod", what) for reason, what in of_pod(pod))
+            for reason, what in of_pod(pod):
+                found.append(Mark(reason, "its pod", what))
+    return tuple(found)
 
 
 _read = lru_cache(maxsize=1024)(Marks)

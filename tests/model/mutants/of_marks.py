@@ -106,13 +106,13 @@ MUTANTS = [
         _BAD_MACHINES,
         (
             "close a run only where the spec says so",
-            "    if limit is None or not too_few_are_left(s):\n",
+            "    if limit is None or not timers.holds(Timer.TOO_FEW_ELIGIBLE, s.run.id):\n",
             "    if limit is None:\n",
         ),
         (
             "close no run while a round runs",
-            "    if not s.may_publish:\n        return False\n",
-            "",
+            "    if not s.may_publish or not s.kept_out:\n",
+            "    if not s.kept_out:\n",
         ),
         (
             "wait for members that may join again before a run is closed",
@@ -162,15 +162,16 @@ MUTANTS = [
         ),
         (
             "forget failures after the window",
-            "if window is None or time + timedelta(seconds=window) > s.now.wall:",
-            "if True:",
+            "if window is not None and time + timedelta(seconds=window) <= s.now.wall:",
+            "if False:",
         ),
-        ("count a failure for its machine", "    if failure.machine is not None:\n", "    if False:\n"),
+        ("count a failure for its machine", "        if failure.machine is not None:\n", "        if False:\n"),
         (
             "count failures of the machine on which a node is now",
-            "    if spec.node_name is not None:\n",
-            "    if False:\n",
+            'list(by_machine.get(spec.node_name or "", ()))',
+            "list[datetime]()",
         ),
+        ("count failures of a node whose machine is not known", "        if by_place:\n", "        if False:\n"),
         ("take a replaced pod for the same node", "place_of(name, pod_index) or name", "name"),
     ),
     *of(

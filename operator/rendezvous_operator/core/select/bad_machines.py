@@ -41,7 +41,7 @@ def give_way(s: Situation) -> Mapping[str, PassedOver]:
 def too_few(s: Situation, timers: Timers) -> Iterator[Cause[ClosedReason]]:
     """At most one: for ``nodes.tooFewSeconds`` only nodes that are kept out would make a round possible."""
     limit = s.spec.nodes.too_few_seconds
-    if limit is None or not too_few_are_left(s):
+    if limit is None or not timers.holds(Timer.TOO_FEW_ELIGIBLE, s.run.id):
         return
     first, *_ = kept_out(s)
     left = f"marks leave {number_of_nodes(len(s.unmarked))} of at least {s.sizes.fewest}"
@@ -51,7 +51,7 @@ def too_few(s: Situation, timers: Timers) -> Iterator[Cause[ClosedReason]]:
 
 def too_few_are_left(s: Situation) -> bool:
     """Whether a round is being formed for which there would be enough nodes without the marks."""
-    if not s.may_publish:
+    if not s.may_publish or not s.kept_out:
         return False
     may_rejoin = [view.name for view in s.blocking_members] if s.run.has_round else []
     left, all_of_them = ([*may_rejoin, *names_of(nodes)] for nodes in (s.unmarked, s.waiting))

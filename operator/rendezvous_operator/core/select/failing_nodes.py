@@ -7,13 +7,13 @@ for a time: `FIRST_SECONDS` after its last failure, twice as long after each fur
 """
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Mapping
 from datetime import datetime, timedelta
 
 from rendezvous_api.meta import parse_time, timestamp
 from rendezvous_api.node_names import place_of
 from rendezvous_api.reasons import PassedOverReason
-from rendezvous_api.rendezvous import Failure, PassedOver
+from rendezvous_api.rendezvous import PassedOver
 from rendezvous_operator.core.nodes import Node
 from rendezvous_operator.core.situation import Situation
 
@@ -26,10 +26,13 @@ def give_way(s: Situation) -> Mapping[str, PassedOver]:
     policies = s.spec.nodes
     if policies.max_failures_per_node is None or len(s.run.failures) <= policies.max_failures_per_node:
         return {}
-    times = _times(s)
+    by_machine, by_place = _times(s)
     found = {}
     for node in s.unmarked:
-        of_node = [time for key in _keys_of(node) for time in times.get(key, ())]
+        spec = node.object.spec
+        of_node = list(by_machine.get(spec.node_name or "", ()))
+        if by_place:
+            of_node += by_place.get(_place_of(node.name, spec.pod_index), ())
         too_many = len(of_node) - policies.max_failures_per_node
         if too_many > 0 and (until := max(of_node) + timedelta(seconds=_seconds(too_many))) > s.now.wall:
             found[node.name] = _entry(s, node, len(of_node), until)
@@ -41,32 +44,26 @@ def _seconds(too_many: int) -> int:
     return min(FIRST_SECONDS << min(too_many - 1, 10), LONGEST_SECONDS)
 
 
-def _times(s: Situation) -> Mapping[Hashable, list[datetime]]:
-    """When those have failed that are listed and not too old; none is later than now, by the clock of this operator."""
-    window, times = s.spec.nodes.failure_window_seconds, defaultdict[Hashable, list[datetime]](list)
+def _times(s: Situation) -> tuple[Mapping[str, list[datetime]], Mapping[Hashable, list[datetime]]]:
+    """When those have failed that are listed and not too old: by machine, and, where it is not known, by place.
+
+    None is later than now, by the clock of this operator.
+    """
+    window = s.spec.nodes.failure_window_seconds
+    by_machine, by_place = defaultdict[str, list[datetime]](list), defaultdict[Hashable, list[datetime]](list)
     for failure in s.run.failures:
         time = min(parse_time(failure.time) or s.now.wall, s.now.wall)
-        if window is None or time + timedelta(seconds=window) > s.now.wall:
-            times[_key_of(failure)].append(time)
-    return times
+        if window is not None and time + timedelta(seconds=window) <= s.now.wall:
+            continue
+        if failure.machine is not None:
+            by_machine[failure.machine].append(time)
+        else:
+            by_place[_place_of(failure.node, failure.pod_index)].append(time)
+    return by_machine, by_place
 
 
-def _key_of(failure: Failure) -> Hashable:
-    """What has failed: a machine, or a node whose machine is not known."""
-    if failure.machine is not None:
-        return "machine", failure.machine
-    return _key_of_node(failure.node, failure.pod_index)
-
-
-def _keys_of(node: Node) -> Iterator[Hashable]:
-    spec = node.object.spec
-    if spec.node_name is not None:
-        yield "machine", spec.node_name
-    yield _key_of_node(node.name, spec.pod_index)
-
-
-def _key_of_node(name: str, pod_index: int | None) -> Hashable:
-    return "node", place_of(name, pod_index) or name
+def _place_of(name: str, pod_index: int | None) -> Hashable:
+    return place_of(name, pod_index) or name
 
 
 def _entry(s: Situation, node: Node, times: int, until: datetime) -> PassedOver:

@@ -8,7 +8,6 @@ do all nodes of one that is not whole. So a member that is lost, or held out, ta
 This is ``replacement_group_size`` of NVIDIA's NVRx, and the rack labels of DLRover.
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
 
 from rendezvous_api.rendezvous import Missing
@@ -27,9 +26,9 @@ def in_whole_groups(s: Situation, nodes: Sequence[Node]) -> Eligible:
     if s.spec.nodes.groups is None:
         return Eligible(tuple(nodes))
     key, size = s.spec.nodes.groups
-    groups: dict[str | None, list[Node]] = defaultdict(list)
+    groups: dict[str | None, list[Node]] = {}
     for node in nodes:
-        groups[name_of(node, key)].append(node)
+        groups.setdefault(name_of(node, key), []).append(node)
     eligible, left_out = list[Node](), list[Missing]()
     for name, found in groups.items():
         if name is None:
