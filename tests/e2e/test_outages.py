@@ -17,8 +17,8 @@ from rendezvous_controlplane import LocalControlPlane
 pytestmark = OWN_CONTROL_PLANE
 
 KEEP_ALIVE = {"heartbeatIntervalSeconds": 1, "maxMissed": 5}
-OUTAGE_SECONDS = 4 * 5
-"""Four times that keep-alive time."""
+OUTAGE_SECONDS = 3 * 5
+"""Three times that keep-alive time."""
 MEMBERS = {"n0", "n1"}
 
 
@@ -38,7 +38,7 @@ def start_training(job: Job, max_nodes: int) -> tuple[Process, RendezvousStatus]
     """Start an operator and a group of two nodes; returns it, and the status once they train."""
     operator = start(job)
     job.create(2, max_nodes, **KEEP_ALIVE)
-    assert 4 * job.rendezvous.spec.silent_seconds == OUTAGE_SECONDS
+    assert 3 * job.rendezvous.spec.silent_seconds == OUTAGE_SECONDS
     for node in sorted(MEMBERS):
         job.agent(node, together=True)
     first = job.wait_for_round(MEMBERS)

@@ -67,7 +67,9 @@ def test_the_handler_of_the_first_release_with_this_operator(job: Job, earlier: 
     train(job, environment)
 
 
-@pytest.mark.parametrize("node", [pytest.param("n0", id="rank 0"), pytest.param("n1", id="rank 1")])
+@pytest.mark.parametrize(
+    "node", [pytest.param("n0", id="rank 0"), pytest.param("n1", id="rank 1", marks=pytest.mark.slow)]
+)
 def test_a_handler_of_the_first_release_meets_one_of_this(job: Job, earlier: Path, node: str) -> None:
     """They check in at one store, and torch's agents exchange their keys there."""
     train(job, path(earlier, "handler"), frozenset({node}))
