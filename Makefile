@@ -26,7 +26,7 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: setup ## Train on four nodes, lose rank 0 and the operator, and go on: the whole story in 3 minutes
+demo: setup ## Train on four nodes, lose rank 0 and the operator, and go on: the whole story in three to six minutes
 	@$(BIN)/python -m demo
 
 .PHONY: playground

@@ -123,8 +123,10 @@ OPTIONS: Final = (
         "",
         _yes_or_no,
         False,
-        "Lose a silent member sooner if its machine is NotReady, unreachable or out of service; "
-        "needs `get` and `list` on nodes",
+        "Read machines. A silent member is then lost sooner, after `timeouts.confirmSeconds`, if its machine is "
+        "NotReady, unreachable, out of service or gone. Nodes on machines that are cordoned or have other marks "
+        "(`spec.nodes.exclude`) are kept out of rounds, and `spec.ranks` goes by the labels of machines; "
+        "needs `get` and `list` on machines (Nodes of Kubernetes)",
     ),
     Option("--log-format", "FORMAT", _log_format, "text", "`text`, for people, or `json`, for programs"),
     Option("--verbose", "", _yes_or_no, False, "Log each object that is seen, too"),
