@@ -5,7 +5,11 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from testcluster import Cluster
+from testcluster import Cluster, ClusterError
+from tests.support import objects
+from tests.support.waiting import wait_until
+
+from rendezvous_api import names
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "charts" / "kube-rendezvous"
@@ -42,7 +46,9 @@ class Release:
         self.image = image
 
     def install(self, *options: str, chart: Path = CHART) -> str:
-        """``helm upgrade --install`` with 2 replicas, waits until they are Ready; returns what helm said.
+        """``helm upgrade --install`` with 2 replicas, waits until they are Ready and the injection holds.
+
+        Returns what helm said.
 
         Args:
             options: further ones, such as `--set log.verbose=true`.
@@ -62,7 +68,9 @@ class Release:
         }
         settings = [argument for name, value in values.items() for argument in ("--set", f"{name}={value}")]
         arguments = ["upgrade", "--install", NAME, str(chart), "--namespace", NAMESPACE, *settings, *options]
-        return self.cluster.helm(*arguments, "--wait", "--timeout=4m")
+        said = self.cluster.helm(*arguments, "--wait", "--timeout=4m")
+        self._wait_until_injected()
+        return said
 
     def uninstall(self) -> None:
         """Remove the release; the CRDs stay (`crds.keep`)."""
@@ -88,6 +96,24 @@ class Release:
     def logs(self, lines: int = 200) -> str:
         """The ends of all operator pods' logs, each line with the pod's name."""
         return self.kubectl("logs", _SELECTOR, "--prefix", f"--tail={lines}", "--all-containers")
+
+    def _wait_until_injected(self) -> None:
+        """The API server learns of another policy by a watch, some time after helm has written it."""
+        values = self.cluster.helm("get", "values", NAME, "--namespace", NAMESPACE, "--all", "--output=json")
+        injection = json.loads(values).get("injection", {})
+        if "handler" in injection:  # an earlier chart has none
+            wanted = injection["handler"]["method"] if injection["enabled"] else "none"
+            wait_until(lambda: self._method_of_injection() == wanted, f"pods to get the handler by {wanted}")
+
+    def _method_of_injection(self) -> str | None:
+        pod = objects.pod("probe", metadata={"labels": {names.LABEL_RENDEZVOUS: "probe"}})
+        create = ("--namespace", TEAM, "create", "--dry-run=server", "--output=json", "-f", "-")
+        try:
+            made = json.loads(self.cluster.kubectl(*create, input=json.dumps(pod)))
+        except ClusterError:  # a new namespace has no service account for a moment
+            return None
+        volumes = [volume for volume in made["spec"]["volumes"] if volume["name"] == "rdzv-handler"]
+        return "none" if not volumes else "imageVolume" if "image" in volumes[0] else "initContainer"
 
     def _create_namespace(self, name: str) -> None:
         manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
