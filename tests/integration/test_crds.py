@@ -11,18 +11,14 @@ import pytest
 import yaml
 from kubernetes import client
 from tests.integration.crds_cases import (
-    BETWEEN,
     CHANGE_CASES,
-    MAX_STEP,
     MEMBERS_CHANGED,
     ORDER,
     PARTICIPANT_CASES,
     RECORD,
     SIZE,
     SPEC,
-    SPEC_CASES,
     STATUS_CASES,
-    SUSPECT,
     Refusal,
     history,
     members,
@@ -30,6 +26,7 @@ from tests.integration.crds_cases import (
     published,
     rendezvous,
 )
+from tests.integration.crds_spec_cases import BETWEEN, MAX_STEP, SPEC_CASES, SUSPECT
 from tests.support.objects import Json, without_removed
 from tests.support.specs import changed, spec_of
 
