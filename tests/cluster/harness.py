@@ -196,18 +196,27 @@ class Group:
             time.sleep(interval)
         raise AssertionError(f"waited {timeout:.0f} s in vain for {what}; last seen: {last!r}")
 
-    def wait_for_training(self, nodes: int, *, since: float = 0.0, timeout: float = WAIT_SECONDS) -> list[str]:
-        """Wait until all members of a current round of so many pods make steps; returns their names by rank."""
+    def wait_for_training(
+        self, nodes: int, *, after: int = 0, since: float = 0.0, timeout: float = WAIT_SECONDS
+    ) -> list[str]:
+        """Wait until all members of a current round of so many pods make steps; returns their names by rank.
+
+        Args:
+            nodes: size of the round.
+            after: number of a round that is none of these. That of a pod that was killed goes on for a moment.
+            since: steps before that time do not count.
+            timeout: in seconds, from now.
+        """
 
         def training() -> list[str] | None:
             status = self.status
-            if status.waiting_nodes or len(status.participants) != nodes:
+            if status.waiting_nodes or len(status.participants) != nodes or status.round <= after:
                 return None
             ranks = self.ranks(status)
             stepping = {record.node for record in self._steps(status, since)}
             return sorted(ranks, key=lambda pod: ranks[pod]) if stepping == set(ranks) else None
 
-        found: list[str] = self.wait(training, f"steps of a round of {nodes} pods", timeout)
+        found: list[str] = self.wait(training, f"steps of a round of {nodes} pods after round {after}", timeout)
         return found
 
     def wait_for_steps(self, *, since: float, timeout: float = 30.0) -> None:

@@ -78,7 +78,7 @@ class Story:
         self.events.append((time.time() - self.began, what))
 
     def _trains(self, round_: int) -> None:
-        self._group.wait_for_training(3, since=time.time())
+        self._group.wait_for_training(3, after=round_ - 1)
         assert self._group.status.round == round_
         time.sleep(QUIET_SECONDS)
 

@@ -42,8 +42,7 @@ def test_a_killed_container_is_replaced_and_a_spent_budget_fails_the_job(group: 
     """137 is no code of the policy: the pod is made anew. 94 is one: the Job fails at once."""
     start_example(group, maxRestarts=1)
     group.kill_container(group.pod_of_rank(1))
-    group.wait(lambda: group.status.round == 2, "round 2")
-    group.wait_for_training(PODS)
+    group.wait_for_training(PODS, after=1)
     assert not [condition for condition in _conditions(group) if condition["type"] == "Failed"]
     group.crash(group.pod_of_rank(0))
     message = failure(group)

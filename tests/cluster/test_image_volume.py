@@ -92,8 +92,8 @@ def test_a_job_trains_with_the_handler_as_a_volume(stock: Group, stock_environme
     find = "import rendezvous_handler; print(rendezvous_handler.__file__)"
     said = stock.kubectl("exec", stock.pod_of_rank(0).name, "--", "python", "-c", find)
     assert said.startswith("/opt/rdzv/rendezvous_handler/")
-    deleted = stock.delete_pod(stock.pod_of_rank(0))
-    stock.wait_for_training(2, since=deleted, timeout=300)
+    stock.delete_pod(stock.pod_of_rank(0))
+    stock.wait_for_training(2, after=1, timeout=300)
     stock.stop_training()
     stock.kubectl("wait", "--for=condition=Complete", "job/train", "--timeout=110s")
 

@@ -51,8 +51,7 @@ def test_ranks_of_one_machine_follow_each_other(labelled: None, release: Release
         assert len(topology.domains) == 2
 
         group.delete_pod(group.pod_of_rank(0))
-        group.wait(lambda: group.status.round > 1, "another round")
-        group.wait_for_training(4)
+        group.wait_for_training(4, after=1)
         assert follow_each_other(machines_by_rank(group))
         group.stop_training()
         group.wait_for_success()

@@ -93,8 +93,9 @@ def test_what_the_user_has_set_stays_and_holds(stock: Group, stock_environment: 
         assert "restart-in-place" not in pod["metadata"]["annotations"]["rdzv.dev/injected"]
 
     gone = stock.pod_of_rank(0)
-    deleted = stock.delete_pod(gone)
-    stock.wait_for_training(NODES, since=deleted, timeout=300)
+    before = stock.status.round
+    stock.delete_pod(gone)
+    stock.wait_for_training(NODES, after=before, timeout=300)
     assert (stock.folder / f"stopped-{gone.name}").exists(), "its lifecycle"
     finish(stock)
 
@@ -125,8 +126,9 @@ def train_and_lose_rank_0(group: Group, workload: Manifest) -> None:
     group.create(workload)
     group.wait_for_training(NODES, timeout=300)
     group.wait((group.folder / "checkpoint.pt").exists, "a checkpoint")
+    before = group.status.round
     deleted = group.delete_pod(group.pod_of_rank(0))
-    group.wait_for_training(NODES, since=deleted, timeout=300)
+    group.wait_for_training(NODES, after=before, timeout=300)
     resumed = [record.step for record in group.journal.records("group", since=deleted)]
     assert min(resumed) > 0, "from the checkpoint"
 
