@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -19,6 +20,9 @@ settings.register_profile("tests", deadline=None)
 settings.load_profile("tests")
 # kube-apiserver, etcd, kubectl and helm are written in Go: with more garbage they take a tenth less of a processor.
 os.environ.setdefault("GOGC", "400")
+# A shell starts programs in the background with SIGINT ignored, which all programs of the tests would inherit.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
