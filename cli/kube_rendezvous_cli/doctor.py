@@ -1,7 +1,7 @@
 """``kubectl rdzv doctor``: what keeps agents from joining, or makes them slow; each finding with the remedy."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -41,7 +41,13 @@ Check = Callable[[Facts, datetime], Iterator[Finding]]
 
 def diagnose(facts: Facts, now: datetime) -> list[Finding]:
     """All findings, in the order in which one would look."""
-    found = [finding for check in CHECKS for finding in check(facts, now)]
+    found = []
+    for subject, check in CHECKS.items():
+        of_check = list(check(facts, now))
+        # Of something that cannot be looked at there is nothing to say.
+        if not of_check and not facts.unknown:
+            of_check = [Finding(OK, subject, "nothing is wrong")]
+        found += of_check
     found += [
         Finding(UNKNOWN, name, f"cannot be looked at: {reason}")
         for name, reason in facts.unknown.items()
@@ -356,6 +362,18 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(number) for number in re.findall(r"\d+", version)[:2])
 
 
-CHECKS: tuple[Check, ...] = (
-    _kubernetes, _crds, _operator, _leader, _versions, _policies, _rights, _labels, _runtime, _names, _network, _quota,
-)  # fmt: skip
+CHECKS: Mapping[str, Check] = {
+    "Kubernetes": _kubernetes,
+    "CRDs": _crds,
+    "operator": _operator,
+    "leader": _leader,
+    "versions": _versions,
+    "policies": _policies,
+    "rights": _rights,
+    "label": _labels,
+    "runtime": _runtime,
+    "reverse DNS": _names,
+    "NetworkPolicy": _network,
+    "quota": _quota,
+}
+"""By what they look at."""

@@ -1,5 +1,6 @@
 """``kubectl rdzv history``: the last rounds, why each ended, and how much of the time the group trained."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -79,7 +80,20 @@ def goodput(rounds: Sequence[Round]) -> str:
     parts = [
         f"{kind.value} {times.duration(seconds)} ({seconds / whole:.1%})" for kind, seconds in sums.items() if seconds
     ]
-    return f"Of {times.duration(whole)} in {count(len(mine), 'round')} of this run: {', '.join(parts)}."
+    return f"Of {times.duration(whole)} in {count(len(mine), 'round')} of this run: {', '.join(parts)}.{_lost(mine)}"
+
+
+def _lost(rounds: Sequence[Round]) -> str:
+    """What the ends of rounds have cost, by their reasons."""
+    sums = defaultdict[str, float](float)
+    for each in rounds:
+        sums[each.record.reason or ""] += time_lost(rounds, each.record.round) or 0.0
+    most_first = sorted(sums.items(), key=lambda item: -item[1])
+    parts = [f"{reason} {times.duration(seconds)}" for reason, seconds in most_first if seconds]
+    if not parts:
+        return ""
+    whole = times.duration(sum(sums.values()))
+    return f"\nLost, beside the steps since the last checkpoint: {whole} ({', '.join(parts)})."
 
 
 def history_json(group: Group, now: datetime) -> Json:

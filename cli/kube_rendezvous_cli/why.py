@@ -94,9 +94,8 @@ UNKNOWN = Advice("This release does not know that state. Read the message, and t
 
 BY_STATE = {
     State.WAITING_FOR_NODES: Advice(
-        "A Pending pod needs a free machine, or fewer nodes must be enough (spec.minNodes). Of a pod that runs "
-        "and has not joined, read "
-        "the log: kubectl rdzv logs {name}",
+        "Let a Pending pod find a machine, or let fewer nodes be enough (spec.minNodes). What the pod asks for: "
+        "kubectl describe pod POD. Of a pod that runs and has not joined, read the log: kubectl rdzv logs {name}",
         "the-job-waits-and-nothing-happens",
     ),
     State.LAST_CALL: Advice(
@@ -148,6 +147,9 @@ BY_END = {
     ClosedReason.TOO_FEW_ELIGIBLE: "marks kept too many nodes out",
     ClosedReason.ABANDONED: "all nodes were gone, and another run came",
 }
+
+_IN_LOGS = {RoundEndReason.WORKER_FAILED, RoundEndReason.MEMBER_FAILED}
+"""Why a program has failed, only its output says."""
 
 
 @dataclass(frozen=True)
@@ -276,6 +278,8 @@ def _before(group: Group, now: datetime) -> Iterator[str]:
     yield f"{what}."
     failures = [failure for failure in group.status.failures if failure.round == record.round]
     yield from (f"The first to fail was {failure.node}." for failure in failures if failure.node not in what)
+    if reason in _IN_LOGS:
+        yield f"The logs say why: kubectl rdzv logs {group.name} --round {record.round}."
     restarts = group.rendezvous.spec.restarts
     if restarts.max is not None and not restarts.listed and failures and not group.ended:
         yield f"That is restart {group.status.restarts} of at most {restarts.max}."

@@ -55,7 +55,7 @@ def test_a_group_that_waits_names_the_missing_pod_and_why() -> None:
         "(0/3 nodes "
         "are available: 3 Insufficient nvidia.com/gpu.)"
     )
-    assert "What to do: A Pending pod needs a free machine" in text
+    assert "What to do: Let a Pending pod find a machine" in text
     assert text.count("train-1") == 1, "said once"
 
 
@@ -107,6 +107,10 @@ def test_it_says_how_much_of_the_restart_budget_is_left() -> None:
     scenario.after(600)
     assert "restart budget" not in said(scenario)
     assert "restarts 2 (0/3)" in tree(scenario.shown(), scenario.now)
+
+
+def test_where_workers_have_failed_the_logs_are_named() -> None:
+    assert "The logs say why: kubectl rdzv logs train --round 2." in said(failed_twice())
 
 
 def test_it_says_what_is_left_of_a_whole_run() -> None:
