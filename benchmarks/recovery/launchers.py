@@ -277,8 +277,8 @@ class DLRover(Other):
             self.python, "-m", "dlrover.python.master.main", "--platform=local", f"--port={self._port}",
             f"--node_num={MAX_NODES}", "--job_name=recovery",
         ]  # fmt: skip
-        processes.start(group, "master", command, os.environ, folder / "master.log")
-        _wait_for_port(self._port)
+        master = processes.start(group, "master", command, os.environ, folder / "master.log")
+        _wait_for_port(self._port, master)
 
     def command(self, node: str, folder: Path) -> Command:
         """See base class."""
@@ -313,8 +313,8 @@ class Torchft(Other):
             str(OTHERS / "torchft_lighthouse"), f"--min_replicas={MIN_NODES}", "--quorum_tick_ms=100",
             "--join_timeout_ms=10000", "--bind", f"[::]:{self._port}",
         ]  # fmt: skip
-        processes.start(group, "lighthouse", command, os.environ, folder / "lighthouse.log")
-        _wait_for_port(self._port)
+        lighthouse = processes.start(group, "lighthouse", command, os.environ, folder / "lighthouse.log")
+        _wait_for_port(self._port, lighthouse)
 
     def command(self, node: str, folder: Path) -> Command:
         """See base class."""
@@ -342,11 +342,21 @@ def _serves_store(node: str) -> str:
     return f"--rdzv-conf=is_host={int(node == FIRST)}"
 
 
-def _wait_for_port(port: int) -> None:
-    """Return when something listens there; the log of whatever should do so says why it does not."""
+def _wait_for_port(port: int, server: processes.Program | None = None) -> None:
+    """Return when something listens there; the log of whatever should do so says why it does not.
+
+    Args:
+        port: of the loopback.
+        server: the program that listens, if it does nothing else: when it has ended, it will not.
+
+    Raises:
+        TimeoutError: nothing listens in time, or ever.
+    """
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             return
+        if server is not None and server.exit_code is not None:
+            raise TimeoutError(f"{server.name} has ended with {server.exit_code}:\n{server.log_tail()}")
         time.sleep(0.1)
     raise TimeoutError(f"nothing has listened on port {port} of the loopback for {_START_SECONDS:.0f} s")
