@@ -69,9 +69,10 @@ def test_all_others_differ_from_a_new_version_of_the_project() -> None:
 def test_the_version_stands_nowhere_else() -> None:
     """A new place must look like one of those that are compared."""
     compared = {(place.path, place.begin) for place in PLACES}
-    # The changelog and those who speak of the past name it; other projects may have the same.
+    # The changelog, those who speak of the past and what was measured name it; other projects may have the same.
     history = re.compile(r"(?i)\b(?:before|from) $")
-    others = re.compile(r"^tests/|(^|/)(CHANGELOG\.md|go\.mod|go\.sum|uv\.lock|[\w-]+\.svg)$")
+    measured = r"^benchmarks/recovery/results/|^docs/recovery\.md$"
+    others = re.compile(rf"^tests/|{measured}|(^|/)(CHANGELOG\.md|go\.mod|go\.sum|uv\.lock|[\w-]+\.svg)$")
     elsewhere = [
         f"{path}:{text.count(chr(10), 0, match.start()) + 1}"
         for path, text in ALL.items()
