@@ -275,7 +275,7 @@ class DLRover(Other):
         [self._port] = free_ports(1)
         command = [
             self.python, "-m", "dlrover.python.master.main", "--platform=local", f"--port={self._port}",
-            f"--node_num={MAX_NODES}", "--job_name=recovery",
+            f"--node_num={members}", "--job_name=recovery",
         ]  # fmt: skip
         master = processes.start(group, "master", command, os.environ, folder / "master.log")
         _wait_for_port(self._port, master)
