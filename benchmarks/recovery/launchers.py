@@ -27,6 +27,10 @@ FIRST = "node-0"
 _HERE = Path(__file__).parent
 _WORKER, _TORCHFT_WORKER = str(_HERE / "worker.py"), str(_HERE / "torchft_worker.py")
 _START_SECONDS = 300.0
+_WITH_OWN_FOLDERS = (
+    'for folder in /tmp/ckpt_sock /tmp/dlrover; do mkdir -p "$folder"; mount --bind "$0" "$folder"; done; exec "$@"'
+)
+"""Runs a command where the folders of DLRover are another folder."""
 _MAX_RESTARTS = "--max-restarts=100"
 _SIZE = f"--nnodes={MIN_NODES}:{MAX_NODES}"
 
@@ -282,8 +286,13 @@ class DLRover(Other):
 
     def command(self, node: str, folder: Path) -> Command:
         """See base class."""
+        # Sockets and files of each agent have fixed paths, and another agent that finds them takes them away. Where
+        # each node has a machine or a pod, none does.
+        own = folder / f"{node}-own"
+        own.mkdir()
         command = [
-            self.python, "-m", "dlrover.trainer.torch.main",
+            "unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"]), "sh", "-ec", _WITH_OWN_FOLDERS,
+            str(own), self.python, "-m", "dlrover.trainer.torch.main",
             _SIZE, "--nproc-per-node=1", _MAX_RESTARTS, _WORKER, str(folder),
         ]  # fmt: skip
         number = node.rpartition("-")[2]
