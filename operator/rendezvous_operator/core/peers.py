@@ -182,8 +182,9 @@ class _Judgement:
             since = self._since(one.name, HostState.CLOSED)
             # A new leader, or a watch that is late, may show the contradiction in the same moment as the accusation.
             if self._heard_at(one.name) <= since and not self._words.has_lived_on(one.name):
-                seconds = CLOSED_SECONDS + len(self._words.members) / NEWS_PER_SECOND
-                found = self._after(min(seconds, self._confirm), since, one, seen, by)
+                # Members spread such heartbeats. The host does not: it says at once whose connections were closed.
+                spread = 0.0 if one.is_host else len(self._words.members) / NEWS_PER_SECOND
+                found = self._after(min(CLOSED_SECONDS + spread, self._confirm), since, one, seen, by)
                 if found is not None:
                     return found
         return self._after(self._confirm, max(one.since, self._heard_at(one.name)), one, seen, by)

@@ -120,8 +120,13 @@ MUTANTS = [
         ),
         (
             "give the agents of a large group more time to contradict",
-            "CLOSED_SECONDS + len(self._words.members) / NEWS_PER_SECOND",
-            "CLOSED_SECONDS",
+            "len(self._words.members) / NEWS_PER_SECOND",
+            "0.0",
+        ),
+        (
+            "not wait longer for the host of a large group, which contradicts at once",
+            "0.0 if one.is_host else len",
+            "len",
         ),
         (
             "take a heartbeat that reports the round for no farewell",

@@ -24,12 +24,23 @@ def test_a_host_that_no_member_has_a_connection_to_is_lost_at_once() -> None:
     scenario.at(101.2)
     scenario.view("Closed", "c")
     scenario.view("Missed", "d")
-    scenario.at(102.2)
+    scenario.at(102.19)
     assert not scenario.asks
-    scenario.at(102.23)
+    scenario.at(102.2)
     assert scenario.why == "a: its connections to all other members were closed, and no heartbeat for 2 s"
     scenario.all_join_again()
     assert sorted(scenario.group) == ["b", "c", "d"]
+
+
+def test_a_host_of_a_large_group_is_lost_as_soon() -> None:
+    """It spreads no heartbeat that contradicts, as other members do."""
+    scenario = peers(*(f"n{number:03}" for number in range(256)))
+    scenario.silent(scenario.host)
+    scenario.view("Closed", *scenario.group[1:])
+    scenario.after(0.99)
+    assert not scenario.asks
+    scenario.after(0.02)
+    assert scenario.ended_because == "MemberLost"
 
 
 def test_if_one_of_them_does_not_say_so_it_has_the_time_to_confirm() -> None:
