@@ -25,3 +25,9 @@ def place_of(name: str, pod_index: int | None) -> Place | None:
     """The same of a node whose index is known, so that a name that only looks like one of a Job stands for none."""
     place = place_in_job(name)
     return place if place is not None and place.pod_index == pod_index else None
+
+
+def is_same_node(name: str, pod_index: int | None, other: str, other_pod_index: int | None) -> bool:
+    """Whether two names are of one node, each with the index of its pod: the same name, or the same place in a Job."""
+    place = place_of(name, pod_index)
+    return name == other or (place is not None and place == place_of(other, other_pod_index))

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from rendezvous_api.codec import json_name
 from rendezvous_api.meta import parse_time
-from rendezvous_api.node_names import place_of
+from rendezvous_api.node_names import is_same_node
 from rendezvous_api.rendezvous import Failure
 from rendezvous_api.rendezvous_spec import Restarts
 
@@ -51,7 +51,8 @@ def _of_all(restarts: Restarts, recent: Sequence[Failure], total: int, _: Failur
 def _of_node(restarts: Restarts, recent: Sequence[Failure], _: int, failure: Failure) -> Count | None:
     if restarts.per_node is None:
         return None
-    found = tuple(other for other in recent if _is_same_node(other, failure))
+    of_node = failure.node, failure.pod_index
+    found = tuple(other for other in recent if is_same_node(other.node, other.pod_index, *of_node))
     return Count("perNode", restarts.per_node, found, len(found), failure.node)
 
 
@@ -90,9 +91,3 @@ def until_when(restarts: Restarts, failure: Failure) -> datetime | None:
     if restarts.window_seconds is None or (began := parse_time(failure.time)) is None:
         return None
     return began + timedelta(seconds=restarts.window_seconds)
-
-
-def _is_same_node(one: Failure, other: Failure) -> bool:
-    """Whether the same node has failed: a pod of an indexed Job that is replaced has another name."""
-    place = place_of(one.node, one.pod_index)
-    return one.node == other.node or (place is not None and place == place_of(other.node, other.pod_index))

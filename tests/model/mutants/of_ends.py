@@ -65,15 +65,10 @@ MUTANTS = [
         ["test_restart_budget.py", "core/test_budget.py"],
         ("allow as many failures as the limit says", "self.used > self.allowed", "self.used >= self.allowed"),
         ("count all of a run that has no window", "total if restarts.window_seconds is None else", "0 if False else"),
-        ("count those of the node only", "if _is_same_node(other, failure))", "if True)"),
+        ("count those of the node only", "if is_same_node(other.node, other.pod_index, *of_node))", "if True)"),
         ("count those with the reason only", "if other.reason is reason)", "if True)"),
         ("count those of the window only", "is None or until > at]", "is None or True]"),
         ("count no failure at the end of its window", "until > at]", "until >= at]"),
-        (
-            "know a replaced pod of a Job as the same node",
-            "one.node == other.node or (place is not None and place == place_of(other.node, other.pod_index))",
-            "one.node == other.node",
-        ),
     ),
     *of(
         "operator/rendezvous_operator/core/end/too_many_nodes.py",

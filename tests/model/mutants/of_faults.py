@@ -145,8 +145,8 @@ MUTANTS = [
         ),
         (
             "excuse no first crash",
-            "    if any(failure.node == view.name or",
-            "    if True or any(failure.node == view.name or",
+            "    if any(is_same_node",
+            "    if True or any(is_same_node",
         ),
         (
             "know a crash before from the hold-out",
@@ -160,8 +160,8 @@ MUTANTS = [
         ),
         (
             "know a crash before from the failures",
-            "    if any(failure.node == view.name or",
-            "    if False and any(failure.node == view.name or",
+            "    if any(is_same_node",
+            "    if False and any(is_same_node",
         ),
         (
             "take a hold-out for another reason for no crash",
@@ -185,13 +185,8 @@ MUTANTS = [
         ),
         (
             "know the crash of another pod in the place of this one",
-            " or (place and place_in_job(failure.node) == place)",
-            "",
-        ),
-        (
-            "take a name that only looks like one of a Job for none",
-            "place = place_of(view.name, view.member.pod_index)",
-            "place = place_in_job(view.name)",
+            "if any(is_same_node(failure.node, failure.pod_index, *this) for failure in before):",
+            "if any(failure.node == view.name for failure in before):",
         ),
     ),
     *of(

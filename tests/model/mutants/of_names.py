@@ -1,8 +1,27 @@
-"""The guards of launches and of what is deleted."""
+"""The guards of the names of nodes, of launches, and of what is deleted."""
 
 from tests.model.mutants.mutant import of
 
 MUTANTS = [
+    *of(
+        "api/rendezvous_api/node_names.py",
+        ["test_node_names.py", "core/test_fault.py", "test_restart_budget.py"],
+        (
+            "take a name that only looks like one of a Job for none",
+            "return place if place is not None and place.pod_index == pod_index else None",
+            "return place",
+        ),
+        (
+            "know a pod in the place of another one",
+            "return name == other or (place is not None and place == place_of(other, other_pod_index))",
+            "return name == other",
+        ),
+        (
+            "take two nodes without a place for two",
+            "(place is not None and place == place_of",
+            "(place == place_of",
+        ),
+    ),
     *of(
         "operator/rendezvous_operator/core/run_of_node.py",
         [

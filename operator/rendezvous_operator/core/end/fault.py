@@ -10,7 +10,7 @@ all have joined again.
 from collections.abc import Sequence
 
 from rendezvous_api import names
-from rendezvous_api.node_names import place_in_job, place_of
+from rendezvous_api.node_names import is_same_node
 from rendezvous_api.reasons import FAILURES, HeldOutReason, RoundEndReason
 from rendezvous_operator.core import check_in, failures
 from rendezvous_operator.core.blocking import blocking
@@ -134,7 +134,7 @@ def _crashes_again(s: Situation, timers: Timers, view: MemberView) -> bool:
     # Only as many as are listed without a budget that counts more of them.
     last = s.run.failures[-names.MAX_HISTORY :]
     before = (failure for failure in last if failure.round != number and failure.reason in _CRASHES)
-    place = place_of(view.name, view.member.pod_index)
-    if any(failure.node == view.name or (place and place_in_job(failure.node) == place) for failure in before):
+    this = view.name, view.member.pod_index
+    if any(is_same_node(failure.node, failure.pod_index, *this) for failure in before):
         return True
     return any(entry.name == view.name and entry.reason is HeldOutReason.CRASH_LOOP for entry in s.run.held_out)
