@@ -19,7 +19,8 @@ from benchmarks import machine
 from benchmarks.cluster import ROOT
 from benchmarks.recovery import case
 from benchmarks.recovery.journal import Ending
-from benchmarks.recovery.launchers import ALL, FAULTS, Launcher
+from benchmarks.recovery.launcher import FAULTS, Launcher
+from benchmarks.recovery.launchers import ALL
 from benchmarks.recovery.report import RESULTS
 
 _LOGS = ROOT / "build" / "recovery"

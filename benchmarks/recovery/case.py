@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks.cluster import ROOT
 from benchmarks.recovery.journal import Ending, Fault, Formed, Line, Reader, groups, judge
-from benchmarks.recovery.launchers import FIRST, MAX_NODES, Launcher
+from benchmarks.recovery.launcher import FIRST, MAX_NODES, Launcher
 from demo import processes
 
 BEGIN_SECONDS = 300.0
@@ -101,7 +101,7 @@ class _Stage:
         return at
 
     def kill(self, node: str) -> float:
-        """End all processes of a node as when it loses its power; returns when."""
+        """End all processes of a node at once; returns when. Its kernel goes on, and closes their connections."""
         self.hit.add(node)
         # None of them may act on the death of another.
         at = self.signal(node, signal.SIGSTOP, signal.SIGKILL)

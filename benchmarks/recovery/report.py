@@ -24,25 +24,46 @@ LAUNCHERS = {
     "kubernetes-pods": "kubernetes, labelled pods",
     "c10d": "c10d",
     "c10d-own-store": "c10d, store not shared",
+    "c10d-timeout": "c10d, store not shared, collectives fail after 10 s",
     "nvrx": "NVRx",
     "nvrx-heartbeats": "NVRx, heartbeats in the script",
+    "nvrx-control": "NVRx, store served apart",
     "dlrover": "DLRover",
     "torchft": "torchft",
 }
 """What each is called on the page."""
+BRIEF = {
+    "kubernetes-5s": "kubernetes, without pods, `timeouts.replacementSeconds` 5",
+    "c10d-5s": "c10d, store not shared, `last_call_timeout=5`",
+    "dlrover-5s": "DLRover, `lastcall_timeout=5`",
+    "torchft-1s": "torchft, `--heartbeat_timeout_ms=1000`",
+}
+"""The same with shorter waits, for `BRIEF_FAULT` only."""
+BRIEF_FAULT = "F2"
 
 TITLES = {
     "F1": "F1: a worker is killed",
-    "F2": "F2: a node is killed",
-    "F3": "F3: the node of rank 0 is killed",
+    "F2": "F2: all processes of a node are killed",
+    "F3": "F3: all processes of the node of rank 0 are killed",
     "F4": "F4: a third node joins",
     "F5": "F5: a node is stopped for 60 s",
 }
 _WHAT = {
     "F1": "SIGKILL to one worker, not that of rank 0. Its agent goes on.",
-    "F2": "SIGKILL to an agent and its workers at once, not those of rank 0. No node is started in its place.",
-    "F3": "The same with the node of rank 0.",
-    "F4": "Two nodes train. A third one is launched. Its start and its import of torch are in the times.",
+    "F2": """
+SIGKILL to an agent and its workers at once, not those of rank 0. No node is started in its place. The kernel of the
+machine goes on, and closes their connections. A machine that loses its power does not: see F5, and
+[detection](detection.md).
+""",
+    "F3": """
+The same with the node of rank 0. With c10d and NVRx it is the one that serves the store. No other server is killed: not
+the API server, the operator, nvrx-control, DLRover's master or torchft's lighthouse.
+""",
+    "F4": """
+Two nodes train. A third one is launched. Its start and its import of torch are in the times. It is the last one that
+fits. A Rendezvous with a greater maxNodes first gathers nodes for `scaleUp.intervalSeconds` (60 s), while training goes
+on.
+""",
     "F5": "SIGSTOP to an agent and its workers, not those of rank 0, and SIGCONT after 60 s.",
 }
 _BUSY = 4
@@ -65,7 +86,10 @@ def page(results: Sequence[Result], findings: str) -> str:
     for fault, title in TITLES.items():
         measured = any(run["fault"] == fault for run in results)
         table = generated.table_of(fault_rows(results, fault)) if measured else "Not measured yet."
-        parts += [f"## {title}", _WHAT[fault], table]
+        parts += [f"## {title}", _WHAT[fault].strip(), table]
+        brief = [run for run in results if run["launcher"] in BRIEF]
+        if fault == BRIEF_FAULT and brief:
+            parts += [_SHORTER_WAITS.strip(), generated.table_of(fault_rows(brief, fault, BRIEF))]
     parts += [findings.strip(), "## How it is measured", _HOW.strip()]
     if results:
         parts.append(generated.table_of(version_rows(results)))
@@ -95,10 +119,10 @@ def overview(results: Sequence[Result]) -> Iterator[Row]:
             yield [title, *(cell or "-" for cell in cells)]
 
 
-def fault_rows(results: Sequence[Result], fault: str) -> Iterator[Row]:
-    """All that was measured of one fault."""
+def fault_rows(results: Sequence[Result], fault: str, launchers: Mapping[str, str] = LAUNCHERS) -> Iterator[Row]:
+    """All that was measured of one fault, for these launchers: what each is called, by its name."""
     yield ["", "Runs", "Workers ended", "Last new worker started", "First step", "Pause", "What followed"]
-    for launcher, title in LAUNCHERS.items():
+    for launcher, title in launchers.items():
         runs = _of(results, launcher, fault)
         if runs:
             stepped = [run for run in runs if run["ending"] in (Ending.RECOVERED, Ending.UNNOTICED)]
@@ -115,7 +139,7 @@ def endings(runs: Sequence[Result]) -> Iterator[str]:
 def version_rows(results: Sequence[Result]) -> Iterator[Row]:
     """Which version of what was measured."""
     yield ["", "Versions"]
-    for launcher, title in LAUNCHERS.items():
+    for launcher, title in {**LAUNCHERS, **BRIEF}.items():
         runs = [run for run in results if run["launcher"] == launcher]
         versions = {", ".join(f"{name} {version}" for name, version in run["versions"].items()) for run in runs}
         if versions:
@@ -125,7 +149,7 @@ def version_rows(results: Sequence[Result]) -> Iterator[Row]:
 def machine_rows(results: Sequence[Result]) -> Iterator[Row]:
     """On what the runs were made, and how busy it was."""
     yield ["", "Runs", "From", "To", "Commits", "Cores", "Load before the fault", "The same loop, ms", "Names"]
-    for launcher, title in LAUNCHERS.items():
+    for launcher, title in {**LAUNCHERS, **BRIEF}.items():
         runs = [run for run in results if run["launcher"] == launcher]
         if not runs:
             continue
@@ -145,9 +169,11 @@ def _of(results: Sequence[Result], launcher: str, fault: str) -> list[Result]:
 def _short(runs: Sequence[Result]) -> str:
     if not runs:
         return ""
-    stepped = [run["stepped"] for run in runs if run["ending"] == Ending.RECOVERED]
+    recovered = [run for run in runs if run["ending"] == Ending.RECOVERED]
+    stepped = [run["stepped"] for run in recovered]
     others = [run for run in runs if run["ending"] != Ending.RECOVERED]
-    parts = [_times(stepped)] if stepped else []
+    sizes = " or ".join(sorted({str(run["nodes"]) for run in recovered}))
+    parts = [f"{_times(stepped)}, {sizes} nodes"] if stepped else []
     parts += [f"**{words}**" for words in endings(others)] if not stepped else []
     if stepped and others:
         parts.append(f"**{len(others)} of {len(runs)} did not**")
@@ -186,8 +212,16 @@ Times are seconds from the fault: median (least to most). Without brackets there
 """
 
 _SHORT = """
-The time until all members of the new group had made a step. It has the import of torch in it, which is the same for all
-and takes longest on a busy machine. **Bold**: what followed when no new group trained.
+The time until all members of the new group had made a step, and how many members it has. It has what the script and its
+launcher import in it, which is 1 to 4 s; the tables below also have the times without. **Bold**: what followed when no
+new group trained.
+"""
+
+_SHORTER_WAITS = """
+Most of these times are waits that can be set. By default DLRover waits 60 s for more nodes. c10d does so for 30 s, when
+it has lost the node by 15 s of silence. torchft loses a replica group after 5 s without heartbeats. A Rendezvous waits
+30 s for a replacement, without pods from the last heartbeat of the node. In labelled pods it waits 5 s when no pod is
+on its way. With shorter waits a group may go on without a node that would have come. The same with shorter ones:
 """
 
 _HOW = """
@@ -198,21 +232,27 @@ training went on; *What followed* has all. After a fault, 120 s are waited, and 
 
 * **kubernetes**: the defaults of a Rendezvous with minNodes 2 and maxNodes 3. *Without pods* the operator has only what
   the agents write. *Labelled pods*: each node has a pod without a kubelet. When a node is killed, the benchmark
-  writes at once into the pod's status that its container was terminated. A kubelet takes about a second for that. No
-  controller creates another pod. The control plane and the operator run on the same cores as the nodes.
+  writes at once into the pod's status that its container was terminated. A kubelet takes about a second for that, and
+  one on a machine without power never does it. No controller creates another pod, and the pods have no owner. For the
+  pods of a Job the group waits longer, as without pods, since a Job makes its pods after a delay. The control plane and
+  the operator run on the same cores as the nodes.
 * **c10d**: `torchrun --nnodes=2:3`, with the defaults. The first node serves the store, and has rank 0. *Store not
-  shared*: with TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1.
+  shared*: with TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1. *Collectives fail after 10 s*: the script gives
+  `init_process_group` a timeout. In all other scripts but that of torchft it is that of torch, 30 minutes.
 * **NVRx**: `ft_launcher --nnodes=3:4` with a spare, which is how it replaces a lost node; for F4 `--nnodes=2:3` without
   one. It always trains with the lower number of nodes. Its wheel is made for a newer glibc and for Python 3.12, so only
   its parts in Python are used here: the launcher, and not the CUDA parts, for which there is no GPU. *Heartbeats in the
-  script*: the script reports each step, and 10 s without one count as a hang.
+  script*: the script reports each step. 10 s without one count as a hang, and that is looked for each 5 s. *Store
+  served apart*: by `nvrx-control`, and not by the first node.
 * **DLRover**: `dlrover-run --nnodes=2:3` with its local master. It starts lost nodes again on Kubernetes; that part is
   not measured.
 * **torchft**: a lighthouse with the times of its examples, and three replica groups. Its script is another one: it
-  needs a quorum and a vote at each step. A step is one that is committed. The step after a fault is the first one of
-  another quorum, which may have two nodes. Its workers are not ended: where no worker is new, those columns are empty.
+  needs a quorum and a vote at each step, and its collectives fail after 5 s. A step is one that is committed. The step
+  after a fault is the first one of another quorum, which may have two nodes: the others go on while a worker starts
+  again. Its workers are not ended: where no worker is new, those columns are empty.
 
-All have up to 100 restarts. What none of them needs is left out: health checks of GPUs and of networks.
+All have up to 100 restarts. What none of them needs is left out: health checks of GPUs and of networks. The launchers
+that are no part of torch have an environment of their own, in which an import of torch may take longer.
 """
 
 _MACHINE = """

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from benchmarks.recovery import case
 from benchmarks.recovery.journal import Ending
-from benchmarks.recovery.launchers import FAULTS, Command, Launcher
+from benchmarks.recovery.launcher import FAULTS, Command, Launcher
 
 # Each agent shows that it is there by the age of a file. Once all have been there, they start new workers when the set
 # of agents that are there changes, and when a worker has died, which adds a byte to a file.

@@ -3,8 +3,12 @@
 from typing import Any
 
 import pytest
-from benchmarks.recovery.launchers import ALL, FAULTS
+from benchmarks.recovery import launchers
+from benchmarks.recovery.launcher import FAULTS
+from benchmarks.recovery.launchers import ALL
 from benchmarks.recovery.report import (
+    BRIEF,
+    BRIEF_FAULT,
     LAUNCHERS,
     NOTHING_MEASURED,
     TITLES,
@@ -95,8 +99,9 @@ def test_the_short_table_does_not_hide_the_runs_that_failed() -> None:
         [found] = rows(table_of(overview(results)))
         return found[2]
 
-    assert short(result(), result(stepped=9.0)) == "8.5 (8.0 to 9.0)"
-    assert short(result(), NEVER) == "8.0; **1 of 2 did not**"
+    assert short(result(), result(stepped=9.0)) == "8.5 (8.0 to 9.0), 2 nodes"
+    assert short(result(), NEVER) == "8.0, 2 nodes; **1 of 2 did not**"
+    assert short(result(), result(nodes=3)) == "8.0 (8.0 to 8.0), 2 or 3 nodes"
     assert short(NEVER) == "**never in 120 s: 1 of 1**"
     assert short(result(fault="F1")) == "-"
 
@@ -117,11 +122,13 @@ def test_runs_on_a_busy_machine_are_named_at_the_beginning() -> None:
 
 
 def test_all_that_can_be_measured_is_on_the_page() -> None:
-    assert list(LAUNCHERS) == [launcher.name for launcher in ALL]
+    assert [*LAUNCHERS, *BRIEF] == [launcher.name for launcher in ALL]
+    assert list(BRIEF) == [launcher.name for launcher in launchers.BRIEF]
+    assert {launcher.faults for launcher in launchers.BRIEF} == {(BRIEF_FAULT,)}
     assert tuple(TITLES) == FAULTS
-    results = [result(launcher=launcher, fault=fault) for launcher in LAUNCHERS for fault in TITLES]
+    results = [result(launcher=launcher.name, fault=fault) for launcher in ALL for fault in launcher.faults]
     text = page(results, "## What was found\n\nNothing.")
-    assert all(f"| {title} |" in text for title in LAUNCHERS.values())
+    assert all(f"| {title} |" in text for title in (*LAUNCHERS.values(), *BRIEF.values()))
     assert all(f"## {title}" in text for title in TITLES.values())
     assert "torch 2.15.0" in text
 
