@@ -47,6 +47,9 @@ class Other(Launcher):
         return None
 
 
+_ON_ONE_MACHINE = {"NVRX_ENABLE_MULTI_LAUNCHERS_PER_NODE": "1"}
+
+
 class Nvrx(Other):
     """NVIDIA's Resiliency Extension: its in-job restart, with one spare, which is how it replaces a lost node."""
 
@@ -66,7 +69,8 @@ class Nvrx(Other):
         [self._port], self._members = free_ports(1), members
         if self.serves_apart:
             command = [*self._program("control_plane"), "--ft-enable-log-server=false"]
-            wait_for_port(self._port, processes.start(group, "control", command, os.environ, folder / "control.log"))
+            environment = {**os.environ, **_ON_ONE_MACHINE}
+            wait_for_port(self._port, processes.start(group, "control", command, environment, folder / "control.log"))
 
     def command(self, node: str, folder: Path) -> Command:
         """See base class."""
@@ -75,7 +79,7 @@ class Nvrx(Other):
             *self._program("launcher"), "--nproc-per-node=1", MAX_RESTARTS, store, *self.options, WORKER, str(folder),
             *self.heartbeats,
         ]  # fmt: skip
-        return command, {"NVRX_ENABLE_MULTI_LAUNCHERS_PER_NODE": "1"}
+        return command, _ON_ONE_MACHINE
 
     def _program(self, name: str) -> Sequence[str]:
         # It always trains with the lower number of nodes; all beyond are spares.
