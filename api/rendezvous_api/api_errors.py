@@ -48,6 +48,8 @@ class UnreachableError(ApiError):
 
     not_carried_out = False
     """The API server has certainly not done what was asked for. Otherwise this is not known."""
+    unanswered = False
+    """There was no answer. Otherwise the API server, or what is in front of it, has too much to do."""
 
 
 class UnauthorizedError(ApiError):

@@ -12,7 +12,8 @@ MISSED_SECONDS = 3 * BEAT_SECONDS
 """Without a beat, or an answer, the other end is missed."""
 NEWS_PER_SECOND = 200
 """How many heartbeats the members of a round send at most, all together, when all have the same news at once: about the
-beats, or that the round has begun. The operator waits for that long before one that does not come says something."""
+beats, or that the round has begun. The operator waits for that long before one that does not come says something. The
+host of a round spreads none of its own: it is one agent."""
 
 
 LONGEST_INTERVAL_SECONDS = 300

@@ -221,6 +221,59 @@ def test_an_early_heartbeat_comes_not_sooner_than_the_pause_after_a_failure() ->
     thread.stop()
 
 
+def unanswered() -> UnreachableError:
+    """The connection broke, or could not be made."""
+    error = UnreachableError("no answer", "patch", "x", "y")
+    error.unanswered = True
+    return error
+
+
+def test_one_that_was_not_to_wait_comes_again_soon_if_nobody_has_answered_it() -> None:
+    """Once: then it waits like any other."""
+    beats = Beats()
+    beats.error = unanswered()
+    thread = RequestThread(beats, "test")
+    thread.start_heartbeats(600, tolerance=15)
+    thread.start()
+    thread.beat_within(0)
+    wait_until(lambda: len(beats.times) == 2, "the heartbeat and its repetition", timeout=10)
+    thread.call(lambda: time.sleep(0.5))
+    assert len(beats.times) == 2
+    thread.stop()
+
+
+def test_it_is_spread_as_before() -> None:
+    """As many agents may have to send one again."""
+    beats = Beats()
+    beats.error = unanswered()
+    thread = RequestThread(beats, "test")
+    thread.start_heartbeats(600, tolerance=15)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(random, "uniform", lambda least, most: most)
+        thread._within = 0.5
+        thread._send_beat()
+        assert 0.7 < thread._not_before - time.monotonic() <= 0.8
+        thread._failing, thread._within = False, 400.0
+        thread._send_beat()
+    assert thread._not_before - time.monotonic() <= 600 * max(_PAUSE_AFTER_FAILURE)
+
+
+def test_one_that_was_not_to_wait_comes_again_after_the_pause_if_there_is_too_much_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It does not wait for the next one that is due."""
+    monkeypatch.setattr("rendezvous_handler.agent.request_thread._PAUSE_AFTER_FAILURE", (0.0005, 0.0005))
+    beats = Beats()
+    beats.error = UnreachableError("too many requests", "patch", "x", "y")
+    thread = RequestThread(beats, "test")
+    thread.start_heartbeats(1000, tolerance=15)
+    thread.start()
+    thread.beat_within(0)
+    wait_until(lambda: len(beats.times) == 2, "the heartbeat and its repetition", timeout=10)
+    assert beats.times[1] - beats.times[0] >= 0.5
+    thread.stop()
+
+
 def test_one_that_has_failed_shows_that_heartbeats_do_not_arrive() -> None:
     """Whenever the next one would be late: an interval may be minutes long."""
     beats = Beats()

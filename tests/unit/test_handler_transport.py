@@ -16,6 +16,9 @@ from rendezvous_handler.kube.client import Client
 from rendezvous_handler.kube.credentials import Credentials, Fixed, TokenFile, bearer
 from rendezvous_handler.kube.server import Server
 
+NOTHING: tuple[int, list[bytes]] = (0, [])
+"""Instead of an answer the connection is closed."""
+
 
 class Front(ThreadingHTTPServer):
     """Answers each request with the next of `answers`: a status, and the body or parts of it."""
@@ -35,13 +38,20 @@ class Answering(BaseHTTPRequestHandler):
         front = self.server
         assert isinstance(front, Front)
         front.requests.append(SimpleNamespace(path=self.path, headers=dict(self.headers)))
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
         status, parts = front.answers.pop(0)
+        if not status:
+            self.close_connection = True
+            return
         self.send_response(status)
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         for part in parts:
             self.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
         self.wfile.write(b"0\r\n\r\n")
+
+    def do_PATCH(self) -> None:
+        self.do_GET()
 
     def log_message(self, *_: object) -> None:
         """Print nothing."""
@@ -83,6 +93,7 @@ def test_not_now_is_no_answer(front: Front, status: int) -> None:
     with pytest.raises(UnreachableError, match=f"^HTTP {status}: <html>upstream</html>$") as problem:
         client.get_participant("team", "train.a", 5.0)
     assert problem.value.not_carried_out is (status == 429)
+    assert not problem.value.unanswered
     assert client.contact.failing
 
 
@@ -156,3 +167,25 @@ def test_the_address_may_have_a_path(front: Front) -> None:
     (request,) = front.requests
     assert request.path == "/k8s/clusters/c-1/apis/rdzv.dev/v1alpha1/namespaces/team/rendezvousparticipants/train.a"
     assert request.headers["Authorization"] == "Bearer abc"
+
+
+def test_a_heartbeat_is_sent_again_if_a_connection_breaks_that_was_kept(front: Front) -> None:
+    """As when what is between forgets all connections. It does no harm to the API server to get it twice."""
+    client = client_of(front)
+    front.answers = [(200, [b"{}"]), NOTHING, (200, [b"{}"])]
+    for _ in range(2):
+        client.patch_participant_status("team", "a", [], 5.0)
+    assert len(front.requests) == 3
+
+
+def test_else_a_request_that_may_have_arrived_is_not_sent_again(front: Front) -> None:
+    client = client_of(front)
+    front.answers = [NOTHING]
+    with pytest.raises(UnreachableError) as problem:
+        client.patch_participant_status("team", "a", [], 5.0)  # on a connection of its own
+    assert (problem.value.unanswered, problem.value.not_carried_out) == (True, False)
+    front.answers = [(200, [b"{}"]), NOTHING]
+    client.patch_participant("team", "a", [], 5.0)
+    with pytest.raises(UnreachableError):
+        client.patch_participant("team", "a", [], 5.0)
+    assert len(front.requests) == 3

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from rendezvous_api.api_errors import ApiError
+from rendezvous_api.api_errors import ApiError, UnreachableError
 from rendezvous_handler.kube.errors import advise
 
 _logger = logging.getLogger(__name__)
@@ -28,6 +28,8 @@ SHORTEST_INTERVAL = 0.9
 
 _PAUSE_AFTER_FAILURE = (0.05, 0.25)
 """As parts of the interval, where the API server does not ask for more (Retry-After)."""
+_SOON_AGAIN_SECONDS = (0.05, 0.3)
+"""After a heartbeat that was not to wait, if nobody has answered it: the operator waits for it for a second or two."""
 _LATE_SECONDS = 2.0
 """A heartbeat that was sent in time may take that long."""
 
@@ -55,6 +57,8 @@ class RequestThread:
         self._next_beat = 0.0
         self._not_before = 0.0
         """After a failure: no heartbeat is sent sooner, whatever asks for one."""
+        self._within: float | None = None
+        """In which time the next heartbeat was asked for; None: it comes when it is due."""
         self._last_success = 0.0
         self._sent_at: float | None = None
         """Of the heartbeat that is on its way; None: none is."""
@@ -141,6 +145,7 @@ class RequestThread:
 
         def hasten() -> None:
             self._next_beat = max(min(self._next_beat or at, at), self._not_before)
+            self._within = seconds if self._within is None else min(seconds, self._within)
 
         self._calls.put(hasten)
 
@@ -177,18 +182,20 @@ class RequestThread:
         if self._interval is None:
             return
         now = time.monotonic()
+        within, self._within = self._within, None
         self._next_beat = self._moment_of_next(now, self._base)  # from its start: soon after one that timed out
         self._sent_at = now
         try:
             self._beat()
         except ApiError as error:
+            pause = self._pause_after(error, within)
             self._failing = True
             _logger.debug("heartbeat failed: %s", advise(error))
-            # An API server that is overloaded must not be asked again at once by all agents. It may ask for more time,
-            # but a heartbeat cannot wait for long.
-            pause = max(self._base * random.uniform(*_PAUSE_AFTER_FAILURE), min(error.retry_after, self._base / 2))
             self._not_before = time.monotonic() + pause
-            self._next_beat = max(self._next_beat, self._not_before)
+            if within is None:
+                self._next_beat = max(self._next_beat, self._not_before)
+            else:
+                self._next_beat = self._not_before  # it is not to wait, also when it comes again
             self._warn_of_failure(error, now)
         except Exception:
             self._failing = True
@@ -201,6 +208,19 @@ class RequestThread:
                 _logger.info("heartbeats reach the API server again")
         finally:
             self._sent_at = None
+
+    def _pause_after(self, error: ApiError, within: float | None) -> float:
+        """How long to wait after a heartbeat that has failed, in seconds.
+
+        An API server that is overloaded must not be asked again at once by all agents. It may ask for more time, but a
+        heartbeat cannot wait for long. One that was not to wait comes again soon, once, if nobody has answered it: by
+        as many agents as were to send one within that time, so it is spread as much.
+        """
+        usual = max(self._base * random.uniform(*_PAUSE_AFTER_FAILURE), min(error.retry_after, self._base / 2))
+        unanswered = isinstance(error, UnreachableError) and error.unanswered
+        if within is None or self._failing or not unanswered:
+            return usual
+        return min(usual, random.uniform(*_SOON_AGAIN_SECONDS) + random.uniform(0.0, within))
 
     def _warn_of_failure(self, error: ApiError, now: float) -> None:
         if not self._warned and now - self._last_success > self._tolerance:

@@ -120,9 +120,12 @@ class Client:
         )
 
     def patch_participant_status(self, namespace: str, name: str, patch: JsonPatch, timeout: float) -> Json:
-        """Apply a JSON patch to the status of a RendezvousParticipant; see `patch_participant`."""
-        status = f"{names.PARTICIPANT_PLURAL}/status"
-        return self._request("patch", status, namespace, name, body=patch, content_type=_JSON_PATCH, timeout=timeout)
+        """Apply a JSON patch to the status of a RendezvousParticipant; see `patch_participant`.
+
+        A second time it must do no harm: it may be sent again if a connection breaks.
+        """
+        status, options = f"{names.PARTICIPANT_PLURAL}/status", {"content_type": _JSON_PATCH, "repeatable": True}
+        return self._request("patch", status, namespace, name, body=patch, timeout=timeout, **options)
 
     def delete_participant(self, namespace: str, name: str, uid: str, timeout: float) -> None:
         """Delete the RendezvousParticipant with that UID, and no other one of that name."""

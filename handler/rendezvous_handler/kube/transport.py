@@ -85,6 +85,7 @@ class Transport:
         query: Mapping[str, str] | None = None,
         body: Json | list[Json] | None = None,
         content_type: str = "application/json",
+        repeatable: bool = False,
     ) -> Json:
         """Make a request and return the object of its answer.
 
@@ -98,13 +99,15 @@ class Transport:
             query: behind the path.
             body: as JSON.
             content_type: of the body.
+            repeatable: it does no harm if the API server gets it twice, as with a GET. Then it is sent again on a new
+                connection if a kept one breaks without an answer.
 
         Raises:
             ApiError: the API server refuses the request, or does not answer.
         """
         where = (verb, resource, namespace)
         exchange = _Exchange(self._server, self._at_rest, timeout)
-        data = self._answered(exchange, where, _Request(method, path, query, body, content_type))
+        data = self._answered(exchange, where, _Request(method, path, query, body, content_type, repeatable))
         answer = json_object(data)
         if answer is None:
             cause = f"{self.url}: the answer is not that of an API server: {data[:200]!r}"
@@ -178,6 +181,7 @@ class Transport:
             text = untrusted or f"{self.url}: {_cause_of(cause)}"
         problem = UnreachableError(text, *where)
         problem.not_carried_out = not_carried_out
+        problem.unanswered = True
         self._contact.failed(text, untrusted is not None)
         return problem
 
@@ -198,8 +202,10 @@ class _Request:
         query: Mapping[str, str] | None,
         body: Json | list[Json] | None,
         content_type: str,
+        repeatable: bool = False,
     ):
         self.method = method
+        self.repeatable = repeatable or method == "GET"
         self._target = path + (f"?{urlencode(query)}" if query else "")
         self._body = b"" if body is None else json.dumps(body).encode()
         self._content_type = content_type
@@ -247,7 +253,7 @@ class _Exchange:
             except (OSError, HTTPException):
                 if time.monotonic() >= self.deadline or connection.answered:
                     raise
-                if connection.sent and request.method != "GET":
+                if connection.sent and not request.repeatable:
                     raise
                 # It was closed while it was at rest, and nobody has noticed.
             else:

@@ -107,8 +107,30 @@ MUTANTS = [
         ),
         (
             "pause after a heartbeat that failed",
-            "            self._next_beat = max(self._next_beat, self._not_before)\n",
-            "",
+            "self._next_beat = max(self._next_beat, self._not_before)",
+            "pass",
+        ),
+        (
+            "send one soon again that was not to wait",
+            "return min(usual, random.uniform(*_SOON_AGAIN_SECONDS) + random.uniform(0.0, within))",
+            "return usual",
+        ),
+        ("do so only if nobody has answered", " or not unanswered:", ":"),
+        ("do so only once", "within is None or self._failing or not", "within is None or not"),
+        (
+            "spread it as before",
+            "random.uniform(*_SOON_AGAIN_SECONDS) + random.uniform(0.0, within)",
+            "random.uniform(*_SOON_AGAIN_SECONDS)",
+        ),
+        (
+            "let one that was not to wait not wait for its interval",
+            "self._next_beat = self._not_before  #",
+            "self._next_beat = max(self._next_beat, self._not_before)  #",
+        ),
+        (
+            "let other heartbeats wait",
+            "within, self._within = self._within, None",
+            "within = self._within",
         ),
         (
             "send the next one earlier after the interval was shortened",
