@@ -48,8 +48,8 @@ class UnreachableError(ApiError):
 
     not_carried_out = False
     """The API server has certainly not done what was asked for. Otherwise this is not known."""
-    unanswered = False
-    """There was no answer. Otherwise the API server, or what is in front of it, has too much to do."""
+    broken = False
+    """The connection broke, or could not be made, before an answer came: nothing says that there is too much to do."""
 
 
 class UnauthorizedError(ApiError):

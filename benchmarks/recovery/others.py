@@ -1,6 +1,7 @@
 """The launchers that are no part of torch."""
 
 import os
+import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -120,6 +121,10 @@ class DLRover(Other):
 
     def __init__(self) -> None:
         self._port = 0
+
+    def missing(self) -> str | None:
+        """See base class."""
+        return super().missing() or ("there is no program unshare" if shutil.which("unshare") is None else None)
 
     def open(self, folder: Path, group: str, members: int) -> None:
         """See base class."""

@@ -60,8 +60,8 @@ The same with the node of rank 0. With c10d and NVRx it is the one that serves t
 the API server, the operator, nvrx-control, DLRover's master or torchft's lighthouse.
 """,
     "F4": """
-Two nodes train. A third one is launched. Its start and its import of torch are in the times. It is the last one that
-fits. A Rendezvous with a greater maxNodes first gathers nodes for `scaleUp.intervalSeconds` (60 s), while training goes
+Two nodes train. A third one is launched. Its start and its import of torch are in the times. The group is full with
+it. A Rendezvous with a greater maxNodes first gathers nodes for `scaleUp.intervalSeconds` (60 s), while training goes
 on.
 """,
     "F5": "SIGSTOP to an agent and its workers, not those of rank 0, and SIGCONT after 60 s.",
@@ -204,17 +204,16 @@ def _times(values: Sequence[float]) -> str:
 
 _INTRODUCTION = """
 How long a group does not train after a fault, with this rendezvous and with other launchers, on one machine without a
-GPU. All are real processes, and all train the same: three nodes with one worker each, an all_reduce (gloo) each 0.1 s,
-and a small checkpoint each 10 steps. gloo reports the death of a worker to the others within 0.1 s. NCCL does not:
-there, survivors wait until something ends them.
+GPU. All are real processes, and all but torchft, which needs a script of its own, train the same: three nodes with one
+worker each, an all_reduce (gloo) each 0.1 s, and a small checkpoint each 10 steps. gloo reports the death of a worker to
+the others within 0.1 s. NCCL does not: there, survivors wait until something ends them.
 
 Times are seconds from the fault: median (least to most). Without brackets there is one run.
 """
 
 _SHORT = """
-The time until all members of the new group had made a step, and how many members it has. It has what the script and its
-launcher import in it, which is 1 to 4 s; the tables below also have the times without. **Bold**: what followed when no
-new group trained.
+The time until all members of the new group had made a step, and how many members it has. What the script imports takes
+some seconds of it; the tables below also have the times without. **Bold**: what followed when no new group trained.
 """
 
 _SHORTER_WAITS = """

@@ -7,7 +7,7 @@ import time
 import pytest
 from tests.support.waiting import wait_until
 
-from rendezvous_api.api_errors import UnreachableError
+from rendezvous_api.api_errors import ApiError, ConflictError, UnreachableError
 from rendezvous_handler.agent.request_thread import _PAUSE_AFTER_FAILURE, SHORTEST_INTERVAL, NotDoneError, RequestThread
 
 
@@ -221,57 +221,62 @@ def test_an_early_heartbeat_comes_not_sooner_than_the_pause_after_a_failure() ->
     thread.stop()
 
 
-def unanswered() -> UnreachableError:
+def broken() -> UnreachableError:
     """The connection broke, or could not be made."""
-    error = UnreachableError("no answer", "patch", "x", "y")
-    error.unanswered = True
+    error = UnreachableError("connection reset", "patch", "x", "y")
+    error.broken = True
     return error
 
 
-def test_one_that_was_not_to_wait_comes_again_soon_if_nobody_has_answered_it() -> None:
-    """Once: then it waits like any other."""
+def test_one_that_was_not_to_wait_comes_again_soon_if_its_connection_broke() -> None:
     beats = Beats()
-    beats.error = unanswered()
+    beats.error = broken()
     thread = RequestThread(beats, "test")
     thread.start_heartbeats(600, tolerance=15)
     thread.start()
     thread.beat_within(0)
     wait_until(lambda: len(beats.times) == 2, "the heartbeat and its repetition", timeout=10)
-    thread.call(lambda: time.sleep(0.5))
-    assert len(beats.times) == 2
     thread.stop()
 
 
-def test_it_is_spread_as_before() -> None:
-    """As many agents may have to send one again."""
-    beats = Beats()
-    beats.error = unanswered()
-    thread = RequestThread(beats, "test")
-    thread.start_heartbeats(600, tolerance=15)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(random, "uniform", lambda least, most: most)
-        thread._within = 0.5
-        thread._send_beat()
-        assert 0.7 < thread._not_before - time.monotonic() <= 0.8
-        thread._failing, thread._within = False, 400.0
-        thread._send_beat()
-    assert thread._not_before - time.monotonic() <= 600 * max(_PAUSE_AFTER_FAILURE)
-
-
-def test_one_that_was_not_to_wait_comes_again_after_the_pause_if_there_is_too_much_to_do(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    ("error", "failing", "within", "soon"),
+    [
+        (broken(), False, 0.0, 0.3),
+        (broken(), False, 0.5, 0.8),  # as many agents may have to send one again, so it is spread as before
+        (broken(), True, 0.0, None),  # once
+        (broken(), False, None, None),  # it was to wait
+        (UnreachableError("too many requests", "patch", "x", "y"), False, 0.0, None),
+        (ConflictError("another agent has this name", "patch", "x", "y"), False, 0.0, None),
+    ],
+)
+def test_when_one_comes_again_soon(
+    error: ApiError, failing: bool, within: float | None, soon: float | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It does not wait for the next one that is due."""
-    monkeypatch.setattr("rendezvous_handler.agent.request_thread._PAUSE_AFTER_FAILURE", (0.0005, 0.0005))
+    """All others wait: an API server that is overloaded is not asked more often."""
+    monkeypatch.setattr(random, "uniform", lambda least, most: most)
     beats = Beats()
-    beats.error = UnreachableError("too many requests", "patch", "x", "y")
+    beats.error = error
     thread = RequestThread(beats, "test")
-    thread.start_heartbeats(1000, tolerance=15)
-    thread.start()
-    thread.beat_within(0)
-    wait_until(lambda: len(beats.times) == 2, "the heartbeat and its repetition", timeout=10)
-    assert beats.times[1] - beats.times[0] >= 0.5
-    thread.stop()
+    thread.start_heartbeats(600, tolerance=15)
+    thread._failing, thread._within = failing, within
+    before = time.monotonic()
+    thread._send_beat()
+    after = time.monotonic()
+    least = 600.0 if soon is None else soon
+    assert before + least <= thread._next_beat <= after + least
+    assert thread._within is None
+
+
+def test_it_never_waits_longer_than_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(random, "uniform", lambda least, most: most)
+    beats = Beats()
+    beats.error = broken()
+    thread = RequestThread(beats, "test")
+    thread.start_heartbeats(600, tolerance=15)
+    thread._within = 400.0
+    thread._send_beat()
+    assert thread._not_before <= time.monotonic() + 600 * max(_PAUSE_AFTER_FAILURE)
 
 
 def test_one_that_has_failed_shows_that_heartbeats_do_not_arrive() -> None:

@@ -93,7 +93,7 @@ def test_not_now_is_no_answer(front: Front, status: int) -> None:
     with pytest.raises(UnreachableError, match=f"^HTTP {status}: <html>upstream</html>$") as problem:
         client.get_participant("team", "train.a", 5.0)
     assert problem.value.not_carried_out is (status == 429)
-    assert not problem.value.unanswered
+    assert not problem.value.broken
     assert client.contact.failing
 
 
@@ -183,7 +183,7 @@ def test_else_a_request_that_may_have_arrived_is_not_sent_again(front: Front) ->
     front.answers = [NOTHING]
     with pytest.raises(UnreachableError) as problem:
         client.patch_participant_status("team", "a", [], 5.0)  # on a connection of its own
-    assert (problem.value.unanswered, problem.value.not_carried_out) == (True, False)
+    assert (problem.value.broken, problem.value.not_carried_out) == (True, False)
     front.answers = [(200, [b"{}"]), NOTHING]
     client.patch_participant("team", "a", [], 5.0)
     with pytest.raises(UnreachableError):

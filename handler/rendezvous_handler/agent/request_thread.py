@@ -29,7 +29,7 @@ SHORTEST_INTERVAL = 0.9
 _PAUSE_AFTER_FAILURE = (0.05, 0.25)
 """As parts of the interval, where the API server does not ask for more (Retry-After)."""
 _SOON_AGAIN_SECONDS = (0.05, 0.3)
-"""After a heartbeat that was not to wait, if nobody has answered it: the operator waits for it for a second or two."""
+"""After a heartbeat that was not to wait, if its connection broke: the operator waits for it for a second or two."""
 _LATE_SECONDS = 2.0
 """A heartbeat that was sent in time may take that long."""
 
@@ -188,14 +188,17 @@ class RequestThread:
         try:
             self._beat()
         except ApiError as error:
-            pause = self._pause_after(error, within)
+            soon = self._soon_again(error, within)
             self._failing = True
             _logger.debug("heartbeat failed: %s", advise(error))
-            self._not_before = time.monotonic() + pause
-            if within is None:
-                self._next_beat = max(self._next_beat, self._not_before)
+            # An API server that is overloaded must not be asked again at once by all agents. It may ask for more time,
+            # but a heartbeat cannot wait for long.
+            pause = max(self._base * random.uniform(*_PAUSE_AFTER_FAILURE), min(error.retry_after, self._base / 2))
+            if soon is not None and soon < pause:
+                self._next_beat = self._not_before = time.monotonic() + soon
             else:
-                self._next_beat = self._not_before  # it is not to wait, also when it comes again
+                self._not_before = time.monotonic() + pause
+                self._next_beat = max(self._next_beat, self._not_before)
             self._warn_of_failure(error, now)
         except Exception:
             self._failing = True
@@ -209,18 +212,16 @@ class RequestThread:
         finally:
             self._sent_at = None
 
-    def _pause_after(self, error: ApiError, within: float | None) -> float:
-        """How long to wait after a heartbeat that has failed, in seconds.
+    def _soon_again(self, error: ApiError, within: float | None) -> float | None:
+        """In how many seconds a heartbeat that was not to wait comes again; None: it waits like any other.
 
-        An API server that is overloaded must not be asked again at once by all agents. It may ask for more time, but a
-        heartbeat cannot wait for long. One that was not to wait comes again soon, once, if nobody has answered it: by
-        as many agents as were to send one within that time, so it is spread as much.
+        Once, and only if its connection broke. As many agents may have to send theirs again as were to send one within
+        that time, so it is spread as much.
         """
-        usual = max(self._base * random.uniform(*_PAUSE_AFTER_FAILURE), min(error.retry_after, self._base / 2))
-        unanswered = isinstance(error, UnreachableError) and error.unanswered
-        if within is None or self._failing or not unanswered:
-            return usual
-        return min(usual, random.uniform(*_SOON_AGAIN_SECONDS) + random.uniform(0.0, within))
+        broken = isinstance(error, UnreachableError) and error.broken
+        if within is None or self._failing or not broken:
+            return None
+        return random.uniform(*_SOON_AGAIN_SECONDS) + random.uniform(0.0, within)
 
     def _warn_of_failure(self, error: ApiError, now: float) -> None:
         if not self._warned and now - self._last_success > self._tolerance:

@@ -124,8 +124,17 @@ class Client:
 
         A second time it must do no harm: it may be sent again if a connection breaks.
         """
-        status, options = f"{names.PARTICIPANT_PLURAL}/status", {"content_type": _JSON_PATCH, "repeatable": True}
-        return self._request("patch", status, namespace, name, body=patch, timeout=timeout, **options)
+        status = f"{names.PARTICIPANT_PLURAL}/status"
+        return self._request(
+            "patch",
+            status,
+            namespace,
+            name,
+            body=patch,
+            content_type=_JSON_PATCH,
+            timeout=timeout,
+            repeatable=True,
+        )
 
     def delete_participant(self, namespace: str, name: str, uid: str, timeout: float) -> None:
         """Delete the RendezvousParticipant with that UID, and no other one of that name."""

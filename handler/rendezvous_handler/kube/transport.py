@@ -5,8 +5,9 @@ connection is alone with it. Credentials and TLS replace what they know as a who
 a signal in the main thread leaves none behind.
 
 A request is made once. It is repeated, by itself, only where that cannot do twice what was asked for: on another
-connection, if a kept one turned out to be dead before the request was sent, or before the answer to a GET began (as in
-Go's ``net/http``); and once after 401, if there are other credentials. All tries together have the one deadline.
+connection, if a kept one turned out to be dead before the request was sent, or before the answer began to a GET (as in
+Go's ``net/http``) or to a heartbeat; and once after 401, if there are other credentials. All tries together have the
+one deadline.
 """
 
 from __future__ import annotations
@@ -154,9 +155,12 @@ class Transport:
                     return
                 answer = exchange.read()
         except (NoConfigurationError, OSError, HTTPException, ValueError) as error:
-            raise self._unreachable(error, where, not_carried_out=not exchange.sent) from None
+            problem = self._unreachable(error, where, not_carried_out=not exchange.sent)
+            # One that is overloaded shows by a time limit.
+            problem.broken = not isinstance(error, TimeoutError)
+            raise problem from None
         response = exchange.response
-        problem = error_from_answer(
+        refusal = error_from_answer(
             response.status,
             answer,
             reason=str(response.reason or ""),
@@ -164,12 +168,12 @@ class Transport:
             resource=where[1],
             namespace=where[2],
         )
-        if isinstance(problem, UnreachableError):
-            problem.retry_after = _retry_after(response)
-            self._contact.failed(str(problem))
+        if isinstance(refusal, UnreachableError):
+            refusal.retry_after = _retry_after(response)
+            self._contact.failed(str(refusal))
         else:
             self._contact.answered()
-        raise problem
+        raise refusal
 
     def _unreachable(self, cause: Exception | str, where: _Where, not_carried_out: bool) -> UnreachableError:
         untrusted = None
@@ -181,7 +185,6 @@ class Transport:
             text = untrusted or f"{self.url}: {_cause_of(cause)}"
         problem = UnreachableError(text, *where)
         problem.not_carried_out = not_carried_out
-        problem.unanswered = True
         self._contact.failed(text, untrusted is not None)
         return problem
 

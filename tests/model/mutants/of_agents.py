@@ -112,20 +112,16 @@ MUTANTS = [
         ),
         (
             "send one soon again that was not to wait",
-            "return min(usual, random.uniform(*_SOON_AGAIN_SECONDS) + random.uniform(0.0, within))",
-            "return usual",
+            "if soon is not None and soon < pause:",
+            "if False:",
         ),
-        ("do so only if nobody has answered", " or not unanswered:", ":"),
+        ("not let it wait longer than any other", "if soon is not None and soon < pause:", "if soon is not None:"),
+        ("do so only if its connection broke", " or not broken:", ":"),
         ("do so only once", "within is None or self._failing or not", "within is None or not"),
         (
             "spread it as before",
             "random.uniform(*_SOON_AGAIN_SECONDS) + random.uniform(0.0, within)",
             "random.uniform(*_SOON_AGAIN_SECONDS)",
-        ),
-        (
-            "let one that was not to wait not wait for its interval",
-            "self._next_beat = self._not_before  #",
-            "self._next_beat = max(self._next_beat, self._not_before)  #",
         ),
         (
             "let other heartbeats wait",
