@@ -204,8 +204,8 @@ def _times(values: Sequence[float]) -> str:
 
 _INTRODUCTION = """
 How long a group does not train after a fault, with this rendezvous and with other launchers, on one machine without a
-GPU. All are real processes, and all but torchft, which needs a script of its own, train the same: three nodes with one
-worker each, an all_reduce (gloo) each 0.1 s, and a small checkpoint each 10 steps. gloo reports the death of a worker to
+GPU. All are real processes: three nodes with one worker each, an all_reduce (gloo) each 0.1 s, and a small checkpoint
+each 10 steps. All train the same script but torchft, which needs one of its own. gloo reports the death of a worker to
 the others within 0.1 s. NCCL does not: there, survivors wait until something ends them.
 
 Times are seconds from the fault: median (least to most). Without brackets there is one run.
