@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from benchmarks.backends import free_ports
 from demo import processes
 
 FAULTS = ("F1", "F2", "F3", "F4", "F5")
@@ -83,7 +85,46 @@ class Launcher:
         """The case has ended, and all processes of its group."""
 
 
-def wait_for_port(port: int, server: processes.Program | None = None) -> None:
+class AtPort(Launcher):
+    """One whose nodes meet at a port of the loopback, at which the first of them listens, or a server of its own."""
+
+    port = 0
+
+    def open(self, folder: Path, group: str, members: int) -> None:
+        """See base class."""
+        [self.port] = free_ports(1)
+
+    def serve(
+        self, name: str, command: Sequence[str], folder: Path, group: str, variables: Mapping[str, str] | None = None
+    ) -> None:
+        """Start the server, and return when it listens.
+
+        Args:
+            name: of its log, too.
+            command: how it is started.
+            folder: see `open`.
+            group: see `open`.
+            variables: what the environment has beside the usual.
+        """
+        server = processes.start(group, name, command, {**os.environ, **(variables or {})}, folder / f"{name}.log")
+        _wait_for_port(self.port, server)
+
+    def first_started(self) -> None:
+        """See base class."""
+        _wait_for_port(self.port)
+
+
+def store_option(serves: bool, *others: str) -> str:
+    """Whether a node serves the store, said to it: only one may, and all have the same address here.
+
+    Args:
+        serves: it does.
+        others: further options of ``--rdzv-conf``.
+    """
+    return f"--rdzv-conf={','.join((f'is_host={int(serves)}', *others))}"
+
+
+def _wait_for_port(port: int, server: processes.Program | None = None) -> None:
     """Return when something listens there; the log of whatever should do so says why it does not.
 
     Args:
@@ -101,8 +142,3 @@ def wait_for_port(port: int, server: processes.Program | None = None) -> None:
             raise TimeoutError(f"{server.name} has ended with {server.exit_code}:\n{server.log_tail()}")
         time.sleep(0.1)
     raise TimeoutError(f"nothing has listened on port {port} of the loopback for {_START_SECONDS:.0f} s")
-
-
-def serves_store(node: str) -> str:
-    """Only the first node does, as where each has a machine of its own: here the address is that of all."""
-    return f"--rdzv-conf=is_host={int(node == FIRST)}"

@@ -4,19 +4,19 @@ import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.backends import free_ports
 from benchmarks.cluster import NAMESPACE, Cluster, running_cluster
 from benchmarks.recovery.launcher import (
     BRIEF_SECONDS,
+    FIRST,
     MAX_NODES,
     MAX_RESTARTS,
     MIN_NODES,
     SIZE,
     WORKER,
+    AtPort,
     Command,
     Launcher,
-    serves_store,
-    wait_for_port,
+    store_option,
 )
 
 from rendezvous_api import names
@@ -114,7 +114,7 @@ class OursWithPods(Ours):
         self._pods.clear()
 
 
-class C10d(Launcher):
+class C10d(AtPort):
     """torch's own rendezvous; the first node serves its store."""
 
     name = "c10d"
@@ -124,23 +124,12 @@ class C10d(Launcher):
     arguments: tuple[str, ...] = ()
     """Of the script."""
 
-    def __init__(self) -> None:
-        self._port = 0
-
-    def open(self, folder: Path, group: str, members: int) -> None:
-        """See base class."""
-        [self._port] = free_ports(1)
-
     def command(self, node: str, folder: Path) -> Command:
         """See base class."""
-        endpoint = f"--rdzv-endpoint=127.0.0.1:{self._port}"
-        options = ["--rdzv-id=run-1", endpoint, ",".join((serves_store(node), *self.options))]
+        endpoint = f"--rdzv-endpoint=127.0.0.1:{self.port}"
+        options = ["--rdzv-id=run-1", endpoint, store_option(node == FIRST, *self.options)]
         command = [*_torchrun(self.python, "c10d"), *options, WORKER, str(folder), *self.arguments]
         return command, {} if self.shared_store else {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
-
-    def first_started(self) -> None:
-        """See base class."""
-        wait_for_port(self._port)
 
 
 class C10dOwnStore(C10d):

@@ -6,21 +6,19 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.backends import free_ports
 from benchmarks.cluster import ROOT
 from benchmarks.recovery.launcher import (
     BRIEF_SECONDS,
+    FIRST,
     MAX_NODES,
     MAX_RESTARTS,
     MIN_NODES,
     SIZE,
     WORKER,
+    AtPort,
     Command,
-    Launcher,
-    serves_store,
-    wait_for_port,
+    store_option,
 )
-from demo import processes
 
 OTHERS = ROOT / ".venv-recovery" / "bin"
 """Their programs; see hack/recovery.txt."""
@@ -30,9 +28,11 @@ _WITH_OWN_FOLDERS = (
     'for folder in /tmp/ckpt_sock /tmp/dlrover; do mkdir -p "$folder"; mount --bind "$0" "$folder"; done; exec "$@"'
 )
 """Runs a command where the folders of DLRover are another folder."""
+_ON_ONE_MACHINE = {"NVRX_ENABLE_MULTI_LAUNCHERS_PER_NODE": "1"}
+"""NVRx refuses several nodes there, unless it is told."""
 
 
-class Other(Launcher):
+class Other(AtPort):
     """One that is no part of torch."""
 
     python = str(OTHERS / "python")
@@ -48,9 +48,6 @@ class Other(Launcher):
         return None
 
 
-_ON_ONE_MACHINE = {"NVRX_ENABLE_MULTI_LAUNCHERS_PER_NODE": "1"}
-
-
 class Nvrx(Other):
     """NVIDIA's Resiliency Extension: its in-job restart, with one spare, which is how it replaces a lost node."""
 
@@ -63,19 +60,19 @@ class Nvrx(Other):
     options: tuple[str, ...] = ()
 
     def __init__(self) -> None:
-        self._port = self._members = 0
+        self._members = 0
 
     def open(self, folder: Path, group: str, members: int) -> None:
         """See base class."""
-        [self._port], self._members = free_ports(1), members
+        super().open(folder, group, members)
+        self._members = members
         if self.serves_apart:
             command = [*self._program("control_plane"), "--ft-enable-log-server=false"]
-            environment = {**os.environ, **_ON_ONE_MACHINE}
-            wait_for_port(self._port, processes.start(group, "control", command, environment, folder / "control.log"))
+            self.serve("control", command, folder, group, _ON_ONE_MACHINE)
 
     def command(self, node: str, folder: Path) -> Command:
         """See base class."""
-        store = "--rdzv-conf=is_host=0" if self.serves_apart else serves_store(node)
+        store = store_option(node == FIRST and not self.serves_apart)
         command = [
             *self._program("launcher"), "--nproc-per-node=1", MAX_RESTARTS, store, *self.options, WORKER, str(folder),
             *self.heartbeats,
@@ -87,12 +84,8 @@ class Nvrx(Other):
         return [
             self.python, "-m", f"nvidia_resiliency_ext.fault_tolerance.{name}",
             f"--nnodes={self._members}:{self._members + 1}", "--rdzv-backend=c10d", "--rdzv-id=run-1",
-            f"--rdzv-endpoint=127.0.0.1:{self._port}", "--local-addr=127.0.0.1",
+            f"--rdzv-endpoint=127.0.0.1:{self.port}", "--local-addr=127.0.0.1",
         ]  # fmt: skip
-
-    def first_started(self) -> None:
-        """See base class."""
-        wait_for_port(self._port)
 
 
 class NvrxWithHeartbeats(Nvrx):
@@ -119,22 +112,18 @@ class DLRover(Other):
     packages = ("torch", "dlrover")
     options: tuple[str, ...] = ()
 
-    def __init__(self) -> None:
-        self._port = 0
-
     def missing(self) -> str | None:
         """See base class."""
         return super().missing() or ("there is no program unshare" if shutil.which("unshare") is None else None)
 
     def open(self, folder: Path, group: str, members: int) -> None:
         """See base class."""
-        [self._port] = free_ports(1)
+        super().open(folder, group, members)
         command = [
-            self.python, "-m", "dlrover.python.master.main", "--platform=local", f"--port={self._port}",
+            self.python, "-m", "dlrover.python.master.main", "--platform=local", f"--port={self.port}",
             f"--node_num={members}", "--job_name=recovery",
         ]  # fmt: skip
-        master = processes.start(group, "master", command, os.environ, folder / "master.log")
-        wait_for_port(self._port, master)
+        self.serve("master", command, folder, group)
 
     def command(self, node: str, folder: Path) -> Command:
         """See base class."""
@@ -149,7 +138,7 @@ class DLRover(Other):
         ]  # fmt: skip
         number = node.rpartition("-")[2]
         return command, {
-            "DLROVER_MASTER_ADDR": f"127.0.0.1:{self._port}",
+            "DLROVER_MASTER_ADDR": f"127.0.0.1:{self.port}",
             "ELASTIC_JOB_NAME": "recovery",
             "NODE_ID": number,
             "NODE_RANK": number,
@@ -174,18 +163,14 @@ class Torchft(Other):
     options: tuple[str, ...] = ()
     """Of its lighthouse."""
 
-    def __init__(self) -> None:
-        self._port = 0
-
     def open(self, folder: Path, group: str, members: int) -> None:
         """See base class."""
-        [self._port] = free_ports(1)
+        super().open(folder, group, members)
         command = [
             str(OTHERS / "torchft_lighthouse"), f"--min_replicas={MIN_NODES}", "--quorum_tick_ms=100",
-            "--join_timeout_ms=10000", *self.options, "--bind", f"[::]:{self._port}",
+            "--join_timeout_ms=10000", *self.options, "--bind", f"[::]:{self.port}",
         ]  # fmt: skip
-        lighthouse = processes.start(group, "lighthouse", command, os.environ, folder / "lighthouse.log")
-        wait_for_port(self._port, lighthouse)
+        self.serve("lighthouse", command, folder, group)
 
     def command(self, node: str, folder: Path) -> Command:
         """See base class."""
@@ -193,7 +178,7 @@ class Torchft(Other):
             self.python, "-m", "torch.distributed.run", "--nnodes=1", "--nproc-per-node=1", MAX_RESTARTS,
             "--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0", _TORCHFT_WORKER, str(folder),
         ]  # fmt: skip
-        return command, {"TORCHFT_LIGHTHOUSE": f"http://127.0.0.1:{self._port}"}
+        return command, {"TORCHFT_LIGHTHOUSE": f"http://127.0.0.1:{self.port}"}
 
 
 class TorchftBrief(Torchft):

@@ -40,6 +40,7 @@ BRIEF = {
 }
 """The same with shorter waits, for `BRIEF_FAULT` only."""
 BRIEF_FAULT = "F2"
+_ALL = {**LAUNCHERS, **BRIEF}
 
 TITLES = {
     "F1": "F1: a worker is killed",
@@ -87,9 +88,8 @@ def page(results: Sequence[Result], findings: str) -> str:
         measured = any(run["fault"] == fault for run in results)
         table = generated.table_of(fault_rows(results, fault)) if measured else "Not measured yet."
         parts += [f"## {title}", _WHAT[fault].strip(), table]
-        brief = [run for run in results if run["launcher"] in BRIEF]
-        if fault == BRIEF_FAULT and brief:
-            parts += [_SHORTER_WAITS.strip(), generated.table_of(fault_rows(brief, fault, BRIEF))]
+        if fault == BRIEF_FAULT and any(run["launcher"] in BRIEF for run in results):
+            parts += [_SHORTER_WAITS.strip(), generated.table_of(fault_rows(results, fault, BRIEF))]
     parts += [findings.strip(), "## How it is measured", _HOW.strip()]
     if results:
         parts.append(generated.table_of(version_rows(results)))
@@ -139,7 +139,7 @@ def endings(runs: Sequence[Result]) -> Iterator[str]:
 def version_rows(results: Sequence[Result]) -> Iterator[Row]:
     """Which version of what was measured."""
     yield ["", "Versions"]
-    for launcher, title in {**LAUNCHERS, **BRIEF}.items():
+    for launcher, title in _ALL.items():
         runs = [run for run in results if run["launcher"] == launcher]
         versions = {", ".join(f"{name} {version}" for name, version in run["versions"].items()) for run in runs}
         if versions:
@@ -149,7 +149,7 @@ def version_rows(results: Sequence[Result]) -> Iterator[Row]:
 def machine_rows(results: Sequence[Result]) -> Iterator[Row]:
     """On what the runs were made, and how busy it was."""
     yield ["", "Runs", "From", "To", "Commits", "Cores", "Load before the fault", "The same loop, ms", "Names"]
-    for launcher, title in {**LAUNCHERS, **BRIEF}.items():
+    for launcher, title in _ALL.items():
         runs = [run for run in results if run["launcher"] == launcher]
         if not runs:
             continue
