@@ -1,5 +1,6 @@
 """Health checks that end in every way in which a check can end; `MODULE` has their place."""
 
+import io
 import os
 import signal
 import subprocess
@@ -12,6 +13,20 @@ MODULE = __name__
 def is_well() -> None:
     """Nothing is wrong."""
     print("this check has looked")
+
+
+class _Slow(io.StringIO):
+    """Standard output that takes its time."""
+
+    def flush(self) -> None:
+        time.sleep(0.3)
+        os.write(1, self.getvalue().encode())
+
+
+def is_well_and_slow() -> None:
+    """Nothing is wrong, and what it prints is written late."""
+    sys.stdout = _Slow()
+    print("this check has looked slowly")
 
 
 def finds() -> str:

@@ -43,6 +43,12 @@ def test_all_succeed(capfd: pytest.CaptureFixture[str]) -> None:
     assert capfd.readouterr().out.count("this check has looked") == 2
 
 
+def test_what_a_check_has_printed_last_is_not_lost(capfd: pytest.CaptureFixture[str]) -> None:
+    """The process is ended only when it has written it, and not as soon as it has told that all is well."""
+    assert outcome("is_well_and_slow") is None
+    assert "this check has looked slowly" in capfd.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("check", "found"),
     [

@@ -89,6 +89,7 @@ class HealthRun:
         for line in self._lines(read):
             said = json.loads(line)
             if "found" in said:
+                self._await_end()  # what the checks have printed is written by then
                 return None if said["found"] is None else str(said["found"])
             self.running = str(said["check"])
         if time.monotonic() >= self._deadline:
@@ -107,15 +108,22 @@ class HealthRun:
             yield from lines
 
     def _how_it_ended(self) -> str:
-        """Its exit code or signal, as soon as it is known. The process is not reaped: its number must stay its own."""
+        """Its exit code or signal, as soon as it is known."""
+        ended = self._await_end()
+        if ended is None:
+            return ""
+        return f" with {'exit code' if ended.si_code == os.CLD_EXITED else 'signal'} {ended.si_status}"
+
+    def _await_end(self) -> os.waitid_result | None:
+        """How the process has ended; None: it has not, in time. It is not reaped: its number must stay its own."""
         assert self._process is not None
         until = time.monotonic() + _REAP_SECONDS
         while time.monotonic() < until:
             ended = os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
             if ended is not None:
-                return f" with {'exit code' if ended.si_code == os.CLD_EXITED else 'signal'} {ended.si_status}"
+                return ended
             time.sleep(_POLL_SECONDS)
-        return ""
+        return None
 
     def _end(self, found: str | None) -> None:
         self.found = None if found is None else _in_one_line(found)
